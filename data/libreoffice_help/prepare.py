@@ -1,0 +1,232 @@
+"""LibreOffice help: English with German or Korean, sentence by sentence, from its Debian packages.
+
+The help pages of all languages have the same file names and the same ids (``par_*`` for paragraphs, ``hd_*``
+for headings): what carries the same id in the same file is a pair. It is cut into sentences where both sides
+have as many of them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+from tqdm import tqdm
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import corpus, fetch
+
+FOLDERS = {"en": "en-US", "de": "de", "ko": "ko"}  # language -> folder of its pages, also its name in the URL
+PACKAGE = "libreoffice-help-{}"  # filled with the lower-case folder name
+PAGES = "usr/share/libreoffice/help"  # where the folders lie in the Debian package
+URL = (
+    "https://downloadarchive.documentfoundation.org/libreoffice/old/7.4.7.2/deb/x86_64/"
+    "LibreOffice_7.4.7.2_Linux_x86-64_deb_helppack_{}.tar.gz"
+)
+
+BLOCKS = ("p", "h1", "h2", "h3", "h4", "h5", "h6")
+CODE_CLASSES = ("code", "smathcode", "example")  # blocks that hold program text
+CODE = re.compile(r"\w\(|[={}<>|\\;_#$^~@*+]|::|://|\w\.\w|\(\)|\.\.\.|[•…]|\"\"")
+MENU_PATH = re.compile(r"\S [-–▸/] \S")
+NUMBER = re.compile(r"\d+")
+HANGUL = re.compile(r"[\uac00-\ud7a3]")
+LATIN = re.compile(r"[a-z]+")
+SENTENCE_BREAK = re.compile(r"(?<=[^\W\d_]{2}[.!?])(?<!\b(?:etc|usw|bzw)\.)(?<!\b(?:ca|Nr|vs)\.) (?=[A-ZÄÖÜ\uac00-\ud7a3])")
+ERROR_CODE = re.compile(r"\d+ (?=[A-Z\uac00-\ud7a3])")
+
+
+class HelpPage(HTMLParser):
+    """Collects ``texts``, element id -> text, of a help page; program text is left out.
+
+    Where a text has variants (hidden spans in a ``switchinline`` span, of which a script shows one) the default
+    is taken; a text that has variants but no default is left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.texts: dict[str, str] = {}
+        self._id = ""  # of the open block; "" outside
+        self._text: list[str] = []
+        self._spans: list[str] = []  # open spans: "shown", "switch", "default", "variant"
+        self._variants: list[set[str]] = []  # for each open switch, what it has: "default", "variant"
+        self._broken = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {key: value or "" for key, value in attrs}
+        if tag in BLOCKS:
+            self._close()
+            is_code = any(kind.startswith(CODE_CLASSES) for kind in given.get("class", "").split())
+            if given.get("id", "").startswith(("par_", "hd_")) and not is_code:
+                self._id = given["id"]
+        elif tag == "span" and self._id:
+            self._open_span(given)
+        elif tag in ("br", "img") and self._id:
+            self._text.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in BLOCKS:
+            self._close()
+        elif tag == "span" and self._spans and self._spans.pop() == "switch":
+            self._broken |= self._variants.pop() == {"variant"}
+
+    def handle_data(self, data: str) -> None:
+        if self._id and "variant" not in self._spans:
+            self._text.append(data)
+
+    def _open_span(self, given: dict[str, str]) -> None:
+        kind = "switch" if given.get("class") == "switchinline" else "shown"
+        if "hidden" in given:
+            kind = "default" if given.get("id", "").startswith("default") else "variant"
+            if self._variants:
+                self._variants[-1].add(kind)
+        if kind == "switch":
+            self._variants.append(set())
+        self._spans.append(kind)
+
+    def _close(self) -> None:
+        text = corpus.clean_text("".join(self._text))
+        if self._id and text and not self._broken and not self._spans:
+            self.texts[self._id] = text
+        self._id, self._text, self._spans, self._variants, self._broken = "", [], [], [], False
+
+
+def page_texts(path: Path) -> dict[str, str]:
+    """Element id -> text of one help page."""
+    page = HelpPage()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    return page.texts
+
+
+def sentence_pairs(english: str, other: str) -> list[corpus.Pair]:
+    """The sentences of a paragraph and its translation in pairs; the whole where their numbers differ."""
+    if (code := ERROR_CODE.match(english)) and other.startswith(code[0]):
+        english, other = english[code.end() :], other[code.end() :]
+    sides = SENTENCE_BREAK.split(english), SENTENCE_BREAK.split(other)
+    return list(zip(*sides, strict=True)) if len(sides[0]) == len(sides[1]) else [(english, other)]
+
+
+def is_good(english: str, other: str, lang: str) -> bool:
+    """Whether a pair is text (no program text, no bare menu path) and the other side a translation of it."""
+    for text in (english, other):
+        if not text:
+            return False
+        letters = sum(c.isalpha() or c.isspace() for c in text)
+        if CODE.search(text) or letters < 0.8 * len(text) or text.count('"') % 2:
+            return False
+        if MENU_PATH.search(text) and text[-1] not in ".!?:":
+            return False
+    if sorted(NUMBER.findall(english)) != sorted(NUMBER.findall(other)):
+        return False  # one side was changed since
+    known = set(LATIN.findall(english.casefold()))
+    words = LATIN.findall(other.casefold())
+    if lang == "ko":  # what is not Korean is a name that stands in the English text
+        latin = sum(map(len, words))
+        return len(HANGUL.findall(other)) > latin and all(word in known for word in words)
+    return english.casefold() != other.casefold() and 2 * sum(word in known for word in words) <= len(words)
+
+
+def read_pairs(english: Path, other: Path, lang: str) -> Iterator[tuple[str, corpus.Pair]]:
+    """``(file, (english, other))`` for every good pair of the pages below two ``text`` folders."""
+    files = sorted(path.relative_to(english) for path in english.rglob("*.html"))
+    for file in tqdm(files, desc=f"reading en-{lang} pages", unit=" pages", disable=None):
+        if not (other / file).is_file():
+            continue
+        texts = page_texts(other / file)
+        for name, text in page_texts(english / file).items():
+            for pair in sentence_pairs(text, texts.get(name, "")):
+                if is_good(*pair, lang):
+                    yield file.as_posix(), pair
+
+
+def drop_numbered_copies(items: list[tuple[str, corpus.Pair]]) -> list[tuple[str, corpus.Pair]]:
+    """Only the first of the pairs that differ in nothing but their numbers, case or punctuation."""
+    first: dict[tuple[str, ...], tuple[str, corpus.Pair]] = {}
+    for file, pair in items:
+        key = tuple(NUMBER.sub("0", corpus.match_key(text)) for text in pair)
+        first.setdefault(key, (file, pair))
+    return list(first.values())
+
+
+def find_pages(lang: str, cache: Path, from_dir: Path | None) -> tuple[Path, str]:
+    """The folder with the pages of ``lang`` and its version: the user's, of the Debian package, or of the URL."""
+    name = FOLDERS[lang]
+    if from_dir is not None:
+        for folder in (from_dir / name / "text", from_dir / PAGES / name / "text"):
+            if folder.is_dir():
+                return folder, "from folder"
+        raise UserError(f"no help pages for {lang}: expected {from_dir / name / 'text'}")
+    package = PACKAGE.format(name.lower())
+    ways = {package: lambda: fetch.apt_package(package, cache)} if fetch.has_apt() else {}
+    found = fetch.first_that_works({**ways, "URL": lambda: helppack(URL.format(name), cache)})
+    folder = next((path for path in sorted(found.rglob(f"help/{name}/text")) if path.is_dir()), None)
+    if folder is None:
+        raise UserError(f"no help pages for {lang} in {found}: delete it and run again, or use --from FOLDER")
+    is_package = (found / fetch.PACKAGE_NOTE).is_file()
+    return folder, f"{package} {fetch.package_version(found)}" if is_package else "7.4.7.2"
+
+
+def helppack(url: str, cache: Path) -> Path:
+    """Folder with the content of all .deb files in the help pack at ``url``."""
+    archive = fetch.url_file(url, cache)
+
+    def build(partial: Path) -> None:
+        fetch.unpack(archive, partial / ".pack")
+        for deb in sorted((partial / ".pack").rglob("*.deb")):
+            fetch.unpack(deb, partial)
+
+    return fetch.once(archive.with_name(archive.name + ".unpacked"), build)
+
+
+def prepare(
+    out: Path,
+    src: str,
+    tgt: str,
+    cache: Path,
+    from_dir: Path | None = None,
+    min_words: int = 3,
+    max_words: int = 25,
+    valid: float = 0.03,
+    test: float = 0.03,
+) -> Path:
+    """Write the corpus to ``out`` and return it; one of ``src`` and ``tgt`` is ``en``, the other ``de`` or ``ko``.
+
+    ``min_words``, ``max_words``: of a side; ``valid``, ``test``: fractions of the help pages.
+
+    Raises:
+        UserError: an option is wrong, or the pages cannot be had.
+    """
+    lang = tgt if src == "en" else src
+    if "en" not in (src, tgt) or lang not in ("de", "ko"):
+        raise UserError(f"the help is prepared for en with de or ko, got --src {src} --tgt {tgt}")
+    folder = from_dir and Path(from_dir)
+    english, version = find_pages("en", Path(cache), folder)
+    other, other_version = find_pages(lang, Path(cache), folder)
+    found = [
+        (file, pair if src == "en" else pair[::-1])
+        for file, pair in drop_numbered_copies(list(read_pairs(english, other, lang)))
+        if corpus.right_length(pair, min_words, max_words, max_ratio=3.0)
+    ]
+    meta = {
+        "name": "libreoffice_help",
+        "source": URL.format(FOLDERS[lang]),
+        "version": f"{version}, {other_version}",
+        "licence": "MPL-2.0",
+        "options": {"min_words": min_words, "max_words": max_words, "valid": valid, "test": test},
+    }
+    return corpus.write_corpus(out, corpus.split_by_group(found, valid, test), (src, tgt), meta)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = corpus.recipe_parser(__doc__, src="en", tgt="de")
+    parser.add_argument("--min-words", type=int, default=3, help="fewest words of a side (%(default)s)")
+    parser.add_argument("--max-words", type=int, default=25, help="most words of a side (%(default)s)")
+    parser.add_argument("--valid", type=float, default=0.03, help="fraction of pages (%(default)s)")
+    parser.add_argument("--test", type=float, default=0.03, help="fraction of pages (%(default)s)")
+    return corpus.run_recipe(prepare, parser, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+"""Sequence-to-sequence models for fairseq: ``fairseq-train DATA --user-dir s2s_plugin --task s2s --arch s2s``.
+
+Importing this package registers everything with fairseq; fairseq itself imports only ``models`` and ``tasks``.
+"""
+
+from s2s_plugin import compatibility, scoring
+from s2s_plugin.models import presets, seq2seq
+from s2s_plugin.scoring import translation
+from s2s_plugin.tasks import seq2seq as task
+
+__all__ = ["compatibility", "presets", "scoring", "seq2seq", "task", "translation"]
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Datasets: pairs of a source and a target sequence."""

@@ -1,0 +1,90 @@
+"""Text to symbols and back: Unicode normalisation, optional jamo, SentencePiece."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+from fairseq.data import Dictionary
+
+from s2s_plugin.errors import UserError
+
+# Format characters that carry meaning inside words (Persian, Indic scripts, emoji); all others are dropped.
+JOINERS = "\u200c\u200d"
+
+
+def normalize(text: str, jamo: bool = False) -> str:
+    """One line of text as the model sees it.
+
+    NFKC; control characters and every kind of white space (also U+00A0 and U+2028) become one space; invisible
+    format characters go. ``jamo`` then decomposes Hangul syllables into letters (NFD), which makes every
+    syllable spellable with 67 symbols.
+    """
+    text = unicodedata.normalize("NFKC", text)
+    kept = []
+    for character in text:
+        category = unicodedata.category(character)
+        if category in ("Cc", "Zs", "Zl", "Zp"):
+            kept.append(" ")
+        elif category not in ("Cf", "Cs", "Cn") or character in JOINERS:
+            kept.append(character)
+    text = " ".join("".join(kept).split())
+    return unicodedata.normalize("NFD", text) if jamo else text
+
+
+class TextCodec:
+    """One side's text to subword symbols, and back.
+
+    Args:
+        model: SentencePiece model file.
+        jamo: decompose Hangul on the way in, recompose on the way out.
+    """
+
+    def __init__(self, model: Path, jamo: bool = False):
+        import sentencepiece
+
+        if not model.is_file():
+            raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
+        self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
+        self.jamo = jamo
+
+    def encode(self, text: str) -> str:
+        """Text to symbols separated by spaces."""
+        return " ".join(self.pieces.encode(normalize(text, self.jamo), out_type=str))
+
+    def decode(self, symbols: str) -> str:
+        """Symbols separated by spaces to text. What the model could not spell reads U+2047 (double question)."""
+        text = self.pieces.decode_pieces(symbols.split())
+        return unicodedata.normalize("NFC", text).strip() if self.jamo else text.strip()
+
+    def dictionary(self) -> Dictionary:
+        """fairseq's dictionary with the ids of the SentencePiece model."""
+        dictionary = Dictionary()
+        for index in range(dictionary.nspecial, self.pieces.get_piece_size()):
+            dictionary.add_symbol(self.pieces.id_to_piece(index))
+        return dictionary
+
+
+class PairCodec:
+    """A prepared corpus's codecs, as fairseq's ``bpe``: encodes sources, decodes targets."""
+
+    FILE = "codec.json"
+
+    def __init__(self, source: TextCodec, target: TextCodec):
+        self.source, self.target = source, target
+
+    @classmethod
+    def load(cls, folder: Path) -> PairCodec | None:
+        """The codec written by the prepare stage; None where the corpus was binarised by other means."""
+        path = folder / cls.FILE
+        if not path.is_file():
+            return None
+        sides = json.loads(path.read_text(encoding="utf-8"))
+        return cls(*(TextCodec(folder / sides[side]["model"], sides[side]["jamo"]) for side in ("source", "target")))
+
+    def encode(self, text: str) -> str:
+        return self.source.encode(text)
+
+    def decode(self, symbols: str) -> str:
+        return self.target.decode(symbols)

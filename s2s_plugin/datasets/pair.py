@@ -1,0 +1,112 @@
+"""Pairs of a source and a target sequence, whatever the source is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from fairseq.data import Dictionary, FairseqDataset, data_utils
+from torch import Tensor
+
+
+class PairDataset(FairseqDataset):
+    """Sources S x ... (ids or features), each with a target T of ids that ends with </s>, or without one.
+
+    Args:
+        sources: item i is a tensor whose first dimension is source steps.
+        source_sizes: number of source steps of each item.
+        source_padding: value that pads a source on the right.
+        targets: item i is a tensor of ids; None for inference.
+        target_sizes: number of ids of each item.
+        dictionary: of the target.
+        shuffle: draw a new order every epoch (training); else corpus order within a length.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Tensor],
+        source_sizes: np.ndarray,
+        source_padding: float,
+        targets: Sequence[Tensor] | None,
+        target_sizes: np.ndarray | None,
+        dictionary: Dictionary,
+        shuffle: bool = False,
+    ):
+        self.sources, self.targets = sources, targets
+        self.source_sizes = np.asarray(source_sizes)
+        self.target_sizes = None if target_sizes is None else np.asarray(target_sizes)
+        self.source_padding = source_padding
+        self.dictionary = dictionary
+        self.shuffle = shuffle
+
+    def __len__(self) -> int:
+        return len(self.source_sizes)
+
+    def __getitem__(self, index: int) -> dict:
+        target = None if self.targets is None else self.targets[index]
+        return {"id": index, "source": self.sources[index], "target": target}
+
+    def collater(self, samples: list[dict]) -> dict:
+        """Batch in fairseq's shape; ``net_input`` holds just the three keys of ``Seq2SeqModel.forward``."""
+        if not samples:
+            return {}
+        lengths = torch.tensor([len(sample["source"]) for sample in samples])
+        net_input = {"src_tokens": self._pad([s["source"] for s in samples]), "src_lengths": lengths}
+        target, tokens = None, int(lengths.sum())
+        if self.targets is not None:
+            pad, eos = self.dictionary.pad(), self.dictionary.eos()
+            values = [sample["target"] for sample in samples]
+            target = data_utils.collate_tokens(values, pad)  # B x T
+            net_input["prev_output_tokens"] = data_utils.collate_tokens(
+                values, pad, eos, move_eos_to_beginning=True
+            )
+            tokens = sum(len(value) for value in values)
+        return {
+            "id": torch.tensor([sample["id"] for sample in samples]),
+            "nsentences": len(samples),
+            "ntokens": tokens,
+            "net_input": net_input,
+            "target": target,
+        }
+
+    def _pad(self, sources: list[Tensor]) -> Tensor:
+        """B times S_i x ... to B x S x ..."""
+        return torch.nn.utils.rnn.pad_sequence(sources, batch_first=True, padding_value=self.source_padding)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Source and target steps, N x 2 (N without targets)."""
+        if self.target_sizes is None:
+            return self.source_sizes
+        return np.stack((self.source_sizes, self.target_sizes), axis=1)
+
+    def size(self, index: int):
+        if self.target_sizes is None:
+            return int(self.source_sizes[index])
+        return int(self.source_sizes[index]), int(self.target_sizes[index])
+
+    def num_tokens(self, index: int) -> int:
+        """The longer side: what ``--max-tokens`` counts."""
+        return int(self.num_tokens_vec(np.asarray([index]))[0])
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        sizes = self.source_sizes[indices]
+        return sizes if self.target_sizes is None else np.maximum(sizes, self.target_sizes[indices])
+
+    def ordered_indices(self) -> np.ndarray:
+        """By target then source length, so that a batch holds items of like length; ties are shuffled."""
+        order = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))
+        if self.target_sizes is not None:
+            order = order[self.target_sizes[order].argsort(kind="stable")]
+        return order[self.source_sizes[order].argsort(kind="stable")]
+
+    def filter_indices_by_size(self, indices: np.ndarray, max_sizes) -> tuple[np.ndarray, list[int]]:
+        """Indices that fit ``max_sizes`` (source, target), and those that do not."""
+        return data_utils.filter_paired_dataset_indices_by_size(
+            self.source_sizes, self.target_sizes, indices, max_sizes
+        )
+
+    @property
+    def supports_prefetch(self) -> bool:
+        return False

@@ -1,0 +1,34 @@
+"""What every encoder is to fairseq and to the decoder."""
+
+from __future__ import annotations
+
+from fairseq.models import FairseqEncoder
+from torch import Tensor
+
+from s2s_plugin.models.memory import Memory
+
+
+class Encoder(FairseqEncoder):
+    """A source of any kind to a :class:`Memory`.
+
+    Subclasses define ``forward(src_tokens, src_lengths) -> Memory`` and say how wide their memory is.
+
+    Args:
+        dictionary: of the source symbols; None where the source has none.
+        value_size: width D of ``Memory.values``.
+        summary_size: width F of ``Memory.final``.
+        max_source_positions: longest source accepted, in source steps.
+    """
+
+    def __init__(self, dictionary, value_size: int, summary_size: int, max_source_positions: int):
+        super().__init__(dictionary)
+        self.value_size = value_size
+        self.summary_size = summary_size
+        self.max_source_positions = max_source_positions
+
+    def max_positions(self) -> int:
+        return self.max_source_positions
+
+    def reorder_encoder_out(self, encoder_out: Memory, new_order: Tensor) -> Memory:
+        """For fairseq's own search, which repeats the memory for every beam; ours never does."""
+        return encoder_out.reorder(new_order)

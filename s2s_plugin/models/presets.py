@@ -1,0 +1,36 @@
+"""``--arch s2s_<name>`` for every ``conf/model/<name>.yaml``: one table for fairseq's two command lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from fairseq.models import register_model_architecture
+
+from s2s_plugin.models.seq2seq import Seq2SeqModel  # registers "s2s" first
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
+
+
+def load_presets() -> dict[str, dict]:
+    """Preset name to the options in which it differs from the defaults of ``Seq2SeqConfig``."""
+    presets = {}
+    for path in sorted(CONF.glob("*.yaml")):
+        options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        options.pop("defaults", None)
+        presets[path.stem] = options
+    return presets
+
+
+def _register(name: str, options: dict) -> None:
+    assert Seq2SeqModel
+
+    @register_model_architecture("s2s", f"s2s_{name}")
+    def architecture(args) -> None:
+        for key, value in options.items():
+            setattr(args, key, getattr(args, key, value))
+
+
+for _name, _options in load_presets().items():
+    if _name != "s2s":  # the model itself, its own defaults
+        _register(_name, _options)

@@ -1,0 +1,73 @@
+"""The target side as fairseq wants it: embedding, recurrence and generator behind ``FairseqIncrementalDecoder``."""
+
+from __future__ import annotations
+
+from fairseq.data import Dictionary
+from fairseq.models import FairseqIncrementalDecoder
+from torch import Tensor
+
+from s2s_plugin.models.decoder import Decoder, DecoderState
+from s2s_plugin.models.embedding import Embedding
+from s2s_plugin.models.generator import Generator
+from s2s_plugin.models.memory import Memory
+
+
+class TextDecoder(FairseqIncrementalDecoder):
+    """Symbols so far to scores of the next symbol.
+
+    Our search calls ``recurrence.step`` directly; ``forward`` is for training and for fairseq's own tools
+    (its search, ensembles with other architectures, scoring).
+    """
+
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        embedding: Embedding,
+        recurrence: Decoder,
+        generator: Generator,
+        max_target_positions: int,
+    ):
+        super().__init__(dictionary)
+        self.embedding = embedding
+        self.recurrence = recurrence
+        self.generator = generator
+        self.max_target_positions = max_target_positions
+
+    def forward(
+        self, prev_output_tokens: Tensor, encoder_out: Memory, incremental_state: dict | None = None, **_: object
+    ) -> tuple[Tensor, dict]:
+        """Scores of the next symbol.
+
+        Args:
+            prev_output_tokens: B x T ids, first </s>; with ``incremental_state`` only the last column is read.
+            encoder_out: the encoder's memory of B items.
+            incremental_state: fairseq's cache between steps, or None for the whole target at once.
+
+        Returns:
+            logits B x T x V (B x 1 x V incrementally), {"attn": [attention weights B x T x S]}.
+        """
+        if incremental_state is None:
+            memory = self.recurrence.prepare(encoder_out)
+            features, attention = self.recurrence(self.embedding(prev_output_tokens), memory)
+            return self.generator(features), {"attn": [attention]}
+
+        cached = self.get_incremental_state(incremental_state, "step")
+        if cached is None:
+            memory = self.recurrence.prepare(encoder_out)
+            state = self.recurrence.start(memory)
+        else:
+            memory = encoder_out._replace(keys=cached["keys"])
+            state = DecoderState(cached["hidden"], cached["cell"], cached["feed"])
+        embedded = self.embedding(prev_output_tokens[:, -1])  # B x E
+        state, features, attention = self.recurrence.step(embedded, state, memory)
+        self.set_incremental_state(incremental_state, "step", {**state._asdict(), "keys": memory.keys})
+        return self.generator(features).unsqueeze(1), {"attn": [attention.unsqueeze(1)]}
+
+    def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
+        cached = self.get_incremental_state(incremental_state, "step")
+        if cached is not None:
+            moved = {name: value.index_select(0, new_order) for name, value in cached.items()}
+            self.set_incremental_state(incremental_state, "step", moved)
+
+    def max_positions(self) -> int:
+        return self.max_target_positions

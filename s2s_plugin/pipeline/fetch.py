@@ -1,0 +1,374 @@
+"""Getting data by package name or public URL, cached and without touching the system.
+
+Everything here returns a path below ``cache``. A result is built in a ``.partial`` neighbour and renamed when
+it is finished, so what carries the final name is always whole: a second call does nothing, and what a killed
+process left behind is redone. Two processes that want the same thing wait for each other (a lock file).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from s2s_plugin.errors import UserError
+
+PACKAGE_NOTE = ".package.json"  # in every unpacked package: name, file (with the version), sha256
+BY_HAND = "check the network and run again, or fetch it by hand and name its folder with --from FOLDER"
+ATTEMPTS = 3  # connections per call of url_file; a cut one continues where it stopped
+TIMEOUT = 60.0  # seconds without a byte
+AR_MAGIC = b"!<arch>\n"
+
+APT_CONF = """\
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear Acquire::Languages;
+Acquire::Languages {{ {languages} }};
+Acquire::Retries "2";
+APT::Sandbox::User "root";
+Dir::State::Lists "{state}/lists";
+Dir::Cache "{state}/cache";
+"""
+
+
+# --- packages ---------------------------------------------------------------------------------------------
+
+
+def has_apt() -> bool:
+    """Whether this machine has the apt-get client."""
+    return shutil.which("apt-get") is not None
+
+
+def apt_package(name: str, cache: Path) -> Path:
+    """Folder with the unpacked content of the Debian package ``name`` (no root, no system state).
+
+    Raises:
+        UserError: no apt-get here, or the package cannot be had; says why and how to mend it.
+    """
+    return _package(name, Path(cache) / "apt" / name, lambda folder: _apt_download(name, Path(cache), folder))
+
+
+def pip_package(requirement: str, cache: Path) -> Path:
+    """Folder with the unpacked wheel or source of ``requirement`` (``name==version``), nothing installed."""
+
+    def download(folder: Path) -> None:
+        _client([sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder), requirement])
+
+    return _package(requirement, Path(cache) / "pip" / _slug(requirement), download)
+
+
+def npm_package(spec: str, cache: Path) -> Path:
+    """Folder with the unpacked npm package ``spec`` (``name@version``); the files lie in ``package/``."""
+
+    def download(folder: Path) -> None:
+        if shutil.which("npm") is None:
+            raise UserError("there is no npm on this machine (it comes with Node.js)")
+        _client(["npm", "pack", spec, "--pack-destination", str(folder)])
+
+    return _package(spec, Path(cache) / "npm" / _slug(spec), download)
+
+
+def package_version(folder: Path) -> str:
+    """Version of an unpacked package, from the file name it came in (``name_1.9-6_all.deb`` -> ``1.9-6``)."""
+    file = json.loads((folder / PACKAGE_NOTE).read_text(encoding="utf-8"))["file"]
+    if file.endswith(".deb"):
+        return urllib.parse.unquote(file.split("_")[1])
+    for ending in (".tgz", ".tar.gz", ".zip"):
+        file = file.removesuffix(ending)
+    return next((part for part in file.split("-")[1:] if part[:1].isdigit()), file)
+
+
+def apt_client(cache: Path, *arguments: str, languages: tuple[str, ...] = (), cwd: Path | None = None) -> str:
+    """Run ``apt-get`` with its lists and cache below ``cache``; its error output (warnings, if it worked).
+
+    ``languages``: on ``update``, also fetch the package descriptions in these (``Translation-de`` ...).
+    """
+    if not has_apt():
+        raise UserError("there is no apt-get on this machine")
+    state = (Path(cache) / "apt-state").resolve()
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
+    quoted = " ".join(f'"{language}";' for language in languages or ("none",))
+    conf = state / f"apt-{'-'.join(languages) or 'none'}.conf"
+    conf.write_text(APT_CONF.format(state=state, languages=quoted), encoding="utf-8")
+    return _client(["apt-get", "-c", str(conf), *arguments], cwd=cwd)
+
+
+def _apt_download(name: str, cache: Path, folder: Path) -> None:
+    """Download ``name`` into ``folder``; missing or outdated package lists are fetched (again)."""
+    updated = cache / "apt-state" / "updated"
+    with _locked(cache / "apt-state" / "lock"):
+        if updated.exists():
+            try:
+                apt_client(cache, "download", name, cwd=folder)
+                return
+            except UserError:
+                pass  # old lists name versions that are gone
+        warnings = apt_client(cache, "update")
+        try:
+            apt_client(cache, "download", name, cwd=folder)
+        except UserError as problem:
+            unreached = _error_line(warnings)
+            raise UserError(f"{problem} (update said: {unreached})" if unreached else str(problem)) from None
+        updated.touch()
+
+
+def _package(name: str, folder: Path, download: Callable[[Path], None]) -> Path:
+    """``folder`` with the content of the one archive that ``download`` puts into the folder it is given."""
+
+    def build(partial: Path) -> None:
+        archives = partial / ".archive"
+        archives.mkdir(parents=True)
+        _say(f"fetching package {name}")
+        try:
+            download(archives)
+            archive = next(iter(sorted(archives.iterdir())), None)
+            if archive is None:
+                raise UserError("the client left no file")
+        except UserError as problem:
+            raise UserError(f"cannot get package {name}: {problem}; {BY_HAND}") from None
+        unpack(archive, partial)
+        note = {"name": name, "file": archive.name, "sha256": sha256_of(archive)}
+        (partial / PACKAGE_NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(archives)
+
+    return once(folder, build)
+
+
+def _client(command: list[str], cwd: Path | None = None) -> str:
+    """Run a package client, its progress on the terminal; its error output, as one UserError if it failed."""
+    progress = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
+    done = subprocess.run(
+        command, cwd=cwd, stdout=progress, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+    if done.returncode:
+        client = "pip" if "pip" in command else command[0]
+        line = _error_line(done.stderr) or f"exit code {done.returncode}"
+        raise UserError(f"{client}: {line}")
+    return done.stderr
+
+
+def _error_line(text: str) -> str:
+    """The line of a client's error output that says most: apt's and pip's last, npm's first sentence."""
+    lines = [line.strip() for line in text.splitlines() if len(line.split()) > 3]
+    npm = [line for line in lines if line.startswith(("npm error", "npm ERR!")) and len(line.split()) > 5]
+    return next(iter(npm), "") or next(
+        (x for x in lines[::-1] if x.startswith(("E:", "W: Failed", "ERROR:"))), ""
+    )
+
+
+def _slug(spec: str) -> str:
+    return "".join(c if c.isalnum() or c in "-._=" else "+" for c in spec)
+
+
+# --- public URLs ------------------------------------------------------------------------------------------
+
+
+def url_file(url: str, cache: Path, sha256: str | None = None) -> Path:
+    """The file at ``url``, downloaded once; a download that was cut continues at the next try.
+
+    Checked against the server's content length, and against ``sha256`` (hex) if given.
+
+    Raises:
+        UserError: it cannot be had, or is not the file that ``sha256`` names.
+    """
+    name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "index"
+    path = Path(cache) / "url" / hashlib.sha256(url.encode()).hexdigest()[:8] / name
+    part = path.with_name(name + ".part")
+    with _locked(path.with_name(name + ".lock")):
+        if path.exists() and (sha256 is None or sha256_of(path) == sha256):
+            return path
+        for fresh_start in (False, True):  # a wrong checksum may come from a spoilt .part: start again once
+            if fresh_start:
+                part.unlink(missing_ok=True)
+            _download(url, part)
+            if sha256 is None or sha256_of(part) == sha256:
+                part.replace(path)
+                return path
+        part.unlink()
+    raise UserError(f"{url}: not the expected file (sha256 differs from {sha256}); {BY_HAND}")
+
+
+def _download(url: str, part: Path) -> None:
+    """Bring ``part`` to the full length of ``url``, in up to ``ATTEMPTS`` connections."""
+    problem = ""
+    for attempt in range(ATTEMPTS):
+        time.sleep(attempt)
+        try:
+            missing = _transfer(url, part)
+            if missing == 0:
+                return
+            problem = f"the connection was cut {missing:,} bytes before the end"
+        except urllib.error.HTTPError as error:
+            problem = f"HTTP {error.code} {error.reason}"
+            if error.code == 416:  # .part is longer than the file: it is not a part of it
+                part.unlink(missing_ok=True)
+            elif error.code < 500:
+                break
+        except (OSError, http.client.HTTPException) as error:
+            problem = str(getattr(error, "reason", "") or error) or type(error).__name__
+    raise UserError(f"cannot download {url}: {problem}; {BY_HAND}")
+
+
+def _transfer(url: str, part: Path) -> int:
+    """One connection: append to ``part`` (or write it anew) and return how many bytes are still missing."""
+    have = part.stat().st_size if part.exists() else 0
+    tag = part.with_name(part.name + ".tag")  # names the version that .part belongs to
+    headers = {"User-Agent": "s2s_plugin"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if tag.exists():
+            headers["If-Range"] = tag.read_text(encoding="utf-8")
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
+        if answer.status != 206 or not str(answer.headers.get("Content-Range")).startswith(f"bytes {have}-"):
+            have = 0
+        version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+        if version and not version.startswith("W/"):
+            tag.write_text(version, encoding="utf-8")
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        _say(f"fetching {url}" + (f" ({total / 1e6:.1f} MB)" if total else ""))
+        bar = tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None, leave=False
+        )
+        with bar, part.open("ab" if have else "wb") as file:
+            while block := answer.read(1 << 16):
+                file.write(block)
+                bar.update(len(block))
+                have += len(block)
+    if total is not None and have < total:
+        return total - have
+    tag.unlink(missing_ok=True)
+    return 0
+
+
+# --- archives ---------------------------------------------------------------------------------------------
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a .deb, .zip/.whl or tar archive into ``folder`` (by content, not by name).
+
+    Members that would land outside of ``folder`` are left out.
+
+    Raises:
+        UserError: the archive is broken, or packed in a way that nothing here can read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with archive.open("rb") as file:
+            is_deb = file.read(len(AR_MAGIC)) == AR_MAGIC
+        if is_deb:
+            unpack_deb(archive, folder)
+        elif zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                packed.extractall(folder)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter=_inside)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise UserError(f"cannot unpack {archive}: {error}; delete it and run again") from error
+
+
+def unpack_deb(deb: Path, folder: Path) -> None:
+    """Unpack the content of a Debian package with dpkg-deb, or without it where the standard library can."""
+    if shutil.which("dpkg-deb"):
+        done = subprocess.run(["dpkg-deb", "-x", str(deb), str(folder)], stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise UserError(f"cannot unpack {deb}: {' '.join(done.stderr.split())}; delete it and run again")
+        return
+    data = next(((name, content) for name, content in ar_members(deb) if name.startswith("data.tar")), None)
+    if data is None:
+        raise UserError(f"{deb} is no Debian package: it has no data.tar; delete it and run again")
+    if data[0].endswith(".zst") and sys.version_info < (3, 14):
+        raise UserError(f"{deb} is packed with zstd, which this Python cannot read: install dpkg (dpkg-deb)")
+    with tarfile.open(fileobj=io.BytesIO(data[1])) as tar:
+        tar.extractall(folder, filter=_inside)
+
+
+def ar_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each member of an ``ar`` archive (the outer shell of a .deb)."""
+    with path.open("rb") as file:
+        if file.read(len(AR_MAGIC)) != AR_MAGIC:
+            raise UserError(f"{path} is no .deb (ar) archive; delete it and run again")
+        while len(header := file.read(60)) == 60:  # name 16, times and owner 32, size 10, magic 2
+            size = int(header[48:58])
+            content = file.read(size + size % 2)[:size]  # members start at even offsets
+            if len(content) < size:
+                raise UserError(f"{path} ends too early; delete it and run again")
+            yield header[:16].decode("ascii", "replace").strip().rstrip("/"), content
+
+
+def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """Leave out what points out of ``folder`` (a .deb may hold links to absolute paths)."""
+    try:
+        return tarfile.data_filter(member, folder)
+    except tarfile.FilterError:
+        return None
+
+
+# --- shared -----------------------------------------------------------------------------------------------
+
+
+def once(folder: Path, build: Callable[[Path], None]) -> Path:
+    """``folder``, made by ``build(partial)`` if it is not there; it appears whole or not at all."""
+    partial = folder.with_name(folder.name + ".partial")
+    with _locked(folder.with_name(folder.name + ".lock")):
+        if not folder.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            try:
+                build(partial)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def first_that_works(ways: Mapping[str, Callable[[], Path]]) -> Path:
+    """The first of several ways to get the same data that works; ``ways`` maps a short name to each.
+
+    Raises:
+        UserError: none works; the message holds the reason of each.
+    """
+    problems = []
+    for name, way in ways.items():
+        try:
+            return way()
+        except UserError as problem:
+            problems.append(f"[{name}] {problem}")
+    raise UserError(" ".join(problems))
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file ``lock`` (released by the system if the process dies)."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

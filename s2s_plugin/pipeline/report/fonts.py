@@ -1,0 +1,94 @@
+"""Fonts for the PNG pictures: find one that has the characters of a label.
+
+matplotlib's own DejaVu Sans comes first, then the font packages of the ``[viz]`` extra, then the fonts of
+the system. The HTML page needs none of this: there the browser chooses.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import unicodedata
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.ft2font import FT2Font
+
+FONT_PACKAGES = ("noto_cjk_sans_jp_regular",)  # Hangul, Han and kana in one file
+
+
+def font_for(label: str) -> tuple[FontProperties, set[str]]:
+    """The first font with every character of ``label`` (else the one with most), and what it lacks."""
+    from matplotlib.font_manager import FontProperties
+
+    wanted = {char for char in label if _visible(char)}
+    best: tuple[str, set[str]] | None = None
+    for path in _candidates():
+        lacking = {char for char in wanted if not _has(path, char)}
+        if best is None or len(lacking) < len(best[1]):
+            best = (path, lacking)
+        if not lacking:
+            break
+    assert best is not None  # matplotlib ships DejaVu Sans
+    return FontProperties(fname=best[0]), best[1]
+
+
+def _visible(char: str) -> bool:
+    """Whether a font needs a picture for ``char``: not for spaces, controls, joiners and the like."""
+    return not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf", "Mn")
+
+
+def _candidates() -> Iterator[str]:
+    """Font files in the order of preference; the system is only searched when the first ones fail."""
+    from matplotlib import font_manager
+
+    yield font_manager.findfont("DejaVu Sans")
+    yield from _packaged()
+    yield from _installed()
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> tuple[str, ...]:
+    """The font files of the font packages that are installed; the packages are not imported."""
+    found: list[str] = []
+    for package in FONT_PACKAGES:
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            found += sorted(str(file) for file in Path(folder).rglob("*.[ot]tf"))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _installed() -> tuple[str, ...]:
+    """The upright, regular fonts of the system, sans serif ones first."""
+    from matplotlib import font_manager
+
+    entries = [
+        entry
+        for entry in font_manager.fontManager.ttflist
+        if entry.style == "normal"
+        and entry.weight in (400, "normal", "regular")
+        and not entry.name.startswith("Last Resort")  # draws a box for any character
+    ]
+    entries.sort(key=lambda entry: ("Sans" not in entry.name, entry.name))
+    return tuple(dict.fromkeys(entry.fname for entry in entries))
+
+
+@lru_cache(maxsize=64)
+def _open(path: str) -> FT2Font | None:
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        return FT2Font(path)
+    except (OSError, RuntimeError):  # listed in matplotlib's cache, since removed or unreadable
+        return None
+
+
+@cache
+def _has(path: str, char: str) -> bool:
+    """Whether the font's character map has ``char``."""
+    font = _open(path)
+    return font is not None and font.get_char_index(ord(char)) != 0

@@ -1,0 +1,53 @@
+"""Small pieces of HTML that every section of the report uses."""
+
+from __future__ import annotations
+
+import base64
+import html
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page: its anchor, heading, body (HTML) and PNG files by name."""
+
+    anchor: str
+    title: str
+    body: str
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+
+def esc(value: object) -> str:
+    """``value`` as text that is safe in HTML content and in quoted attributes."""
+    return html.escape(str(value), quote=True)
+
+
+def missing(file: str, stage: str, shows: str) -> str:
+    """A note that an input is not there or empty, which stage writes it and what it would show."""
+    return (
+        f'<p class="missing"><strong>Nothing in <code>{esc(file)}</code> yet.</strong> '
+        f"The <em>{esc(stage)}</em> stage writes it; {esc(shows)} will then be here.</p>"
+    )
+
+
+def note(text: str) -> str:
+    """A quiet remark below a figure or a table."""
+    return f'<p class="note">{esc(text)}</p>'
+
+
+def picture_link(name: str, png: bytes) -> str:
+    """A link that saves the picture ``name``; the picture travels inside the page."""
+    data = base64.b64encode(png).decode("ascii")
+    return f'<a class="save" download="{esc(name)}" href="data:image/png;base64,{data}">Save as PNG</a>'
+
+
+def picture(png: bytes, alt: str) -> str:
+    """The picture itself, inside the page."""
+    data = base64.b64encode(png).decode("ascii")
+    return f'<img src="data:image/png;base64,{data}" alt="{esc(alt)}">'
+
+
+def number(value: float) -> str:
+    """A score for people: one decimal, three where the scale is 0 to 1; a true minus sign."""
+    digits = 3 if 0 < abs(value) < 1 else 1
+    return f"{value:.{digits}f}".replace("-", "−")

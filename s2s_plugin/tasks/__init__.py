@@ -1,0 +1,1 @@
+"""The fairseq task: dictionaries, datasets, search, metrics in the training loop."""

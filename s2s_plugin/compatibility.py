@@ -1,13 +1,20 @@
-"""What an older fairseq checkpoint needs to pass torch's safe loader (``weights_only=True``).
+"""Peace with the libraries around us; imported before any part of fairseq.
+
+Quiet: fairseq announces at import which optional packages are missing; that is not for our users.
+
+Checkpoints: what an older fairseq checkpoint needs to pass torch's safe loader (``weights_only=True``).
 
 fairseq used to pickle its command line (``argparse.Namespace``) and numpy numbers from its meters. Both are plain
 data: allowing them by name keeps the loader's refusal of everything else. Our own checkpoints need none of it.
 """
 
 import argparse
+import logging
 
 import numpy as np
 import torch
+
+logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 
 torch.serialization.add_safe_globals(
     [

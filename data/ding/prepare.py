@@ -1,8 +1,8 @@
-"""Ding: English and German sentences and phrases from the dictionary of TU Chemnitz (Debian package trans-de-en).
+"""Ding: English and German sentences and phrases from the dictionary of TU Chemnitz (package trans-de-en).
 
-A line of the dictionary is an entry, ``de | de2 :: en | en2``: the parts between ``|`` stand side by side, each
-a list of alternatives ``a; b; c`` with annotations: ``{f}`` grammar, ``[coll.]`` register or field, ``(...)``
-remarks and optional words, ``<...>`` spellings, ``/HI/`` abbreviations.
+A line of the dictionary is an entry, ``de | de2 :: en | en2``: the parts between ``|`` stand side by side,
+each a list of alternatives ``a; b; c`` with annotations: ``{f}`` grammar, ``[coll.]`` register or field,
+``(...)`` remarks and optional words, ``<...>`` spellings, ``/HI/`` abbreviations.
 """
 
 from __future__ import annotations
@@ -20,33 +20,14 @@ from s2s_plugin.pipeline import corpus, fetch
 
 PACKAGE = "trans-de-en"
 URL = "https://ftp.tu-chemnitz.de/pub/Local/urz/ding/de-en/de-en.txt.gz"
-FILES = (
-    "usr/share/trans/de-en",
-    "de-en",
-    "de-en.txt",
-    "de-en.txt.gz",
-)  # in --from FOLDER, the first that is there
+FILES = ("usr/share/trans/de-en", "de-en", "de-en.txt", "de-en.txt.gz")  # looked for in --from FOLDER
 KINDS = {"sentences": (2, 20), "clean": (3, 12)}  # fewest and most words a side has, unless given
 
 REMARK = re.compile(r"\{[^{}]*\}|\([^()]*\)|<[^<>]*>|(?<!\S)/[^/\s](?:[^/|;]*[^/\s|;])?/(?!\S)")
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
-OLD = {
-    "alt",
-    "obs.",
-    "veraltet",
-    "veraltend",
-    "archaic",
-    "arch.",
-    "dated",
-    "hist.",
-    "rare",
-    "selten",
-    "poet.",
-}
+OLD = {"alt", "obs.", "veraltet", "veraltend", "archaic", "arch.", "dated", "hist.", "rare", "poet."}
 NAMES = {"ornith.", "zool.", "bot.", "chem.", "biochem.", "pharm.", "min.", "geogr.", "lit.", "astron."}
-IN_WORD = re.compile(
-    r"\w[(\[]|[)\]]\w"
-)  # "Literatur(wissenschaft)": removing the brackets would leave half words
+IN_WORD = re.compile(r"\w[(\[]|[)\]]\w")  # "Literatur(wissenschaft)": half words would be left
 PLACEHOLDER = re.compile(
     r"(?<!\w)(?:etw|jd|jdm|jdn|jds|jmd|sth|sb|smb|so|o\.s|bzw|usw|etc)\.|(?<!\w)(?:jemandes|someone's)(?!\w)"
 )
@@ -58,10 +39,11 @@ SMALL_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-der die das den dem des ein eine einen einem einer in im ins an am ans auf aus bei beim mit nach von vom
-zu zum zur um für vor über unter durch gegen als wie und oder nicht sich wird ist the a an of on at to
-by for from with into onto up out off over under as be is are not and or go get
-""",
+        der die das den dem des ein eine einen einem einer in im ins an am ans auf aus bei beim
+        mit nach von vom zu zum zur um für vor über unter durch gegen als wie und oder nicht
+        sich wird ist the a an of on at to by for from with into onto up out off over under as
+        be is are not and or go get
+        """,
     )
 )
 
@@ -73,7 +55,7 @@ def sub_entries(line: str) -> Iterator[tuple[str, str]]:
 
 
 def alternatives(text: str) -> list[str]:
-    """The alternatives of one part without their annotations; outdated words and half words are left out."""
+    """The alternatives of one part without annotations; outdated words and half words are left out."""
     if IN_WORD.search(text):
         return []
     while (plain := REMARK.sub(" ", text)) != text:  # from the inside out
@@ -87,7 +69,7 @@ def alternatives(text: str) -> list[str]:
 
 
 def first_of_slash(text: str) -> str:
-    """``posted the marks/grades`` -> ``posted the marks``, where it is clear that single words are exchanged."""
+    """``posted the marks/grades`` -> ``posted the marks``, where clearly single words are exchanged."""
 
     def first(match: re.Match[str]) -> str:
         words = [match[1], *match[2].strip("/").split("/")]
@@ -99,7 +81,7 @@ def first_of_slash(text: str) -> str:
 
 
 def is_good(german: str, english: str, kind: str, names: bool) -> bool:
-    """Whether a pair is whole text on both sides: a sentence, or (kind ``clean``) a phrase that is no name."""
+    """Whether both sides are whole text: a sentence, or (kind ``clean``) a phrase that is no name."""
     for text in (german, english):
         if LEFTOVER.search(text) or PLACEHOLDER.search(text) or text[0] in ",.-" or text[-1] in ",:-":
             return False
@@ -135,7 +117,7 @@ def read_pairs(
 
 
 def find_dictionary(cache: Path, from_dir: Path | None) -> tuple[Path, str]:
-    """The dictionary file and its version: from a folder of the user's, the Debian package, or the public URL."""
+    """The dictionary and its version: from the user's folder, the Debian package, or the public URL."""
     if from_dir is not None:
         path = next((from_dir / name for name in FILES if (from_dir / name).is_file()), None)
         if path is None:
@@ -162,7 +144,7 @@ def prepare(
 ) -> Path:
     """Write the corpus to ``out`` and return it.
 
-    ``kind``: see ``KINDS``; ``min_words``, ``max_words``: of a side; ``valid``, ``test``: fractions of entries.
+    ``kind``: see ``KINDS``; ``min_words``, ``max_words``: of a side; ``valid``, ``test``: share of entries.
 
     Raises:
         UserError: an option is wrong, or the dictionary cannot be had.

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
-FOLDERS = {"en": "en-US", "de": "de", "ko": "ko"}  # language -> folder of its pages, also its name in the URL
+FOLDERS = {"en": "en-US", "de": "de", "ko": "ko"}  # language -> its name in paths and URLs
 PACKAGE = "libreoffice-help-{}"  # filled with the lower-case folder name
 PAGES = "usr/share/libreoffice/help"  # where the folders lie in the Debian package
 URL = (
@@ -28,20 +28,25 @@ URL = (
 
 BLOCKS = ("p", "h1", "h2", "h3", "h4", "h5", "h6")
 CODE_CLASSES = ("code", "smathcode", "example")  # blocks that hold program text
-CODE = re.compile(r"\w\(|[={}<>|\\;_#$^~@*+]|::|://|\w\.\w|\(\)|\.\.\.|[•…]|\"\"")
+CODE = re.compile(  # calls, formulas, markup, file names; in Korean a bracket may follow a word directly
+    r"[A-Za-z\d]\((?![\uac00-\ud7a3])|\(\)|[={}<>|\\;_#$^~@*+]|::|//"
+    r"|[A-Za-z]\.\w|\w\.[A-Za-z]|\.\.\.|[•…]|\"\""
+)
 MENU_PATH = re.compile(r"\S [-–▸/] \S")
 NUMBER = re.compile(r"\d+")
 HANGUL = re.compile(r"[\uac00-\ud7a3]")
 LATIN = re.compile(r"[a-z]+")
-SENTENCE_BREAK = re.compile(r"(?<=[^\W\d_]{2}[.!?])(?<!\b(?:etc|usw|bzw)\.)(?<!\b(?:ca|Nr|vs)\.) (?=[A-ZÄÖÜ\uac00-\ud7a3])")
+SENTENCE_BREAK = re.compile(
+    r"(?<=[^\W\d_]{2}[.!?])(?<!\b(?:etc|usw|bzw)\.)(?<!\b(?:ca|Nr|vs)\.) (?=[A-ZÄÖÜ\uac00-\ud7a3])"
+)
 ERROR_CODE = re.compile(r"\d+ (?=[A-Z\uac00-\ud7a3])")
 
 
 class HelpPage(HTMLParser):
     """Collects ``texts``, element id -> text, of a help page; program text is left out.
 
-    Where a text has variants (hidden spans in a ``switchinline`` span, of which a script shows one) the default
-    is taken; a text that has variants but no default is left out.
+    Where a text has variants (hidden spans in a ``switchinline`` span, of which a script shows one) the
+    default is taken; a text that has variants but no default is left out.
     """
 
     def __init__(self) -> None:
@@ -114,9 +119,9 @@ def is_good(english: str, other: str, lang: str) -> bool:
         if not text:
             return False
         letters = sum(c.isalpha() or c.isspace() for c in text)
-        if CODE.search(text) or letters < 0.8 * len(text) or text.count('"') % 2:
+        if CODE.search(text) or letters < 0.75 * len(text) or text.count('"') % 2:
             return False
-        if MENU_PATH.search(text) and text[-1] not in ".!?:":
+        if (steps := len(MENU_PATH.findall(text))) > 1 or (steps and text[-1] not in ".!?:"):
             return False
     if sorted(NUMBER.findall(english)) != sorted(NUMBER.findall(other)):
         return False  # one side was changed since
@@ -151,7 +156,7 @@ def drop_numbered_copies(items: list[tuple[str, corpus.Pair]]) -> list[tuple[str
 
 
 def find_pages(lang: str, cache: Path, from_dir: Path | None) -> tuple[Path, str]:
-    """The folder with the pages of ``lang`` and its version: the user's, of the Debian package, or of the URL."""
+    """The pages of ``lang`` and their version: from the user's folder, the Debian package, or the URL."""
     name = FOLDERS[lang]
     if from_dir is not None:
         for folder in (from_dir / name / "text", from_dir / PAGES / name / "text"):
@@ -161,11 +166,11 @@ def find_pages(lang: str, cache: Path, from_dir: Path | None) -> tuple[Path, str
     package = PACKAGE.format(name.lower())
     ways = {package: lambda: fetch.apt_package(package, cache)} if fetch.has_apt() else {}
     found = fetch.first_that_works({**ways, "URL": lambda: helppack(URL.format(name), cache)})
-    folder = next((path for path in sorted(found.rglob(f"help/{name}/text")) if path.is_dir()), None)
-    if folder is None:
+    folders = [path for path in sorted(found.rglob(f"help/{name}/text")) if path.is_dir()]
+    if not folders:
         raise UserError(f"no help pages for {lang} in {found}: delete it and run again, or use --from FOLDER")
     is_package = (found / fetch.PACKAGE_NOTE).is_file()
-    return folder, f"{package} {fetch.package_version(found)}" if is_package else "7.4.7.2"
+    return folders[0], f"{package} {fetch.package_version(found)}" if is_package else "7.4.7.2"
 
 
 def helppack(url: str, cache: Path) -> Path:
@@ -191,7 +196,7 @@ def prepare(
     valid: float = 0.03,
     test: float = 0.03,
 ) -> Path:
-    """Write the corpus to ``out`` and return it; one of ``src`` and ``tgt`` is ``en``, the other ``de`` or ``ko``.
+    """Write the corpus to ``out`` and return it; the languages are ``en`` and one of ``de`` and ``ko``.
 
     ``min_words``, ``max_words``: of a side; ``valid``, ``test``: fractions of the help pages.
 

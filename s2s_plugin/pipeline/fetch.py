@@ -41,6 +41,8 @@ APT_CONF = """\
 #clear Acquire::Languages;
 Acquire::Languages {{ {languages} }};
 Acquire::Retries "2";
+Acquire::http::Timeout "30";
+Acquire::https::Timeout "30";
 APT::Sandbox::User "root";
 Dir::State::Lists "{state}/lists";
 Dir::Cache "{state}/cache";

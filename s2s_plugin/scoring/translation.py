@@ -16,7 +16,15 @@ class BleuConfig(FairseqDataclass):
 
 
 class SacrebleuScorer(BaseScorer):
-    """Collects detokenised lines; ``score`` is 0 to 100."""
+    """Collects detokenised lines; scores are percentages.
+
+    Attributes:
+        label: the metric's usual name.
+        higher_is_better: False for error rates.
+    """
+
+    label = ""
+    higher_is_better = True
 
     def metric(self):
         raise NotImplementedError
@@ -37,17 +45,24 @@ class SacrebleuScorer(BaseScorer):
 
 @register_scorer("s2s_bleu", dataclass=BleuConfig)
 class BleuScorer(SacrebleuScorer):
+    label = "BLEU"
+
     def metric(self) -> BLEU:
         return BLEU(tokenize=self.cfg.sacrebleu_tokenizer, lowercase=self.cfg.sacrebleu_lowercase)
 
 
 @register_scorer("s2s_chrf", dataclass=FairseqDataclass)
 class ChrfScorer(SacrebleuScorer):
+    label = "chrF2"
+
     def metric(self) -> CHRF:
         return CHRF()
 
 
 @register_scorer("s2s_ter", dataclass=FairseqDataclass)
 class TerScorer(SacrebleuScorer):
+    label = "TER"
+    higher_is_better = False
+
     def metric(self) -> TER:
         return TER()

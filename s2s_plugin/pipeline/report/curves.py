@@ -8,9 +8,9 @@ from typing import Any
 
 from s2s_plugin.pipeline.report.log import Curve, Curves, read_curves
 from s2s_plugin.pipeline.report.markup import Section, esc, missing, picture_link
-from s2s_plugin.pipeline.report.plot import SERIES_COLOURS, new_figure, tidy, to_png
+from s2s_plugin.pipeline.report.plot import QUIET, SERIES_COLOURS, new_figure, tidy, to_png
 from s2s_plugin.pipeline.report.run import Run
-from s2s_plugin.pipeline.report.svg import line_chart
+from s2s_plugin.pipeline.report.svg import line_chart, short
 
 NAMES = {"bleu": "BLEU", "chrf": "chrF", "ppl": "Perplexity", "accuracy": "Accuracy", "loss": "Loss"}
 NAMES |= {name: name.upper() for name in ("wer", "cer", "ter", "uer")}
@@ -70,6 +70,8 @@ def make_panels(curves: Curves, scores: dict[str, Any]) -> list[Panel]:
 
 def draw_png(panels: list[Panel]) -> bytes:
     """All panels in one picture, at most three a row."""
+    from matplotlib.ticker import MaxNLocator
+
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = new_figure(4.2 * columns, 3.1 * rows)
@@ -80,6 +82,11 @@ def draw_png(panels: list[Panel]) -> bytes:
             xs, ys = zip(*series.points, strict=True)
             marker = "o" if series.dots or len(xs) == 1 else ""
             axes.plot(xs, ys, color=colour, marker=marker, markersize=3, linewidth=1.6, label=series.name)
+        if panel.best:
+            axes.set_title(_best_text(panel.best), loc="right", fontsize=8, color=QUIET)
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(lambda value, _: short(value))
         if panel.log_scale:
             axes.set_yscale("log")
         if len(panel.series) > 1:
@@ -104,9 +111,11 @@ def _figure(panel: Panel, index: int) -> str:
         f'<li class="series-{place % len(SERIES_COLOURS)}">{esc(series.name)}</li>'
         for place, series in zip(indices, panel.series, strict=True)
     )
+    if panel.log_scale:
+        legend += '<li class="remark">log scale</li>'
     best = ""
     if panel.best:
-        best = f'<span class="best">best {_value(panel.best[1])} at {panel.best[0]:,.0f}</span>'
+        best = f'<span class="best">{_best_text(panel.best)}</span>'
     chart = line_chart(
         [(series.points, series.dots) for series in panel.series],
         classes=[f"series-{place % len(SERIES_COLOURS)}" for place in indices],
@@ -114,15 +123,15 @@ def _figure(panel: Panel, index: int) -> str:
         log_scale=panel.log_scale,
         label=f"{panel.title} over updates",
     )
-    scale = ' <small class="quiet">log scale</small>' if panel.log_scale else ""
     return (
-        f'<figure class="chart" id="curve-{index + 1}">\n<figcaption><h3>{esc(panel.title)}{scale}</h3>'
+        f'<figure class="chart" id="curve-{index + 1}">\n<figcaption><h3>{esc(panel.title)}</h3>'
         f'<ul class="legend">{legend}</ul>{best}</figcaption>\n{chart}\n</figure>'
     )
 
 
-def _value(value: float) -> str:
-    return f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}"
+def _best_text(point: tuple[float, float]) -> str:
+    updates, value = point
+    return f"best {value:,.2f} at {updates:,.0f}"
 
 
 def _series(name: str, curve: Curve, dots: bool = True) -> Series:
@@ -161,4 +170,4 @@ def _directions(scores: dict[str, Any]) -> dict[str, bool]:
 def _spans_decades(series: list[Series]) -> bool:
     """Whether the values span so much that a linear scale would hide the end of the curve."""
     values = [value for line in series for _, value in line.points]
-    return min(values) > 0 and max(values) / min(values) > 30
+    return min(values) > 0 and max(values) / min(values) > 10

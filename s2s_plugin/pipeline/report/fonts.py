@@ -36,6 +36,11 @@ def font_for(label: str) -> tuple[FontProperties, set[str]]:
     return FontProperties(fname=best[0]), best[1]
 
 
+def has_font_package() -> bool:
+    """Whether the fonts of the ``[viz]`` extra are installed."""
+    return bool(_packaged())
+
+
 def _visible(char: str) -> bool:
     """Whether a font needs a picture for ``char``: not for spaces, controls, joiners and the like."""
     return not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf", "Mn")

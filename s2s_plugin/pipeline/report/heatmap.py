@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from s2s_plugin.pipeline.report.fonts import font_for
+from s2s_plugin.pipeline.report.fonts import font_for, has_font_package
 from s2s_plugin.pipeline.report.markup import Section, esc, missing, note, picture, picture_link
 from s2s_plugin.pipeline.report.plot import ACCENT, INK, RULE, new_figure, to_png
 from s2s_plugin.pipeline.report.run import Attention, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_CELLS = 6000  # a larger table makes the page slow: the picture stands in for it
 CELL = 0.24  # inches in the picture
@@ -28,11 +29,12 @@ def attention_section(run: Run) -> Section:
     figures = []
     for count, item in enumerate(run.attention, start=1):
         name = f"attention-{count}.png"
-        pictures[name], undrawn = draw_png(item)
+        figure, undrawn = draw(item)
+        pictures[name] = to_png(figure)
         lacking |= undrawn
         figures.append(_figure(item, name, pictures[name]))
     lead = (
-        '<p class="note">Each row is an output token, each column a source token; the darker a cell, '
+        '<p class="note">Each row is an output token, each column a source token. The stronger the colour, '
         "the more the output token looks at the source token. "
         '<span class="scale" aria-hidden="true">0 <i></i> 1</span></p>'
     )
@@ -40,8 +42,8 @@ def attention_section(run: Run) -> Section:
     return Section("attention", title, "\n".join([lead, *figures, tail]), pictures)
 
 
-def draw_png(item: Attention) -> tuple[bytes, set[str]]:
-    """The heatmap as a PNG, and the characters of its labels that no font on this machine has."""
+def draw(item: Attention) -> tuple[Figure, set[str]]:
+    """The heatmap as a figure, and the characters of its labels that no font on this machine has."""
     from matplotlib.colors import LinearSegmentedColormap
 
     rows, columns = max(1, len(item.target)), max(1, len(item.source))
@@ -49,12 +51,13 @@ def draw_png(item: Attention) -> tuple[bytes, set[str]]:
     figure = new_figure(width + 1.6, height + 1.6)
     axes = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("attention", ["#ffffff", ACCENT])
+    aspect: Literal["equal", "auto"] = "equal" if max(rows, columns) * CELL <= LONGEST else "auto"
     if item.weights and item.source:
-        axes.imshow(item.weights, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        axes.imshow(item.weights, cmap=colours, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    _dress(axes)  # before the labels: those at the top are other objects than those below
     lacking = _labels(axes.set_xticks, axes.get_xticklabels, item.source, step=_step(columns))
     lacking |= _labels(axes.set_yticks, axes.get_yticklabels, item.target, step=_step(rows))
-    _dress(axes)
-    return to_png(figure), lacking
+    return figure, lacking
 
 
 def _labels(put: Callable, get: Callable, tokens: tuple[str, ...], step: int) -> set[str]:
@@ -111,8 +114,12 @@ def _cells(target: str, source: tuple[str, ...], weights: tuple[float, ...]) -> 
 
 
 def _lacking_note(lacking: set[str]) -> str:
-    some = " ".join(sorted(lacking)[:12])
+    some = " ".join(sorted(lacking)[:12]) + (" …" if len(lacking) > 12 else "")
+    mend = (
+        ""
+        if has_font_package()
+        else " pip install 's2s-plugin[viz]' brings a font with Hangul, Han and kana."
+    )
     return note(
-        f"No font on this machine has {some}{' …' if len(lacking) > 12 else ''}: the PNG files show boxes "
-        "there; the page uses the browser's fonts. pip install 's2s-plugin[viz]' brings Hangul, Han and kana."
+        f"No font for the PNG files has {some} here: they show boxes. The page itself is not affected.{mend}"
     )

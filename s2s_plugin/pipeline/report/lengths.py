@@ -7,7 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from s2s_plugin.pipeline.report.markup import Section, esc, missing, note, number, picture_link
+from s2s_plugin.pipeline.report.markup import (
+    Section,
+    esc,
+    missing,
+    note,
+    number,
+    picture_link,
+    signature_lines,
+)
 from s2s_plugin.pipeline.report.plot import ACCENT, INK, SECOND, new_figure, tidy, to_png
 from s2s_plugin.pipeline.report.run import Output, Run
 from s2s_plugin.pipeline.report.words import count_words
@@ -58,7 +66,8 @@ def length_section(run: Run) -> Section:
     body = "\n".join(
         [
             _table(buckets, unit),
-            note(f"Corpus scores of each bucket. {signatures}. {remark}".strip()),
+            note(f"Corpus scores of each bucket. {remark}".strip()),
+            signature_lines(signatures),
             picture_link("bleu_by_length.png", png),
         ]
     )
@@ -82,7 +91,7 @@ def bleu_like(scores: dict[str, Any]) -> tuple[BLEU, str]:
     return BLEU(lowercase=lowercase), f"The tokeniser {name} of the run's BLEU is not available: 13a instead."
 
 
-def score_buckets(items: list[tuple[int, Output]], bleu: BLEU) -> tuple[list[Bucket], str]:
+def score_buckets(items: list[tuple[int, Output]], bleu: BLEU) -> tuple[list[Bucket], dict[str, str]]:
     """The buckets that have items, in order, and the signatures of the two metrics."""
     from sacrebleu.metrics import CHRF
 
@@ -96,7 +105,7 @@ def score_buckets(items: list[tuple[int, Output]], bleu: BLEU) -> tuple[list[Buc
         references = _streams(inside)
         scores = [metric.corpus_score(hypotheses, references).score for metric in (bleu, chrf)]
         buckets.append(Bucket(low, high, len(inside), *scores))
-    return buckets, f"BLEU {bleu.get_signature()}, chrF2 {chrf.get_signature()}"
+    return buckets, {"BLEU": str(bleu.get_signature()), "chrF2": str(chrf.get_signature())}
 
 
 def bucket_ranges(lengths: list[int]) -> list[tuple[int, int | None]]:
@@ -159,7 +168,8 @@ def _table(buckets: list[Bucket], unit: str) -> str:
     return (
         '<table class="bars"><thead><tr>'
         f'<th scope="col">{esc(unit.capitalize())}</th><th scope="col">'
-        '<abbr title="Number of sentences">n</abbr></th><th scope="col">BLEU</th><th scope="col">chrF</th></tr></thead>\n'
+        '<abbr title="Number of sentences">n</abbr></th>'
+        '<th scope="col">BLEU</th><th scope="col">chrF</th></tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table>"
     )
 

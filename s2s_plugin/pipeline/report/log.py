@@ -13,7 +13,7 @@ from typing import Any
 
 Curve = dict[int, float]  # value by number of updates
 
-RECORD = re.compile(r"(?:^|\| )(\{.*\})\s*$")  # bare, or behind fairseq's "date | level | name | "
+RECORD = re.compile(r"(?:^|\| |\] - )(\{.*\})\s*$")  # bare, or behind fairseq's or Hydra's prefix
 COUNT = "_num_updates"
 # What fairseq logs beside the metrics: speed, sizes, optimiser.
 BOOKKEEPING = {"wps", "ups", "wpb", "bsz", "num_updates", "lr", "gnorm", "clip", "loss_scale", "wall"}

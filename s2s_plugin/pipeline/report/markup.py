@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from dataclasses import dataclass, field
 
 
@@ -33,6 +34,17 @@ def missing(file: str, stage: str, shows: str) -> str:
 def note(text: str) -> str:
     """A quiet remark below a figure or a table."""
     return f'<p class="note">{esc(text)}</p>'
+
+
+def breakable(text: object) -> str:
+    """``text``, escaped, with places to break a line in signatures and paths."""
+    return re.sub(r"([|/])", r"\1<wbr>", esc(text))
+
+
+def signature_lines(signatures: dict[str, str]) -> str:
+    """How metrics were computed: a quiet line for each."""
+    lines = (f"<li>{esc(name)} <code>{breakable(text)}</code></li>" for name, text in signatures.items())
+    return f'<ul class="signature">{"".join(lines)}</ul>'
 
 
 def picture_link(name: str, png: bytes) -> str:

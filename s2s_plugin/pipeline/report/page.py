@@ -7,7 +7,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from s2s_plugin.pipeline.report.markup import Section, esc, missing, number
+from s2s_plugin.pipeline.report.markup import Section, breakable, esc, missing, number
 from s2s_plugin.pipeline.report.run import Run
 
 PAGE = Template("""<!doctype html>
@@ -113,7 +113,9 @@ def _names(run: Run) -> list[str]:
 def _header(run: Run) -> str:
     name, *app = _names(run)
     eyebrow = f'<p class="eyebrow">{esc(app[0])}</p>\n' if app else ""
-    facts = "\n".join(f"<div><dt>{esc(key)}</dt><dd>{esc(value)}</dd></div>" for key, value in _facts(run))
+    facts = "\n".join(
+        f"<div><dt>{esc(key)}</dt><dd>{breakable(value)}</dd></div>" for key, value in _facts(run)
+    )
     return f'{eyebrow}<h1>{esc(name)}</h1>\n<dl class="facts">\n{facts}\n</dl>'
 
 
@@ -166,7 +168,7 @@ def _card(name: str, metric: Any, scores: dict[str, Any]) -> str:
         for baseline, values in (scores.get("baselines") or {}).items()
         if isinstance(values, dict) and name in values
     )
-    signature = esc(metric.get("signature") or "").replace("|", "|<wbr>")
+    signature = breakable(metric.get("signature") or "")
     return "\n".join(
         line
         for line in (

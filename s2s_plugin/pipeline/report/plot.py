@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,11 @@ SERIES_COLOURS = (QUIET, ACCENT, SECOND, "#2f7d5b", "#8a4a9e")
 
 
 def require_matplotlib() -> None:
-    """Say how to install matplotlib where it is missing."""
+    """Say how to install matplotlib where it is missing, and keep its debug messages out of the log."""
+    for name in ("matplotlib", "PIL"):  # importing fairseq turns on debug messages for every library
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -58,5 +63,7 @@ def to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        figure.savefig(
+            buffer, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.14
+        )
     return buffer.getvalue()

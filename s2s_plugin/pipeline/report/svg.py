@@ -82,9 +82,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def short(value: float) -> str:
     """A tick's text: 12500 becomes 12.5k."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / (1e3 if unit == 'k' else size):g}{unit}"
+            return f"{value / size:g}{unit}".replace("-", "−")
     return f"{value:g}".replace("-", "−")
 
 

@@ -1,0 +1,1 @@
+"""The Hydra pipeline: compose -> prepare -> train -> generate -> score -> report."""

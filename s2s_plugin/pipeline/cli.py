@@ -1,0 +1,132 @@
+"""``s2s STAGE app=APP [key=value ...]``: the command line."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from pathlib import Path
+
+from s2s_plugin.errors import UserError
+
+USAGE = """\
+usage: s2s STAGE app=APP [key=value ...]
+
+stages
+  prepare     corpus -> subwords -> binary files in data-bin/
+  train       train, or continue where training stopped
+  generate    the test set through beam search
+  score       BLEU, chrF, TER with signatures
+  report      report.html: curves, scores, examples, attention
+  run         all of these; what is done is not done again
+  translate   lines from standard input, with the run's model
+
+examples
+  s2s run app=nmt                                       the default data and model
+  s2s run app=nmt name=mine data=files data.source=my.en data.target=my.de
+  s2s run app=nmt name=wide model.decoder_hidden_size=768
+  s2s run -m app=nmt model.dropout=0.1,0.3              two runs
+  s2s translate app=nmt name=mine
+
+Everything under conf/ can be set: groups as data=multi30k train=gpu search=greedy model=tiny,
+values as model.dropout=0.2 optimization.max_update=3000 generation.beam=10 verbose=true.
+s2s run app=nmt --cfg job shows the whole config.
+"""
+
+STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a stage. Returns the exit code: 0, 2 for a mistake of the user's, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if arguments else 2
+    stage, overrides = arguments[0], arguments[1:]
+    try:
+        if stage not in STAGES:
+            raise UserError(f"there is no stage '{stage}'{_meant(stage, STAGES)}; see s2s --help")
+        return _run(stage, overrides)
+    except UserError as error:
+        print(f"s2s: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ns2s: interrupted; the same command continues", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(stage: str, overrides: list[str]) -> int:
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing and leaving
+    verbose = any(word.lower() in ("verbose=true", "verbose=1") for word in overrides)
+    if not verbose:
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    from s2s_plugin.pipeline.console import route_logs
+
+    route_logs(None, verbose)
+
+    import hydra
+    import torch
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from s2s_plugin.pipeline import config, stages
+
+    OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
+    OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)
+    config.register()
+    if not any(word.startswith("train=") for word in overrides) and torch.cuda.is_available():
+        overrides = [*overrides, "train=gpu"]
+
+    mistakes: list[Exception] = []
+
+    @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="s2s")
+    def hydra_main(cfg: DictConfig):
+        try:
+            return stages.run(stage, cfg)
+        except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
+            mistakes.append(error)
+            return None
+
+    sys.argv = ["s2s", *overrides]
+    try:
+        hydra_main()
+    except (HydraException, OmegaConfBaseException) as error:
+        mistakes.append(error)
+    for mistake in mistakes[:1]:
+        raise mistake if isinstance(mistake, UserError) else UserError(explain(mistake))
+    return 0
+
+
+def explain(error: Exception) -> str:
+    """A config error in one line, with the nearest valid name where a name is wrong."""
+    from s2s_plugin.pipeline import config
+
+    message = str(error.__cause__ or error) if "Could not override" not in str(error) else str(error)
+    key = getattr(error.__cause__ or error, "key", None)
+    full_key = getattr(error.__cause__ or error, "full_key", None)
+    kind = getattr(error.__cause__ or error, "object_type", None)
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=", "To append"))]
+    text = ". ".join(lines)
+    if isinstance(key, str) and kind is not None and hasattr(kind, "__dataclass_fields__"):
+        text += _meant(key, tuple(kind.__dataclass_fields__))
+    elif "Could not find" in text and "'" in text:
+        group, _, choice = text.split("'")[1].partition("/")
+        known = tuple(sorted(path.stem for path in (config.CONF / group).glob("*.yaml")))
+        text = f"there is no {group}={choice}{_meant(choice, known)}; there are: {', '.join(known)}"
+    elif full_key and str(full_key) not in text:
+        text += f" (at {full_key})"
+    return text
+
+
+def _meant(word: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The typed schema of ``conf/`` and the way from it to fairseq's own config."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+from fairseq.dataclass.configs import FairseqConfig
+from fairseq.dataclass.utils import omegaconf_no_object_check
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+import s2s_plugin
+
+PROJECT = Path(s2s_plugin.__file__).resolve().parents[1]
+CONF = PROJECT / "conf"
+
+
+@dataclass
+class DataConfig:
+    """Where the sentence pairs come from: a recipe of ``data/``, or the user's own files."""
+
+    name: str = MISSING  # of the corpus, part of the prepared folder's name
+    source_lang: str = MISSING
+    target_lang: str = MISSING
+    recipe: Optional[str] = None  # folder below data/ whose prepare.py makes the corpus
+    options: dict[str, Any] = field(default_factory=dict)  # further arguments of that recipe
+    from_dir: Optional[str] = None  # the recipe's raw files, if already at hand
+    source: Optional[str] = None  # own files: training sentences, one per line
+    target: Optional[str] = None
+    valid_source: Optional[str] = None  # own held-out files; taken from the training files where not given
+    valid_target: Optional[str] = None
+    test_source: Optional[str] = None
+    test_target: Optional[str] = None
+    held_out: int = 1000  # pairs in each held-out set that is taken from the training files, at most a tenth
+    max_symbols: int = 1000  # longest side in subwords; longer training pairs are dropped, longer others refused
+    on_bad_line: str = "error"  # or skip: leave out unusable pairs of own files, and say how many
+
+
+@dataclass
+class SubwordConfig:
+    """The vocabulary."""
+
+    kind: str = "unigram"  # SentencePiece's model type: unigram, bpe, char, word
+    size: int = 8000  # symbols, at most
+    joint: bool = True  # one vocabulary for both sides
+    jamo: bool = False  # spell Hangul syllables as letters
+
+
+@dataclass
+class PipelineConfig(FairseqConfig):
+    """fairseq's config and what surrounds a fairseq run."""
+
+    app: str = MISSING
+    name: str = "default"
+    run_dir: str = MISSING
+    prepared_dir: str = "data-bin"
+    verbose: bool = False
+    metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
+    examples: int = 5
+    data: DataConfig = field(default_factory=DataConfig)
+    subword: SubwordConfig = field(default_factory=SubwordConfig)
+
+
+def register() -> None:
+    """Put the schema where ``conf/config.yaml`` finds it. The plugin's import has put fairseq's parts there."""
+    ConfigStore.instance().store(name="s2s_schema", node=PipelineConfig, provider="s2s")
+
+
+def fairseq_config(cfg: DictConfig) -> DictConfig:
+    """fairseq's part of the composed config, resolved, as its mains take it."""
+    fields = FairseqConfig.__dataclass_fields__
+    plain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    assert isinstance(plain, dict)
+    with omegaconf_no_object_check():
+        result = OmegaConf.create({key: value for key, value in plain.items() if key in fields})
+    OmegaConf.set_struct(result, True)
+    return result

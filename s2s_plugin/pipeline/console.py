@@ -1,0 +1,114 @@
+"""What the user sees: short lines on stderr, progress bars on a terminal, fairseq's own words in the log file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from tqdm import tqdm
+
+LOG_FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
+
+
+def say(line: str = "") -> None:
+    """A line for the user. Not stdout: that is for results."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        print(line, file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes:seconds, or hours:minutes:seconds."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def route_logs(log_file: Path | None, verbose: bool) -> None:
+    """Send all logging to ``log_file``, and to the terminal too where ``verbose``.
+
+    Called before fairseq's mains are imported, whose ``logging.basicConfig`` then finds the work done.
+    """
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(logging.INFO)
+    handlers: list[logging.Handler] = [logging.NullHandler()]
+    if log_file is not None:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        file_handler = logging.FileHandler(log_file, encoding="utf-8")
+        file_handler.setFormatter(JsonLinesFormatter(LOG_FORMAT))
+        handlers.append(file_handler)
+    if verbose:
+        stream = logging.StreamHandler(sys.stderr)
+        stream.setFormatter(logging.Formatter(LOG_FORMAT))
+        handlers.append(stream)
+    for handler in handlers:
+        root.addHandler(handler)
+    logging.captureWarnings(True)
+    if not verbose:
+        warnings.simplefilter("ignore", FutureWarning)
+
+
+class JsonLinesFormatter(logging.Formatter):
+    """fairseq's progress records stay bare JSON, so that the log can be read back; the rest gets a prefix."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        return message if message.startswith("{") and progress(message) else super().format(record)
+
+
+def progress(message: str) -> dict | None:
+    """The record in one of fairseq's ``--log-format json`` messages; None for any other message."""
+    try:
+        record = json.loads(message)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "epoch" in record else None
+
+
+class TrainingProgress(logging.Handler):
+    """Turns fairseq's progress records into a bar of updates and one line per validation.
+
+    Args:
+        updates: where training ends; 0 if only epochs limit it.
+        metric: of the validation, beside its loss.
+    """
+
+    def __init__(self, updates: int, metric: str):
+        super().__init__(logging.INFO)
+        self.metric = metric
+        self.started = time.monotonic()
+        self.loss = ""
+        self.bar = tqdm(total=updates or None, unit="up", disable=None, leave=False, file=sys.stderr)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        values = progress(record.getMessage())
+        if values is None:
+            return
+        updates = values.get("num_updates") or values.get("train_num_updates") or values.get("valid_num_updates")
+        if updates is not None:
+            self.bar.update(int(updates) - self.bar.n)
+        if "loss" in values:
+            self.loss = values["loss"]
+            self.bar.set_postfix_str(f"loss {self.loss}, {float(values['wps']) / 1000:.1f}k words/s")
+        if "valid_loss" in values:
+            self._say_validation(values, int(updates or 0))
+
+    def _say_validation(self, values: dict, updates: int) -> None:
+        elapsed = time.monotonic() - self.started
+        parts = [f"epoch {values['epoch']}", f"{updates:,} updates"]
+        if self.loss:
+            parts.append(f"loss {float(self.loss):.3f}")
+        parts.append(f"valid loss {float(values['valid_loss']):.3f}")
+        if f"valid_{self.metric}" in values and self.metric != "loss":
+            parts.append(f"valid {self.metric} {float(values[f'valid_{self.metric}']):.2f}")
+        say("      " + "  ".join([*parts, clock(elapsed)]))
+
+    def close(self) -> None:
+        self.bar.close()
+        super().close()

@@ -1,0 +1,117 @@
+"""Stage 3: the test set through fairseq's generation, hypotheses in corpus order."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.commands import generate_command
+from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
+from s2s_plugin.pipeline.translator import Translator, check_checkpoint
+
+LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
+SHOWN_ATTENTION = 4  # sentences whose attention is drawn
+SHOWN_SYMBOLS = range(6, 26)  # of such a length
+
+
+def generate(cfg: DictConfig, run: Run, subset: str) -> None:
+    """Write ``outputs.jsonl`` and ``<subset>.hyp``, unless this checkpoint with this search has done so.
+
+    Raises:
+        UserError: there is no usable checkpoint for this data; fairseq gave other than one hypothesis per item.
+    """
+    from fairseq_cli import generate as fairseq_generate
+
+    checkpoint, data = run.best_checkpoint(), Path(cfg.task.data)
+    check_checkpoint(checkpoint, data)
+    done = {"key": digest(checkpoint, cfg.generation, str(data), subset)}
+    if read_json(run.folder / "generated.json") == done and run.outputs.is_file():
+        say(f"      done before: {run.outputs}")
+        return
+
+    partial = run.folder / "generate.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    arguments = OmegaConf.merge(cfg, {"common_eval": {"path": str(checkpoint), "results_path": str(partial)}})
+    arguments.task.eval_metric = "none"
+    fairseq_generate.main(arguments)
+
+    source, target = cfg.task.source_lang, cfg.task.target_lang
+    sources = _lines(data / "text" / f"{subset}.{source}")
+    references = _lines(data / "text" / f"{subset}.{target}")
+    found = read_hypotheses(partial / f"generate-{subset}.txt")
+    if sorted(found) != list(range(len(references))):
+        raise UserError(
+            f"{partial}: {len(found):,} hypotheses for {len(references):,} references; "
+            "check dataset.required_batch_size_multiple=1 and the skip options, and run again"
+        )
+    rows = []
+    for index, (text, reference) in enumerate(zip(sources, references, strict=True)):
+        score, hypothesis, length = found[index]
+        rows.append(
+            {"id": index, "source": text, "reference": reference, "hypothesis": hypothesis, "score": score,
+             "length": length}  # fmt: skip
+        )
+    write_text(run.outputs, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
+    write_text(run.attention, _attention(cfg, checkpoint, data, rows))
+    shutil.move(str(partial / f"generate-{subset}.txt"), run.folder / f"generate-{subset}.txt")
+    shutil.rmtree(partial)
+    write_json(run.folder / "generated.json", done)
+
+
+def command(cfg: DictConfig, run: Run) -> str:
+    """The plain command of this stage."""
+    arguments = OmegaConf.merge(cfg, {"common_eval": {"path": str(run.checkpoints / "checkpoint_best.pt")}})
+    arguments.task.eval_metric = "none"
+    return generate_command(arguments)
+
+
+def read_hypotheses(path: Path) -> dict[int, tuple[float, str, int]]:
+    """Best hypothesis of each item in fairseq-generate's output.
+
+    Returns:
+        item number to score (natural log, length-normalised), detokenised text and source length in symbols.
+    """
+    scores: dict[int, float] = {}
+    texts: dict[int, str] = {}
+    lengths: dict[int, int] = {}
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            match = LINE.match(line.rstrip("\n"))
+            if match is None:
+                continue
+            kind, number, rest = match[1], int(match[2]), match[3]
+            if kind == "S":
+                lengths[number] = len(rest.split())
+            elif kind == "D" and number not in texts:
+                score, _, texts[number] = rest.partition("\t")
+                scores[number] = float(score) * 0.6931471805599453  # fairseq prints base 2
+    return {number: (scores[number], texts[number], lengths.get(number, 0)) for number in texts}
+
+
+def _attention(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict]) -> str:
+    """Attention of a few items spread over the test set, one JSON object a line."""
+    fit = [row for row in rows if len(row["source"]) // 5 + 1 in SHOWN_SYMBOLS] or rows
+    chosen = fit[:: max(1, len(fit) // SHOWN_ATTENTION)][:SHOWN_ATTENTION]
+    translator = Translator(checkpoint, cfg.generation, data, attention=True)
+    lines = []
+    for row, hypothesis in zip(chosen, translator.translate([row["source"] for row in chosen]), strict=True):
+        lines.append(
+            {
+                "id": row["id"],
+                "source_tokens": hypothesis.source_tokens,
+                "target_tokens": hypothesis.target_tokens,
+                "attention": [[round(weight, 4) for weight in step] for step in hypothesis.attention or []],
+            }
+        )
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]

@@ -1,0 +1,120 @@
+"""A run's folder: what each stage writes there, and whether it has done so already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from s2s_plugin.errors import UserError
+
+
+@dataclass(frozen=True)
+class Run:
+    """Files below ``runs/<app>/<name>/``."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def fairseq_config(self) -> Path:
+        """What fairseq-hydra-train takes."""
+        return self.folder / "fairseq.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def trained(self) -> Path:
+        """Written when training has ended."""
+        return self.folder / "trained.json"
+
+    @property
+    def commands(self) -> Path:
+        return self.folder / "commands.txt"
+
+    @property
+    def outputs(self) -> Path:
+        """Source, reference and hypothesis of every test item, in corpus order."""
+        return self.folder / "outputs.jsonl"
+
+    @property
+    def attention(self) -> Path:
+        return self.folder / "attention.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "scores.json"
+
+    def best_checkpoint(self) -> Path:
+        """
+        Raises:
+            UserError: nothing has been trained here.
+        """
+        for name in ("checkpoint_best.pt", "checkpoint_last.pt"):
+            if (self.checkpoints / name).is_file():
+                return self.checkpoints / name
+        raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")
+
+    def note_command(self, stage: str, command: str) -> None:
+        """Keep the stage's plain command in ``commands.txt``."""
+        sections = read_commands(self.commands)
+        sections[stage] = command
+        write_text(self.commands, "".join(f"# {name}\n{text}\n\n" for name, text in sections.items()))
+
+
+def read_commands(path: Path) -> dict[str, str]:
+    """Stage name to command."""
+    if not path.is_file():
+        return {}
+    blocks = path.read_text(encoding="utf-8").split("# ")[1:]
+    return {name: text.strip() for name, _, text in (block.partition("\n") for block in blocks)}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
+    os.replace(partial, path)
+
+
+def write_json(path: Path, value: object) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict | None:
+    """The object in the file; None where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def digest(*parts: object) -> str:
+    """Short fingerprint of plain values, configs and files (by content)."""
+    sha = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, DictConfig):
+            part = OmegaConf.to_container(part, resolve=True, enum_to_str=True)
+        sha.update(part.read_bytes() if isinstance(part, Path) else json.dumps(part, sort_keys=True).encode())
+    return sha.hexdigest()[:16]

@@ -1,0 +1,61 @@
+"""Stage 4: the run's metrics over its outputs, with signatures, beside the trivial baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from fairseq.scoring import SCORER_REGISTRY, build_scorer
+from omegaconf import DictConfig
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.run import Run, read_json, write_json
+
+
+def score(cfg: DictConfig, run: Run, subset: str) -> None:
+    """Write ``scores.json``.
+
+    Raises:
+        UserError: nothing was generated, or a metric is not registered.
+    """
+    if not run.outputs.is_file():
+        raise UserError(f"{run.outputs}: no such file; run the generate stage first")
+    rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").splitlines()]
+    references = [row["reference"] for row in rows]
+    names = list(cfg.metrics)
+    for name in names:
+        if name not in SCORER_REGISTRY:
+            raise UserError(f"metrics has {name}, which is not registered: {', '.join(sorted(SCORER_REGISTRY))}")
+    metrics = evaluate(names, [row["hypothesis"] for row in rows], references)
+    copy = evaluate(names, [row["source"] for row in rows], references)
+    trained = read_json(run.trained) or {}
+    scores = {
+        "subset": subset,
+        "sentences": len(rows),
+        "metrics": metrics,
+        "baselines": {"copy of the source": {name: value["score"] for name, value in copy.items()}},
+        "search": {"beam": cfg.generation.beam, "lenpen": cfg.generation.lenpen},
+        "checkpoint": str(run.best_checkpoint().relative_to(run.folder)),
+        "seed": trained.get("seed"),
+        "parameters": trained.get("parameters"),
+        "train_seconds": trained.get("seconds"),
+        "updates": trained.get("updates"),
+    }
+    write_json(run.scores, scores)
+    for name, value in metrics.items():
+        say(f"      {name} {value['score']:.2f}  {value['signature']}")
+
+
+def evaluate(scorers: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, dict]:
+    """Corpus score, signature and direction of each registered scorer, by the metric's usual name."""
+    result = {}
+    for name in scorers:
+        scorer = build_scorer(name, None)
+        for reference, hypothesis in zip(references, hypotheses, strict=True):
+            scorer.add_string(reference, hypothesis)
+        value, signature = scorer.evaluate()
+        result[scorer.label] = {
+            "score": round(value, 2), "signature": signature, "higher_is_better": scorer.higher_is_better
+        }  # fmt: skip
+    return result

@@ -1,0 +1,126 @@
+"""A trained model for use: lines of text in, hypotheses out. For generation by hand and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from fairseq import checkpoint_utils, utils
+from omegaconf import DictConfig
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.train import load_checkpoint
+from s2s_plugin.search.beam import BeamOptions, BeamSearch
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One output.
+
+    Attributes:
+        text: detokenised.
+        score: length-normalised log-probability, natural log.
+        source_tokens, target_tokens: symbols, each with </s>.
+        attention: T x S weights, where asked for.
+    """
+
+    text: str
+    score: float
+    source_tokens: list[str]
+    target_tokens: list[str]
+    attention: list[list[float]] | None
+
+
+class Translator:
+    """Loads a checkpoint with the prepared corpus's codec.
+
+    Args:
+        checkpoint: made by training with the task ``s2s``.
+        generation: fairseq's ``GenerationConfig`` or part of it.
+        data: folder of dictionaries and codec; None: the one it was trained on.
+        attention: keep attention weights.
+
+    Raises:
+        UserError: the checkpoint is broken, or does not belong to the data.
+    """
+
+    def __init__(self, checkpoint: Path, generation: DictConfig, data: Path | None = None, attention: bool = False):
+        check_checkpoint(checkpoint, data)
+        overrides = {} if data is None else {"data": str(data)}
+        self.models, _, self.task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], overrides)
+        self.cuda = torch.cuda.is_available()
+        for model in self.models if self.cuda else ():
+            model.cuda()
+        options = BeamOptions.of(generation)
+        if attention:
+            options = BeamOptions(**{**options.__dict__, "print_alignment": "soft"})
+        self.search = BeamSearch(self.models, self.task.target_dictionary, options)
+
+    def translate(self, lines: Sequence[str], batch_size: int = 32) -> list[Hypothesis]:
+        """The best hypothesis of each line, in the order of the lines."""
+        sources = [self._symbols(line) for line in lines]
+        dataset = self.task.build_dataset_for_inference(sources, [len(source) for source in sources])
+        order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
+        found: dict[int, Hypothesis] = {}
+        for start in range(0, len(order), batch_size):
+            batch = dataset.collater([dataset[i] for i in order[start : start + batch_size]])
+            if self.cuda:
+                batch = utils.move_to_cuda(batch)
+            hypotheses = self.task.inference_step(self.search, self.models, batch)
+            for index, candidates in zip(batch["id"].tolist(), hypotheses, strict=True):
+                found[index] = self._hypothesis(sources[index], candidates[0])
+        return [found[index] for index in range(len(lines))]
+
+    def stream(self, lines: Iterable[str], batch_size: int = 1) -> Iterator[Hypothesis]:
+        """Hypotheses as the lines come in."""
+        waiting = iter(lines)
+        while batch := list(islice(waiting, batch_size)):
+            yield from self.translate(batch)
+
+    def _symbols(self, line: str) -> torch.Tensor:
+        text = line if self.task.codec is None else self.task.codec.encode(line)
+        return self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
+
+    def _hypothesis(self, source: torch.Tensor, found: dict) -> Hypothesis:
+        symbols = self.task.target_dictionary.string(found["tokens"])
+        return Hypothesis(
+            text=symbols if self.task.codec is None else self.task.codec.decode(symbols),
+            score=found["score"],
+            source_tokens=[self.task.source_dictionary[i] for i in source.tolist()],
+            target_tokens=[self.task.target_dictionary[i] for i in found["tokens"].tolist()],
+            attention=None if found["attention"] is None else found["attention"].t().tolist(),
+        )
+
+
+def check_checkpoint(checkpoint: Path, data: Path | None) -> dict:
+    """The checkpoint, if it is whole, of this architecture and of this data's dictionaries.
+
+    Raises:
+        UserError: it is not.
+    """
+    state = load_checkpoint(checkpoint)
+    config = state.get("cfg") or {}
+    model, task = config.get("model") or {}, config.get("task") or {}
+    architecture = model.get("_name") if isinstance(model, dict) else getattr(model, "arch", None)
+    if not str(architecture).startswith("s2s"):
+        raise UserError(
+            f"{checkpoint}: a checkpoint of the architecture '{architecture}', not of ours; "
+            "use fairseq-generate with the task it was trained with"
+        )
+    if data is not None:
+        rows = {
+            task["source_lang"]: state["model"]["encoder.embedding.table.weight"].size(0),
+            task["target_lang"]: state["model"]["decoder.embedding.table.weight"].size(0),
+        }
+        for lang, expected in rows.items():
+            dictionary = data / f"dict.{lang}.txt"
+            found = 4 + sum(1 for _ in dictionary.open(encoding="utf-8")) if dictionary.is_file() else 0
+            if found != expected:
+                raise UserError(
+                    f"{dictionary} has {found:,} symbols but {checkpoint} was trained with {expected:,}: "
+                    "the dictionary is of other data; give the data of that training"
+                )
+    return state

@@ -12,25 +12,27 @@ from s2s_plugin.errors import UserError
 
 # Format characters that carry meaning inside words (Persian, Indic scripts, emoji); all others are dropped.
 JOINERS = "\u200c\u200d"
+SPACE = "\u2581"  # SentencePiece's own mark of a space: in the text it would come back as one
 
 
 def normalize(text: str, jamo: bool = False) -> str:
     """One line of text as the model sees it.
 
-    NFKC; control characters and every kind of white space (also U+00A0 and U+2028) become one space; invisible
-    format characters go. ``jamo`` then decomposes Hangul syllables into letters (NFD), which makes every
-    syllable spellable with 67 symbols.
+    NFKC; control characters and every kind of white space (also U+00A0, U+2028 and U+2581) become one space;
+    invisible format characters go. ``jamo`` then decomposes Hangul syllables into letters (NFD), which makes
+    every syllable spellable with 67 symbols.
     """
     text = unicodedata.normalize("NFKC", text)
     kept = []
     for character in text:
         category = unicodedata.category(character)
-        if category in ("Cc", "Zs", "Zl", "Zp"):
+        if category in ("Cc", "Zs", "Zl", "Zp") or character == SPACE:
             kept.append(" ")
         elif category not in ("Cf", "Cs", "Cn") or character in JOINERS:
             kept.append(character)
     text = " ".join("".join(kept).split())
-    return unicodedata.normalize("NFD", text) if jamo else text
+    # Once more: what went may have stood between a letter and its accent.
+    return unicodedata.normalize("NFD" if jamo else "NFC", text)
 
 
 class TextCodec:
@@ -54,7 +56,7 @@ class TextCodec:
         return " ".join(self.pieces.encode(normalize(text, self.jamo), out_type=str))
 
     def decode(self, symbols: str) -> str:
-        """Symbols separated by spaces to text. What the model could not spell reads U+2047 (double question)."""
+        """Symbols separated by spaces to text. What the model could not spell reads U+2047 (two ?)."""
         text = self.pieces.decode_pieces(symbols.split())
         return unicodedata.normalize("NFC", text).strip() if self.jamo else text.strip()
 
@@ -81,7 +83,9 @@ class PairCodec:
         if not path.is_file():
             return None
         sides = json.loads(path.read_text(encoding="utf-8"))
-        return cls(*(TextCodec(folder / sides[side]["model"], sides[side]["jamo"]) for side in ("source", "target")))
+        return cls(
+            *(TextCodec(folder / sides[side]["model"], sides[side]["jamo"]) for side in ("source", "target"))
+        )
 
     def encode(self, text: str) -> str:
         return self.source.encode(text)

@@ -96,7 +96,8 @@ class PairDataset(FairseqDataset):
 
     def ordered_indices(self) -> np.ndarray:
         """By target then source length, so that a batch holds items of like length; ties are shuffled."""
-        order = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))
+        # fairseq seeds numpy's global generator for every epoch.
+        order = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))  # noqa: NPY002
         if self.target_sizes is not None:
             order = order[self.target_sizes[order].argsort(kind="stable")]
         return order[self.source_sizes[order].argsort(kind="stable")]
@@ -108,5 +109,10 @@ class PairDataset(FairseqDataset):
         )
 
     @property
-    def supports_prefetch(self) -> bool:
-        return False
+    def can_reuse_epoch_itr_across_epochs(self) -> bool:
+        """False for training: batches are drawn anew for each epoch, from its number.
+
+        Otherwise they would be those of the epoch in which the process started, and a continued run would differ
+        from an uninterrupted one.
+        """
+        return not self.shuffle

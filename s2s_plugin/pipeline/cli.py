@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -96,6 +97,8 @@ def _run(stage: str, overrides: list[str]) -> int:
         hydra_main()
     except (HydraException, OmegaConfBaseException) as error:
         mistakes.append(error)
+    except OSError as error:  # Hydra makes the run's folder
+        raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
     for mistake in mistakes[:1]:
         raise mistake if isinstance(mistake, UserError) else UserError(explain(mistake))
     return 0
@@ -114,8 +117,8 @@ def explain(error: Exception) -> str:
     text = ". ".join(lines)
     if isinstance(key, str) and kind is not None and hasattr(kind, "__dataclass_fields__"):
         text += _meant(key, tuple(kind.__dataclass_fields__))
-    elif "Could not find" in text and "'" in text:
-        group, _, choice = text.split("'")[1].partition("/")
+    elif missing := re.search(r"Could not find '(\w+)/(\w+)'", text):
+        group, choice = missing.groups()
         known = tuple(sorted(path.stem for path in (config.CONF / group).glob("*.yaml")))
         text = f"there is no {group}={choice}{_meant(choice, known)}; there are: {', '.join(known)}"
     elif full_key and str(full_key) not in text:

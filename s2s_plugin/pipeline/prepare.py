@@ -63,7 +63,11 @@ def prepare(cfg: DictConfig) -> Path:
             partial.mkdir(parents=True)
         except OSError as error:
             raise UserError(f"{partial}: cannot be written ({error.strerror}); set prepared_dir=FOLDER") from None
-        _build(cfg, partial, out)
+        try:
+            _build(cfg, partial, out)
+        except UserError:
+            shutil.rmtree(partial)
+            raise
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
@@ -111,6 +115,8 @@ def _corpus(cfg: DictConfig, partial: Path) -> Path:
             if "unexpected keyword" not in str(error):
                 raise
             raise UserError(f"data.options: the recipe {cfg.data.recipe} has no such option ({error})") from None
+        except UserError as error:
+            raise UserError(str(error).replace("--from FOLDER", "data.from_dir=FOLDER")) from None
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
     return corpus.write_corpus(text, _own_splits(cfg), langs, {"name": cfg.data.name, "source": "own files"})
@@ -202,9 +208,9 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> T
             shuffle_input_sentence=True,
             minloglevel=2,
         )
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
-        raise UserError(f"SentencePiece could not learn {cfg.subword.size} symbols: {reason}") from None
+        raise UserError(f"SentencePiece could not learn {cfg.subword.size} {cfg.subword.kind} symbols: {reason}") from None
     return TextCodec(folder / f"{name}.model", cfg.subword.jamo)
 
 

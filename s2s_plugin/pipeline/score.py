@@ -17,16 +17,13 @@ def score(cfg: DictConfig, run: Run, subset: str) -> None:
     """Write ``scores.json``.
 
     Raises:
-        UserError: nothing was generated, or a metric is not registered.
+        UserError: nothing was generated.
     """
     if not run.outputs.is_file():
         raise UserError(f"{run.outputs}: no such file; run the generate stage first")
     rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").splitlines()]
     references = [row["reference"] for row in rows]
     names = list(cfg.metrics)
-    for name in names:
-        if name not in SCORER_REGISTRY:
-            raise UserError(f"metrics has {name}, which is not registered: {', '.join(sorted(SCORER_REGISTRY))}")
     metrics = evaluate(names, [row["hypothesis"] for row in rows], references)
     copy = evaluate(names, [row["source"] for row in rows], references)
     trained = read_json(run.trained) or {}
@@ -45,6 +42,17 @@ def score(cfg: DictConfig, run: Run, subset: str) -> None:
     write_json(run.scores, scores)
     for name, value in metrics.items():
         say(f"      {name} {value['score']:.2f}  {value['signature']}")
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """
+    Raises:
+        UserError: a metric is not a registered scorer that knows its signature.
+    """
+    known = sorted(name for name, scorer in SCORER_REGISTRY.items() if hasattr(scorer, "evaluate"))
+    for name in names:
+        if name not in known:
+            raise UserError(f"metrics has {name}, which is not one of: {', '.join(known)}")
 
 
 def evaluate(scorers: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, dict]:

@@ -23,6 +23,7 @@ from s2s_plugin.pipeline import train as train_stage
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
 from s2s_plugin.pipeline.run import Run, write_text
+from s2s_plugin.search.beam import BeamOptions
 
 ORDER = ("prepare", "train", "generate", "score", "report")
 
@@ -42,6 +43,8 @@ def run(stage: str, cfg: DictConfig) -> float | None:
     if stage == "translate":
         return translate(cfg, run_folder)
 
+    BeamOptions.of(cfg.generation)  # refuse now what would fail after training
+    score_stage.check_metrics(cfg.metrics)
     names = ORDER if stage == "run" else (stage,)
     if stage == "run":
         say(f"s2s app={cfg.app} name={cfg.name} on {_hardware(cfg)}: {run_folder.folder}")

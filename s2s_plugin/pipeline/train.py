@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 
 import torch
@@ -76,7 +77,7 @@ def load_checkpoint(path) -> dict:
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; run the train stage first") from None
     except Exception as error:
-        reason = str(error).splitlines()[0][:120]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise UserError(
             f"{path}: not a readable checkpoint, perhaps cut short ({reason}); "
             "delete it, or put back a copy, and run again"
@@ -112,8 +113,21 @@ def _check_same_run(run: Run, settings: dict) -> None:
 
 
 def _check_resumable(run: Run) -> None:
-    """A last checkpoint that was cut short is named before fairseq trips over it."""
-    last = run.checkpoints / "checkpoint_last.pt"
-    if last.exists():
-        updates = load_checkpoint(last)["optimizer_history"][-1]["num_updates"]
-        say(f"      continues after {updates:,} updates")
+    """A last checkpoint that was cut short is named before fairseq trips over it.
+
+    fairseq writes the best checkpoint whole and then copies it to the last, so a process killed in between leaves
+    half a copy of a whole file. Training then continues from that one, with the same outcome.
+    """
+    last, best = run.checkpoints / "checkpoint_last.pt", run.checkpoints / "checkpoint_best.pt"
+    if not last.exists():
+        return
+    try:
+        state = load_checkpoint(last)
+    except UserError as error:
+        if not best.is_file():
+            raise
+        state = load_checkpoint(best)
+        say(f"      {error}: the best one is whole")
+        shutil.copyfile(best, last.with_suffix(".partial"))
+        last.with_suffix(".partial").replace(last)
+    say(f"      continues after {state['optimizer_history'][-1]['num_updates']:,} updates")

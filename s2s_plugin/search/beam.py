@@ -15,6 +15,7 @@ from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 
 NEVER = float("-inf")
+HARDLY = -1e4  # log-probability of a </s> that has none, where a hypothesis must end
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Beams(NamedTuple):
     attention: Tensor
 
     def extend(self, parent: Tensor, token: Tensor, total: Tensor, weights: Tensor | None) -> Beams:
-        """Hypotheses that continue ``parent`` (n x K beam numbers) with ``token`` and reach ``total`` (n x K)."""
+        """Hypotheses that continue ``parent`` (n x K beam numbers) with ``token``, to ``total`` (n x K)."""
 
         def follow(field: Tensor) -> Tensor:
             index = parent.view(*parent.shape, *[1] * (field.dim() - 2)).expand(-1, -1, *field.shape[2:])
@@ -129,7 +130,8 @@ class BeamSearch:
         states = [m.decoder.recurrence.start(memory) for m, memory in zip(models, memories, strict=True)]
         spread = torch.arange(batch, device=device).repeat_interleave(beam)
         states = [state.reorder(spread) for state in states]  # N = B * K rows
-        limit = (self.options.max_len_a * lengths + self.options.max_len_b).long().clamp(1, self.longest)
+        limit = self.options.max_len_a * lengths.double() + self.options.max_len_b
+        limit = limit.long().clamp(1, self.longest)  # B
 
         beams = Beams(
             torch.full((batch, beam, 1), self.eos, device=device),
@@ -142,9 +144,17 @@ class BeamSearch:
         finished: list[list[dict]] = [[] for _ in range(batch)]
 
         for step in range(int(limit.max()) + 1):
-            states, logits, weights = self._step(models, states, memories, beams.tokens[:, :, -1].reshape(-1))
-            self._constrain(logits, beams, step, limit[sentence], prefix_tokens)
-            total, parent, token = self._best(logits, total)  # n x 2K each, best first
+            states, scores, weights = self._step(models, states, memories, beams.tokens[:, :, -1].reshape(-1))
+            end = scores[..., self.eos].clone()  # n x K
+            self._constrain(scores, beams, step, limit[sentence], prefix_tokens)
+            before, (total, parent, token) = total, self._best(scores, total)  # n x 2K each, best first
+            stuck = total[:, 0].eq(NEVER)
+            if (
+                stuck.any()
+            ):  # nothing may follow, or the scores are no numbers: what has no result yet ends here
+                stuck &= torch.tensor([not finished[number] for number in sentence.tolist()], device=device)
+                scores[stuck, :, self.eos] = end[stuck].clamp(min=HARDLY)
+                total, parent, token = self._best(scores, before)
             ends = token.eq(self.eos) & total.ne(NEVER)
             if self.options.print_alignment is None:
                 weights = None
@@ -173,7 +183,9 @@ class BeamSearch:
         """One step of every model. ``last``: N ids. Returns states, log-probabilities n x K x V, weights."""
         after, scores, attention = [], [], []
         for model, state, memory in zip(models, states, memories, strict=True):
-            state, features, weights = model.decoder.recurrence.step(model.decoder.embedding(last), state, memory)
+            state, features, weights = model.decoder.recurrence.step(
+                model.decoder.embedding(last), state, memory
+            )
             logits = model.decoder.generator(features).float() / self.options.temperature
             after.append(state)
             scores.append(logits.log_softmax(-1))
@@ -209,6 +221,7 @@ class BeamSearch:
             grams = written.unfold(2, size, 1)  # n x K x W x size
             tail = written[:, :, written.size(2) - size + 1 :].unsqueeze(2)  # n x K x 1 x (size - 1)
             repeats = (grams[..., :-1] == tail).all(-1)  # n x K x W
+            repeats &= ~forced.view(-1, 1, 1)
             banned = torch.where(repeats, grams[..., -1], self.pad)  # pad is forbidden already
             scores.scatter_(2, banned, NEVER)
 
@@ -276,7 +289,7 @@ class BeamSearch:
         return (counts == beam) | (step >= limit[sentence])
 
     def _alignment(self, attention: Tensor | None) -> list:
-        """What ``fairseq-generate --print-alignment`` prints: T - 1 (source, target) pairs, or T x S weights."""
+        """What ``fairseq-generate --print-alignment`` prints: T - 1 (source, target), or T x S weights."""
         if attention is None:
             return []
         if self.options.print_alignment == "soft":

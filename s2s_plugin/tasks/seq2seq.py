@@ -136,9 +136,22 @@ class Seq2SeqTask(FairseqTask):
         sizes = np.asarray([int(length) for length in src_lengths])
         return PairDataset(src_tokens, sizes, self.source_dictionary.pad(), None, None, self.target_dictionary)
 
-    def get_batch_iterator(self, dataset, *args, required_batch_size_multiple: int = 1, **kwargs):
-        """fairseq's iterator, without its habit of dropping what does not fill a multiple of 8."""
-        return super().get_batch_iterator(dataset, *args, required_batch_size_multiple=1, **kwargs)
+    def get_batch_iterator(
+        self, dataset, *args, required_batch_size_multiple=1, num_workers=0, data_buffer_size=0, **kwargs
+    ):
+        """fairseq's iterator, without two of its habits.
+
+        It drops what does not fill a multiple of 8, also when generating. And its read-ahead thread, still
+        running when the command ends, can abort the process; without workers there is nothing to read ahead.
+        """
+        return super().get_batch_iterator(
+            dataset,
+            *args,
+            required_batch_size_multiple=1,
+            num_workers=num_workers,
+            data_buffer_size=data_buffer_size if num_workers else 0,
+            **kwargs,
+        )
 
     def build_bpe(self, args):
         """The prepared corpus's own codec, unless ``--bpe`` names another."""

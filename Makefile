@@ -1,0 +1,67 @@
+# Needs Python 3.11 or 3.12, a C++ compiler (Python 3.11 only) and make. `make help` lists the targets.
+
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+# A machine without a GPU saves gigabytes with: make setup TORCH_FLAGS="--index-url https://download.pytorch.org/whl/cpu"
+TORCH_FLAGS ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+S2S := $(BIN)/s2s
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run nmt prepare train generate score report translate test test-slow lint format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/ready ## build .venv: torch, fairseq, this project
+
+$(VENV)/ready: setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 found: install one, or name it: make setup PYTHON=..."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+		{ echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1): fairseq needs 3.11 or 3.12, name one: make setup PYTHON=..."; exit 2; }
+	@test -x $(BIN)/python || { echo "setup: $$($(PYTHON) -V) in $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "setup: torch"
+	@$(PIP) $(TORCH_FLAGS) "$$(sed -n 's/^ *\(torch==.*\)/\1/p' setup.cfg)"
+	@$(PIP) "$$(sed -n 's/^ *\(numpy==.*\)/\1/p' setup.cfg)" cython==3.3.1 setuptools==80.9.0 wheel==0.48.0
+	@echo "setup: fairseq (built from source on Python 3.11: two to four minutes)"
+	@$(PIP) --no-build-isolation "$$(sed -n 's/^ *\(fairseq-fixed==.*\)/\1/p' setup.cfg)"
+	@$(PIP) --no-build-isolation --editable ".[viz]"
+	@touch $@
+	@echo "setup: done"
+
+$(VENV)/ready-dev: $(VENV)/ready
+	@$(PIP) --no-build-isolation --editable ".[viz,dev]"
+	@touch $@
+
+run: setup ## set up, then train and evaluate the default translator: data, model, scores, report
+	@$(S2S) run app=nmt $(ARGS)
+
+nmt: run ## the same as run; ARGS="data=multi30k name=m30k" changes it
+
+prepare train generate score report: setup ## one stage of it; ARGS as for s2s
+	@$(S2S) $@ app=nmt $(ARGS)
+
+translate: setup ## lines from standard input through the trained model
+	@$(S2S) translate app=nmt $(ARGS)
+
+test: $(VENV)/ready-dev ## set up, then run the tests
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/ready-dev ## the long tests
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/ready-dev ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: $(VENV)/ready-dev ## let ruff rewrite the sources
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: setup ## our default against stock fairseq's LSTM (about an hour); ARGS="--quick" for a look
+	@$(BIN)/python bench/quality_vs_stock.py $(ARGS)
+
+clean: ## delete runs and prepared data, not the downloads
+	@rm -rf runs multirun outputs && find data-bin -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} + 2>/dev/null || true

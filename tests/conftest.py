@@ -1,0 +1,35 @@
+"""Shared by all tests: a toy corpus, and a model trained on it through the real command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import PREPROCESS, TRAIN, call, write_reversed
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of reversed letters binarised by fairseq-preprocess: 2,000 / 50 / 13 pairs."""
+    folder = tmp_path_factory.mktemp("toy")
+    write_reversed(folder, {"train": 2000, "valid": 50, "test": 13})
+    prefixes = " ".join(f"--{split}pref {split}" for split in ("train", "valid", "test"))
+    call(f"{PREPROCESS} {prefixes}", cwd=folder)
+    return folder / "bin"
+
+
+@pytest.fixture(scope="session")
+def trained(toy: Path) -> Path:
+    """A checkpoint that can reverse letters, trained with BLEU in the loop by plain fairseq-train."""
+    save_dir = toy.parent / "checkpoints"
+    best = "--eval-metric bleu --best-checkpoint-metric bleu --maximize-best-checkpoint-metric"
+    call(TRAIN.format(data=toy, save_dir=save_dir) + f" --max-update 300 {best}")
+    return save_dir / "checkpoint_best.pt"
+
+
+@pytest.fixture(scope="session")
+def own_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's two text files, ``letters.en`` and ``letters.de``, 400 pairs; the second in upper case."""
+    folder = tmp_path_factory.mktemp("own")
+    write_reversed(folder, {"letters": 400}, ("en", "de"), upper=True)
+    return folder

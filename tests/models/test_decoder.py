@@ -1,0 +1,176 @@
+"""The recurrence: against a hand-written one in float64, unrolled by hand, and through fairseq's protocol."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+LAYERS = pytest.mark.parametrize("layers", [1, 2, 3])
+
+
+def reference_decode(decoder, embedded, values, lengths, final):
+    """Luong et al. 2015 with plain loops over torch.nn.LSTMCell: features and attention, B x T x ..."""
+    width, cells = decoder.combine.out_features, []
+    for layer, gates in enumerate(decoder.recurrent_gates):
+        below, recurrent = gates.weight[:, :width], gates.weight[:, width:]
+        if layer == 0:  # [embedding; feed]
+            below = torch.cat((decoder.embedding_gates.weight, below), 1)
+        cell = nn.LSTMCell(below.size(1), width).double()
+        cell.weight_ih.data, cell.weight_hh.data = below.data, recurrent.data
+        cell.bias_ih.data = (decoder.embedding_gates if layer == 0 else gates).bias.data
+        cell.bias_hh.data.zero_()
+        cells.append(cell)
+    features, attention = (
+        torch.zeros(*embedded.shape[:2], width),
+        torch.zeros(*embedded.shape[:2], values.size(1)),
+    )
+    features, attention = features.double(), attention.double()
+    for b in range(len(embedded)):
+        start = torch.tanh(decoder.bridge.project.weight @ final[b] + decoder.bridge.project.bias)
+        hidden = [start[i * width : (i + 1) * width] for i in range(len(cells))]
+        memory = [start[(len(cells) + i) * width : (len(cells) + i + 1) * width] for i in range(len(cells))]
+        feed = torch.zeros(width).double()
+        for t in range(embedded.size(1)):
+            below = torch.cat((embedded[b, t], feed))
+            for i, cell in enumerate(cells):
+                hidden[i], memory[i] = (x[0] for x in cell(below[None], (hidden[i][None], memory[i][None])))
+                below = hidden[i]
+            scores = [below @ decoder.attention.key.weight @ values[b, s] for s in range(lengths[b])]
+            total = sum(torch.exp(score) for score in scores)
+            context = torch.zeros(values.size(2)).double()
+            for s, score in enumerate(scores):
+                attention[b, t, s] = torch.exp(score) / total
+                context = context + attention[b, t, s] * values[b, s]
+            feed = torch.tanh(decoder.combine.weight @ torch.cat((context, below)))
+            features[b, t] = feed
+    return features, attention
+
+
+@LAYERS
+@torch.no_grad()
+def test_equals_a_hand_written_recurrence(build, batch, layers):
+    model = build(decoder_layers=layers).double()
+    source, lengths, previous = batch(model, [3, 6, 1], 5)
+    memory = model.encode(source, lengths)
+    embedded = nn.functional.embedding(previous, model.decoder.embedding.table.weight)
+    features, attention = reference_decode(
+        model.decoder.recurrence, embedded, memory.values, lengths.tolist(), memory.final
+    )
+    ours, ours_attention = model.decoder.recurrence(embedded, memory)
+    # Not 1e-12: the softmax is taken in float32 whatever the model's precision.
+    assert_close(ours, features, rtol=0, atol=1e-6)
+    assert_close(ours_attention, attention, rtol=0, atol=1e-6)
+
+    logits, extra = model(source, lengths, previous)
+    generator = model.decoder.generator
+    by_hand = (features @ generator.project.weight.T) @ generator.output.weight.T + generator.output.bias
+    assert_close(logits, by_hand, rtol=0, atol=1e-6)
+    assert_close(extra["attn"][0], attention, rtol=0, atol=1e-6)
+
+
+@LAYERS
+@torch.no_grad()
+def test_steps_by_hand_equal_teacher_forcing(build, batch, layers):
+    model = build(decoder_layers=layers)
+    source, lengths, previous = batch(model, [4, 7, 2], 6)
+    logits, extra = model(source, lengths, previous)
+    recurrence = model.decoder.recurrence
+    memory = model.encode(source, lengths)
+    state = recurrence.start(memory)
+    for t in range(previous.size(1)):
+        state, features, weights = recurrence.step(model.decoder.embedding(previous[:, t]), state, memory)
+        assert_close(model.decoder.generator(features), logits[:, t], rtol=0, atol=1e-5)
+        assert_close(weights, extra["attn"][0][:, t], rtol=0, atol=1e-5)
+        assert_close(state.feed, features)
+
+
+@torch.no_grad()
+def test_later_symbols_do_not_change_earlier_scores(build, batch):
+    model = build()
+    source, lengths, previous = batch(model, [4, 7], 6)
+    logits, _ = model(source, lengths, previous)
+    changed = previous.clone()
+    changed[:, 3] = torch.where(previous[:, 3] == 5, 6, 5)
+    other, _ = model(source, lengths, changed)
+    assert torch.equal(logits[:, :3], other[:, :3])
+    assert (logits[:, 3:] - other[:, 3:]).abs().amax((0, 2)).min() > 1e-5  # all of the future depends on it
+
+
+@torch.no_grad()
+def test_input_feeding_carries_the_attention(build, batch):
+    """The same state but for the feed: the next step differs."""
+    model = build()
+    memory = model.encode(*batch(model, [4], 1)[:2])
+    recurrence, embedded = model.decoder.recurrence, torch.zeros(1, 5)
+    first, _, _ = recurrence.step(embedded, recurrence.start(memory), memory)
+    without = first._replace(feed=torch.zeros_like(first.feed))
+    _, fed, _ = recurrence.step(embedded, first, memory)
+    _, unfed, _ = recurrence.step(embedded, without, memory)
+    assert (fed - unfed).abs().max() > 1e-4
+
+
+@LAYERS
+@torch.no_grad()
+def test_k_rows_an_item_equal_a_repeated_memory(build, batch, layers):
+    model = build(decoder_layers=layers)
+    source, lengths, _previous = batch(model, [4, 7, 2], 3)
+    memory, recurrence = model.encode(source, lengths), model.decoder.recurrence
+    spread = torch.arange(3).repeat_interleave(4)
+    repeated, state = memory.reorder(spread), recurrence.start(memory).reorder(spread)
+    other = recurrence.start(repeated)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        embedded = model.decoder.embedding(torch.randint(4, 11, (12,), generator=generator))
+        state, features, weights = recurrence.step(embedded, state, memory)
+        other, expected, expected_weights = recurrence.step(embedded, other, repeated)
+        assert_close(features, expected, rtol=0, atol=1e-5)
+        assert_close(weights, expected_weights, rtol=0, atol=1e-5)
+        assert_close(tuple(state), tuple(other), rtol=0, atol=1e-5)
+
+
+@LAYERS
+@torch.no_grad()
+def test_fairseq_protocol_equals_the_full_pass(build, batch, layers):
+    """Incrementally, with the rows moved and repeated between steps as a beam search does."""
+    model = build(decoder_layers=layers)
+    source, lengths, previous = batch(model, [4, 7, 2, 5], 6)
+    generator = torch.Generator().manual_seed(layers)
+    memory = model.encoder.forward_torchscript({"src_tokens": source, "src_lengths": lengths})
+    written, state = previous[:, :1], {}
+    for t in range(6):
+        logits, extra = model.decoder(written, encoder_out=memory, incremental_state=state)
+        expected, expected_extra = model(source, lengths, written)
+        full, _ = model.decoder(written, encoder_out=memory)
+        assert logits.shape == (4, 1, 11)
+        assert_close(logits[:, 0], expected[:, -1], rtol=0, atol=1e-5)
+        assert_close(full, expected, rtol=0, atol=1e-5)
+        assert_close(extra["attn"][0][:, 0], expected_extra["attn"][0][:, -1], rtol=0, atol=1e-5)
+        order = torch.randint(0, 4, (4,), generator=generator)
+        model.decoder.reorder_incremental_state_scripting(state, order)
+        memory = model.encoder.reorder_encoder_out(memory, order)
+        source, lengths, written = source[order], lengths[order], written[order]
+        written = torch.cat((written, previous[:, t : t + 1]), 1)
+
+
+@torch.no_grad()
+def test_nothing_is_left_on_the_model_between_calls(build, batch):
+    model = build()
+    first, second = batch(model, [4, 7], 3), batch(model, [2, 3], 5, seed=1)
+    before, attributes = model(*first)[0], {name: set(vars(m)) for name, m in model.named_modules()}
+    model(*second)
+    assert torch.equal(model(*first)[0], before)
+    assert {name: set(vars(m)) for name, m in model.named_modules()} == attributes
+
+
+@torch.no_grad()
+def test_reorder_leaves_the_old_memory_alone(build, batch):
+    model = build()
+    memory = model.encoder(*batch(model, [4, 7, 2], 1)[:2])
+    copy = [field.clone() for field in memory if field is not None]
+    moved = model.encoder.reorder_encoder_out(memory, torch.tensor([2, 0, 0, 1]))
+    moved.values.zero_()
+    assert all(torch.equal(a, b) for a, b in zip(memory[:3], copy, strict=True))
+    assert torch.equal(moved.padding_mask, memory.padding_mask[[2, 0, 0, 1]])
+    assert moved.keys is None

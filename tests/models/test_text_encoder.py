@@ -1,0 +1,73 @@
+"""The encoder: padding changes nothing, and the summary is what it says it is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+KINDS = pytest.mark.parametrize(("layers", "unidirectional"), [(1, False), (2, False), (1, True), (3, True)])
+
+
+@KINDS
+@torch.no_grad()
+def test_an_item_in_a_batch_equals_the_item_alone(build, batch, layers, unidirectional):
+    model = build(encoder_layers=layers, encoder_unidirectional=unidirectional)
+    source, lengths, _ = batch(model, [4, 9, 1, 7], 1)
+    source = nn.functional.pad(source, (0, 3), value=model.encoder.dictionary.pad())
+    memory = model.encoder(source, lengths)
+    assert memory.values.shape == (4, 12, model.encoder.value_size)
+    assert memory.final.shape == (4, model.encoder.summary_size)
+    for row, length in enumerate(lengths.tolist()):
+        alone = model.encoder(source[row : row + 1, :length], lengths[row : row + 1])
+        assert_close(memory.values[row, :length], alone.values[0], rtol=0, atol=1e-6)
+        assert_close(memory.final[row], alone.final[0], rtol=0, atol=1e-6)
+        assert memory.padding_mask[row].tolist() == [False] * length + [True] * (12 - length)
+        assert not alone.padding_mask.any()
+
+
+@KINDS
+@torch.no_grad()
+def test_final_is_the_last_state_of_each_direction(build, batch, layers, unidirectional):
+    model = build(encoder_layers=layers, encoder_unidirectional=unidirectional)
+    source, lengths, _ = batch(model, [4, 9, 1], 1)
+    memory = model.encoder(source, lengths)
+    half = 8 if unidirectional else 4
+    for row, length in enumerate(lengths.tolist()):
+        assert_close(memory.final[row, :half], memory.values[row, length - 1, :half])
+        if not unidirectional:
+            assert_close(memory.final[row, half : 2 * half], memory.values[row, 0, half:])
+
+
+@torch.no_grad()
+def test_equals_two_hand_run_cells(build, batch):
+    model = build().double()
+    source, lengths, _ = batch(model, [5], 1)
+    memory = model.encoder(source, lengths)
+    embedded = model.encoder.embedding.table.weight[source[0]]
+    hidden, cells = [], []
+    for suffix, order in (("l0", range(5)), ("l0_reverse", reversed(range(5)))):
+        cell = nn.LSTMCell(6, 4).double()
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(cell, name).data = getattr(model.encoder.lstm, f"{name}_{suffix}").data
+        h = c = torch.zeros(1, 4).double()
+        column = [None] * 5
+        for position in order:
+            h, c = cell(embedded[position : position + 1], (h, c))
+            column[position] = h[0]
+        hidden.append(torch.stack(column))
+        cells.append(c[0])
+    assert_close(memory.values[0], torch.cat(hidden, 1), rtol=0, atol=1e-12)
+    expected = torch.cat((hidden[0][-1], hidden[1][0], *cells))
+    assert_close(memory.final[0], expected, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+def test_unidirectional_does_not_look_ahead(build, batch):
+    for unidirectional in (True, False):
+        model = build(encoder_unidirectional=unidirectional)
+        source, lengths, _ = batch(model, [6], 1)
+        before = model.encoder(source, lengths).values[0, 0]
+        source[0, 4] = 5 if source[0, 4] != 5 else 6
+        assert torch.equal(model.encoder(source, lengths).values[0, 0], before) is unidirectional

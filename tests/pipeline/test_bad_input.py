@@ -1,0 +1,185 @@
+"""A mistake of the user's: one line that names it, exit code 2, nothing half-written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import TRAIN, call
+
+# Quick enough to train in a test, and long enough to be worth stopping.
+TINY = "model=tiny model.share_all_embeddings=true subword.size=40 optimization.max_update=3 task.eval_metric=none " \
+    "checkpoint.best_checkpoint_metric=loss checkpoint.maximize_best_checkpoint_metric=false"  # fmt: skip
+
+
+def mistake(folder: Path, command: str, *named: str) -> str:
+    """Run ``command`` in ``folder``; it must fail in one line that holds every word of ``named``."""
+    done = call(command, cwd=folder, check=False)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("s2s: error: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.rstrip().splitlines()[-1] == errors[0]
+    for word in named:
+        assert word in errors[0], errors[0]
+    assert not [path for path in folder.rglob("*.partial")]
+    return errors[0]
+
+
+def lines(*texts: str | bytes) -> bytes:
+    return b"".join((text.encode() if isinstance(text, str) else text) + b"\n" for text in texts)
+
+
+GOOD = lines("one two", "three four", "five six")
+FILES = {
+    "sides of different length": (GOOD, lines("eins zwei"), ("my.en has 3 lines", "my.de has 1")),
+    "empty file": (b"", GOOD, ("my.en", "empty", "one sentence per line")),
+    "empty line": (GOOD, lines("eins", "", "drei"), ("my.de, line 2", "empty", "skip")),
+    "long line": (GOOD, lines("eins", "zwei", "x " * 100_000), ("my.de, line 3", "200,000 characters", "split it")),
+    "not UTF-8": (lines("one", b"caf\xe9", "three"), GOOD, ("my.en, line 2", "byte 4", "UTF-8", "iconv")),
+    "NUL": (lines("one", "two", "th\0ree"), GOOD, ("my.en, line 3", "NUL", "delete")),
+    "U+2028": (lines("one\u2028two", "two", "three"), GOOD, ("my.en, line 1", "U+2028", "delete")),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_bad_text(tmp_path: Path, case: str):
+    source, target, named = FILES[case]
+    (tmp_path / "my.en").write_bytes(source)
+    (tmp_path / "my.de").write_bytes(target)
+    mistake(tmp_path, "s2s prepare app=nmt data=files data.source=my.en data.target=my.de", *named)
+    assert not list((tmp_path / "data-bin").glob("files*/prepared.json"))
+
+
+def test_bad_lines_can_be_skipped(tmp_path: Path):
+    words = [f"word{i} other{i * 7}" for i in range(300)]
+    (tmp_path / "my.en").write_bytes(lines(*words, b"caf\xe9", "", "last one"))
+    (tmp_path / "my.de").write_bytes(lines(*words, "kaffee", "leer", "der letzte"))
+    done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de data.on_bad_line=skip "
+                "subword.size=60", cwd=tmp_path)  # fmt: skip
+    assert "my.en: 2 unusable pairs left out" in done.stderr
+
+
+def test_missing_file(tmp_path: Path):
+    (tmp_path / "my.en").write_bytes(GOOD)
+    mistake(tmp_path, "s2s prepare app=nmt data=files data.source=my.en data.target=mine.de", "mine.de", "check the name")
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path, own_files: Path):
+    (tmp_path / "file").write_text("")
+    files = f"data=files data.source={own_files}/letters.en data.target={own_files}/letters.de"
+    mistake(tmp_path, f"s2s prepare app=nmt {files} prepared_dir=file/x", "file/x", "cannot be written", "prepared_dir=")
+    mistake(tmp_path, f"s2s prepare app=nmt {files} run_dir=file/x", "file/x", "run_dir=")
+
+
+CONFIG = {
+    "unknown stage": ("s2s trian app=nmt", ("trian", "did you mean train")),
+    "no app": ("s2s train", ("app",)),
+    "unknown app": ("s2s train app=ntm", ("app=ntm", "did you mean nmt")),
+    "unknown model": ("s2s train app=nmt model=tinny", ("model=tinny", "did you mean tiny")),
+    "unknown data": ("s2s train app=nmt data=multi30", ("data=multi30", "did you mean multi30k")),
+    "unknown key": ("s2s train app=nmt model.dropuot=0.1", ("dropuot", "did you mean dropout")),
+    "unknown fairseq key": ("s2s train app=nmt dataset.max_tokenz=1", ("max_tokenz", "did you mean max_tokens")),
+    "wrong type": ("s2s train app=nmt model.encoder_layers=many", ("many", "encoder_layers")),
+    "wrong choice": ("s2s train app=nmt task.eval_metric=blue", ("blue", "bleu")),
+    "not key=value": ("s2s train app=nmt faster", ("faster",)),
+}
+
+
+@pytest.mark.parametrize("case", CONFIG)
+def test_bad_config(tmp_path: Path, case: str):
+    command, named = CONFIG[case]
+    mistake(tmp_path, command, *named)
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+VALUES = {
+    "odd width": ("model.encoder_hidden_size=63", ("encoder_hidden_size is 63", "even")),
+    "no layers": ("model.decoder_layers=0", ("decoder_layers is 0", "at least 1")),
+    "all dropped": ("model.dropout=1.0", ("dropout is 1.0", "below 1")),
+    "tables of two widths": ("model.encoder_embed_dim=16", ("16 and 32", "same value")),
+    "no joint vocabulary": ("subword.joint=false", ("share_all_embeddings", "subword.joint=true")),
+    "half a pair": ("data.valid_source=x.en", ("valid_target", "both or neither")),
+    "nothing to skip": ("data.on_bad_line=ignore", ("on_bad_line is ignore", "skip")),
+    "unknown metric": ("metrics=[s2s_blue]", ("s2s_blue", "s2s_bleu")),
+    "unknown vocabulary": ("subword.kind=letters", ("SentencePiece", "letters")),
+    "no beam": ("generation.beam=0", ("beam is 0", "at least 1")),
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_bad_value(tmp_path: Path, own_files: Path, case: str):
+    override, named = VALUES[case]
+    (tmp_path / "x.en").write_bytes(GOOD)
+    files = f"data=files data.source={own_files}/letters.en data.target={own_files}/letters.de"
+    mistake(tmp_path, f"s2s run app=nmt {files} {TINY} {override}", *named)
+
+
+def test_package_that_cannot_be_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every way out goes to a port where nobody listens."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    mistake(tmp_path, "s2s prepare app=nmt", "libreoffice", "from_dir")
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory: pytest.TempPathFactory, own_files: Path) -> tuple[Path, str]:
+    """A trained run and the overrides that made it."""
+    folder = tmp_path_factory.mktemp("small")
+    overrides = f"app=nmt data=files data.source={own_files}/letters.en data.target={own_files}/letters.de {TINY}"
+    call(f"s2s prepare {overrides}", cwd=folder)
+    call(f"s2s train {overrides}", cwd=folder)
+    return folder, overrides
+
+
+def test_other_settings_need_another_name(small_run):
+    folder, overrides = small_run
+    mistake(folder, f"s2s train {overrides} model.dropout=0.25", "model.dropout", "0.25", "name=")
+
+
+def test_stage_before_its_time(small_run):
+    folder, overrides = small_run
+    mistake(folder, f"s2s generate {overrides} name=new", "no checkpoint", "train stage")
+    mistake(folder, f"s2s score {overrides} name=new", "generate stage")
+    mistake(folder, f"s2s train {overrides} subword.size=41", "prepare stage")
+    mistake(folder, f"s2s translate {overrides} name=new", "no checkpoint", "train stage")
+
+
+def damaged(small_run, name: str) -> tuple[Path, str, Path]:
+    """A copy of the run under another name; returns its best checkpoint too."""
+    folder, overrides = small_run
+    copy = folder / "runs" / "nmt" / name
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder / "runs" / "nmt" / "default", copy)
+    return folder, f"{overrides} name={name}", copy / "checkpoints" / "checkpoint_best.pt"
+
+
+def test_truncated_checkpoint(small_run):
+    folder, overrides, checkpoint = damaged(small_run, "cut")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    for stage in ("generate", "translate"):
+        mistake(folder, f"s2s {stage} {overrides}", str(checkpoint.name), "cut short")
+    last = checkpoint.with_name("checkpoint_last.pt")  # both of them: nothing is left to continue from
+    last.write_bytes(b"")
+    (checkpoint.parents[1] / "trained.json").unlink()
+    mistake(folder, f"s2s train {overrides}", checkpoint.name, "cut short")
+
+
+def test_checkpoint_of_another_architecture(small_run, toy: Path, tmp_path: Path):
+    folder, overrides, checkpoint = damaged(small_run, "foreign")
+    call(TRAIN.replace("--task s2s --arch s2s_tiny --share-all-embeddings", "--task translation --arch lstm "
+         "--encoder-embed-dim 16 --encoder-hidden-size 16 --decoder-embed-dim 16 --decoder-hidden-size 16 "
+         "--decoder-out-embed-dim 16").format(data=toy, save_dir=tmp_path) + " --max-update 1 --data-buffer-size 0")  # fmt: skip
+    shutil.copy(tmp_path / "checkpoint_last.pt", checkpoint)
+    mistake(folder, f"s2s generate {overrides}", checkpoint.name, "architecture 'lstm'")
+
+
+def test_dictionary_of_other_data(small_run):
+    folder, overrides, _ = damaged(small_run, "dictionary")
+    dictionary = next((folder / "data-bin").glob("files*/dict.en.txt"))
+    before = dictionary.read_text()
+    try:
+        dictionary.write_text(before + "another 1\n")
+        mistake(folder, f"s2s generate {overrides}", "dict.en.txt", "other data")
+    finally:
+        dictionary.write_text(before)

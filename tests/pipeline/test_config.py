@@ -1,0 +1,81 @@
+"""Every file in conf/ composes, says only what has an effect, and builds."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from fairseq.data import Dictionary
+from fairseq.models import ARCH_CONFIG_REGISTRY
+from fairseq.optim import build_optimizer
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.pipeline import config
+
+FILES = sorted(path.relative_to(config.CONF).with_suffix("") for path in config.CONF.glob("*/*.yaml"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def resolvers():
+    config.register()
+    OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
+    OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        return compose("s2s", overrides=["app=nmt", *overrides])
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_composes_and_builds(file: Path):
+    group, choice = file.parts
+    extra = ["data.source=x.en", "data.target=x.de"] if choice == "files" else []
+    cfg = composed(f"{group}={choice}", *extra, "run_dir=runs/x", "task.data=data-bin/x")
+    fairseq = config.fairseq_config(cfg)
+    dictionary = Dictionary()
+    for letter in "abcdef":
+        dictionary.add_symbol(letter)
+    model = Seq2SeqModel.build_model(fairseq.model, Namespace(source_dictionary=dictionary, target_dictionary=dictionary))
+    assert build_optimizer(fairseq.optimizer, list(model.parameters())) is not None
+
+
+def leaves(node: dict, prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            found |= leaves(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_value_has_an_effect(file: Path):
+    """What a file says is what the composed config holds: nothing later in the defaults list overwrites it."""
+    group, choice = file.parts
+    path = config.CONF / file.with_suffix(".yaml")
+    text = path.read_text()
+    said = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    said.pop("defaults", None)
+    package = "" if "@package _global_" in text else "generation." if "@package generation" in text else f"{group}."
+    extra = ["data.source=x.en", "data.target=x.de"] if choice == "files" else []
+    cfg = composed(f"{group}={choice}", *extra)
+    for key, value in leaves(said, package).items():
+        if not (isinstance(value, str) and "${" in value):
+            assert OmegaConf.select(cfg, key) == value, f"{file}: {key}"
+
+
+def test_architectures_and_models_are_one_table():
+    """``--arch s2s_<name>`` fills in exactly what ``model=<name>`` composes."""
+    for file in FILES:
+        group, choice = file.parts
+        if group == "model":
+            arguments = Namespace()
+            ARCH_CONFIG_REGISTRY[f"s2s_{choice}"](arguments)
+            said = {key: value for key, value in composed(f"model={choice}").model.items() if key in vars(arguments)}
+            assert said == vars(arguments)

@@ -1,0 +1,186 @@
+"""The pipeline from a user's two text files to a report, and what happens the second time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import BIN, ROOT, call
+
+RECIPE = (
+    "model=tiny subword.size=40 dataset.max_tokens=500 optimization.max_update=60 optimization.lr=[0.01] "
+    "lr_scheduler.warmup_updates=20 task.eval_beam=2 model.dropout=0.1"
+)
+
+
+def overrides(own_files: Path, name: str = "default") -> str:
+    files = f"data=files data.source={own_files}/letters.en data.target={own_files}/letters.de"
+    return f"app=nmt name={name} {files} {RECIPE}"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, own_files: Path) -> tuple[Path, subprocess.CompletedProcess]:
+    """A finished run in a folder of its own."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, call(f"s2s run {overrides(own_files)}", cwd=folder)
+
+
+def test_a_run_leaves_everything_in_its_folder(finished):
+    folder, _ = finished
+    run = folder / "runs" / "nmt" / "default"
+    for name in ("config.yaml", "log.txt", "commands.txt", "outputs.jsonl", "test.hyp", "scores.json", "report.html",
+                 "attention.jsonl", "checkpoints/checkpoint_best.pt", "report/curves.png"):  # fmt: skip
+        assert (run / name).stat().st_size > 0, name
+    assert {path.name for path in folder.iterdir()} == {"runs", "data-bin"}
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_outputs_are_in_corpus_order(finished):
+    folder, _ = finished
+    run = folder / "runs" / "nmt" / "default"
+    rows = [json.loads(line) for line in (run / "outputs.jsonl").read_text().splitlines()]
+    prepared = next((folder / "data-bin").glob("files.en-de.*"))
+    assert [row["source"] for row in rows] == (prepared / "text" / "test.en").read_text().splitlines()
+    assert [row["reference"] for row in rows] == (prepared / "text" / "test.de").read_text().splitlines()
+    assert [row["hypothesis"] for row in rows] == (run / "test.hyp").read_text().splitlines()
+
+
+def test_scores_are_sacrebleus(finished):
+    folder, _ = finished
+    run = folder / "runs" / "nmt" / "default"
+    prepared = next((folder / "data-bin").glob("files.en-de.*"))
+    scores = json.loads((run / "scores.json").read_text())["metrics"]
+    done = call(["sacrebleu", str(prepared / "text" / "test.de"), "-i", str(run / "test.hyp"), "-m", "bleu", "chrf",
+                 "ter", "-w", "2"])  # fmt: skip
+    for row, name in zip(json.loads(done.stdout), ("BLEU", "chrF2", "TER"), strict=True):
+        assert scores[name]["score"] == pytest.approx(row["score"], abs=0.011)
+        assert scores[name]["signature"] == row["signature"]
+
+
+def test_last_lines_show_scores_examples_and_report(finished):
+    _, done = finished
+    last = done.stdout.rstrip().splitlines()
+    assert last[-1] == "report runs/nmt/default/report.html"
+    assert [line.split()[0] for line in last[-4:-1]] == ["BLEU", "chrF2", "TER"]
+    assert sum(line.startswith("  hypothesis") for line in last) == 5
+
+
+def test_fairseqs_noise_stays_in_the_log(finished, own_files: Path):
+    folder, done = finished
+    for noise in ("FutureWarning", "UserWarning", "INFO", "tensorboard", "Please install"):
+        assert noise not in done.stderr and noise not in done.stdout
+    assert "num. shared model params" in (folder / "runs" / "nmt" / "default" / "log.txt").read_text()
+    loud = call(f"s2s generate {overrides(own_files)} generation.beam=3 verbose=true", cwd=folder)
+    assert "| INFO | fairseq" in loud.stderr
+
+
+def test_a_second_run_does_nothing_again(finished, own_files: Path):
+    folder, _ = finished
+    call(f"s2s run {overrides(own_files)}", cwd=folder)  # back to the beam that the run had
+    run = folder / "runs" / "nmt" / "default"
+    kept = [run / "checkpoints" / "checkpoint_best.pt", run / "outputs.jsonl", *(folder / "data-bin").rglob("*.bin")]
+    before = [path.stat().st_mtime_ns for path in kept]
+    done = call(f"s2s run {overrides(own_files)}", cwd=folder)
+    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert "done before: 60 updates" in done.stderr and "done before: runs/nmt/default/outputs.jsonl" in done.stderr
+
+
+def test_pasted_commands_do_the_same(finished, tmp_path: Path):
+    """The plain fairseq commands that the stages print give the same data, loss and hypotheses."""
+    folder, done = finished
+    preprocess, train, generate = (
+        line.removeprefix("      $ ") for line in done.stderr.splitlines() if line.startswith("      $ ")
+    )
+    prepared = next((folder / "data-bin").glob("files.en-de.*"))
+    before = (prepared / "train.en-de.de.bin").read_bytes()
+    call(preprocess.replace(f"--destdir {prepared.relative_to(folder)}", f"--destdir {tmp_path / 'bin'}"), cwd=folder)
+    assert (tmp_path / "bin" / "train.en-de.de.bin").read_bytes() == before
+
+    call(train.replace("runs/nmt/default/checkpoints", str(tmp_path / "checkpoints")), cwd=folder)
+    states = [
+        torch.load(checkpoints / "checkpoint_last.pt", weights_only=True)
+        for checkpoints in (folder / "runs/nmt/default/checkpoints", tmp_path / "checkpoints")
+    ]
+    assert states[0]["extra_state"]["val_loss"] == states[1]["extra_state"]["val_loss"]
+    assert all(torch.equal(tensor, states[1]["model"][name]) for name, tensor in states[0]["model"].items())
+
+    output = call(generate, cwd=folder).stdout
+    found = {int(n): text for n, text in re.findall(r"^D-(\d+)\t\S+\t(.*)$", output, re.MULTILINE)}
+    assert [found[n] for n in sorted(found)] == (folder / "runs/nmt/default/test.hyp").read_text().splitlines()
+
+
+def test_translate_reads_lines(finished, own_files: Path):
+    folder, _ = finished
+    rows = [json.loads(line) for line in (folder / "runs/nmt/default/outputs.jsonl").read_text().splitlines()][:3]
+    done = call("s2s translate app=nmt data=files", cwd=folder, stdin="".join(row["source"] + "\n" for row in rows))
+    assert done.stdout.splitlines() == [row["hypothesis"] for row in rows]
+
+
+def test_jobs_of_a_sweep_do_not_disturb_each_other(tmp_path: Path, own_files: Path, finished):
+    """The second job of -m has its own folder and best checkpoint, and ends as it does alone."""
+    call(f"s2s run -m {overrides(own_files)} optimization.max_update=20,60 ", cwd=tmp_path)
+    jobs = sorted((tmp_path / "runs" / "nmt").iterdir())
+    assert all((job / "checkpoints" / "checkpoint_best.pt").is_file() for job in jobs)
+    assert [job.name for job in jobs] == ["default-0", "default-1"]
+    assert (jobs[1] / "test.hyp").read_text() == (finished[0] / "runs/nmt/default/test.hyp").read_text()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_stopped_anywhere_it_continues_to_the_same_scores(tmp_path: Path, own_files: Path, finished, stop: int):
+    """Stopped in preparation, in training and in generation; the same command each time."""
+    command = shlex.split(f"s2s run {overrides(own_files)}")
+    run, prepared = tmp_path / "runs" / "nmt" / "default", tmp_path / "data-bin"
+    moments = (
+        lambda: list(prepared.glob("*.partial")),
+        lambda: (run / "checkpoints" / "checkpoint_last.pt").is_file(),
+        lambda: (run / "generate.partial").is_dir(),
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for moment in moments:
+        process = subprocess.Popen([str(BIN / command[0]), *command[1:]], cwd=tmp_path, env=environment,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not moment() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.send_signal(stop)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == (130 if stop == signal.SIGINT else -stop), errors
+        assert "Traceback" not in errors
+    call(f"s2s run {overrides(own_files)}", cwd=tmp_path)
+    whole = finished[0] / "runs" / "nmt" / "default"
+    assert (run / "test.hyp").read_text() == (whole / "test.hyp").read_text()
+    scores = [json.loads((folder / "scores.json").read_text())["metrics"] for folder in (run, whole)]
+    assert scores[0] == scores[1]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_korean_as_jamo(tmp_path: Path):
+    """Hangul is decomposed on the way in and whole again on the way out."""
+    words = ["나무", "하늘", "바다", "사람", "노래", "구름", "친구", "마음"]
+    names = ["tree", "sky", "sea", "man", "song", "cloud", "friend", "mind"]
+    pairs = [(f"{names[i]} {names[j]}", f"{words[i]} {words[j]}") for i in range(8) for j in range(8)] * 5
+    (tmp_path / "my.en").write_text("".join(f"{a} {n}\n" for n, (a, _) in enumerate(pairs)))
+    (tmp_path / "my.ko").write_text("".join(f"{b} {n}\n" for n, (_, b) in enumerate(pairs)), encoding="utf-8")
+    call("s2s run app=nmt data=files data.source=my.en data.target=my.ko subword.jamo=true subword.size=120 "
+         "model=tiny model.share_all_embeddings=true optimization.max_update=150 optimization.lr=[0.01] "
+         "lr_scheduler.warmup_updates=20 dataset.max_tokens=800", cwd=tmp_path)  # fmt: skip
+    pieces = next((tmp_path / "data-bin").glob("files*/pieces/train.ko")).read_text(encoding="utf-8")
+    assert "\u1102" in pieces and "나" not in pieces  # conjoining jamo
+    output = (tmp_path / "runs" / "nmt" / "default" / "test.hyp").read_text(encoding="utf-8")
+    assert any(word in output for word in words) and "\u1102" not in output
+
+
+def test_help_lists_the_stages():
+    text = call("s2s --help").stdout
+    for stage in ("prepare", "train", "generate", "score", "report", "run", "translate"):
+        assert f"\n  {stage} " in text
+    assert call("s2s", check=False).returncode == 2
+    assert ROOT.is_dir()

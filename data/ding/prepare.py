@@ -95,9 +95,7 @@ def is_good(german: str, english: str, kind: str, names: bool) -> bool:
     return not names
 
 
-def read_pairs(
-    lines: Iterable[str], kind: str, min_words: int, max_words: int
-) -> Iterator[tuple[str, corpus.Pair]]:
+def read_pairs(lines: Iterable[str], kind: str, min_words: int, max_words: int) -> Iterator[tuple[str, corpus.Pair]]:
     """``(entry line, (german, english))`` for every good pair; alternatives are paired in their order."""
     for line in lines:
         line = line.rstrip("\n")
@@ -110,9 +108,7 @@ def read_pairs(
             german, english = map(alternatives, part)
             for number in range(max(len(german), len(english)) if german and english else 0):
                 pair = german[min(number, len(german) - 1)], english[min(number, len(english) - 1)]
-                if corpus.right_length(pair, min_words, max_words, max_ratio=2.5) and is_good(
-                    *pair, kind, names
-                ):
+                if corpus.right_length(pair, min_words, max_words, max_ratio=2.5) and is_good(*pair, kind, names):
                     yield line, pair
 
 
@@ -156,11 +152,7 @@ def prepare(
     fewest = KINDS[kind][0] if min_words is None else min_words
     most = KINDS[kind][1] if max_words is None else max_words
     path, version = find_dictionary(Path(cache), from_dir and Path(from_dir))
-    with (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8") as file
-    ):
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         lines = tqdm(file, desc="reading entries", unit=" lines", disable=None)
         found = [
             (line, (english, german) if src == "en" else (german, english))
@@ -179,12 +171,8 @@ def prepare(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = corpus.recipe_parser(__doc__, src="en", tgt="de")
     parser.add_argument("--kind", choices=tuple(KINDS), default="clean", help="default: %(default)s")
-    parser.add_argument(
-        "--min-words", type=int, help="fewest words of a side (default: 2 sentences, 3 clean)"
-    )
-    parser.add_argument(
-        "--max-words", type=int, help="most words of a side (default: 20 sentences, 12 clean)"
-    )
+    parser.add_argument("--min-words", type=int, help="fewest words of a side (default: 2 sentences, 3 clean)")
+    parser.add_argument("--max-words", type=int, help="most words of a side (default: 20 sentences, 12 clean)")
     parser.add_argument("--valid", type=float, default=0.02, help="fraction of entries (%(default)s)")
     parser.add_argument("--test", type=float, default=0.02, help="fraction of entries (%(default)s)")
     return corpus.run_recipe(prepare, parser, argv)

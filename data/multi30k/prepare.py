@@ -54,9 +54,7 @@ def read_lines(path: Path, expected: int) -> list[str]:
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}; fetch it again") from error
     if len(lines) != expected:
-        raise UserError(
-            f"{path} has {len(lines):,} lines, the official file has {expected:,}; fetch it again"
-        )
+        raise UserError(f"{path} has {len(lines):,} lines, the official file has {expected:,}; fetch it again")
     return lines
 
 

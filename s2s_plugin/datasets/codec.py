@@ -83,9 +83,7 @@ class PairCodec:
         if not path.is_file():
             return None
         sides = json.loads(path.read_text(encoding="utf-8"))
-        return cls(
-            *(TextCodec(folder / sides[side]["model"], sides[side]["jamo"]) for side in ("source", "target"))
-        )
+        return cls(*(TextCodec(folder / sides[side]["model"], sides[side]["jamo"]) for side in ("source", "target")))
 
     def encode(self, text: str) -> str:
         return self.source.encode(text)

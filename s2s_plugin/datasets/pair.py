@@ -58,9 +58,7 @@ class PairDataset(FairseqDataset):
             pad, eos = self.dictionary.pad(), self.dictionary.eos()
             values = [sample["target"] for sample in samples]
             target = data_utils.collate_tokens(values, pad)  # B x T
-            net_input["prev_output_tokens"] = data_utils.collate_tokens(
-                values, pad, eos, move_eos_to_beginning=True
-            )
+            net_input["prev_output_tokens"] = data_utils.collate_tokens(values, pad, eos, move_eos_to_beginning=True)
             tokens = sum(len(value) for value in values)
         return {
             "id": torch.tensor([sample["id"] for sample in samples]),

@@ -23,8 +23,9 @@ class GeneralAttention(nn.Module):
         self.key = nn.Linear(value_size, query_size, bias=False)
 
     def prepare(self, memory: Memory) -> Memory:
-        """Memory with its keys, B x S x query_size; done once per source."""
-        return memory._replace(keys=self.key(memory.values))
+        """Memory with its keys, B x S x query_size, and values in the keys' type; done once per source."""
+        keys = self.key(memory.values)
+        return memory._replace(keys=keys, values=memory.values.to(keys.dtype))
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Read the memory at one step.

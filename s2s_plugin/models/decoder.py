@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from s2s_plugin.models.attention import GeneralAttention
+from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.memory import Memory
 
 
@@ -55,7 +56,7 @@ class Decoder(nn.Module):
         layers: number L of LSTM layers.
         value_size: width D of the memory's values.
         summary_size: width F of the memory's ``final``.
-        dropout: on the input of every layer but the first, and on f_t.
+        dropout: on the output of every layer, and on f_t.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Decoder(nn.Module):
         )
         self.attention = GeneralAttention(hidden_size, value_size)
         self.combine = nn.Linear(value_size + hidden_size, hidden_size, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for name, parameter in self.named_parameters():
             if "gates" in name:
                 nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fairseq.data import Dictionary
 from torch import Tensor, nn
 
+from s2s_plugin.models.dropout import Dropout
+
 
 class Embedding(nn.Module):
     """Token ids to vectors, with dropout.
@@ -20,7 +22,7 @@ class Embedding(nn.Module):
         self.table = nn.Embedding(len(dictionary), size, padding_idx=dictionary.pad())
         nn.init.normal_(self.table.weight, std=size**-0.5)
         nn.init.zeros_(self.table.weight[dictionary.pad()])
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """``tokens``: B x T ids. Returns B x T x D."""

@@ -28,4 +28,6 @@ class Memory(NamedTuple):
 
     def reorder(self, index: Tensor) -> Memory:
         """Select items of the batch. ``index``: B' positions into B (may repeat)."""
-        return Memory(*(None if field is None else field.index_select(0, index) for field in self))
+        keys = None if self.keys is None else self.keys.index_select(0, index)
+        values, padding_mask, final = (field.index_select(0, index) for field in self[:3])
+        return Memory(values, padding_mask, final, keys)

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from fairseq.models import register_model_architecture
 
-from s2s_plugin.models.seq2seq import Seq2SeqModel  # registers "s2s" first
+import s2s_plugin.models.seq2seq  # noqa: F401  (registers "s2s", of which the presets are architectures)
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
 
@@ -23,8 +23,6 @@ def load_presets() -> dict[str, dict]:
 
 
 def _register(name: str, options: dict) -> None:
-    assert Seq2SeqModel
-
     @register_model_architecture("s2s", f"s2s_{name}")
     def architecture(args) -> None:
         for key, value in options.items():

@@ -25,9 +25,7 @@ class Seq2SeqConfig(FairseqDataclass):
         default=512, metadata={"help": "width of a memory value; two directions of half of it"}
     )
     encoder_layers: int = field(default=1, metadata={"help": "number of encoder layers"})
-    encoder_unidirectional: bool = field(
-        default=False, metadata={"help": "read the source left to right only"}
-    )
+    encoder_unidirectional: bool = field(default=False, metadata={"help": "read the source left to right only"})
     decoder_embed_dim: int = field(default=256, metadata={"help": "width of a target embedding"})
     decoder_hidden_size: int = field(default=512, metadata={"help": "width of a decoder state"})
     decoder_layers: int = field(default=1, metadata={"help": "number of decoder layers"})

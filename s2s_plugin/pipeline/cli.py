@@ -113,7 +113,9 @@ def explain(error: Exception) -> str:
     full_key = getattr(error.__cause__ or error, "full_key", None)
     kind = getattr(error.__cause__ or error, "object_type", None)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=", "To append"))]
+    lines = [
+        line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=", "To append"))
+    ]
     text = ". ".join(lines)
     if isinstance(key, str) and kind is not None and hasattr(kind, "__dataclass_fields__"):
         text += _meant(key, tuple(kind.__dataclass_fields__))

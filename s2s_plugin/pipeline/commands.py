@@ -6,7 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import s2s_plugin
@@ -39,14 +39,14 @@ def preprocess_command(cfg: DictConfig, folder: Path, workers: int | None = None
 
 
 def train_command(cfg: DictConfig) -> str:
-    """``fairseq-train`` for a fairseq config. For bf16 weights, ``fairseq-hydra-train``: see below."""
+    """``fairseq-train`` for a fairseq config; ``fairseq-hydra-train`` for bf16 weights.
+
+    For ``fairseq-train``, ``--bf16`` means a TPU (fairseq/options.py); for fairseq's other command it does not.
+    """
     if cfg.common.bf16:
-        # fairseq-train takes --bf16 for a TPU's; fairseq's other command line does not.
         save_dir = Path(cfg.checkpoint.save_dir)
-        return shlex.join(
-            ["fairseq-hydra-train", "--config-dir", str(save_dir.parent.resolve()), "--config-name", "fairseq",
-             "hydra.run.dir=.", "hydra.output_subdir=null"]  # fmt: skip
-        )
+        folder = shlex.quote(str(save_dir.parent.resolve()))
+        return f"fairseq-hydra-train --config-dir {folder} --config-name fairseq hydra.run.dir=."
     return _command("fairseq-train", cfg, TRAIN, TRAIN_PARTS)
 
 
@@ -108,6 +108,6 @@ def _flag(name: str) -> str:
 
 def _text(value: object) -> str:
     """A value as the command line takes it."""
-    if OmegaConf.is_list(value) or isinstance(value, list | tuple):
-        return ",".join(map(str, value))  # type: ignore[arg-type]
+    if isinstance(value, list | tuple | ListConfig):
+        return ",".join(str(item) for item in value)
     return str(value)

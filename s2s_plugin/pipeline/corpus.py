@@ -189,9 +189,7 @@ def recipe_parser(description: str | None, src: str, tgt: str) -> argparse.Argum
     return parser
 
 
-def run_recipe(
-    prepare: Callable[..., Path], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
-) -> int:
+def run_recipe(prepare: Callable[..., Path], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
     """Parse, run ``prepare(**options)``, say what was made; exit code 2 and one line on a user's mistake."""
     options = parser.parse_args(argv)
     try:

@@ -156,9 +156,7 @@ def _package(name: str, folder: Path, download: Callable[[Path], None]) -> Path:
 def _client(command: list[str], cwd: Path | None = None) -> str:
     """Run a package client, its progress on the terminal; its error output, as one UserError if it failed."""
     progress = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
-    done = subprocess.run(
-        command, cwd=cwd, stdout=progress, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
+    done = subprocess.run(command, cwd=cwd, stdout=progress, stderr=subprocess.PIPE, text=True, errors="replace")
     if done.returncode:
         client = "pip" if "pip" in command else command[0]
         line = _error_line(done.stderr) or f"exit code {done.returncode}"
@@ -170,9 +168,7 @@ def _error_line(text: str) -> str:
     """The line of a client's error output that says most: apt's and pip's last, npm's first sentence."""
     lines = [line.strip() for line in text.splitlines() if len(line.split()) > 3]
     npm = [line for line in lines if line.startswith(("npm error", "npm ERR!")) and len(line.split()) > 5]
-    return next(iter(npm), "") or next(
-        (x for x in lines[::-1] if x.startswith(("E:", "W: Failed", "ERROR:"))), ""
-    )
+    return next(iter(npm), "") or next((x for x in lines[::-1] if x.startswith(("E:", "W: Failed", "ERROR:"))), "")
 
 
 def _slug(spec: str) -> str:
@@ -246,9 +242,7 @@ def _transfer(url: str, part: Path) -> int:
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
         _say(f"fetching {url}" + (f" ({total / 1e6:.1f} MB)" if total else ""))
-        bar = tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None, leave=False
-        )
+        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None, leave=False)
         with bar, part.open("ab" if have else "wb") as file:
             while block := answer.read(1 << 16):
                 file.write(block)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -37,9 +38,7 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
 
     partial = run.folder / "generate.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    arguments = OmegaConf.merge(cfg, {"common_eval": {"path": str(checkpoint), "results_path": str(partial)}})
-    arguments.task.eval_metric = "none"
-    fairseq_generate.main(arguments)
+    fairseq_generate.main(_for_generation(cfg, path=str(checkpoint), results_path=str(partial)))
 
     source, target = cfg.task.source_lang, cfg.task.target_lang
     sources = _lines(data / "text" / f"{subset}.{source}")
@@ -50,13 +49,11 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
             f"{partial}: {len(found):,} hypotheses for {len(references):,} references; "
             "check dataset.required_batch_size_multiple=1 and the skip options, and run again"
         )
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index, (text, reference) in enumerate(zip(sources, references, strict=True)):
         score, hypothesis, length = found[index]
-        rows.append(
-            {"id": index, "source": text, "reference": reference, "hypothesis": hypothesis, "score": score,
-             "length": length}  # fmt: skip
-        )
+        row = {"id": index, "source": text, "reference": reference, "hypothesis": hypothesis}
+        rows.append({**row, "score": score, "length": length})
     write_text(run.outputs, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
     write_text(run.attention, _attention(cfg, checkpoint, data, rows))
@@ -67,9 +64,14 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
 
 def command(cfg: DictConfig, run: Run) -> str:
     """The plain command of this stage."""
-    arguments = OmegaConf.merge(cfg, {"common_eval": {"path": str(run.checkpoints / "checkpoint_best.pt")}})
-    arguments.task.eval_metric = "none"
-    return generate_command(arguments)
+    return generate_command(_for_generation(cfg, path=str(run.checkpoints / "checkpoint_best.pt")))
+
+
+def _for_generation(cfg: DictConfig, **common_eval: str) -> DictConfig:
+    """The training's config with what fairseq-generate wants besides."""
+    merged = OmegaConf.merge(cfg, {"common_eval": common_eval, "task": {"eval_metric": "none"}})
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 def read_hypotheses(path: Path) -> dict[int, tuple[float, str, int]]:

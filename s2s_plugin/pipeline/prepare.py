@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import logging
 import os
 import shutil
 from argparse import Namespace
@@ -22,8 +21,6 @@ from s2s_plugin.pipeline.config import PROJECT
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.text import read_parallel
 
-logger = logging.getLogger(__name__)
-
 SPLITS = ("train", "valid", "test")
 OWN_FILES = ("source", "target", "valid_source", "valid_target", "test_source", "test_target")
 SUMMARY = "prepared.json"
@@ -34,9 +31,7 @@ def prepared_folder(cfg: DictConfig) -> Path:
     settings = {
         "data": OmegaConf.to_container(cfg.data, resolve=True),
         "subword": OmegaConf.to_container(cfg.subword, resolve=True),
-        "files": {
-            name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None
-        },
+        "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     return Path(cfg.prepared_dir) / f"{cfg.data.name}.{cfg.data.source_lang}-{cfg.data.target_lang}.{digest}"
@@ -106,7 +101,7 @@ def _corpus(cfg: DictConfig, partial: Path) -> Path:
     text, langs = partial / "text", (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.data.recipe is not None:
         recipe = load_recipe(cfg.data.recipe)
-        options = OmegaConf.to_container(cfg.data.options, resolve=True)
+        options = {str(key): value for key, value in cfg.data.options.items()}
         from_dir = None if cfg.data.from_dir is None else Path(cfg.data.from_dir)
         downloads = Path(cfg.prepared_dir) / "downloads"
         try:
@@ -210,7 +205,9 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> T
         )
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
-        raise UserError(f"SentencePiece could not learn {cfg.subword.size} {cfg.subword.kind} symbols: {reason}") from None
+        raise UserError(
+            f"SentencePiece could not learn {cfg.subword.size} {cfg.subword.kind} symbols: {reason}"
+        ) from None
     return TextCodec(folder / f"{name}.model", cfg.subword.jamo)
 
 
@@ -238,8 +235,6 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict, codec: PairCodec)
             say(f"      {len(sides[0]) - len(kept):,} training pairs longer than {longest} symbols left out")
         for side, lang in enumerate(langs):
             (folder / f"{split}.{lang}").write_text("".join(p[side] + "\n" for p in kept), encoding="utf-8")
-            if len(kept) < len(sides[0]):  # keep the text in step with its pieces
-                logger.info("%s.%s: %d of %d kept", split, lang, len(kept), len(sides[0]))
         counts[split] = len(kept)
     return counts
 

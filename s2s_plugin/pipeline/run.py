@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +94,7 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def write_json(path: Path, value: object) -> None:

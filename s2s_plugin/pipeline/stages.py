@@ -41,7 +41,8 @@ def run(stage: str, cfg: DictConfig) -> float | None:
     cfg.task.data = str(prepare_stage.prepared_folder(cfg)) if stage != "translate" else "unused"
     route_logs(None if stage in ("prepare", "translate") else run_folder.log, cfg.verbose)
     if stage == "translate":
-        return translate(cfg, run_folder)
+        translate(cfg, run_folder)
+        return None
 
     BeamOptions.of(cfg.generation)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
@@ -63,7 +64,7 @@ def run(stage: str, cfg: DictConfig) -> float | None:
         say(f"      {name}: {clock(time.monotonic() - started)}")
     if stage == "run":
         _show_result(cfg, run_folder)
-    return (_best(run_folder) if run_folder.trained.is_file() else None)
+    return _best(run_folder) if run_folder.trained.is_file() else None
 
 
 def _stage(name: str) -> Callable[[DictConfig, DictConfig, Run], object]:

@@ -11,7 +11,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.commands import train_command
 from s2s_plugin.pipeline.console import TrainingProgress, clock, say
 from s2s_plugin.pipeline.run import Run, read_json, write_json, write_text
 

@@ -149,23 +149,19 @@ class BeamSearch:
             self._constrain(scores, beams, step, limit[sentence], prefix_tokens)
             before, (total, parent, token) = total, self._best(scores, total)  # n x 2K each, best first
             stuck = total[:, 0].eq(NEVER)
-            if (
-                stuck.any()
-            ):  # nothing may follow, or the scores are no numbers: what has no result yet ends here
+            if stuck.any():  # nothing may follow, or the scores are no numbers: what has no result yet ends here
                 stuck &= torch.tensor([not finished[number] for number in sentence.tolist()], device=device)
                 scores[stuck, :, self.eos] = end[stuck].clamp(min=HARDLY)
                 total, parent, token = self._best(scores, before)
             ends = token.eq(self.eos) & total.ne(NEVER)
-            if self.options.print_alignment is None:
-                weights = None
-
-            done = self._finish(finished, sentence, beams, parent, total, ends, weights, step, limit, lengths)
+            seen = None if self.options.print_alignment is None else weights
+            done = self._finish(finished, sentence, beams, parent, total, ends, seen, step, limit, lengths)
             # The best K candidates that do not end go on; where there are fewer, dead beams fill the rest.
             order = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, :beam]  # n x K
             total = total.masked_fill(ends, NEVER).gather(1, order)
             parent, token = parent.gather(1, order), token.gather(1, order)
             done |= total.eq(NEVER).all(1)
-            beams = beams.extend(parent, token, total, weights)
+            beams = beams.extend(parent, token, total, seen)
             rows = parent + torch.arange(len(parent), device=device).unsqueeze(1) * beam  # n x K rows of N
             if done.any():
                 if done.all():
@@ -183,9 +179,7 @@ class BeamSearch:
         """One step of every model. ``last``: N ids. Returns states, log-probabilities n x K x V, weights."""
         after, scores, attention = [], [], []
         for model, state, memory in zip(models, states, memories, strict=True):
-            state, features, weights = model.decoder.recurrence.step(
-                model.decoder.embedding(last), state, memory
-            )
+            state, features, weights = model.decoder.recurrence.step(model.decoder.embedding(last), state, memory)
             logits = model.decoder.generator(features).float() / self.options.temperature
             after.append(state)
             scores.append(logits.log_softmax(-1))
@@ -201,9 +195,7 @@ class BeamSearch:
             weights.unflatten(0, per_sentence),
         )
 
-    def _constrain(
-        self, scores: Tensor, beams: Beams, step: int, limit: Tensor, prefix: Tensor | None
-    ) -> None:
+    def _constrain(self, scores: Tensor, beams: Beams, step: int, limit: Tensor, prefix: Tensor | None) -> None:
         """Forbid (in place, n x K x V) what may not come next."""
         scores[..., self.pad] = NEVER
         scores[..., self.unk] -= self.options.unkpen

@@ -116,10 +116,13 @@ class Seq2SeqTask(FairseqTask):
             raise UserError(f"{folder}: no data for split '{split}' ({split}.{source}-{target}.{source}.idx)")
         dictionaries = (self.source_dictionary, self.target_dictionary)
         sources, targets = (
-            data_utils.load_indexed_dataset(path, dictionary) for path, dictionary in zip(sides, dictionaries, strict=True)
+            data_utils.load_indexed_dataset(path, dictionary)
+            for path, dictionary in zip(sides, dictionaries, strict=True)
         )
         if targets is not None and len(sources) != len(targets):
-            raise UserError(f"{sides[0]}: {len(sources)} sources but {len(targets)} targets; run the prepare stage again")
+            raise UserError(
+                f"{sides[0]}: {len(sources)} sources but {len(targets)} targets; run the prepare stage again"
+            )
         self.datasets[split] = PairDataset(
             sources,
             sources.sizes,
@@ -164,7 +167,8 @@ class Seq2SeqTask(FairseqTask):
         asked = [
             name
             for name, unset in STOCK_SEARCH_OPTIONS.items()
-            if getattr(args, name, unset) not in (unset, None) or (prefix_allowed_tokens_fn and name.startswith("prefix"))
+            if getattr(args, name, unset) not in (unset, None)
+            or (prefix_allowed_tokens_fn and name.startswith("prefix"))
         ]
         foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
         if not asked and not foreign and seq_gen_cls is None:
@@ -191,7 +195,9 @@ class Seq2SeqTask(FairseqTask):
                 options = BeamOptions(beam=self.cfg.eval_beam, max_len_a=1.5, max_len_b=10)
                 self._validation_search = BeamSearch([model], self.target_dictionary, options)
             hypotheses = self.inference_step(self._validation_search, [model], sample)
-            pairs = [(self._text(h[0]["tokens"]), self._text(t)) for h, t in zip(hypotheses, sample["target"], strict=True)]
+            pairs = [
+                (self._text(h[0]["tokens"]), self._text(t)) for h, t in zip(hypotheses, sample["target"], strict=True)
+            ]
             result = BLEU().corpus_score([pair[0] for pair in pairs], [[pair[1] for pair in pairs]])
             statistics = [result.sys_len, result.ref_len, *result.counts, *result.totals]
             # Plain integers: numpy's would make the checkpoint refuse torch's safe loader.

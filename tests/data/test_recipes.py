@@ -252,9 +252,7 @@ def test_help_sentences_are_cut_only_where_both_sides_agree():
         ("One here.", "Eins hier."),
         ("Two there.", "Zwei dort."),
     ]
-    assert cut("One here. Two there.", "Eins hier, zwei dort.") == [
-        ("One here. Two there.", "Eins hier, zwei dort.")
-    ]
+    assert cut("One here. Two there.", "Eins hier, zwei dort.") == [("One here. Two there.", "Eins hier, zwei dort.")]
     assert cut("Files, etc. Writer", "Dateien usw. Writer") == [("Files, etc. Writer", "Dateien usw. Writer")]
     assert cut("58 File exists", "58 파일이 있습니다") == [("File exists", "파일이 있습니다")]
 

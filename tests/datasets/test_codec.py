@@ -163,18 +163,14 @@ def test_ids_are_those_of_sentencepiece(codec, tmp_path):
             codec.pieces.unk_id(),
         )
         for line in SENTENCES + random_lines(200, dirt=False):
-            ids = dictionary.encode_line(
-                codec.encode(line), add_if_not_exist=False, append_eos=False
-            ).tolist()
+            ids = dictionary.encode_line(codec.encode(line), add_if_not_exist=False, append_eos=False).tolist()
             assert ids == codec.pieces.encode(normalize(line, codec.jamo))
 
 
 def test_jamo_spells_unseen_syllables(models):
     """Every syllable of letters that were in the training text; whole syllables are unknown."""
     text = normalize(" ".join(SENTENCES), jamo=True)
-    leads, vowels, tails = (
-        [c for c in sorted(set(text)) if low <= c <= high] for low, high in ("ᄀᄒ", "ᅡᅵ", "ᆨᇂ")
-    )
+    leads, vowels, tails = ([c for c in sorted(set(text)) if low <= c <= high] for low, high in ("ᄀᄒ", "ᅡᅵ", "ᆨᇂ"))
     spelled = [normalize(a + b + c) for a in leads for b in vowels for c in tails]
     unseen = [syllable for syllable in spelled if syllable not in " ".join(SENTENCES)]
     assert len(unseen) > 1000

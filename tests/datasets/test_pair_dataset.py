@@ -21,9 +21,7 @@ def dictionary():
     return dictionary
 
 
-def random_pairs(
-    count: int, dictionary: Dictionary, features: int | None = None, shuffle: bool = False, targets=True
-):
+def random_pairs(count: int, dictionary: Dictionary, features: int | None = None, shuffle: bool = False, targets=True):
     """Sources of ids, or of ``features`` numbers a step; targets of 2 to 7 ids."""
     generator = torch.Generator().manual_seed(count)
 
@@ -172,9 +170,7 @@ def test_every_item_is_in_one_batch(dictionary, tmp_path, limits, count):
 
 def test_inference_dataset_takes_lines_as_they_come(dictionary, tmp_path):
     task = Seq2SeqTask(Seq2SeqTaskConfig(data=str(tmp_path)), dictionary, dictionary)
-    lines = [
-        dictionary.encode_line(text, add_if_not_exist=False).long() for text in ("w1 w2 w3", "w4", "w5 w6")
-    ]
+    lines = [dictionary.encode_line(text, add_if_not_exist=False).long() for text in ("w1 w2 w3", "w4", "w5 w6")]
     dataset = task.build_dataset_for_inference(lines, [len(line) for line in lines])
     batch = dataset.collater([dataset[i] for i in range(3)])
     assert batch["target"] is None

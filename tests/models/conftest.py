@@ -22,9 +22,7 @@ def dictionary_of(size: int, prefix: str = "w") -> Dictionary:
 def build(tmp_path):
     """``build(source=, target=, seed=, **options of Seq2SeqConfig)``: a model in evaluation mode."""
 
-    def build(
-        source: int = 13, target: int = 11, seed: int = 0, joint: bool = False, **options
-    ) -> Seq2SeqModel:
+    def build(source: int = 13, target: int = 11, seed: int = 0, joint: bool = False, **options) -> Seq2SeqModel:
         torch.manual_seed(seed)
         small = {
             "encoder_embed_dim": 6,

@@ -35,9 +35,7 @@ def test_equals_python_loops(queries):
     for row, h in enumerate(query.tolist()):
         item = row // queries
         m = memory.values[item, : lengths[item]].tolist()
-        scores = [
-            sum(h[a] * w[a][d] * step[d] for a in range(query_size) for d in range(value_size)) for step in m
-        ]
+        scores = [sum(h[a] * w[a][d] * step[d] for a in range(query_size) for d in range(value_size)) for step in m]
         top = max(scores)
         share = [math.exp(score - top) for score in scores]
         share = [value / sum(share) for value in share]

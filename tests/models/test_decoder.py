@@ -154,6 +154,19 @@ def test_fairseq_protocol_equals_the_full_pass(build, batch, layers):
         written = torch.cat((written, previous[:, t : t + 1]), 1)
 
 
+@LAYERS
+@torch.no_grad()
+def test_dropout_is_after_every_layer_and_on_the_features(build, batch, layers):
+    model = build(decoder_layers=layers, dropout=0.5).train()
+    source, lengths, previous = batch(model, [4, 7], 3)
+    memory, seen = model.encode(source, lengths), []
+    model.decoder.recurrence.dropout.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    features, _ = model.decoder.recurrence(model.decoder.embedding(previous), memory)
+    assert len(seen) == 3 * (layers + 1)
+    assert all(torch.equal(features[:, t], seen[(t + 1) * (layers + 1) - 1]) for t in range(3))
+    assert 0 < features.eq(0).float().mean() < 1
+
+
 @torch.no_grad()
 def test_nothing_is_left_on_the_model_between_calls(build, batch):
     model = build()

@@ -46,9 +46,7 @@ def train_two_steps(corpus, precision):
     }
     model = Seq2SeqModel.build_model(Seq2SeqConfig(**sizes), task)
     criterion = task.build_criterion(
-        OmegaConf.create(
-            {"_name": "label_smoothed_cross_entropy", "label_smoothing": 0.1, "sentence_avg": False}
-        )
+        OmegaConf.create({"_name": "label_smoothed_cross_entropy", "label_smoothing": 0.1, "sentence_avg": False})
     )
     adam = FairseqAdamConfig(adam_betas=[0.9, 0.98], tpu=False, lr=[0.01], fp16_adam_stats=False)
     optimizer = FairseqAdam(OmegaConf.create(vars(adam)), list(model.parameters()))

@@ -29,9 +29,7 @@ def test_a_sentence_does_not_depend_on_its_batch(build, batch, layers):
         here = logits[row, :target_length]
         gold = target[row, :target_length]
         assert_close(here, alone[0], rtol=0, atol=1e-5)
-        assert_close(
-            functional.cross_entropy(here, gold), functional.cross_entropy(alone[0], gold), rtol=0, atol=1e-6
-        )
+        assert_close(functional.cross_entropy(here, gold), functional.cross_entropy(alone[0], gold), rtol=0, atol=1e-6)
         weights = extra["attn"][0][row, :target_length]
         assert_close(weights[:, :length], alone_extra["attn"][0][0], rtol=0, atol=1e-6)
         assert weights[:, length:].eq(0).all()

@@ -22,7 +22,7 @@ def mistake(folder: Path, command: str, *named: str) -> str:
     assert done.stderr.rstrip().splitlines()[-1] == errors[0]
     for word in named:
         assert word in errors[0], errors[0]
-    assert not [path for path in folder.rglob("*.partial")]
+    assert not list(folder.rglob("*.partial"))
     return errors[0]
 
 
@@ -62,13 +62,17 @@ def test_bad_lines_can_be_skipped(tmp_path: Path):
 
 def test_missing_file(tmp_path: Path):
     (tmp_path / "my.en").write_bytes(GOOD)
-    mistake(tmp_path, "s2s prepare app=nmt data=files data.source=my.en data.target=mine.de", "mine.de", "check the name")
+    mistake(
+        tmp_path, "s2s prepare app=nmt data=files data.source=my.en data.target=mine.de", "mine.de", "check the name"
+    )
 
 
 def test_folder_that_cannot_be_written(tmp_path: Path, own_files: Path):
     (tmp_path / "file").write_text("")
     files = f"data=files data.source={own_files}/letters.en data.target={own_files}/letters.de"
-    mistake(tmp_path, f"s2s prepare app=nmt {files} prepared_dir=file/x", "file/x", "cannot be written", "prepared_dir=")
+    mistake(
+        tmp_path, f"s2s prepare app=nmt {files} prepared_dir=file/x", "file/x", "cannot be written", "prepared_dir="
+    )
     mistake(tmp_path, f"s2s prepare app=nmt {files} run_dir=file/x", "file/x", "run_dir=")
 
 
@@ -167,9 +171,12 @@ def test_truncated_checkpoint(small_run):
 
 def test_checkpoint_of_another_architecture(small_run, toy: Path, tmp_path: Path):
     folder, overrides, checkpoint = damaged(small_run, "foreign")
-    call(TRAIN.replace("--task s2s --arch s2s_tiny --share-all-embeddings", "--task translation --arch lstm "
-         "--encoder-embed-dim 16 --encoder-hidden-size 16 --decoder-embed-dim 16 --decoder-hidden-size 16 "
-         "--decoder-out-embed-dim 16").format(data=toy, save_dir=tmp_path) + " --max-update 1 --data-buffer-size 0")  # fmt: skip
+    stock = (
+        "--task translation --arch lstm --encoder-embed-dim 16 --encoder-hidden-size 16 --decoder-embed-dim 16 "
+        "--decoder-hidden-size 16 --decoder-out-embed-dim 16 --max-update 1 --data-buffer-size 0"
+    )
+    ours = "--task s2s --arch s2s_tiny --share-all-embeddings"
+    call(TRAIN.replace(ours, stock).format(data=toy, save_dir=tmp_path))
     shutil.copy(tmp_path / "checkpoint_last.pt", checkpoint)
     mistake(folder, f"s2s generate {overrides}", checkpoint.name, "architecture 'lstm'")
 

@@ -40,7 +40,9 @@ def test_composes_and_builds(file: Path):
     dictionary = Dictionary()
     for letter in "abcdef":
         dictionary.add_symbol(letter)
-    model = Seq2SeqModel.build_model(fairseq.model, Namespace(source_dictionary=dictionary, target_dictionary=dictionary))
+    model = Seq2SeqModel.build_model(
+        fairseq.model, Namespace(source_dictionary=dictionary, target_dictionary=dictionary)
+    )
     assert build_optimizer(fairseq.optimizer, list(model.parameters())) is not None
 
 

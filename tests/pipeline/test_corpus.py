@@ -101,9 +101,7 @@ SPLITS = {"train": [("one two", "eins zwei"), ("three", "drei")], "valid": [("a"
 
 
 def test_write_corpus(tmp_path):
-    out = corpus.write_corpus(
-        tmp_path / "new" / "toy", SPLITS, ("en", "de"), {"name": "toy", "licence": "CC0"}
-    )
+    out = corpus.write_corpus(tmp_path / "new" / "toy", SPLITS, ("en", "de"), {"name": "toy", "licence": "CC0"})
     assert (out / "train.en").read_bytes() == b"one two\nthree\n"
     assert (out / "train.de").read_bytes() == b"eins zwei\ndrei\n"
     manifest = json.loads((out / "manifest.json").read_text())

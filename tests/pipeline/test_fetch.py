@@ -166,9 +166,7 @@ def tar_bytes(files: dict[str, str], mode: str, links: dict[str, str] | None = N
 
 def make_deb(path: Path, data: bytes, ending: str = "xz") -> Path:
     """A Debian package, written member by member."""
-    control = (
-        "Package: toy\nVersion: 1.0\nArchitecture: all\nMaintainer: T <t@example.org>\nDescription: toy\n"
-    )
+    control = "Package: toy\nVersion: 1.0\nArchitecture: all\nMaintainer: T <t@example.org>\nDescription: toy\n"
     members = {
         "debian-binary": b"2.0\n",
         "control.tar.gz": tar_bytes({"./control": control}, "w:gz"),
@@ -200,9 +198,7 @@ def test_deb_is_unpacked_with_and_without_dpkg(tmp_path, monkeypatch, with_dpkg,
 
 def test_unpacking_never_leaves_the_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(fetch.shutil, "which", lambda name: None)
-    data = tar_bytes(
-        {**FILES, "../evil.txt": "x"}, "w:xz", links={"./abs": "/etc/passwd", "./up": "../../up"}
-    )
+    data = tar_bytes({**FILES, "../evil.txt": "x"}, "w:xz", links={"./abs": "/etc/passwd", "./up": "../../up"})
     fetch.unpack(make_deb(tmp_path / "toy.deb", data), tmp_path / "sub" / "out")
     assert not list(tmp_path.rglob("evil.txt"))
     assert sorted(path.name for path in (tmp_path / "sub" / "out").iterdir()) == ["usr"]
@@ -230,9 +226,7 @@ def test_zip_and_tar(tmp_path):
     (tmp_path / "b.tgz").write_bytes(tar_bytes({"package/b.txt": "zwei"}, "w:gz"))
     for name in ("a.whl", "b.tgz"):
         fetch.unpack(tmp_path / name, tmp_path / "out")
-    assert (tmp_path / "out/pkg/a.txt").read_text() + (
-        tmp_path / "out/package/b.txt"
-    ).read_text() == "einszwei"
+    assert (tmp_path / "out/pkg/a.txt").read_text() + (tmp_path / "out/package/b.txt").read_text() == "einszwei"
     (tmp_path / "c.tar").write_text("no archive")
     with pytest.raises(UserError, match=r"cannot unpack .*c\.tar"):
         fetch.unpack(tmp_path / "c.tar", tmp_path / "out")
@@ -326,9 +320,7 @@ def test_pip_package_from_a_local_source(tmp_path):
     with zipfile.ZipFile(wheel, "w") as packed:
         packed.writestr("toy/data.txt", "eins")
         packed.writestr("toy-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: toy\nVersion: 1.2\n")
-        packed.writestr(
-            "toy-1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+        packed.writestr("toy-1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         packed.writestr("toy-1.2.dist-info/RECORD", "")
     folder = fetch.pip_package(str(wheel), tmp_path / "cache")
     assert (folder / "toy/data.txt").read_text() == "eins"
@@ -345,7 +337,5 @@ def test_apt_package_for_real(tmp_path):
     with (folder / "usr/share/trans/de-en").open(encoding="utf-8") as file:
         assert sum(" :: " in line for line in file) > 100_000
     assert fetch.package_version(folder)[0].isdigit()
-    with pytest.raises(
-        UserError, match=r"cannot get package s2s-no-such-package: apt-get: E: .*--from FOLDER"
-    ):
+    with pytest.raises(UserError, match=r"cannot get package s2s-no-such-package: apt-get: E: .*--from FOLDER"):
         fetch.apt_package("s2s-no-such-package", tmp_path)

@@ -93,9 +93,7 @@ class Page(HTMLParser):
             self.examples[self.example] = self.examples.get(self.example, "") + data
 
     def attributes(self, tag: str, name: str) -> list[str]:
-        return [
-            value for found, attrs in self.tags if found == tag and (value := attrs.get(name)) is not None
-        ]
+        return [value for found, attrs in self.tags if found == tag and (value := attrs.get(name)) is not None]
 
     def saved(self) -> dict[str, bytes]:
         """The pictures that the page lets one save, by file name."""
@@ -104,9 +102,7 @@ class Page(HTMLParser):
 
 
 def inner(updates: int, loss: float) -> str:
-    return json.dumps(
-        {"epoch": 1, "update": 0.5, "loss": f"{loss}", "wps": "1200", "num_updates": f"{updates}"}
-    )
+    return json.dumps({"epoch": 1, "update": 0.5, "loss": f"{loss}", "wps": "1200", "num_updates": f"{updates}"})
 
 
 def valid(updates: int, loss: float, bleu: float) -> str:
@@ -148,9 +144,7 @@ def run_dir(tmp_path: Path) -> Path:
     scores = {"subset": "test", "sentences": 1000, "metrics": metrics, "search": {"beam": 5, "lenpen": 1.0}}
     scores |= {"baselines": {"copy of the source": {"BLEU": 3.1}}, "seed": 1, "train_seconds": 601.2}
     (run / "scores.json").write_text(json.dumps(scores))
-    commands = (
-        "# prepare\nfairseq-preprocess --source-lang de\n\n# train\nfairseq-train data \\\n  --arch s2s\n"
-    )
+    commands = "# prepare\nfairseq-preprocess --source-lang de\n\n# train\nfairseq-train data \\\n  --arch s2s\n"
     (run / "commands.txt").write_text(commands)
     return run
 
@@ -298,9 +292,7 @@ def test_log_keeps_the_last_of_repeated_updates(tmp_path: Path) -> None:
     """Stopped after 200 and continued from the checkpoint at 100: all that came after 100 is replaced."""
     log = tmp_path / "log.txt"
     first = [inner(50, 9), inner(100, 8), valid(100, 7, 1), inner(150, 6.5), inner(200, 6), valid(200, 5, 2)]
-    log.write_text(
-        "\n".join([*first, "restored", inner(150, 4), "nonsense {", inner(200, 3), inner(250, "nan")])
-    )
+    log.write_text("\n".join([*first, "restored", inner(150, 4), "nonsense {", inner(200, 3), inner(250, "nan")]))
     curves = read_curves(log)
     assert curves.inner == {50: 9, 100: 8, 150: 4, 200: 3}
     assert curves.valid["loss"]["valid"] == {100: 7}

@@ -40,9 +40,7 @@ def build(tmp_path):
             "max_source_positions": 100,
             "max_target_positions": longest,
         }
-        task = Seq2SeqTask(
-            Seq2SeqTaskConfig(data=str(tmp_path)), dictionary_of(14), dictionary_of(vocabulary)
-        )
+        task = Seq2SeqTask(Seq2SeqTaskConfig(data=str(tmp_path)), dictionary_of(14), dictionary_of(vocabulary))
         model = Seq2SeqModel.build_model(Seq2SeqConfig(**(small | options)), task)
         with torch.no_grad():
             for parameter in model.parameters():
@@ -79,8 +77,6 @@ def search():
     def search(models, sample: dict, prefix=None, **options) -> list[list[dict]]:
         models = models if isinstance(models, list) else [models]
         dictionary = models[0].decoder.dictionary
-        return BeamSearch(models, dictionary, BeamOptions(**options)).generate(
-            models, sample, prefix_tokens=prefix
-        )
+        return BeamSearch(models, dictionary, BeamOptions(**options)).generate(models, sample, prefix_tokens=prefix)
 
     return search

@@ -38,16 +38,10 @@ def draw_options(rng: random.Random, source_length: int) -> dict:
 def test_equals_stock_fairseq(build, batch, search, seed):
     rng = random.Random(seed)
     vocabulary, source_length = rng.randint(9, 40), rng.randint(1, 8)
-    layers, width = rng.choice([1, 1, 2]), rng.choice([8, 12])
+    sizes = {"decoder_layers": rng.choice([1, 1, 2]), "decoder_hidden_size": rng.choice([8, 12])}
+    peak, end = rng.choice([0.5, 1, 4]), rng.uniform(0, 6)
     models = [
-        build(
-            vocabulary,
-            seed=100 * seed + i,
-            end=rng.uniform(0, 6),
-            decoder_layers=layers,
-            decoder_hidden_size=width,
-        )
-        for i in range(rng.choice([1, 1, 1, 2]))
+        build(vocabulary, seed=100 * seed + i, peak=peak, end=end, **sizes) for i in range(rng.choice([1, 1, 1, 2]))
     ]
     # Equal lengths: stock's longest output would otherwise depend on the longest source of the batch.
     sample = batch([source_length] * rng.randint(1, 5), seed=seed)
@@ -63,6 +57,17 @@ def test_equals_stock_fairseq(build, batch, search, seed):
         for hypothesis, expected in zip(mine, other, strict=True):
             assert float(hypothesis["score"]) == pytest.approx(float(expected["score"]), abs=1e-4)
             assert_close(hypothesis["positional_scores"], expected["positional_scores"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("beam", [2, 3, 4])
+def test_equals_stock_where_all_is_close(build, batch, search, beam):
+    """Nearly flat scores and an early </s>: every one of the 2K candidates matters."""
+    for seed in range(15):
+        model, sample = build(12, seed=seed, peak=0.3, end=1), batch([5] * 8, seed=seed)
+        options = {"beam": beam, "min_len": 0, "max_len_b": 6, "lenpen": 1.5}
+        ours, theirs = search(model, sample, **options), stock([model], sample, **options)
+        for mine, other in zip(ours, theirs, strict=True):
+            assert [h["tokens"].tolist() for h in mine] == [h["tokens"].tolist() for h in other]
 
 
 def test_the_drawn_cases_are_varied(build, batch, search):

@@ -76,8 +76,7 @@ def test_unknown_word_penalty_is_exact(build, batch, search):
     (hypotheses,) = search(model, sample, beam=len(sequences), max_len_b=3, unkpen=1.5)
     scores = positional([model], sample, 0, sequences)
     expected = {
-        tuple(s): (float(p.sum()) - 1.5 * s.count(UNK)) / len(s)
-        for s, p in zip(sequences, scores, strict=True)
+        tuple(s): (float(p.sum()) - 1.5 * s.count(UNK)) / len(s) for s, p in zip(sequences, scores, strict=True)
     }
     assert {tuple(h["tokens"].tolist()): h["score"] for h in hypotheses} == pytest.approx(expected, abs=1e-5)
 
@@ -91,9 +90,7 @@ def test_no_repeated_ngram_is_exact(build, batch, search, seed, size):
     for row, hypotheses in enumerate(results):
         scores = positional([model], sample, row, sequences)
         expected = {tuple(s): normalised(p) for s, p in zip(sequences, scores, strict=True)}
-        assert {tuple(h["tokens"].tolist()): h["score"] for h in hypotheses} == pytest.approx(
-            expected, abs=1e-5
-        )
+        assert {tuple(h["tokens"].tolist()): h["score"] for h in hypotheses} == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -162,9 +159,7 @@ def test_score_is_the_probability_of_the_tokens(build, batch, search, options, c
 
 def test_two_equal_models_equal_one(build, batch, search):
     model, twin, sample = build(17, seed=4, end=3), build(17, seed=4, end=3), batch([4, 7, 2])
-    one, two = (
-        search(m, sample, beam=4, max_len_b=12, print_alignment="soft") for m in (model, [model, twin])
-    )
+    one, two = (search(m, sample, beam=4, max_len_b=12, print_alignment="soft") for m in (model, [model, twin]))
     for mine, other in zip(one, two, strict=True):
         assert [h["tokens"].tolist() for h in mine] == [h["tokens"].tolist() for h in other]
         for a, b in zip(mine, other, strict=True):

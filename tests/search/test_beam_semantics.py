@@ -75,9 +75,7 @@ def test_the_sample_and_the_model_are_left_as_they_were(build, batch, search):
     assert torch.equal(sample["net_input"]["src_tokens"], tokens)
     assert prefix.tolist() == [[5, 6], [7, PAD]]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert [tokens_of(h) for h in search(model, sample, prefix, beam=3, max_len_b=8)] == [
-        tokens_of(h) for h in first
-    ]
+    assert [tokens_of(h) for h in search(model, sample, prefix, beam=3, max_len_b=8)] == [tokens_of(h) for h in first]
 
 
 # ------------------------------------------------------- lengths and order
@@ -106,9 +104,7 @@ def test_hypotheses_are_well_formed(build, batch, search, beam):
 def test_min_len(build, batch, search, shortest):
     lengths = []
     for seed in range(4):
-        for hypotheses in search(
-            build(seed=seed, end=12), batch([4, 7, 2]), beam=3, min_len=shortest, max_len_b=9
-        ):
+        for hypotheses in search(build(seed=seed, end=12), batch([4, 7, 2]), beam=3, min_len=shortest, max_len_b=9):
             lengths += [len(h["tokens"]) - 1 for h in hypotheses]
     assert min(lengths) == shortest  # </s> is the likeliest symbol
 
@@ -198,9 +194,7 @@ def test_tiny_vocabularies(build, batch, search, vocabulary, beam):
 @pytest.mark.parametrize("beam", [1, 3])
 def test_all_words_used_up_before_min_len(build, batch, search, beam):
     """No unigram may come twice and </s> not yet: the sentence ends all the same."""
-    for hypotheses in search(
-        build(6), batch([4, 2]), beam=beam, no_repeat_ngram_size=1, min_len=20, max_len_b=30
-    ):
+    for hypotheses in search(build(6), batch([4, 2]), beam=beam, no_repeat_ngram_size=1, min_len=20, max_len_b=30):
         assert hypotheses
         for tokens in tokens_of(hypotheses):
             assert tokens[-1] == EOS
@@ -278,9 +272,7 @@ def test_options_have_fairseqs_names_and_defaults():
     assert BeamOptions.of(SimpleNamespace()) == BeamOptions()
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("beam", 0), ("beam", -3), ("temperature", 0.0), ("temperature", -1.0)]
-)
+@pytest.mark.parametrize(("name", "value"), [("beam", 0), ("beam", -3), ("temperature", 0.0), ("temperature", -1.0)])
 def test_refuses_what_makes_no_sense(name, value):
     with pytest.raises(UserError, match=rf"generation\.{name} is {value}"):
         BeamOptions.of(SimpleNamespace(**{name: value}))

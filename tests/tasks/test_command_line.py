@@ -71,7 +71,9 @@ def test_old_pickled_checkpoint_loads(toy: Path, tmp_path: Path):
     path = tmp_path / "checkpoint_last.pt"
     unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     assert isinstance(torch.load(path, weights_only=True)["cfg"]["model"], argparse.Namespace), unsafe
-    output = call(f"fairseq-generate {toy} --user-dir s2s_plugin --task translation --cpu --path {path} --beam 1").stdout
+    output = call(
+        f"fairseq-generate {toy} --user-dir s2s_plugin --task translation --cpu --path {path} --beam 1"
+    ).stdout
     assert "Generate test with beam=1" in output
 
 

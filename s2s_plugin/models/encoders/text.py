@@ -7,6 +7,7 @@ from fairseq.data import Dictionary
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.embedding import Embedding
 from s2s_plugin.models.encoders.base import Encoder
 from s2s_plugin.models.memory import Memory
@@ -46,7 +47,7 @@ class TextEncoder(Encoder):
             bidirectional=bidirectional,
             dropout=dropout if layers > 1 else 0.0,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
         """``src_tokens``: B x S ids, padded on the right; ``src_lengths``: B."""

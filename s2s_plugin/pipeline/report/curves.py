@@ -145,9 +145,7 @@ def thin(points: list[tuple[float, float]], most: int = MAX_POINTS) -> list[tupl
         return points
     size = math.ceil(len(points) / most)
     groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return [
-        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups
-    ]
+    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
 
 
 def _best(series: list[Series], higher: bool | None) -> tuple[float, float] | None:

@@ -115,11 +115,5 @@ def _cells(target: str, source: tuple[str, ...], weights: tuple[float, ...]) -> 
 
 def _lacking_note(lacking: set[str]) -> str:
     some = " ".join(sorted(lacking)[:12]) + (" …" if len(lacking) > 12 else "")
-    mend = (
-        ""
-        if has_font_package()
-        else " pip install 's2s-plugin[viz]' brings a font with Hangul, Han and kana."
-    )
-    return note(
-        f"No font for the PNG files has {some} here: they show boxes. The page itself is not affected.{mend}"
-    )
+    mend = "" if has_font_package() else " pip install 's2s-plugin[viz]' brings a font with Hangul, Han and kana."
+    return note(f"No font for the PNG files has {some} here: they show boxes. The page itself is not affected.{mend}")

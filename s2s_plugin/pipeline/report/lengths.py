@@ -49,16 +49,10 @@ def length_section(run: Run) -> Section:
     """BLEU and chrF by source length, as a table with bars and as ``bleu_by_length.png``."""
     title = "Scores by source length"
     if not run.outputs:
-        return Section(
-            "length", title, missing("outputs.jsonl", "generate", "BLEU and chrF by source length")
-        )
-    items = [
-        (length, item) for item in run.outputs if item.references and (length := _length(item)) is not None
-    ]
+        return Section("length", title, missing("outputs.jsonl", "generate", "BLEU and chrF by source length"))
+    items = [(length, item) for item in run.outputs if item.references and (length := _length(item)) is not None]
     if not items:
-        return Section(
-            "length", title, note("No item has both a reference and a length: nothing to compare.")
-        )
+        return Section("length", title, note("No item has both a reference and a length: nothing to compare."))
     bleu, remark = bleu_like(run.scores)
     buckets, signatures = score_buckets(items, bleu)
     unit = "words" if any(item.source is not None for _, item in items) else "steps"

@@ -56,8 +56,7 @@ def render_page(run: Run, sections: list[Section]) -> str:
         header=_header(run),
         links="".join(f'<li><a href="#{part.anchor}">{esc(part.title)}</a></li>' for part in sections),
         sections="\n".join(
-            f'<section id="{part.anchor}">\n<h2>{esc(part.title)}</h2>\n{part.body}\n</section>'
-            for part in sections
+            f'<section id="{part.anchor}">\n<h2>{esc(part.title)}</h2>\n{part.body}\n</section>' for part in sections
         ),
     )
 
@@ -78,8 +77,7 @@ def commands_section(run: Run) -> Section:
         return Section("commands", title, missing("commands.txt", "prepare", "the commands"))
     lead = '<p class="note">Plain fairseq commands that do the same as this run, stage by stage.</p>'
     stages = "\n".join(
-        (f"<h3>{esc(stage)}</h3>\n" if stage else "")
-        + f'<div class="code"><pre class="copy">{esc(text)}</pre></div>'
+        (f"<h3>{esc(stage)}</h3>\n" if stage else "") + f'<div class="code"><pre class="copy">{esc(text)}</pre></div>'
         for stage, text in split_commands(run.commands)
     )
     return Section("commands", title, f"{lead}\n{stages}")
@@ -113,9 +111,7 @@ def _names(run: Run) -> list[str]:
 def _header(run: Run) -> str:
     name, *app = _names(run)
     eyebrow = f'<p class="eyebrow">{esc(app[0])}</p>\n' if app else ""
-    facts = "\n".join(
-        f"<div><dt>{esc(key)}</dt><dd>{breakable(value)}</dd></div>" for key, value in _facts(run)
-    )
+    facts = "\n".join(f"<div><dt>{esc(key)}</dt><dd>{breakable(value)}</dd></div>" for key, value in _facts(run))
     return f'{eyebrow}<h1>{esc(name)}</h1>\n<dl class="facts">\n{facts}\n</dl>'
 
 

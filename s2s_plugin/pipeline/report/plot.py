@@ -30,9 +30,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise UserError(
-            "the report needs matplotlib, which is not installed: pip install 's2s-plugin[viz]'"
-        ) from None
+        raise UserError("the report needs matplotlib, which is not installed: pip install 's2s-plugin[viz]'") from None
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -63,7 +61,5 @@ def to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(
-            buffer, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.14
-        )
+        figure.savefig(buffer, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.14)
     return buffer.getvalue()

@@ -72,9 +72,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times the powers of ten between ``low`` and ``high``; powers alone where those are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for units in ((1, 2, 5), (1,)):
-        found = [
-            unit * 10.0**power for power in powers for unit in units if low <= unit * 10.0**power <= high
-        ]
+        found = [unit * 10.0**power for power in powers for unit in units if low <= unit * 10.0**power <= high]
         if len(found) <= 7:
             break
     return found
@@ -106,9 +104,7 @@ def _axes(x: Scale, y: Scale) -> list[str]:
         parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{row:.1f}" y2="{row:.1f}"/>')
         parts.append(f'<text class="tick y" x="{LEFT - 8}" y="{row + 4:.1f}">{short(value)}</text>')
     for value in ticks(x.low, x.high, about=4):
-        parts.append(
-            f'<text class="tick x" x="{x(value):.1f}" y="{HEIGHT - BOTTOM + 17}">{short(value)}</text>'
-        )
+        parts.append(f'<text class="tick x" x="{x(value):.1f}" y="{HEIGHT - BOTTOM + 17}">{short(value)}</text>')
     parts.append(f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">updates</text>')
     return parts
 

@@ -1,0 +1,160 @@
+"""Our default against stock fairseq's ``lstm``: same data, subwords, widths, layers, updates, batches and beam.
+
+    python bench/quality_vs_stock.py                     three seeds, both systems, about an hour on two cores
+    python bench/quality_vs_stock.py --seeds 1 --updates 200 --quick
+
+Every training and decoding is a plain fairseq command, shown as it runs; the two systems take turns. Results are
+kept in ``bench/results/quality_vs_stock.json`` after each, with the commands, and as a table in the ``.md`` beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from s2s_plugin.pipeline.generate import read_hypotheses
+from s2s_plugin.pipeline.score import evaluate
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+RESULTS = ROOT / "bench" / "results"
+
+COMMON = (
+    "--cpu --share-all-embeddings --dropout 0.3 --optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 1.0 "
+    "--lr 0.002 --lr-scheduler inverse_sqrt --warmup-updates 400 --criterion label_smoothed_cross_entropy "
+    "--label-smoothing 0.1 --max-tokens 2000 --num-workers 0 --required-batch-size-multiple 1 "
+    "--best-checkpoint-metric bleu --maximize-best-checkpoint-metric --no-epoch-checkpoints "
+    "--log-format json --log-interval 50"
+)
+OURS = (
+    "--user-dir s2s_plugin --task s2s --eval-metric bleu --arch s2s --encoder-embed-dim 256 "
+    "--encoder-hidden-size 512 --encoder-layers 1 --decoder-embed-dim 256 --decoder-hidden-size 512 --decoder-layers 1"
+)
+SYSTEMS = {
+    "ours": OURS,
+    "ours, fp32": OURS + " --precision fp32",
+    # Its hidden size is of one direction, ours of both together; its output layer is as wide as the embedding.
+    "stock lstm": "--task translation --arch lstm --encoder-bidirectional --encoder-embed-dim 256 "
+    "--encoder-hidden-size 256 --encoder-layers 1 --decoder-embed-dim 256 --decoder-hidden-size 512 "
+    "--decoder-layers 1 --decoder-out-embed-dim 256 --eval-bleu --eval-bleu-remove-bpe sentencepiece "
+    '--eval-bleu-args \'{"beam": 1, "max_len_a": 1.5, "max_len_b": 10}\'',
+}
+SEARCH = "--cpu --beam 5 --lenpen 1.0 --max-len-a 1.5 --max-len-b 10 --max-tokens 2000 --required-batch-size-multiple 1"
+
+
+def run(command: str) -> tuple[float, str]:
+    """Seconds and output of a command of this environment."""
+    print(f"$ {command}", flush=True)
+    words = shlex.split(command)
+    started = time.monotonic()
+    done = subprocess.run(
+        [str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return time.monotonic() - started, done.stdout
+
+
+def measure(system: str, data: Path, seed: int, updates: int) -> dict:
+    """Train, decode and score one system with one seed."""
+    folder = ROOT / "runs" / "bench" / f"{re.sub('[^a-z0-9]+', '-', system)}.{updates}.{seed}"
+    checkpoints = folder / "checkpoints"
+    train = f"fairseq-train {data.relative_to(ROOT)} {SYSTEMS[system]} {COMMON} --seed {seed} --max-update {updates} " \
+        f"--save-dir {checkpoints.relative_to(ROOT)}"  # fmt: skip
+    train_seconds, log = run(train)
+    plugin = "--user-dir s2s_plugin --task s2s" if system.startswith("ours") else \
+        "--task translation --remove-bpe sentencepiece"  # fmt: skip
+    best = (checkpoints / "checkpoint_best.pt").relative_to(ROOT)
+    generate = f"fairseq-generate {data.relative_to(ROOT)} {plugin} --path {best} {SEARCH} " \
+        f"--results-path {folder.relative_to(ROOT)}"  # fmt: skip
+    generate_seconds, _ = run(generate)
+    target = data.name.split(".")[1].split("-")[1]
+    references = (data / "text" / f"test.{target}").read_text(encoding="utf-8").splitlines()
+    found = read_hypotheses(folder / "generate-test.txt")
+    hypotheses = [found[index][1] for index in range(len(references))]
+    state = torch.load(checkpoints / "checkpoint_best.pt", weights_only=True, map_location="cpu")
+    speeds = [float(value) for value in re.findall(r'"wps": "([\d.]+)"', log)]
+    return {
+        "system": system,
+        "seed": seed,
+        "updates": updates,
+        "parameters": int(re.findall(r"num\. shared model params: ([\d,]+)", log)[0].replace(",", "")),
+        "best_update": state["optimizer_history"][-1]["num_updates"],
+        "train_seconds": round(train_seconds, 1),
+        "train_tokens_per_second": statistics.median(speeds),
+        "generate_seconds": round(generate_seconds, 1),
+        **{name: value["score"] for name, value in evaluate(["s2s_bleu", "s2s_chrf"], hypotheses, references).items()},
+        "commands": [train, generate],
+    }
+
+
+def table(results: list[dict]) -> str:
+    """Medians over seeds, one row a system."""
+    rows = [
+        "| system | seeds | parameters | BLEU | chrF2 | training s | target tokens/s | generation s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for system in SYSTEMS:
+        mine = [result for result in results if result["system"] == system]
+        if mine:
+            bleu = [result["BLEU"] for result in mine]
+            spread = f"{statistics.median(bleu):.2f} ({min(bleu):.2f} to {max(bleu):.2f})"
+            numbers = [statistics.median(r[k] for r in mine) for k in
+                       ("chrF2", "train_seconds", "train_tokens_per_second", "generate_seconds")]  # fmt: skip
+            rows.append(
+                f"| {system} | {len(mine)} | {mine[0]['parameters']:,} | {spread} | {numbers[0]:.2f} "
+                f"| {numbers[1]:.0f} | {numbers[2]:.0f} | {numbers[3]:.0f} |"
+            )
+    return "\n".join(rows) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--updates", type=int, default=1200)
+    parser.add_argument("--systems", nargs="+", default=["ours", "stock lstm"], choices=list(SYSTEMS))
+    parser.add_argument("--data", nargs="*", default=[], help="overrides that choose the data, as for s2s prepare")
+    parser.add_argument("--quick", action="store_true", help="60 updates, one seed, results not kept")
+    options = parser.parse_args()
+    if options.quick:
+        options.seeds, options.updates = 1, 60
+
+    run(shlex.join(["s2s", "prepare", "app=nmt", *options.data]))
+    prepared = sorted((ROOT / "data-bin").glob("*/prepared.json"), key=lambda path: path.stat().st_mtime)
+    data = prepared[-1].parent
+    path = RESULTS / "quality_vs_stock.json"
+    results = [] if options.quick or not path.is_file() else json.loads(path.read_text())["results"]
+    done = {(r["system"], r["seed"], r["updates"], r["data"]) for r in results}
+    for seed in range(1, options.seeds + 1):
+        for system in options.systems:
+            if (system, seed, options.updates, data.name) in done:
+                continue
+            results.append({**measure(system, data, seed, options.updates), "data": data.name})
+            if not options.quick:
+                RESULTS.mkdir(exist_ok=True)
+                machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+                path.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+                path.with_suffix(".md").write_text(
+                    f"{__doc__.splitlines()[0]}\n\n{machine}; data {data.name}; "
+                    f"{options.updates} updates; medians over seeds.\n\n{table(results)}"
+                )
+    print(table(results))
+    speed = {r["system"]: r["train_tokens_per_second"] for r in results}
+    if {"ours", "stock lstm"} <= speed.keys():
+        print(f"train ours/stock = {speed['ours'] / speed['stock lstm']:.2f} (target tokens per second)")
+
+
+if __name__ == "__main__":
+    main()

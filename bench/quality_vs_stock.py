@@ -31,9 +31,9 @@ BIN = Path(sys.executable).parent
 RESULTS = ROOT / "bench" / "results"
 
 COMMON = (
-    "--cpu --share-all-embeddings --dropout 0.3 --optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 1.0 "
-    "--lr 0.002 --lr-scheduler inverse_sqrt --warmup-updates 400 --criterion label_smoothed_cross_entropy "
-    "--label-smoothing 0.1 --max-tokens 2000 --num-workers 0 --required-batch-size-multiple 1 "
+    "--cpu --share-all-embeddings --dropout 0.2 --optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 1.0 "
+    "--lr 0.003 --lr-scheduler inverse_sqrt --warmup-updates 300 --criterion label_smoothed_cross_entropy "
+    "--label-smoothing 0.1 --max-tokens 1500 --num-workers 0 --required-batch-size-multiple 1 "
     "--best-checkpoint-metric bleu --maximize-best-checkpoint-metric --no-epoch-checkpoints "
     "--log-format json --log-interval 50"
 )
@@ -50,7 +50,7 @@ SYSTEMS = {
     "--decoder-layers 1 --decoder-out-embed-dim 256 --eval-bleu --eval-bleu-remove-bpe sentencepiece "
     '--eval-bleu-args \'{"beam": 1, "max_len_a": 1.5, "max_len_b": 10}\'',
 }
-SEARCH = "--cpu --beam 5 --lenpen 1.0 --max-len-a 1.5 --max-len-b 10 --max-tokens 2000 --required-batch-size-multiple 1"
+SEARCH = "--cpu --beam 5 --lenpen 1.0 --max-len-a 1.5 --max-len-b 10 --max-tokens 1500 --required-batch-size-multiple 1"
 
 
 def run(command: str) -> tuple[float, str]:
@@ -123,7 +123,7 @@ def table(results: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--updates", type=int, default=1200)
+    parser.add_argument("--updates", type=int, default=1500)
     parser.add_argument("--systems", nargs="+", default=["ours", "stock lstm"], choices=list(SYSTEMS))
     parser.add_argument("--data", nargs="*", default=[], help="overrides that choose the data, as for s2s prepare")
     parser.add_argument("--quick", action="store_true", help="60 updates, one seed, results not kept")

@@ -29,7 +29,7 @@ class Seq2SeqConfig(FairseqDataclass):
     decoder_embed_dim: int = field(default=256, metadata={"help": "width of a target embedding"})
     decoder_hidden_size: int = field(default=512, metadata={"help": "width of a decoder state"})
     decoder_layers: int = field(default=1, metadata={"help": "number of decoder layers"})
-    dropout: float = field(default=0.3, metadata={"help": "dropout on embeddings and between layers"})
+    dropout: float = field(default=0.2, metadata={"help": "dropout on embeddings and between layers"})
     share_decoder_input_output_embed: bool = field(
         default=False, metadata={"help": "the generator's table is the target embedding's"}
     )

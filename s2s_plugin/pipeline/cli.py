@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -70,6 +71,7 @@ def _run(stage: str, overrides: list[str]) -> int:
 
     import hydra
     import torch
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -91,6 +93,9 @@ def _run(stage: str, overrides: list[str]) -> int:
         except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
             mistakes.append(error)
             return None
+        finally:
+            with contextlib.suppress(OSError):  # Hydra has made the run's folder; leave none that is empty
+                Path(HydraConfig.get().runtime.output_dir).rmdir()
 
     sys.argv = ["s2s", *overrides]
     try:

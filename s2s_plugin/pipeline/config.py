@@ -41,7 +41,7 @@ class SubwordConfig:
     """The vocabulary."""
 
     kind: str = "unigram"  # SentencePiece's model type: unigram, bpe, char, word
-    size: int = 8000  # symbols, at most
+    size: int = 5000  # symbols, at most
     joint: bool = True  # one vocabulary for both sides
     jamo: bool = False  # spell Hangul syllables as letters
 

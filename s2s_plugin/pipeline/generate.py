@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
 
     partial = run.folder / "generate.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    fairseq_generate.main(_for_generation(cfg, path=str(checkpoint), results_path=str(partial)))
+    arguments = _for_generation(cfg, path=str(checkpoint), results_path=str(partial))
+    arguments.common.log_format = "tqdm" if sys.stderr.isatty() else "none"
+    fairseq_generate.main(arguments)
 
     source, target = cfg.task.source_lang, cfg.task.target_lang
     sources = _lines(data / "text" / f"{subset}.{source}")

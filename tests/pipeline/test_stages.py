@@ -117,6 +117,20 @@ def test_pasted_commands_do_the_same(finished, tmp_path: Path):
     assert [found[n] for n in sorted(found)] == (folder / "runs/nmt/default/test.hyp").read_text().splitlines()
 
 
+def test_pasted_hydra_command_does_the_same(tmp_path: Path, own_files: Path):
+    """With bf16 weights, which fairseq-train would take for a TPU's."""
+    done = call(f"s2s prepare {overrides(own_files)}", cwd=tmp_path)
+    done = call(f"s2s train {overrides(own_files)} common.bf16=true", cwd=tmp_path)
+    command = next(line.removeprefix("      $ ") for line in done.stderr.splitlines() if line.startswith("      $ "))
+    assert command.startswith("fairseq-hydra-train")
+    call(f"{command} checkpoint.save_dir={tmp_path / 'again'}", cwd=tmp_path)
+    states = [
+        torch.load(checkpoints / "checkpoint_last.pt", weights_only=True)
+        for checkpoints in (tmp_path / "runs/nmt/default/checkpoints", tmp_path / "again")
+    ]
+    assert all(torch.equal(tensor, states[1]["model"][name]) for name, tensor in states[0]["model"].items())
+
+
 def test_translate_reads_lines(finished, own_files: Path):
     folder, _ = finished
     rows = [json.loads(line) for line in (folder / "runs/nmt/default/outputs.jsonl").read_text().splitlines()][:3]

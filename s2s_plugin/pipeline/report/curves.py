@@ -64,7 +64,7 @@ def make_panels(curves: Curves, scores: dict[str, Any]) -> list[Panel]:
         series = [_series(subset, curve) for subset, curve in curves.valid[name].items() if curve]
         if series:
             best = _best(series, direction.get(name))
-            panels.append(Panel(NAMES.get(name, name), series, best, log_scale=_spans_decades(series)))
+            panels.append(Panel(NAMES.get(name, name), series, best, name == "ppl" and _spans_decades(series)))
     return panels
 
 

@@ -60,6 +60,5 @@ def picture(png: bytes, alt: str) -> str:
 
 
 def number(value: float) -> str:
-    """A score for people: one decimal, three where the scale is 0 to 1; a true minus sign."""
-    digits = 3 if 0.01 <= abs(value) < 1 else 1
-    return f"{value:.{digits}f}".replace("-", "−")
+    """A score in per cent, for people: one decimal, a true minus sign."""
+    return f"{value:.1f}".replace("-", "−")

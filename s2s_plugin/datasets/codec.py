@@ -18,11 +18,11 @@ SPACE = "\u2581"  # SentencePiece's own mark of a space: in the text it would co
 def normalize(text: str, jamo: bool = False) -> str:
     """One line of text as the model sees it.
 
-    NFKC; control characters and every kind of white space (also U+00A0, U+2028 and U+2581) become one space;
-    invisible format characters go. ``jamo`` then decomposes Hangul syllables into letters (NFD), which makes
-    every syllable spellable with 67 symbols.
+    NFC, which keeps every script's own typography; control characters and every kind of white space (also
+    U+00A0, U+2028 and U+2581) become one space; invisible format characters go. ``jamo`` then decomposes Hangul
+    syllables into letters (NFD), which makes every syllable spellable with 67 symbols.
     """
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFC", text)
     kept = []
     for character in text:
         category = unicodedata.category(character)
@@ -77,13 +77,15 @@ class PairCodec:
         self.source, self.target = source, target
 
     @classmethod
-    def load(cls, folder: Path) -> PairCodec | None:
-        """The codec written by the prepare stage; None where the corpus was binarised by other means."""
+    def load(cls, folder: Path, source_lang: str, target_lang: str) -> PairCodec | None:
+        """The codec that the prepare stage wrote, in either direction; None for a corpus binarised otherwise."""
         path = folder / cls.FILE
         if not path.is_file():
             return None
         sides = json.loads(path.read_text(encoding="utf-8"))
-        return cls(*(TextCodec(folder / sides[side]["model"], sides[side]["jamo"]) for side in ("source", "target")))
+        return cls(
+            *(TextCodec(folder / sides[lang]["model"], sides[lang]["jamo"]) for lang in (source_lang, target_lang))
+        )
 
     def encode(self, text: str) -> str:
         return self.source.encode(text)

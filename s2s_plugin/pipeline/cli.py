@@ -50,8 +50,7 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"there is no stage '{stage}'{_meant(stage, STAGES)}; see s2s --help")
         return _run(stage, overrides)
     except UserError as error:
-        print(f"s2s: error: {error}", file=sys.stderr)
-        return 2
+        return _say_mistake(error)
     except KeyboardInterrupt:
         print("\ns2s: interrupted; the same command continues", file=sys.stderr)
         return 130
@@ -73,25 +72,26 @@ def _run(stage: str, overrides: list[str]) -> int:
     import torch
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     from s2s_plugin.pipeline import config, stages
 
-    OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
-    OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)
     config.register()
     if not any(word.startswith("train=") for word in overrides) and torch.cuda.is_available():
-        overrides = [*overrides, "train=gpu"]
+        overrides = ["train=gpu", *overrides]
 
-    mistakes: list[Exception] = []
+    failed: list[int] = []
+    begun = False
 
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="s2s")
     def hydra_main(cfg: DictConfig):
+        nonlocal begun
+        begun = True
         try:
             return stages.run(stage, cfg)
         except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
-            mistakes.append(error)
+            failed.append(_say_mistake(error))
             return None
         finally:
             with contextlib.suppress(OSError):  # Hydra has made the run's folder; leave none that is empty
@@ -101,12 +101,19 @@ def _run(stage: str, overrides: list[str]) -> int:
     try:
         hydra_main()
     except (HydraException, OmegaConfBaseException) as error:
-        mistakes.append(error)
-    except OSError as error:  # Hydra makes the run's folder
+        failed.append(_say_mistake(error))
+    except OSError as error:
+        if begun:
+            raise
+        # Hydra could not make the run's folder
         raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
-    for mistake in mistakes[:1]:
-        raise mistake if isinstance(mistake, UserError) else UserError(explain(mistake))
-    return 0
+    return max(failed, default=0)
+
+
+def _say_mistake(error: Exception) -> int:
+    """Print it in one line; the exit code."""
+    print(f"s2s: error: {error if isinstance(error, UserError) else explain(error)}", file=sys.stderr)
+    return 2
 
 
 def explain(error: Exception) -> str:

@@ -27,14 +27,14 @@ def plugin_path() -> str:
     return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)
 
 
-def preprocess_command(cfg: DictConfig, folder: Path, workers: int | None = None) -> str:
+def preprocess_command(cfg: DictConfig, folder: Path) -> str:
     """``fairseq-preprocess`` from a prepared folder's pieces to its binary files."""
     source, target, pieces = cfg.data.source_lang, cfg.data.target_lang, folder / "pieces"
     words = ["fairseq-preprocess", "--source-lang", source, "--target-lang", target]
     for split in ("train", "valid", "test"):
         words += [f"--{split}pref", str(pieces / split)]
     words += ["--srcdict", str(pieces / f"dict.{source}.txt"), "--tgtdict", str(pieces / f"dict.{target}.txt")]
-    words += ["--destdir", str(folder), "--workers", str(workers or os.cpu_count() or 1)]
+    words += ["--destdir", str(folder), "--workers", str(os.cpu_count() or 1)]
     return shlex.join(words)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+import torch
 from fairseq.dataclass.configs import FairseqConfig
 from fairseq.dataclass.utils import omegaconf_no_object_check
 from hydra.core.config_store import ConfigStore
@@ -55,6 +56,7 @@ class PipelineConfig(FairseqConfig):
     run_dir: str = MISSING
     prepared_dir: str = "data-bin"
     verbose: bool = False
+    best: str = "loss"
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
     examples: int = 5
     data: DataConfig = field(default_factory=DataConfig)
@@ -62,8 +64,12 @@ class PipelineConfig(FairseqConfig):
 
 
 def register() -> None:
-    """Put the schema where ``conf/config.yaml`` finds it. The plugin's import has put fairseq's parts there."""
+    """What ``conf/`` refers to: the schema and two functions. The plugin's import has registered fairseq's parts."""
     ConfigStore.instance().store(name="s2s_schema", node=PipelineConfig, provider="s2s")
+    OmegaConf.register_new_resolver("in_the_loop", lambda best: "none" if best == "loss" else best, replace=True)
+    OmegaConf.register_new_resolver("higher_is_better", lambda best: best == "bleu", replace=True)
+    OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
+    OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)
 
 
 def fairseq_config(cfg: DictConfig) -> DictConfig:

@@ -59,10 +59,10 @@ class JsonLinesFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
-        return message if message.startswith("{") and progress(message) else super().format(record)
+        return message if message.startswith("{") and progress_record(message) else super().format(record)
 
 
-def progress(message: str) -> dict | None:
+def progress_record(message: str) -> dict | None:
     """The record in one of fairseq's ``--log-format json`` messages; None for any other message."""
     try:
         record = json.loads(message)
@@ -87,7 +87,7 @@ class TrainingProgress(logging.Handler):
         self.bar = tqdm(total=updates or None, unit="up", disable=None, leave=False, file=sys.stderr)
 
     def emit(self, record: logging.LogRecord) -> None:
-        values = progress(record.getMessage())
+        values = progress_record(record.getMessage())
         if values is None:
             return
         updates = values.get("num_updates") or values.get("train_num_updates") or values.get("valid_num_updates")

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from s2s_plugin.datasets.codec import JOINERS
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.fetch import sha256_of
 
@@ -31,7 +32,7 @@ def clean_text(text: str, plain_quotes: bool = True) -> str:
     ``plain_quotes``: typographic quotes and apostrophes become ``"`` and ``'``, as they are typed.
     """
     text = unicodedata.normalize("NFC", text)
-    text = "".join(c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
+    text = "".join(c for c in text if c.isspace() or c in JOINERS or unicodedata.category(c)[0] != "C")
     text = " ".join(text.split())  # also U+2028, U+0085, no-break space
     return text.translate(PLAIN_QUOTES) if plain_quotes else text
 
@@ -65,9 +66,10 @@ def dedup(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def match_key(text: str) -> str:
-    """What two lines must share to count as the same: their letters and digits, casefolded."""
+    """What two lines must share to count as the same: their letters, vowel signs and digits, casefolded."""
     folded = text.casefold()
-    return " ".join("".join(c if c.isalnum() else " " for c in folded).split()) or " ".join(folded.split())
+    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
+    return " ".join("".join(kept).split()) or " ".join(folded.split())
 
 
 # --- splitting --------------------------------------------------------------------------------------------

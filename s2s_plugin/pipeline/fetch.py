@@ -324,7 +324,7 @@ def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
 def once(folder: Path, build: Callable[[Path], None]) -> Path:
     """``folder``, made by ``build(partial)`` if it is not there; it appears whole or not at all."""
     partial = folder.with_name(folder.name + ".partial")
-    with _locked(folder.with_name(folder.name + ".lock")):
+    with _locked(folder.with_name(f".{folder.name}.lock")):
         if not folder.exists():
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)

@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.commands import generate_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
+from s2s_plugin.pipeline.train import check_dictionaries
 from s2s_plugin.pipeline.translator import Translator, check_checkpoint
 
+DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
 LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
 SHOWN_ATTENTION = 4  # sentences whose attention is drawn
 SHOWN_SYMBOLS = range(6, 26)  # of such a length
@@ -31,12 +34,21 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
     from fairseq_cli import generate as fairseq_generate
 
     checkpoint, data = run.best_checkpoint(), Path(cfg.task.data)
-    check_checkpoint(checkpoint, data)
-    done = {"key": digest(checkpoint, cfg.generation, str(data), subset)}
-    if read_json(run.folder / "generated.json") == done and run.outputs.is_file():
+    check_checkpoint(checkpoint)
+    check_dictionaries(cfg, run)
+    made = {
+        "subset": subset,
+        "checkpoint": checkpoint.name,
+        "search": {key: value for key, value in cfg.generation.items() if value != DEFAULT_SEARCH[key]},
+        "beam": cfg.generation.beam,
+        "key": digest(checkpoint, cfg.generation, str(data), subset),
+    }
+    if read_json(run.generated) == made and run.outputs.is_file():
         say(f"      done before: {run.outputs}")
         return
 
+    run.generated.unlink(missing_ok=True)
+    run.scores.unlink(missing_ok=True)
     partial = run.folder / "generate.partial"
     shutil.rmtree(partial, ignore_errors=True)
     arguments = _for_generation(cfg, path=str(checkpoint), results_path=str(partial))
@@ -48,9 +60,10 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
     references = _lines(data / "text" / f"{subset}.{target}")
     found = read_hypotheses(partial / f"generate-{subset}.txt")
     if sorted(found) != list(range(len(references))):
+        shutil.rmtree(partial)
         raise UserError(
-            f"{partial}: {len(found):,} hypotheses for {len(references):,} references; "
-            "check dataset.required_batch_size_multiple=1 and the skip options, and run again"
+            f"{data}, {subset}: {len(found):,} hypotheses for {len(references):,} references; "
+            "set dataset.skip_invalid_size_inputs_valid_test=false and dataset.num_shards=1, and run again"
         )
     rows: list[dict[str, Any]] = []
     for index, (text, reference) in enumerate(zip(sources, references, strict=True)):
@@ -62,7 +75,7 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
     write_text(run.attention, _attention(cfg, checkpoint, data, rows))
     shutil.move(str(partial / f"generate-{subset}.txt"), run.folder / f"generate-{subset}.txt")
     shutil.rmtree(partial)
-    write_json(run.folder / "generated.json", done)
+    write_json(run.generated, made)
 
 
 def command(cfg: DictConfig, run: Run) -> str:
@@ -71,8 +84,13 @@ def command(cfg: DictConfig, run: Run) -> str:
 
 
 def _for_generation(cfg: DictConfig, **common_eval: str) -> DictConfig:
-    """The training's config with what fairseq-generate wants besides."""
-    merged = OmegaConf.merge(cfg, {"common_eval": common_eval, "task": {"eval_metric": "none"}})
+    """The training's config with what fairseq-generate wants besides: one process that sees the whole set."""
+    besides = {
+        "common_eval": common_eval,
+        "task": {"eval_metric": "none"},
+        "distributed_training": {"distributed_world_size": 1},
+    }
+    merged = OmegaConf.merge(cfg, besides)
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -104,7 +122,7 @@ def _attention(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict]) 
     """Attention of a few items spread over the test set, one JSON object a line."""
     fit = [row for row in rows if len(row["source"]) // 5 + 1 in SHOWN_SYMBOLS] or rows
     chosen = fit[:: max(1, len(fit) // SHOWN_ATTENTION)][:SHOWN_ATTENTION]
-    translator = Translator(checkpoint, cfg.generation, data, attention=True)
+    translator = Translator(checkpoint, cfg.generation, data, attention=True, cpu=cfg.common.cpu)
     lines = []
     for row, hypothesis in zip(chosen, translator.translate([row["source"] for row in chosen]), strict=True):
         lines.append(

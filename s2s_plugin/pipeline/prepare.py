@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
-import shutil
+import shlex
 from argparse import Namespace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from s2s_plugin.pipeline import corpus
 from s2s_plugin.pipeline.commands import preprocess_command
 from s2s_plugin.pipeline.config import PROJECT
 from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.fetch import once, sha256_of
 from s2s_plugin.pipeline.text import read_parallel
 
 SPLITS = ("train", "valid", "test")
@@ -27,20 +27,30 @@ SUMMARY = "prepared.json"
 
 
 def prepared_folder(cfg: DictConfig) -> Path:
-    """Where this corpus with these subwords is, or will be: other settings or changed files, another folder."""
+    """Where this corpus with these subwords is, or will be: other settings or changed files, another folder.
+
+    Raises:
+        UserError: a file cannot be read, or the languages cannot be told apart.
+    """
+    source, target = cfg.data.source_lang, cfg.data.target_lang
+    if not source or not target or source == target:
+        raise UserError(
+            f"the languages are '{source}' and '{target}', from the endings of your files' names; "
+            "name two different ones: data.source_lang=en data.target_lang=de"
+        )
     settings = {
         "data": OmegaConf.to_container(cfg.data, resolve=True),
         "subword": OmegaConf.to_container(cfg.subword, resolve=True),
         "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    return Path(cfg.prepared_dir) / f"{cfg.data.name}.{cfg.data.source_lang}-{cfg.data.target_lang}.{digest}"
+    return Path(cfg.prepared_dir) / f"{cfg.data.name}.{source}-{target}.{digest}"
 
 
 def _stamp(path: Path) -> str:
     """A file's content, in short."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the name") from None
 
@@ -51,46 +61,40 @@ def prepare(cfg: DictConfig) -> Path:
     It holds ``text/`` (the corpus), ``pieces/`` (its subwords), the codec, the dictionaries and fairseq's files.
     """
     out = prepared_folder(cfg)
-    if not (out / SUMMARY).is_file():
-        partial = out.with_name(out.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            partial.mkdir(parents=True)
-        except OSError as error:
-            raise UserError(f"{partial}: cannot be written ({error.strerror}); set prepared_dir=FOLDER") from None
-        try:
-            _build(cfg, partial, out)
-        except UserError:
-            shutil.rmtree(partial)
-            raise
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
-    summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    try:
+        once(out, lambda partial: _build(cfg, partial))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set prepared_dir=FOLDER") from None
+    summary = read_summary(out)
     counts = " / ".join(f"{summary['pairs'][split]:,}" for split in SPLITS)
     say(f"      {counts} pairs (train / valid / test), {summary['symbols']} symbols, in {out}")
     return out
 
 
-def _build(cfg: DictConfig, partial: Path, out: Path) -> None:
+def read_summary(folder: Path) -> dict:
+    """What is in a prepared folder: ``pairs`` of each split, ``symbols``, ``longest`` side in symbols."""
+    return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+
+
+def _build(cfg: DictConfig, partial: Path) -> None:
     source, target = cfg.data.source_lang, cfg.data.target_lang
     text = _corpus(cfg, partial)
     lines = {
-        (split, lang): (text / f"{split}.{lang}").read_text(encoding="utf-8").split("\n")[:-1]
+        split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in SPLITS
-        for lang in (source, target)
     }
-    codec = _train_codec(cfg, partial, lines[("train", source)], lines[("train", target)])
-    counts = _write_pieces(cfg, partial, lines, codec)
+    codec = _train_codec(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
+    summary = _write_pieces(cfg, partial, lines, codec)
     for lang, side in ((source, codec.source), (target, codec.target)):
         side.dictionary().save(str(partial / "pieces" / f"dict.{lang}.txt"))
     _binarize(cfg, partial)
     sizes = [codec.source.pieces.get_piece_size(), codec.target.pieces.get_piece_size()]
-    summary = {
-        "pairs": counts,
-        "symbols": f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}",
-        "command": preprocess_command(cfg, out),
-    }
+    summary["symbols"] = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
     (partial / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 # ------------------------------------------------------------------ corpus
@@ -170,24 +174,27 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
 
 def _train_codec(cfg: DictConfig, folder: Path, source: list[str], target: list[str]) -> PairCodec:
     """Learn the vocabulary from the training text and write ``codec.json``."""
+    langs = (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.subword.joint:
-        codec = _train_side(cfg, folder, "spm", source + target)
-        sides = {"source": "spm.model", "target": "spm.model"}
-        pair = PairCodec(codec, codec)
+        both = _train_side(cfg, folder, "spm", source + target)
+        pair, models = PairCodec(both, both), ["spm.model", "spm.model"]
     else:
-        pair = PairCodec(_train_side(cfg, folder, "spm.source", source), _train_side(cfg, folder, "spm.target", target))
-        sides = {"source": "spm.source.model", "target": "spm.target.model"}
-    description = {side: {"model": model, "jamo": cfg.subword.jamo} for side, model in sides.items()}
-    (folder / PairCodec.FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        sides = [
+            _train_side(cfg, folder, f"spm.{lang}", lines) for lang, lines in zip(langs, (source, target), strict=True)
+        ]
+        pair, models = PairCodec(*sides), [f"spm.{lang}.model" for lang in langs]
+    codec = {lang: {"model": model, "jamo": cfg.subword.jamo} for lang, model in zip(langs, models, strict=True)}
+    (folder / PairCodec.FILE).write_text(json.dumps(codec, indent=2) + "\n", encoding="utf-8")
     return pair
 
 
 def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> TextCodec:
     import sentencepiece
 
+    step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter([normalize(line, cfg.subword.jamo) for line in lines]),
+            sentence_iterator=(normalize(line, cfg.subword.jamo) for line in lines[::step]),
             model_prefix=str(folder / name),
             model_type=cfg.subword.kind,
             vocab_size=cfg.subword.size,
@@ -199,8 +206,6 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> T
             eos_id=2,
             unk_id=3,
             max_sentence_length=1_000_000,
-            input_sentence_size=2_000_000,
-            shuffle_input_sentence=True,
             minloglevel=2,
         )
     except (RuntimeError, ValueError, OSError) as error:
@@ -211,32 +216,37 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> T
     return TextCodec(folder / f"{name}.model", cfg.subword.jamo)
 
 
-def _write_pieces(cfg: DictConfig, partial: Path, lines: dict, codec: PairCodec) -> dict[str, int]:
-    """Write ``pieces/<split>.<lang>``; returns the pairs of each split."""
-    folder, longest, counts = partial / "pieces", cfg.data.max_symbols, {}
-    folder.mkdir()
-    langs = (cfg.data.source_lang, cfg.data.target_lang)
-    for split in SPLITS:
-        sides = [lines[split, lang] for lang in langs]
-        kept: list[tuple[str, str]] = []
-        for number, pair in enumerate(
-            tqdm(zip(*sides, strict=True), f"      {split}", len(sides[0]), unit="pair", disable=None, leave=False)
-        ):
+def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codec: PairCodec) -> dict:
+    """Write ``pieces/<split>.<lang>``, and leave pairs that are too long out of the pieces and the text.
+
+    Returns:
+        the pairs of each split and the longest side.
+    """
+    longest, counts = 0, {}
+    (partial / "pieces").mkdir()
+    for split, pairs in lines.items():
+        kept: list[tuple[corpus.Pair, corpus.Pair]] = []
+        for number, pair in enumerate(tqdm(pairs, f"      {split}", unit="pair", disable=None, leave=False), start=1):
             pieces = codec.source.encode(pair[0]), codec.target.encode(pair[1])
-            length = max(piece.count(" ") + 1 for piece in pieces)
-            if length <= longest and all(pieces):
-                kept.append(pieces)
-            elif split != "train":
+            length = max(side.count(" ") + 1 for side in pieces)
+            if length <= cfg.data.max_symbols:
+                kept.append((pair, pieces))
+                longest = max(longest, length + 1)  # and </s>
+            elif split != "train" and cfg.data.get(f"{split}_source") is not None:
                 raise UserError(
-                    f"{split} pair {number + 1} is {length:,} symbols long, more than data.max_symbols={longest}: "
-                    f"'{pair[0][:40]}...'; shorten it"
+                    f"{cfg.data[f'{split}_source']}, line {number}: {length:,} symbols, more than "
+                    f"data.max_symbols={cfg.data.max_symbols}: '{pair[0][:40]}...'; shorten it"
                 )
-        if len(kept) < len(sides[0]):
-            say(f"      {len(sides[0]) - len(kept):,} training pairs longer than {longest} symbols left out")
-        for side, lang in enumerate(langs):
-            (folder / f"{split}.{lang}").write_text("".join(p[side] + "\n" for p in kept), encoding="utf-8")
+        if len(kept) < len(pairs):
+            say(f"      {split}: {len(pairs) - len(kept):,} pairs longer than {cfg.data.max_symbols} symbols left out")
+        for side, lang in enumerate((cfg.data.source_lang, cfg.data.target_lang)):
+            for folder, which in (("text", 0), ("pieces", 1)):
+                path = partial / folder / f"{split}.{lang}"
+                path.write_text("".join(item[which][side] + "\n" for item in kept), encoding="utf-8", newline="\n")
         counts[split] = len(kept)
-    return counts
+    if not all(counts.values()):
+        raise UserError(f"no pair of at most data.max_symbols={cfg.data.max_symbols} symbols is left in {counts}")
+    return {"pairs": counts, "longest": longest}
 
 
 def _binarize(cfg: DictConfig, partial: Path) -> None:
@@ -244,6 +254,6 @@ def _binarize(cfg: DictConfig, partial: Path) -> None:
     from fairseq import options
     from fairseq_cli import preprocess
 
-    arguments = preprocess_command(cfg, partial, workers=os.cpu_count() or 1).split()[1:]
+    arguments = shlex.split(preprocess_command(cfg, partial))[1:]
     args: Namespace = options.get_preprocessing_parser().parse_args(arguments)
     preprocess.main(args)

@@ -28,6 +28,16 @@ class Run:
         return self.folder / "fairseq.yaml"
 
     @property
+    def settings(self) -> Path:
+        """What the checkpoints were trained with."""
+        return self.folder / "settings.json"
+
+    @property
+    def generated(self) -> Path:
+        """With what the outputs were made."""
+        return self.folder / "generated.json"
+
+    @property
     def log(self) -> Path:
         return self.folder / "log.txt"
 

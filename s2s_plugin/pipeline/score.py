@@ -13,27 +13,26 @@ from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, read_json, write_json
 
 
-def score(cfg: DictConfig, run: Run, subset: str) -> None:
+def score(cfg: DictConfig, run: Run) -> None:
     """Write ``scores.json``.
 
     Raises:
         UserError: nothing was generated.
     """
-    if not run.outputs.is_file():
-        raise UserError(f"{run.outputs}: no such file; run the generate stage first")
-    rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").splitlines()]
+    made, trained = read_json(run.generated), read_json(run.trained) or {}
+    if made is None or not run.outputs.is_file():
+        raise UserError(f"{run.folder}: nothing to score; run the generate stage first")
+    rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
     references = [row["reference"] for row in rows]
-    names = list(cfg.metrics)
-    metrics = evaluate(names, [row["hypothesis"] for row in rows], references)
-    copy = evaluate(names, [row["source"] for row in rows], references)
-    trained = read_json(run.trained) or {}
+    metrics = evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring)
+    copy = evaluate(cfg.metrics, [row["source"] for row in rows], references, cfg.scoring)
     scores = {
-        "subset": subset,
+        "subset": made["subset"],
         "sentences": len(rows),
         "metrics": metrics,
         "baselines": {"copy of the source": {name: value["score"] for name, value in copy.items()}},
-        "search": {"beam": cfg.generation.beam, "lenpen": cfg.generation.lenpen},
-        "checkpoint": str(run.best_checkpoint().relative_to(run.folder)),
+        "search": {"beam": made["beam"], **made["search"]},
+        "checkpoint": made["checkpoint"],
         "seed": trained.get("seed"),
         "parameters": trained.get("parameters"),
         "train_seconds": trained.get("seconds"),
@@ -55,15 +54,22 @@ def check_metrics(names: Sequence[str]) -> None:
             raise UserError(f"metrics has {name}, which is not one of: {', '.join(known)}")
 
 
-def evaluate(scorers: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, dict]:
-    """Corpus score, signature and direction of each registered scorer, by the metric's usual name."""
+def evaluate(
+    scorers: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], options: DictConfig | None = None
+) -> dict[str, dict]:
+    """Corpus score, signature and direction of each registered scorer, by the metric's usual name.
+
+    ``options`` are those of one of the scorers, fairseq's ``scoring`` group.
+    """
     result = {}
     for name in scorers:
-        scorer = build_scorer(name, None)
+        scorer = build_scorer(options if options is not None and options._name == name else name, None)
         for reference, hypothesis in zip(references, hypotheses, strict=True):
             scorer.add_string(reference, hypothesis)
         value, signature = scorer.evaluate()
         result[scorer.label] = {
-            "score": round(value, 2), "signature": signature, "higher_is_better": scorer.higher_is_better
-        }  # fmt: skip
+            "score": round(value, 2),
+            "signature": signature,
+            "higher_is_better": scorer.higher_is_better,
+        }
     return result

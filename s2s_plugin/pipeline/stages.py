@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,10 +22,12 @@ from s2s_plugin.pipeline import score as score_stage
 from s2s_plugin.pipeline import train as train_stage
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
-from s2s_plugin.pipeline.run import Run, write_text
+from s2s_plugin.pipeline.run import Run, read_json, write_text
 from s2s_plugin.search.beam import BeamOptions
 
 ORDER = ("prepare", "train", "generate", "score", "report")
+# Of a trained run these stand; a later stage need not be told them again.
+STANDING = ("data", "subword", "prepared_dir", "task", "model", "best", "metrics", "scoring", "generation")
 
 
 def run(stage: str, cfg: DictConfig) -> float | None:
@@ -34,99 +36,132 @@ def run(stage: str, cfg: DictConfig) -> float | None:
     Returns:
         the best validation metric where there has been training, for Hydra's sweepers.
     """
-    run_folder = Run(_relative(Path(HydraConfig.get().runtime.output_dir)))
-    OmegaConf.set_struct(cfg, False)
-    cfg.run_dir = str(run_folder.folder)
+    folder = Run(_relative(Path(HydraConfig.get().runtime.output_dir)))
+    cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
+    if stage in ("generate", "score", "report", "translate"):
+        _recall(cfg, folder)
+    cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
-    cfg.task.data = str(prepare_stage.prepared_folder(cfg)) if stage != "translate" else "unused"
-    route_logs(None if stage in ("prepare", "translate") else run_folder.log, cfg.verbose)
     if stage == "translate":
-        translate(cfg, run_folder)
+        route_logs(None, cfg.verbose)
+        translate(cfg, folder)
         return None
 
+    cfg.task.data = str(prepare_stage.prepared_folder(cfg))
+    fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
-    names = ORDER if stage == "run" else (stage,)
+    if stage in ("train", "run"):
+        train_stage.check_same_run(fairseq, folder)
     if stage == "run":
-        say(f"s2s app={cfg.app} name={cfg.name} on {_hardware(cfg)}: {run_folder.folder}")
-    fairseq = fairseq_config(cfg)
-    if stage != "prepare":
-        write_text(run_folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+        say(f"s2s app={cfg.app} name={cfg.name} on {_hardware(cfg)}: {folder.folder}")
+    names = ORDER if stage == "run" else (stage,)
     for number, name in enumerate(names, start=1):
-        command = _command(name, cfg, fairseq, run_folder)
         say(f"[{number}/{len(names)}] {name}")
-        if command:
+        if name != "prepare":
+            route_logs(folder.log, cfg.verbose)
+            _check_prepared(cfg)
+        command = _command(name, cfg, fairseq, folder)
+        if command is not None:
             say(f"      $ {command}")
-            if stage != "prepare":
-                run_folder.note_command(name, command)
+        if name == "train":
+            write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+        if command is not None and name != "prepare":
+            folder.note_command(name, command)
         started = time.monotonic()
-        _stage(name)(cfg, fairseq, run_folder)
+        _do(name, cfg, fairseq, folder)
         say(f"      {name}: {clock(time.monotonic() - started)}")
     if stage == "run":
-        _show_result(cfg, run_folder)
-    return _best(run_folder) if run_folder.trained.is_file() else None
+        _show_result(cfg, folder)
+    ended = read_json(folder.trained)
+    return ended["best"] if ended else None
 
 
-def _stage(name: str) -> Callable[[DictConfig, DictConfig, Run], object]:
-    def report(cfg, fairseq, run_folder):
+def _recall(cfg: DictConfig, folder: Run) -> None:
+    """Take from the run's own config what the command line does not name."""
+    if not folder.config.is_file():
+        return
+    stored = OmegaConf.to_container(OmegaConf.load(folder.config))
+    assert isinstance(stored, dict)
+    words = list(HydraConfig.get().overrides.task)
+    named = {re.split(r"[.=@]", word.lstrip("+~"))[0].replace("search", "generation") for word in words}
+    for group in STANDING:
+        if group not in named:
+            cfg[group] = stored[group]
+
+
+def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
+    if name == "prepare":
+        prepare_stage.prepare(cfg)
+    elif name == "train":
+        train_stage.train(fairseq, folder, cfg.verbose)
+    elif name == "generate":
+        generate_stage.generate(fairseq, folder, fairseq.dataset.gen_subset)
+    elif name == "score":
+        score_stage.score(cfg, folder)
+    else:
         from s2s_plugin.pipeline.report import write_report
 
-        say(f"      {write_report(run_folder.folder)}")
-
-    return {
-        "prepare": lambda cfg, fairseq, run_folder: prepare_stage.prepare(cfg),
-        "train": lambda cfg, fairseq, run_folder: train_stage.train(_prepared(fairseq), run_folder, cfg.verbose),
-        "generate": lambda cfg, fairseq, run_folder: generate_stage.generate(
-            _prepared(fairseq), run_folder, fairseq.dataset.gen_subset
-        ),
-        "score": lambda cfg, fairseq, run_folder: score_stage.score(cfg, run_folder, fairseq.dataset.gen_subset),
-        "report": report,
-    }[name]
+        say(f"      {write_report(folder.folder)}")
 
 
-def _prepared(fairseq: DictConfig) -> DictConfig:
-    if not Path(fairseq.task.data).is_dir():
-        raise UserError(f"{fairseq.task.data}: no such folder; run the prepare stage first")
-    return fairseq
+def _check_prepared(cfg: DictConfig) -> None:
+    """
+    Raises:
+        UserError: there is no prepared data, or a batch cannot hold its longest pair.
+    """
+    if not Path(cfg.task.data).is_dir():
+        raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
+    longest = prepare_stage.read_summary(Path(cfg.task.data))["longest"]
+    limits = {
+        "dataset.max_tokens": cfg.dataset.max_tokens,
+        "task.max_source_positions": cfg.task.max_source_positions,
+        "task.max_target_positions": cfg.task.max_target_positions,
+    }
+    for key, limit in limits.items():
+        if limit is not None and limit < longest:
+            raise UserError(
+                f"{key} is {limit} but the longest sentence has {longest} symbols: "
+                f"raise it, or leave long pairs out with data.max_symbols={limit - 1}"
+            )
 
 
-def _command(name: str, cfg: DictConfig, fairseq: DictConfig, run_folder: Run) -> str | None:
+def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> str | None:
     """The plain fairseq command of a stage, if it has one."""
     if name == "prepare":
         return commands.preprocess_command(cfg, Path(fairseq.task.data))
     if name == "train":
         return commands.train_command(fairseq)
     if name == "generate":
-        return generate_stage.command(fairseq, run_folder)
+        return generate_stage.command(fairseq, folder)
     return None
 
 
-def translate(cfg: DictConfig, run_folder: Run) -> None:
-    """Lines of standard input to lines of standard output, one by one."""
+def translate(cfg: DictConfig, folder: Run) -> None:
+    """Lines of standard input to lines of standard output, each as it comes."""
     from s2s_plugin.pipeline.translator import Translator
 
-    translator = Translator(run_folder.best_checkpoint(), cfg.generation)
-    prompt = sys.stdin.isatty()
-    if prompt:
-        say(f"{run_folder.folder}: type a sentence, end with Ctrl-D")
-    for hypothesis in translator.stream(line.rstrip("\n") for line in sys.stdin):
-        print(hypothesis.text, flush=True)
+    translator = Translator(folder.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu)
+    if sys.stdin.isatty():
+        say(f"{folder.folder}: type a sentence, end with Ctrl-D")
+    for number, raw in enumerate(sys.stdin.buffer, start=1):
+        try:
+            line = raw.decode("utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise UserError(f"standard input, line {number}: byte {error.start + 1} is not UTF-8; convert it") from None
+        print(translator.translate([line])[0].text if line else "", flush=True)
 
 
-def _show_result(cfg: DictConfig, run_folder: Run) -> None:
+def _show_result(cfg: DictConfig, folder: Run) -> None:
     """The last lines of a run: a few outputs, the scores, the report."""
-    rows = [json.loads(line) for line in run_folder.outputs.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in folder.outputs.read_text(encoding="utf-8").splitlines()]
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
         print(f"  source      {row['source']}\n  reference   {row['reference']}\n  hypothesis  {row['hypothesis']}\n")
-    scores = json.loads(run_folder.scores.read_text(encoding="utf-8"))
+    scores = json.loads(folder.scores.read_text(encoding="utf-8"))
     for name, value in scores["metrics"].items():
         print(f"{name:6} {value['score']:6.2f}  {value['signature']}")
-    print(f"report {run_folder.folder / 'report.html'}")
-
-
-def _best(run_folder: Run) -> float | None:
-    return json.loads(run_folder.trained.read_text(encoding="utf-8"))["best"]
+    print(f"report {folder.folder / 'report.html'}")
 
 
 def _hardware(cfg: DictConfig) -> str:

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import shutil
-import time
+from pathlib import Path
 
 import torch
+from fairseq import tasks
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.console import TrainingProgress, clock, say
-from s2s_plugin.pipeline.run import Run, read_json, write_json, write_text
+from s2s_plugin.pipeline.console import TrainingProgress, clock, progress_record, route_logs, say
+from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
 
 # Groups that decide what is learnt; a run's folder belongs to one set of them.
-LEARNING = ("task", "model", "criterion", "optimizer", "lr_scheduler", "optimization", "dataset", "common", "ema")
+LEARNING = (
+    "task",
+    "model",
+    "criterion",
+    "optimizer",
+    "lr_scheduler",
+    "optimization",
+    "dataset",
+    "common",
+    "checkpoint",
+)
+# Options in them that do not, and the length of training, which may grow.
+INDIFFERENT = {"common.log_interval", "common.log_format", "common.no_progress_bar", "common.user_dir", "common.cpu",
+               "dataset.num_workers", "dataset.gen_subset", "checkpoint.save_dir"}  # fmt: skip
+LENGTH = {"optimization.max_update", "optimization.max_epoch", "optimization.stop_time_hours"}
 
 
 def train(cfg: DictConfig, run: Run, verbose: bool) -> None:
@@ -25,44 +41,55 @@ def train(cfg: DictConfig, run: Run, verbose: bool) -> None:
         UserError: the folder holds a run with other settings, or its last checkpoint is broken.
     """
     from fairseq.distributed import utils as distributed_utils
-    from fairseq_cli import train as fairseq_train
 
-    settings = _settings(cfg)
-    _check_same_run(run, settings)
+    check_same_run(cfg, run)
     ended = read_json(run.trained)
     if ended is not None:
         say(f"      done before: {ended['updates']:,} updates in {clock(ended['seconds'])}")
         return
-    _check_resumable(run)
-    write_json(run.folder / "settings.json", settings)
+    updates = _resume(run)
+    write_json(run.settings, {**_settings(cfg), "dictionaries": _dictionaries(cfg)})
     write_text(run.fairseq_config, OmegaConf.to_yaml(cfg))
 
-    # fairseq keeps these between trainings in one process (multirun).
-    for function in (fairseq_train.checkpoint_utils.save_checkpoint, fairseq_train.should_stop_early):
-        for name in ("best", "num_runs"):
-            function.__dict__.pop(name, None)
-    progress = TrainingProgress(cfg.optimization.max_update, cfg.checkpoint.best_checkpoint_metric)
-    logging.getLogger().addHandler(progress)
-    started = time.monotonic()
-    try:
-        distributed_utils.call_main(cfg, fairseq_train.main)
-    finally:
-        logging.getLogger().removeHandler(progress)
-        progress.close()
+    if not 0 < cfg.optimization.max_update <= updates:
+        distributed_utils.call_main(cfg, train_process, run=run, updates=updates, verbose=verbose)
 
     state = load_checkpoint(run.checkpoints / "checkpoint_last.pt")
-    history = state["optimizer_history"][-1]
+    model = tasks.setup_task(cfg.task).build_model(cfg.model)
     write_json(
         run.trained,
         {
-            "updates": history["num_updates"],
+            "updates": state["optimizer_history"][-1]["num_updates"],
             "seconds": round(state["extra_state"].get("previous_training_time", 0)),
-            "seconds_this_time": round(time.monotonic() - started),
             "best": state["extra_state"].get("best"),
-            "parameters": sum(tensor.numel() for tensor in _distinct(state["model"])),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "seed": cfg.common.seed,
         },
     )
+
+
+def train_process(cfg: DictConfig, run: Run, updates: int, verbose: bool) -> None:
+    """fairseq's training in this process, which fairseq may have started for one of several devices."""
+    first = cfg.distributed_training.distributed_rank == 0
+    if multiprocessing.parent_process() is not None:
+        route_logs(run.log if first else None, verbose and first)
+    from fairseq_cli import train as fairseq_train
+
+    # fairseq keeps these between trainings in one process (multirun), but not between processes.
+    for function in (fairseq_train.checkpoint_utils.save_checkpoint, fairseq_train.should_stop_early):
+        for name in ("best", "num_runs"):
+            function.__dict__.pop(name, None)
+    if cfg.checkpoint.patience > 0 and _recall_patience(cfg, run, updates, fairseq_train.should_stop_early):
+        return None
+    if not first:
+        return fairseq_train.main(cfg)
+    progress = TrainingProgress(cfg.optimization.max_update, cfg.checkpoint.best_checkpoint_metric)
+    logging.getLogger().addHandler(progress)
+    try:
+        return fairseq_train.main(cfg)
+    finally:
+        logging.getLogger().removeHandler(progress)
+        progress.close()
 
 
 def load_checkpoint(path) -> dict:
@@ -83,26 +110,27 @@ def load_checkpoint(path) -> dict:
         ) from None
 
 
-def _distinct(model: dict) -> list[torch.Tensor]:
-    """Tensors of a state dict, shared ones once."""
-    return list({tensor.data_ptr(): tensor for tensor in model.values()}.values())
-
-
 def _settings(cfg: DictConfig) -> dict:
     plain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(plain, dict)
-    return {f"{group}.{key}": value for group in LEARNING for key, value in (plain[group] or {}).items()}
+    settings = {f"{group}.{key}": value for group in LEARNING for key, value in (plain[group] or {}).items()}
+    return {key: value for key, value in settings.items() if key not in INDIFFERENT}
 
 
-def _check_same_run(run: Run, settings: dict) -> None:
-    """A folder holds one training; other settings need another name."""
-    before = read_json(run.folder / "settings.json")
+def check_same_run(cfg: DictConfig, run: Run) -> None:
+    """A folder holds one training; other settings need another name. Only its length may grow.
+
+    Raises:
+        UserError: the settings differ from those that the folder was trained with.
+    """
+    before, settings = read_json(run.settings), _settings(cfg)
     if before is None:
         return
-    display = {"common.log_interval", "common.log_format", "common.no_progress_bar"}
+    before.pop("dictionaries")
     changed = [key for key in sorted(settings.keys() | before.keys()) if settings.get(key) != before.get(key)]
-    changed = [key for key in changed if key not in display]
-    if changed:
+    if changed and LENGTH.issuperset(changed) and all(settings[key] > before[key] for key in changed):
+        run.trained.unlink(missing_ok=True)
+    elif changed:
         key = changed[0]
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UserError(
@@ -111,15 +139,35 @@ def _check_same_run(run: Run, settings: dict) -> None:
         )
 
 
-def _check_resumable(run: Run) -> None:
-    """A last checkpoint that was cut short is named before fairseq trips over it.
+def check_dictionaries(cfg: DictConfig, run: Run) -> None:
+    """
+    Raises:
+        UserError: the data's dictionaries are not those of the training.
+    """
+    trained = (read_json(run.settings) or {}).get("dictionaries", {})
+    for lang, now in _dictionaries(cfg).items():
+        if now != trained.get(lang):
+            raise UserError(
+                f"{cfg.task.data}/dict.{lang}.txt is not the dictionary that {run.folder} was trained with, "
+                "it is of other data; leave out data=... and subword=... to use those of the training"
+            )
+
+
+def _dictionaries(cfg: DictConfig) -> dict[str, str]:
+    """Fingerprint of each language's dictionary."""
+    langs = (cfg.task.source_lang, cfg.task.target_lang)
+    return {lang: digest(Path(cfg.task.data) / f"dict.{lang}.txt") for lang in langs}
+
+
+def _resume(run: Run) -> int:
+    """Updates done before. A last checkpoint that was cut short is named before fairseq trips over it.
 
     fairseq writes the best checkpoint whole and then copies it to the last, so a process killed in between leaves
     half a copy of a whole file. Training then continues from that one, with the same outcome.
     """
     last, best = run.checkpoints / "checkpoint_last.pt", run.checkpoints / "checkpoint_best.pt"
     if not last.exists():
-        return
+        return 0
     try:
         state = load_checkpoint(last)
     except UserError as error:
@@ -129,4 +177,29 @@ def _check_resumable(run: Run) -> None:
         say(f"      {error}: the best one is whole")
         shutil.copyfile(best, last.with_suffix(".partial"))
         last.with_suffix(".partial").replace(last)
-    say(f"      continues after {state['optimizer_history'][-1]['num_updates']:,} updates")
+    updates = state["optimizer_history"][-1]["num_updates"]
+    say(f"      continues after {updates:,} updates")
+    return updates
+
+
+def _recall_patience(cfg: DictConfig, run: Run, updates: int, stopper) -> bool:
+    """Count again, from the log, the validations without a gain before the last checkpoint.
+
+    Returns:
+        whether patience had run out.
+    """
+    name, sign = (
+        f"valid_{cfg.checkpoint.best_checkpoint_metric}",
+        1 if cfg.checkpoint.maximize_best_checkpoint_metric else -1,
+    )
+    values: dict[int, float] = {}
+    for line in run.log.read_text(encoding="utf-8").splitlines() if run.log.is_file() else ():
+        record = progress_record(line) or {}
+        if name in record and int(record["valid_num_updates"]) <= updates:
+            values[int(record["valid_num_updates"])] = float(record[name])
+    for _, value in sorted(values.items()):
+        if not hasattr(stopper, "best") or sign * value > sign * stopper.best:
+            stopper.best, stopper.num_runs = value, 0
+        else:
+            stopper.num_runs += 1
+    return getattr(stopper, "num_runs", 0) >= cfg.checkpoint.patience

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -42,16 +41,24 @@ class Translator:
         generation: fairseq's ``GenerationConfig`` or part of it.
         data: folder of dictionaries and codec; None: the one it was trained on.
         attention: keep attention weights.
+        cpu: leave a GPU alone.
 
     Raises:
-        UserError: the checkpoint is broken, or does not belong to the data.
+        UserError: the checkpoint is broken, or not of our architecture.
     """
 
-    def __init__(self, checkpoint: Path, generation: DictConfig, data: Path | None = None, attention: bool = False):
-        check_checkpoint(checkpoint, data)
+    def __init__(
+        self,
+        checkpoint: Path,
+        generation: DictConfig,
+        data: Path | None = None,
+        attention: bool = False,
+        cpu: bool = False,
+    ):
+        check_checkpoint(checkpoint)
         overrides = {} if data is None else {"data": str(data)}
         self.models, _, self.task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], overrides)
-        self.cuda = torch.cuda.is_available()
+        self.cuda = torch.cuda.is_available() and not cpu
         for model in self.models if self.cuda else ():
             model.cuda()
         options = BeamOptions.of(generation)
@@ -74,12 +81,6 @@ class Translator:
                 found[index] = self._hypothesis(sources[index], candidates[0])
         return [found[index] for index in range(len(lines))]
 
-    def stream(self, lines: Iterable[str], batch_size: int = 1) -> Iterator[Hypothesis]:
-        """Hypotheses as the lines come in."""
-        waiting = iter(lines)
-        while batch := list(islice(waiting, batch_size)):
-            yield from self.translate(batch)
-
     def _symbols(self, line: str) -> torch.Tensor:
         text = line if self.task.codec is None else self.task.codec.encode(line)
         return self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
@@ -95,32 +96,15 @@ class Translator:
         )
 
 
-def check_checkpoint(checkpoint: Path, data: Path | None) -> dict:
-    """The checkpoint, if it is whole, of this architecture and of this data's dictionaries.
-
-    Raises:
-        UserError: it is not.
+def check_checkpoint(checkpoint: Path) -> None:
     """
-    state = load_checkpoint(checkpoint)
-    config = state.get("cfg") or {}
-    model, task = config.get("model") or {}, config.get("task") or {}
+    Raises:
+        UserError: the checkpoint is broken, or not of our architecture.
+    """
+    model = (load_checkpoint(checkpoint).get("cfg") or {}).get("model") or {}
     architecture = model.get("_name") if isinstance(model, dict) else getattr(model, "arch", None)
     if not str(architecture).startswith("s2s"):
         raise UserError(
             f"{checkpoint}: a checkpoint of the architecture '{architecture}', not of ours; "
             "use fairseq-generate with the task it was trained with"
         )
-    if data is not None:
-        rows = {
-            task["source_lang"]: state["model"]["encoder.embedding.table.weight"].size(0),
-            task["target_lang"]: state["model"]["decoder.embedding.table.weight"].size(0),
-        }
-        for lang, expected in rows.items():
-            dictionary = data / f"dict.{lang}.txt"
-            found = 4 + sum(1 for _ in dictionary.open(encoding="utf-8")) if dictionary.is_file() else 0
-            if found != expected:
-                raise UserError(
-                    f"{dictionary} has {found:,} symbols but {checkpoint} was trained with {expected:,}: "
-                    "the dictionary is of other data; give the data of that training"
-                )
-    return state

@@ -59,6 +59,7 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     eval_metric: ChoiceEnum(["none", "bleu"]) = field(  # type: ignore[valid-type]
         default="none", metadata={"help": "decode the validation set and log this metric as valid_<metric>"}
     )
+    eval_tokenizer: str = field(default="13a", metadata={"help": "sacrebleu's tokenizer for that metric"})
     eval_beam: int = field(default=1, metadata={"help": "beam size of that decoding"})
 
 
@@ -71,8 +72,7 @@ class Seq2SeqTask(FairseqTask):
     def __init__(self, cfg: Seq2SeqTaskConfig, source_dictionary: Dictionary, target_dictionary: Dictionary):
         super().__init__(cfg)
         self._source_dictionary, self._target_dictionary = source_dictionary, target_dictionary
-        self.codec = PairCodec.load(_folder(cfg))
-        self._validation_search: BeamSearch | None = None
+        self.codec = PairCodec.load(_folder(cfg), str(cfg.source_lang), str(cfg.target_lang))
 
     @classmethod
     def setup_task(cls, cfg: Seq2SeqTaskConfig, **_: object) -> "Seq2SeqTask":
@@ -191,14 +191,14 @@ class Seq2SeqTask(FairseqTask):
     def valid_step(self, sample, model, criterion):
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
         if self.cfg.eval_metric == "bleu":
-            if self._validation_search is None:
-                options = BeamOptions(beam=self.cfg.eval_beam, max_len_a=1.5, max_len_b=10)
-                self._validation_search = BeamSearch([model], self.target_dictionary, options)
-            hypotheses = self.inference_step(self._validation_search, [model], sample)
+            options = BeamOptions(beam=self.cfg.eval_beam, max_len_a=1.5, max_len_b=10)
+            search = BeamSearch([model], self.target_dictionary, options)
+            hypotheses = self.inference_step(search, [model], sample)
             pairs = [
                 (self._text(h[0]["tokens"]), self._text(t)) for h, t in zip(hypotheses, sample["target"], strict=True)
             ]
-            result = BLEU().corpus_score([pair[0] for pair in pairs], [[pair[1] for pair in pairs]])
+            bleu = BLEU(tokenize=self.cfg.eval_tokenizer)
+            result = bleu.corpus_score([pair[0] for pair in pairs], [[pair[1] for pair in pairs]])
             statistics = [result.sys_len, result.ref_len, *result.counts, *result.totals]
             # Plain integers: numpy's would make the checkpoint refuse torch's safe loader.
             logging_output |= {f"_bleu_{i}": int(value) for i, value in enumerate(statistics)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import TRAIN, call
+from command_line import BIN, TRAIN, call, write_reversed
 
 # Quick enough to train in a test, and long enough to be worth stopping.
-TINY = "model=tiny model.share_all_embeddings=true subword.size=40 optimization.max_update=3 task.eval_metric=none " \
-    "checkpoint.best_checkpoint_metric=loss checkpoint.maximize_best_checkpoint_metric=false"  # fmt: skip
+TINY = "model=tiny model.share_all_embeddings=true subword.size=40 optimization.max_update=3 best=loss"
 
 
 def mistake(folder: Path, command: str, *named: str) -> str:
@@ -58,6 +58,35 @@ def test_bad_lines_can_be_skipped(tmp_path: Path):
     done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de data.on_bad_line=skip "
                 "subword.size=60", cwd=tmp_path)  # fmt: skip
     assert "my.en: 2 unusable pairs left out" in done.stderr
+
+
+@pytest.mark.parametrize("names", [("my.txt", "other.txt"), ("my", "my.de"), ("my", "other")], ids=" ".join)
+def test_languages_that_the_names_do_not_tell(tmp_path: Path, names: tuple[str, str]):
+    for name in names:
+        (tmp_path / name).write_bytes(GOOD)
+    files = f"data.source={names[0]} data.target={names[1]}"
+    mistake(tmp_path, f"s2s prepare app=nmt data=files {files}", "the languages are", "data.source_lang=en")
+
+
+def test_one_overlong_pair_is_left_out(tmp_path: Path):
+    words = [f"word{i} other{i * 7}" for i in range(300)]
+    for suffix in ("en", "de"):
+        (tmp_path / f"my.{suffix}").write_bytes(lines(*words, "x y " * 900))
+    done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de subword.size=60", cwd=tmp_path)
+    assert "1 pairs longer than 1000 symbols left out" in done.stderr
+
+
+def test_windows_files_and_spaces_in_names(tmp_path: Path):
+    """A byte order mark, CRLF, and folders and files with spaces."""
+    own = "data=files|data.source=my own.en|data.target=my own.de|prepared_dir=my data|run_dir=my run"
+    words = [f"word{i} other{i * 7}" for i in range(300)]
+    for suffix in ("en", "de"):
+        text = "\ufeff" + "\r\n".join(words) + "\r\n"
+        (tmp_path / f"my own.{suffix}").write_bytes(text.encode())
+    call(["s2s", "run", "app=nmt", *own.split("|"), *TINY.split()], cwd=tmp_path)
+    text = next((tmp_path / "my data").glob("files*/text/train.en")).read_bytes()
+    assert b"\r" not in text and "\ufeff".encode() not in text
+    assert (tmp_path / "my run" / "report.html").is_file()
 
 
 def test_missing_file(tmp_path: Path):
@@ -141,12 +170,34 @@ def test_other_settings_need_another_name(small_run):
     mistake(folder, f"s2s train {overrides} model.dropout=0.25", "model.dropout", "0.25", "name=")
 
 
+def test_a_refused_command_changes_nothing(small_run):
+    folder, overrides = small_run
+    run = folder / "runs" / "nmt" / "default"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "log.txt"}
+    mistake(folder, f"s2s run {overrides} model.dropout=0.25", "model.dropout", "name=")
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "log.txt"}
+
+
 def test_stage_before_its_time(small_run):
     folder, overrides = small_run
     mistake(folder, f"s2s generate {overrides} name=new", "no checkpoint", "train stage")
     mistake(folder, f"s2s score {overrides} name=new", "generate stage")
-    mistake(folder, f"s2s train {overrides} subword.size=41", "prepare stage")
+    mistake(folder, f"s2s train {overrides} subword.size=41 name=new", "prepare stage")
     mistake(folder, f"s2s translate {overrides} name=new", "no checkpoint", "train stage")
+    assert [path.name for path in (folder / "runs" / "nmt").iterdir() if path.name == "new"] == ["new"]
+
+
+def test_batch_that_cannot_hold_a_sentence(small_run):
+    folder, overrides = small_run
+    mistake(folder, f"s2s train {overrides} name=narrow dataset.max_tokens=5", "dataset.max_tokens is 5", "longest")
+
+
+def test_no_utf8_on_standard_input(small_run):
+    folder, overrides = small_run
+    command = [str(BIN / "s2s"), "translate", *overrides.split()]
+    done = subprocess.run(command, cwd=folder, input=b"a b c\n\ncaf\xe9\n", capture_output=True)
+    assert done.returncode == 2 and done.stdout.split(b"\n")[1] == b""
+    assert done.stderr.decode().splitlines()[-1].startswith("s2s: error: standard input, line 3: byte 4 is not UTF-8")
 
 
 def damaged(small_run, name: str) -> tuple[Path, str, Path]:
@@ -181,12 +232,11 @@ def test_checkpoint_of_another_architecture(small_run, toy: Path, tmp_path: Path
     mistake(folder, f"s2s generate {overrides}", checkpoint.name, "architecture 'lstm'")
 
 
-def test_dictionary_of_other_data(small_run):
+def test_dictionary_of_other_data(small_run, tmp_path: Path):
+    """Of the same size, too."""
     folder, overrides, _ = damaged(small_run, "dictionary")
-    dictionary = next((folder / "data-bin").glob("files*/dict.en.txt"))
-    before = dictionary.read_text()
-    try:
-        dictionary.write_text(before + "another 1\n")
-        mistake(folder, f"s2s generate {overrides}", "dict.en.txt", "other data")
-    finally:
-        dictionary.write_text(before)
+    write_reversed(tmp_path, {"other": 400}, ("en", "de"), upper=True)
+    (tmp_path / "other.en").write_text((tmp_path / "other.en").read_text().replace("a", "z"))
+    other = f"{overrides} data.source={tmp_path}/other.en data.target={tmp_path}/other.de"
+    call(f"s2s prepare {other}", cwd=folder)
+    mistake(folder, f"s2s generate {other}", "dict.en.txt", "other data")

@@ -6,7 +6,6 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-import torch
 from fairseq.data import Dictionary
 from fairseq.models import ARCH_CONFIG_REGISTRY
 from fairseq.optim import build_optimizer
@@ -19,11 +18,7 @@ from s2s_plugin.pipeline import config
 FILES = sorted(path.relative_to(config.CONF).with_suffix("") for path in config.CONF.glob("*/*.yaml"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def resolvers():
-    config.register()
-    OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
-    OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)
+config.register()
 
 
 def composed(*overrides: str) -> DictConfig:

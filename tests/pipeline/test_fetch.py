@@ -263,7 +263,7 @@ def test_failed_build_leaves_nothing(tmp_path):
 
     with pytest.raises(UserError):
         fetch.once(tmp_path / "thing", build)
-    assert [path.name for path in tmp_path.iterdir()] == ["thing.lock"]
+    assert [path.name for path in tmp_path.iterdir()] == [".thing.lock"]
 
 
 def test_two_at_once_build_once(tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -131,6 +132,78 @@ def test_pasted_hydra_command_does_the_same(tmp_path: Path, own_files: Path):
     assert all(torch.equal(tensor, states[1]["model"][name]) for name, tensor in states[0]["model"].items())
 
 
+def test_later_stages_need_not_be_told_the_data_again(finished, tmp_path: Path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    run = folder / "runs" / "nmt" / "default"
+    config = (run / "config.yaml").read_bytes()
+    call("s2s generate app=nmt generation.beam=2", cwd=folder)
+    done = call("s2s score app=nmt scoring.sacrebleu_lowercase=true", cwd=folder)
+    assert "case:lc|eff:no|tok:13a" in done.stderr
+    scores = json.loads((run / "scores.json").read_text())
+    assert scores["search"]["beam"] == 2 and scores["sentences"] == len((run / "test.hyp").read_text().splitlines())
+    call("s2s report app=nmt", cwd=folder)
+    assert (run / "config.yaml").read_bytes() == config
+
+
+def test_training_can_be_lengthened(tmp_path: Path, own_files: Path):
+    short = overrides(own_files).replace("max_update=60", "max_update=5")
+    call(f"s2s prepare {short}", cwd=tmp_path)
+    call(f"s2s train {short}", cwd=tmp_path)
+    call(f"s2s train {short} optimization.max_update=9", cwd=tmp_path)
+    assert json.loads((tmp_path / "runs/nmt/default/trained.json").read_text())["updates"] == 9
+
+
+def test_a_run_killed_after_its_last_update_trains_no_further(finished, tmp_path: Path, own_files: Path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    (copy / "runs" / "nmt" / "default" / "trained.json").unlink()
+    call(f"s2s train {overrides(own_files)}", cwd=copy)
+    ends = [json.loads((folder / "runs/nmt/default/trained.json").read_text()) for folder in (copy, finished[0])]
+    assert ends[0]["updates"] == ends[1]["updates"] == 60 and ends[0]["best"] == ends[1]["best"]
+
+
+def test_patience_outlives_the_process(tmp_path: Path, own_files: Path):
+    """Two validations without a gain end training, also when it was stopped between them."""
+    patient = (
+        overrides(own_files) + " checkpoint.patience=2 optimization.lr=[1e-9] best=loss dataset.validate_interval=1"
+    )
+    call(f"s2s prepare {patient}", cwd=tmp_path)
+    call(f"s2s train {patient}", cwd=tmp_path)
+    trained = tmp_path / "runs" / "nmt" / "default" / "trained.json"
+    before = json.loads(trained.read_text())["updates"]
+    trained.unlink()
+    call(f"s2s train {patient}", cwd=tmp_path)
+    assert json.loads(trained.read_text())["updates"] == before < 60
+
+
+def test_the_best_by_loss_is_the_best(tmp_path: Path, own_files: Path):
+    call(f"s2s run {overrides(own_files)} best=loss", cwd=tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "runs/nmt/default/log.txt").read_text().splitlines()
+               if line.startswith("{") and "valid_loss" in line]  # fmt: skip
+    best = min(float(record["valid_loss"]) for record in records)
+    assert json.loads((tmp_path / "runs/nmt/default/trained.json").read_text())["best"] == pytest.approx(best)
+    assert not any("valid_bleu" in record for record in records)
+
+
+def test_parameters_are_counted_once_with_bf16_weights(tmp_path: Path, own_files: Path, finished):
+    small = overrides(own_files).replace("max_update=60", "max_update=2") + " common.bf16=true"
+    call(f"s2s prepare {small}", cwd=tmp_path)
+    call(f"s2s train {small}", cwd=tmp_path)
+    counts = [json.loads((folder / "runs/nmt/default/trained.json").read_text())["parameters"]
+              for folder in (tmp_path, finished[0])]  # fmt: skip
+    assert counts[0] == counts[1]
+
+
+def test_two_preparations_at_once(tmp_path: Path, own_files: Path):
+    command = shlex.split(f"s2s prepare {overrides(own_files)}")
+    both = [subprocess.Popen([str(BIN / command[0]), *command[1:]], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)]  # fmt: skip
+    for process in both:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+
+
 def test_translate_reads_lines(finished, own_files: Path):
     folder, _ = finished
     rows = [json.loads(line) for line in (folder / "runs/nmt/default/outputs.jsonl").read_text().splitlines()][:3]
@@ -141,7 +214,7 @@ def test_translate_reads_lines(finished, own_files: Path):
 def test_jobs_of_a_sweep_do_not_disturb_each_other(tmp_path: Path, own_files: Path, finished):
     """The second job of -m has its own folder and best checkpoint, and ends as it does alone."""
     call(f"s2s run -m {overrides(own_files)} optimization.max_update=20,60 ", cwd=tmp_path)
-    jobs = sorted((tmp_path / "runs" / "nmt").iterdir())
+    jobs = sorted(path for path in (tmp_path / "runs" / "nmt").iterdir() if path.is_dir())
     assert all((job / "checkpoints" / "checkpoint_best.pt").is_file() for job in jobs)
     assert [job.name for job in jobs] == ["default-0", "default-1"]
     assert (jobs[1] / "test.hyp").read_text() == (finished[0] / "runs/nmt/default/test.hyp").read_text()

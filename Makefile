@@ -15,7 +15,7 @@ S2S := $(BIN)/s2s
 .PHONY: help setup run nmt prepare train generate score report translate test test-slow lint format bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
 
 setup: $(VENV)/ready ## build .venv: torch, fairseq, this project
 

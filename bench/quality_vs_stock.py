@@ -80,9 +80,17 @@ def measure(system: str, data: Path, seed: int, updates: int) -> dict:
     checkpoints = folder / "checkpoints"
     train = f"fairseq-train {data.relative_to(ROOT)} {SYSTEMS[system]} {COMMON} --seed {seed} --max-update {updates} " \
         f"--save-dir {checkpoints.relative_to(ROOT)}"  # fmt: skip
-    train_seconds, log = run(train)
+    if not (folder / "trained.json").is_file():
+        seconds, log = run(train)
+        trained = {
+            "train_seconds": round(seconds, 1),
+            "train_tokens_per_second": statistics.median(float(v) for v in re.findall(r'"wps": "([\d.]+)"', log)),
+            "parameters": int(re.findall(r"num\. shared model params: ([\d,]+)", log)[0].replace(",", "")),
+        }
+        (folder / "trained.json").write_text(json.dumps(trained) + "\n")
+    trained = json.loads((folder / "trained.json").read_text())
     plugin = "--user-dir s2s_plugin --task s2s" if system.startswith("ours") else \
-        "--task translation --remove-bpe sentencepiece"  # fmt: skip
+        "--user-dir s2s_plugin --task translation --remove-bpe sentencepiece"  # fmt: skip
     best = (checkpoints / "checkpoint_best.pt").relative_to(ROOT)
     generate = f"fairseq-generate {data.relative_to(ROOT)} {plugin} --path {best} {SEARCH} " \
         f"--results-path {folder.relative_to(ROOT)}"  # fmt: skip
@@ -92,15 +100,12 @@ def measure(system: str, data: Path, seed: int, updates: int) -> dict:
     found = read_hypotheses(folder / "generate-test.txt")
     hypotheses = [found[index][1] for index in range(len(references))]
     state = torch.load(checkpoints / "checkpoint_best.pt", weights_only=True, map_location="cpu")
-    speeds = [float(value) for value in re.findall(r'"wps": "([\d.]+)"', log)]
     return {
         "system": system,
         "seed": seed,
         "updates": updates,
-        "parameters": int(re.findall(r"num\. shared model params: ([\d,]+)", log)[0].replace(",", "")),
+        **trained,
         "best_update": state["optimizer_history"][-1]["num_updates"],
-        "train_seconds": round(train_seconds, 1),
-        "train_tokens_per_second": statistics.median(speeds),
         "generate_seconds": round(generate_seconds, 1),
         **{name: value["score"] for name, value in evaluate(["s2s_bleu", "s2s_chrf"], hypotheses, references).items()},
         "commands": [train, generate],

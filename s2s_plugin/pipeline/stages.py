@@ -38,8 +38,7 @@ def run(stage: str, cfg: DictConfig) -> float | None:
     """
     folder = Run(_relative(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
-    if stage in ("generate", "score", "report", "translate"):
-        _recall(cfg, folder)
+    recalled = stage in ("generate", "score", "report", "translate") and _recall(cfg, folder)
     cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
     if stage == "translate":
@@ -47,7 +46,8 @@ def run(stage: str, cfg: DictConfig) -> float | None:
         translate(cfg, folder)
         return None
 
-    cfg.task.data = str(prepare_stage.prepared_folder(cfg))
+    if not recalled:
+        cfg.task.data = str(prepare_stage.prepared_folder(cfg))
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
@@ -77,10 +77,14 @@ def run(stage: str, cfg: DictConfig) -> float | None:
     return ended["best"] if ended else None
 
 
-def _recall(cfg: DictConfig, folder: Run) -> None:
-    """Take from the run's own config what the command line does not name."""
+def _recall(cfg: DictConfig, folder: Run) -> bool:
+    """Take from the run's own config what the command line does not name.
+
+    Returns:
+        whether that settles the data, so that the files it was made from are not looked at again.
+    """
     if not folder.config.is_file():
-        return
+        return False
     stored = OmegaConf.to_container(OmegaConf.load(folder.config))
     assert isinstance(stored, dict)
     words = list(HydraConfig.get().overrides.task)
@@ -88,6 +92,7 @@ def _recall(cfg: DictConfig, folder: Run) -> None:
     for group in STANDING:
         if group not in named:
             cfg[group] = stored[group]
+    return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
 
 
 def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:

@@ -240,3 +240,17 @@ def test_dictionary_of_other_data(small_run, tmp_path: Path):
     other = f"{overrides} data.source={tmp_path}/other.en data.target={tmp_path}/other.de"
     call(f"s2s prepare {other}", cwd=folder)
     mistake(folder, f"s2s generate {other}", "dict.en.txt", "other data")
+
+
+def test_fewer_hypotheses_than_references(small_run):
+    folder, overrides, _ = damaged(small_run, "fewer")
+    texts = [next((folder / "data-bin").glob(f"files*/text/test.{lang}")) for lang in ("en", "de")]
+    before = [text.read_bytes() for text in texts]
+    try:
+        for text in texts:
+            text.write_bytes(text.read_bytes() + b"one more\n")
+        mistake(folder, f"s2s generate {overrides} generation.beam=3", "hypotheses for", "references", "run again")
+        assert not (folder / "runs" / "nmt" / "fewer" / "scores.json").exists()
+    finally:
+        for text, content in zip(texts, before, strict=True):
+            text.write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -243,8 +244,9 @@ def test_dictionary_of_other_data(small_run, tmp_path: Path):
 
 
 def test_fewer_hypotheses_than_references(small_run):
-    folder, overrides, _ = damaged(small_run, "fewer")
-    texts = [next((folder / "data-bin").glob(f"files*/text/test.{lang}")) for lang in ("en", "de")]
+    folder, overrides, checkpoint = damaged(small_run, "fewer")
+    data = folder / json.loads((checkpoint.parents[1] / "settings.json").read_text())["task.data"]
+    texts = [data / "text" / f"test.{lang}" for lang in ("en", "de")]
     before = [text.read_bytes() for text in texts]
     try:
         for text in texts:

@@ -38,8 +38,11 @@ def prepared_folder(cfg: DictConfig) -> Path:
             f"the languages are '{source}' and '{target}', from the endings of your files' names; "
             "name two different ones: data.source_lang=en data.target_lang=de"
         )
+    data = OmegaConf.to_container(cfg.data, resolve=True)
+    assert isinstance(data, dict)
+    data.pop("on_bad_line")  # with bad lines there is only one way on, without them no difference
     settings = {
-        "data": OmegaConf.to_container(cfg.data, resolve=True),
+        "data": data,
         "subword": OmegaConf.to_container(cfg.subword, resolve=True),
         "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
     }

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from s2s_plugin.models.attention import GeneralAttention
+from s2s_plugin.models.attention import ATTENTIONS
 from s2s_plugin.models.dropout import Dropout
+from s2s_plugin.models.init import init_uniform
 from s2s_plugin.models.memory import Memory
 
 
@@ -19,15 +20,19 @@ class DecoderState(NamedTuple):
         hidden: N x L x H hidden states of the L layers.
         cell: N x L x H cell states.
         feed: N x H attentional state of the last step (input feeding).
+        past: N x S attention weights of the last step; None for attention that does not ask.
     """
 
     hidden: Tensor
     cell: Tensor
     feed: Tensor
+    past: Tensor | None = None
 
     def reorder(self, index: Tensor) -> DecoderState:
         """Select rows. ``index``: N' positions into N (may repeat)."""
-        return DecoderState(*(field.index_select(0, index) for field in self))
+        past = None if self.past is None else self.past.index_select(0, index)
+        hidden, cell, feed = (field.index_select(0, index) for field in self[:3])
+        return DecoderState(hidden, cell, feed, past)
 
 
 class Bridge(nn.Module):
@@ -56,7 +61,9 @@ class Decoder(nn.Module):
         layers: number L of LSTM layers.
         value_size: width D of the memory's values.
         summary_size: width F of the memory's ``final``.
-        dropout: on the output of every layer, and on f_t.
+        dropout: between layers, and on f_t.
+        attention: a name in ``ATTENTIONS``.
+        attention_size: width in which additive kinds compare states and values.
     """
 
     def __init__(
@@ -67,6 +74,8 @@ class Decoder(nn.Module):
         value_size: int,
         summary_size: int,
         dropout: float,
+        attention: str = "general",
+        attention_size: int = 128,
     ):
         super().__init__()
         self.bridge = Bridge(summary_size, layers, hidden_size)
@@ -76,12 +85,10 @@ class Decoder(nn.Module):
         self.recurrent_gates = nn.ModuleList(
             nn.Linear(2 * hidden_size, 4 * hidden_size, bias=layer > 0) for layer in range(layers)
         )
-        self.attention = GeneralAttention(hidden_size, value_size)
+        self.attention = ATTENTIONS[attention](hidden_size, value_size, attention_size)
         self.combine = nn.Linear(value_size + hidden_size, hidden_size, bias=False)
         self.dropout = Dropout(dropout)
-        for name, parameter in self.named_parameters():
-            if "gates" in name:
-                nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)
+        init_uniform(self, hidden_size)
 
     def prepare(self, memory: Memory) -> Memory:
         """What depends on the source alone, computed once: the attention's keys."""
@@ -89,7 +96,10 @@ class Decoder(nn.Module):
 
     def start(self, memory: Memory) -> DecoderState:
         """State before the first symbol."""
-        return self.bridge(memory)
+        state = self.bridge(memory)
+        if not self.attention.needs_past:
+            return state
+        return state._replace(past=state.feed.new_zeros(memory.padding_mask.shape))
 
     def step(self, embedded: Tensor, state: DecoderState, memory: Memory) -> tuple[DecoderState, Tensor, Tensor]:
         """Write one symbol: the only definition of the recurrence.
@@ -126,14 +136,17 @@ class Decoder(nn.Module):
         """``step`` with the embedding's share of the first layer's gates, N x 4H."""
         below, hidden, cell = state.feed, [], []
         for layer, linear in enumerate(self.recurrent_gates):
+            if layer > 0:
+                below = self.dropout(below)
             share = linear(torch.cat((below, state.hidden[:, layer]), 1))  # N x 4H
             h, c = _lstm_cell(gates + share if layer == 0 else share, state.cell[:, layer])
             hidden.append(h)
             cell.append(c)
-            below = self.dropout(h)
-        context, weights = self.attention(h, memory)
-        features = self.dropout(torch.tanh(self.combine(torch.cat((context, below), 1))))  # N x H
-        return DecoderState(torch.stack(hidden, 1), torch.stack(cell, 1), features), features, weights
+            below = h
+        context, weights = self.attention(h, memory, state.past)
+        features = self.dropout(torch.tanh(self.combine(torch.cat((context, h), 1))))  # N x H
+        past = weights if self.attention.needs_past else None
+        return DecoderState(torch.stack(hidden, 1), torch.stack(cell, 1), features, past), features, weights
 
 
 def _lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from s2s_plugin.models.dropout import Dropout
+from s2s_plugin.models.init import init_uniform
+
 
 class Generator(nn.Module):
     """logits = E (P f) + b; P only where the features f are not as wide as the output embedding E.
@@ -14,13 +17,16 @@ class Generator(nn.Module):
         feature_size: width H of the decoder's features.
         embed_size: width of a row of E.
         vocabulary_size: number V of rows of E.
+        dropout: on P f.
     """
 
-    def __init__(self, feature_size: int, embed_size: int, vocabulary_size: int):
+    def __init__(self, feature_size: int, embed_size: int, vocabulary_size: int, dropout: float):
         super().__init__()
-        narrow = embed_size != feature_size
-        self.project = nn.Linear(feature_size, embed_size, bias=False) if narrow else nn.Identity()
+        self.project: nn.Module = nn.Identity()
+        if embed_size != feature_size:
+            self.project = nn.Sequential(nn.Linear(feature_size, embed_size, bias=False), Dropout(dropout))
         self.output = nn.Linear(embed_size, vocabulary_size)
+        init_uniform(self, feature_size)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -57,10 +57,11 @@ class TextDecoder(FairseqIncrementalDecoder):
             state = self.recurrence.start(memory)
         else:
             memory = encoder_out._replace(keys=cached["keys"])
-            state = DecoderState(cached["hidden"], cached["cell"], cached["feed"])
+            state = DecoderState(**{name: cached.get(name) for name in DecoderState._fields})
         embedded = self.embedding(prev_output_tokens[:, -1])  # B x E
         state, features, attention = self.recurrence.step(embedded, state, memory)
-        self.set_incremental_state(incremental_state, "step", {**state._asdict(), "keys": memory.keys})
+        kept = {name: value for name, value in state._asdict().items() if value is not None}
+        self.set_incremental_state(incremental_state, "step", {**kept, "keys": memory.keys})
         return self.generator(features).unsqueeze(1), {"attn": [attention.unsqueeze(1)]}
 
     def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:

@@ -13,6 +13,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.models.decoder import DecoderState
 from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.search.ctc import CTCPrefixes
 
 NEVER = float("-inf")
 HARDLY = -1e4  # log-probability of a </s> that has none, where a hypothesis must end
@@ -32,6 +33,7 @@ class BeamOptions:
     temperature: float = 1.0
     no_repeat_ngram_size: int = 0
     print_alignment: str | None = None
+    ctc_weight: float = 0.0  # ours: share of the CTC layer in the score, where the model has one
 
     @classmethod
     def of(cls, args: object) -> BeamOptions:
@@ -42,6 +44,8 @@ class BeamOptions:
             raise UserError(f"generation.beam is {options.beam}: give a number of at least 1")
         if options.temperature <= 0:
             raise UserError(f"generation.temperature is {options.temperature}: give a number above 0")
+        if not 0 <= options.ctc_weight < 1:
+            raise UserError(f"task.ctc_search_weight is {options.ctc_weight}: give a number from 0 to below 1")
         return options
 
 
@@ -84,7 +88,8 @@ class BeamSearch:
     Semantics are those of ``fairseq.sequence_generator``: 2K candidates a step; </s> ends a hypothesis only
     among the best K; a sentence is done with K finished hypotheses or at its longest length; |Y| counts </s>.
     It differs where that depends on the batch: the longest length, max_len_a * |X| + max_len_b, is each
-    sentence's own. The memory is never copied per beam. Several models are averaged in probability.
+    sentence's own. The memory is never copied per beam. Several models are averaged in probability. With ``ctc_weight``
+    w the score is (1 - w) log P(Y|X) + w log P_CTC(Y|X), the latter of the first model (Hori et al. 2017).
 
     Args:
         models: trained on the same dictionaries.
@@ -95,6 +100,7 @@ class BeamSearch:
     def __init__(self, models: list[Seq2SeqModel], dictionary: Dictionary, options: BeamOptions):
         self.options = options
         self.pad, self.unk, self.eos = dictionary.pad(), dictionary.unk(), dictionary.eos()
+        self.blank = dictionary.bos()
         self.vocabulary = len(dictionary)
         self.symbols_to_strip_from_output = {self.eos}
         self.longest = min(model.max_decoder_positions() for model in models) - 1
@@ -132,12 +138,17 @@ class BeamSearch:
         states = [state.reorder(spread) for state in states]  # N = B * K rows
         limit = self.options.max_len_a * lengths.double() + self.options.max_len_b
         limit = limit.long().clamp(1, self.longest)  # B
+        extents = memories[0].padding_mask.logical_not().sum(1)  # B: memory steps
 
         beams = Beams(
             torch.full((batch, beam, 1), self.eos, device=device),
             torch.zeros(batch, beam, 0, device=device),
             torch.zeros(batch, beam, 0, memories[0].values.size(1), device=device),
         )
+        ctc = None
+        if self.options.ctc_weight and models[0].ctc is not None:
+            logits = models[0].ctc(memories[0].values)
+            ctc = CTCPrefixes(logits, memories[0].padding_mask, beam, self.blank, self.eos)
         total = torch.full((batch, beam), NEVER, device=device)
         total[:, 0] = 0  # all beams begin alike: only the first may be continued
         sentence = torch.arange(batch, device=device)  # of the n still unfinished
@@ -147,6 +158,8 @@ class BeamSearch:
             states, scores, weights = self._step(models, states, memories, beams.tokens[:, :, -1].reshape(-1))
             end = scores[..., self.eos].clone()  # n x K
             self._constrain(scores, beams, step, limit[sentence], prefix_tokens)
+            if ctc is not None:
+                scores, candidates, extended = self._with_ctc(scores, beams.tokens[:, :, -1], ctc)
             before, (total, parent, token) = total, self._best(scores, total)  # n x 2K each, best first
             stuck = total[:, 0].eq(NEVER)
             if stuck.any():  # nothing may follow, or the scores are no numbers: what has no result yet ends here
@@ -155,11 +168,14 @@ class BeamSearch:
                 total, parent, token = self._best(scores, before)
             ends = token.eq(self.eos) & total.ne(NEVER)
             seen = None if self.options.print_alignment is None else weights
-            done = self._finish(finished, sentence, beams, parent, total, ends, seen, step, limit, lengths)
+            done = self._finish(finished, sentence, beams, parent, total, ends, seen, step, limit, extents)
             # The best K candidates that do not end go on; where there are fewer, dead beams fill the rest.
             order = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, :beam]  # n x K
             total = total.masked_fill(ends, NEVER).gather(1, order)
             parent, token = parent.gather(1, order), token.gather(1, order)
+            if ctc is not None:
+                chosen = candidates.gather(1, parent.unsqueeze(2).expand(-1, -1, candidates.size(2)))
+                ctc.follow(*extended, parent, chosen.eq(token.unsqueeze(2)).int().argmax(2))
             done |= total.eq(NEVER).all(1)
             beams = beams.extend(parent, token, total, seen)
             rows = parent + torch.arange(len(parent), device=device).unsqueeze(1) * beam  # n x K rows of N
@@ -170,6 +186,8 @@ class BeamSearch:
                 beams, total, rows, sentence = beams.keep(going), total[going], rows[going], sentence[going]
                 memories = [memory.reorder(going) for memory in memories]
                 prefix_tokens = None if prefix_tokens is None else prefix_tokens[going]
+                if ctc is not None:
+                    ctc.keep(going)
             states = [state.reorder(rows.view(-1)) for state in states]
         return [sorted(hypotheses, key=lambda h: -h["score"]) for hypotheses in finished]
 
@@ -194,6 +212,15 @@ class BeamSearch:
             mean.nan_to_num(nan=NEVER, neginf=NEVER).unflatten(0, per_sentence),
             weights.unflatten(0, per_sentence),
         )
+
+    def _with_ctc(self, scores: Tensor, last: Tensor, ctc: CTCPrefixes) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Scores n x K x V with CTC's share, for the most likely symbols and </s> alone; these, and what CTC found."""
+        _, candidates = scores.topk(min(2 * self.options.beam, scores.size(2)), dim=2)
+        candidates = torch.cat((candidates, torch.full_like(candidates[:, :, :1], self.eos)), 2)  # n x K x C
+        gain, *extended = ctc.extend(last, candidates)
+        weight = self.options.ctc_weight
+        joint = (1 - weight) * scores.gather(2, candidates) + weight * gain
+        return torch.full_like(scores, NEVER).scatter_(2, candidates, joint), candidates, (extended[0], extended[1])
 
     def _constrain(self, scores: Tensor, beams: Beams, step: int, limit: Tensor, prefix: Tensor | None) -> None:
         """Forbid (in place, n x K x V) what may not come next."""
@@ -251,7 +278,7 @@ class BeamSearch:
         weights: Tensor | None,
         step: int,
         limit: Tensor,
-        lengths: Tensor,
+        extents: Tensor,
     ) -> Tensor:
         """Record the hypotheses that end among the best K. Returns n bools: nothing more is wanted."""
         beam = self.options.beam
@@ -265,7 +292,7 @@ class BeamSearch:
             attention = None
             if weights is not None:
                 attention = torch.cat((beams.attention[row, source], weights[row, source].unsqueeze(0)))
-                attention = attention[:, : int(lengths[number])]  # T x S
+                attention = attention[:, : int(extents[number])]  # T x S
             tokens = torch.cat((beams.tokens[row, source, 1:], beams.tokens.new_tensor([self.eos])))
             length = 1.0 if self.options.unnormalized else (step + 1) ** self.options.lenpen
             finished[number].append(

@@ -23,7 +23,7 @@ def random_memory(lengths: list[int], width: int) -> Memory:
 def test_equals_python_loops(queries):
     torch.manual_seed(queries)
     lengths, query_size, value_size = [5, 1, 3], 4, 6
-    attention = GeneralAttention(query_size, value_size).double()
+    attention = GeneralAttention(query_size, value_size, 0).double()
     memory = random_memory(lengths, value_size)
     memory = attention.prepare(memory._replace(values=memory.values.double()))
     query = torch.randn(len(lengths) * queries, query_size).double()
@@ -48,7 +48,7 @@ def test_equals_python_loops(queries):
 @torch.no_grad()
 def test_queries_of_an_item_equal_a_repeated_memory():
     torch.manual_seed(0)
-    attention = GeneralAttention(4, 6)
+    attention = GeneralAttention(4, 6, 0)
     memory = attention.prepare(random_memory([5, 1, 3], 6))
     query = torch.randn(12, 4)
     together = attention(query, memory)
@@ -60,7 +60,7 @@ def test_queries_of_an_item_equal_a_repeated_memory():
 def test_padding_is_never_read():
     """Not even where it holds what no arithmetic survives."""
     torch.manual_seed(0)
-    attention = GeneralAttention(4, 6)
+    attention = GeneralAttention(4, 6, 0)
     memory, query = random_memory([5, 2], 6), torch.randn(2, 4)
     clean = attention(query, attention.prepare(memory))
     memory.values[1, 2:] = 1e30
@@ -70,7 +70,7 @@ def test_padding_is_never_read():
 
 @torch.no_grad()
 def test_large_scores_stay_finite():
-    attention = GeneralAttention(4, 6)
+    attention = GeneralAttention(4, 6, 0)
     memory = random_memory([5, 2], 6)
     memory = attention.prepare(memory._replace(values=memory.values * 1e4))
     context, weights = attention(torch.randn(2, 4) * 1e4, memory)

@@ -65,7 +65,7 @@ def test_equals_a_hand_written_recurrence(build, batch, layers):
 
     logits, extra = model(source, lengths, previous)
     generator = model.decoder.generator
-    by_hand = (features @ generator.project.weight.T) @ generator.output.weight.T + generator.output.bias
+    by_hand = (features @ generator.project[0].weight.T) @ generator.output.weight.T + generator.output.bias
     assert_close(logits, by_hand, rtol=0, atol=1e-6)
     assert_close(extra["attn"][0], attention, rtol=0, atol=1e-6)
 
@@ -156,14 +156,14 @@ def test_fairseq_protocol_equals_the_full_pass(build, batch, layers):
 
 @LAYERS
 @torch.no_grad()
-def test_dropout_is_after_every_layer_and_on_the_features(build, batch, layers):
+def test_dropout_is_between_layers_and_on_the_features(build, batch, layers):
     model = build(decoder_layers=layers, dropout=0.5).train()
     source, lengths, previous = batch(model, [4, 7], 3)
     memory, seen = model.encode(source, lengths), []
     model.decoder.recurrence.dropout.register_forward_hook(lambda module, inputs, output: seen.append(output))
     features, _ = model.decoder.recurrence(model.decoder.embedding(previous), memory)
-    assert len(seen) == 3 * (layers + 1)
-    assert all(torch.equal(features[:, t], seen[(t + 1) * (layers + 1) - 1]) for t in range(3))
+    assert len(seen) == 3 * layers
+    assert all(torch.equal(features[:, t], seen[(t + 1) * layers - 1]) for t in range(3))
     assert 0 < features.eq(0).float().mean() < 1
 
 

@@ -73,8 +73,8 @@ def test_equals_stock_where_all_is_close(build, batch, search, beam):
 def test_the_drawn_cases_are_varied(build, batch, search):
     """The comparison above is worth something: </s> ends some hypotheses early, the limit others."""
     lengths = []
-    for seed in range(20):
-        end = random.Random(seed).uniform(0, 6)
+    for seed in range(40):
+        end = random.Random(seed).uniform(-1, 4)
         for hypotheses in search(build(15, seed=seed, end=end), batch([5, 5]), beam=4, max_len_b=12):
             lengths += [len(h["tokens"]) for h in hypotheses]
     assert len(set(lengths)) > 6

@@ -18,7 +18,12 @@ class Encoder(FairseqEncoder):
         value_size: width D of ``Memory.values``.
         summary_size: width F of ``Memory.final``.
         max_source_positions: longest source accepted, in source steps.
+
+    Attributes:
+        stride: source steps for each memory step.
     """
+
+    stride = 1
 
     def __init__(self, dictionary, value_size: int, summary_size: int, max_source_positions: int):
         super().__init__(dictionary)

@@ -1,0 +1,43 @@
+"""Image encoder: a CNN to a grid of regions that attention reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from s2s_plugin.models.dropout import Dropout
+from s2s_plugin.models.encoders.base import Encoder
+from s2s_plugin.models.encoders.picture import PictureStack
+from s2s_plugin.models.memory import Memory
+
+
+class ImageEncoder(Encoder):
+    """A picture to one memory step for each region (Xu et al. 2015, "Show, attend and tell", section 3.1.1).
+
+    ``final`` is the mean over the regions.
+
+    Args:
+        pictures: CNN from N x 3 x H x W to N x C x H' x W', with the factor ``reduction`` between H and H'.
+        value_size: width D of a memory value.
+        dropout: on the memory.
+        max_source_positions: highest picture accepted, in rows.
+    """
+
+    def __init__(self, pictures: PictureStack, value_size: int, dropout: float, max_source_positions: int):
+        super().__init__(None, value_size, value_size, max_source_positions)
+        self.pictures = pictures
+        self.projection = nn.Linear(pictures.output_size, value_size)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
+        """``src_tokens``: B x H x W x 3 pictures of one size; ``src_lengths``: B times H."""
+        pictures = src_tokens.movedim(-1, 1).to(self.projection.weight.dtype)  # B x 3 x H x W
+        regions = self.pictures(pictures).flatten(2).transpose(1, 2)  # B x S x C with S = H' * W'
+        values = self.dropout(self.projection(regions).relu())  # B x S x D
+        padding_mask = values.new_zeros(values.shape[:2]).bool()
+        return Memory(values, padding_mask, values.mean(1))
+
+    def grid(self, shape: Sequence[int]) -> list[int]:
+        """Rows and columns of regions in a picture of ``shape`` H x W x 3."""
+        return [-(-size // self.pictures.reduction) for size in shape[:2]]

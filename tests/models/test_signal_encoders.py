@@ -1,0 +1,169 @@
+"""Speech, video and image encoders: shapes, lengths, and that neither padding nor the batch changes a memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from s2s_plugin.models.encoders.picture import Block, PictureStack, groups
+from s2s_plugin.models.encoders.recurrent import RecurrentStack, pairs
+from s2s_plugin.models.encoders.speech import Subsampling
+from s2s_plugin.models.encoders.video import with_neighbours
+from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
+
+from .conftest import dictionary_of
+
+SHAPES = {"audio": (20,), "video": (16, 32), "image": (32, 3)}
+OPTIONS = {
+    "encoder_embed_dim": 6,
+    "encoder_hidden_size": 8,
+    "encoder_channels": 4,
+    "decoder_embed_dim": 5,
+    "decoder_hidden_size": 7,
+    "dropout": 0.0,
+    "max_source_positions": 100,
+    "max_target_positions": 100,
+}
+
+
+class Signal:
+    """What a model asks of its task."""
+
+    source_dictionary = None
+    target_dictionary = dictionary_of(11)
+
+    def __init__(self, modality: str):
+        self.modality, self.source_shape = modality, SHAPES[modality]
+
+
+def build(modality: str, **options) -> Seq2SeqModel:
+    torch.manual_seed(0)
+    return Seq2SeqModel.build_model(Seq2SeqConfig(**(OPTIONS | options)), Signal(modality)).eval()
+
+
+def padded(sources: list[torch.Tensor], extra: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    lengths = torch.tensor([len(source) for source in sources])
+    batch = torch.zeros(len(sources), int(lengths.max()) + extra, *sources[0].shape[1:])
+    for row, source in zip(batch, sources, strict=True):
+        row[: len(source)] = source
+    return batch, lengths
+
+
+STACKS = [{"encoder_layers": 1}, {"encoder_layers": 3, "encoder_pyramid": 2}]
+
+
+@pytest.mark.parametrize("modality", ["audio", "video"])
+@pytest.mark.parametrize("stack", STACKS, ids=["plain", "pyramid"])
+@pytest.mark.parametrize("extra", [0, 1, 2, 3, 5, 8])
+@torch.no_grad()
+def test_padding_and_the_batch_change_nothing(modality, stack, extra):
+    model = build(modality, **stack)
+    sources = [torch.randn(length, *SHAPES[modality]) for length in (23, 9, 16, 1)]
+    together = model.encode(*padded(sources, extra))
+    for row, source in enumerate(sources):
+        alone = model.encode(*padded([source]))
+        steps = int((~together.padding_mask[row]).sum())
+        assert steps == alone.values.size(1) == -(-len(source) // model.encoder.stride)
+        assert together.values[row, :steps] == pytest.approx(alone.values[0], abs=1e-5)
+        assert together.final[row] == pytest.approx(alone.final[0], abs=1e-5)
+
+
+@torch.no_grad()
+def test_a_picture_does_not_depend_on_its_batch():
+    model = build("image")
+    pictures = torch.randn(5, 32, 32, 3)
+    lengths = torch.full((5,), 32)
+    together = model.encode(pictures, lengths)
+    assert together.values.shape == (5, 16, 8)
+    assert model.encoder.grid(pictures.shape[1:]) == [4, 4]
+    assert not together.padding_mask.any()
+    for row in range(5):
+        alone = model.encode(pictures[row : row + 1], lengths[:1])
+        assert together.values[row] == pytest.approx(alone.values[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("region", [0, 3, 6, 15])
+def test_a_region_of_the_memory_is_a_region_of_the_picture(region):
+    """A memory step depends most on the pixels where the grid says it is."""
+    model = build("image", encoder_channels=16)
+    picture = torch.randn(1, 32, 32, 3, requires_grad=True)
+    model.encode(picture, torch.tensor([32])).values[0, region].sum().backward()
+    blocks = picture.grad[0].square().sum(-1).unflatten(0, (4, 8)).unflatten(2, (4, 8)).sum((1, 3))
+    assert region in blocks.flatten().topk(4).indices  # its neighbours' convolutions overlap
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+@torch.no_grad()
+def test_subsampling_equals_torchs_convolutions_of_one_item(layers):
+    subsampling = Subsampling(13, 4, layers)
+    frames = torch.randn(1, 29, 13)
+    found, lengths = subsampling(frames, torch.tensor([29]))
+    maps = frames.unsqueeze(1)
+    for convolution in subsampling.convolutions:
+        maps = torch.conv2d(maps, convolution.weight, convolution.bias, stride=2, padding=1).relu()
+    expected = maps.permute(0, 2, 1, 3).flatten(2) if layers else frames
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert lengths.tolist() == [found.size(1)] == [-(-29 // 2**layers)]
+    assert found.size(2) == subsampling.output_size
+
+
+def test_pairs_put_each_step_beside_the_next():
+    steps = torch.arange(10.0).view(1, 5, 2)
+    assert pairs(steps).tolist() == [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 0]]]
+
+
+@torch.no_grad()
+def test_first_convolution_over_neighbours_is_one_over_time():
+    """Five frames as channels are a 3-D convolution of depth five."""
+    frames = torch.randn(2, 9, 6, 8)
+    weight = torch.randn(3, 5, 3, 3)
+    clips = with_neighbours(frames)
+    assert clips.shape == (2, 9, 5, 6, 8)
+    found = torch.conv2d(clips.flatten(0, 1), weight, padding=1).view(2, 9, 3, 6, 8)
+    expected = torch.conv3d(frames.unsqueeze(1), weight.unsqueeze(1), padding=(2, 1, 1)).transpose(1, 2)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@torch.no_grad()
+def test_stack_equals_torchs_packed_lstm(layers):
+    """torch's own bidirectional LSTM over packed sequences, with the same weights."""
+    stack = RecurrentStack(5, 6, layers, bidirectional=True, dropout=0.0).eval()
+    reference = torch.nn.LSTM(5, 3, layers, batch_first=True, bidirectional=True)
+    for number, layer in enumerate(stack.layers):
+        for suffix, lstm in zip(("", "_reverse"), layer.directions, strict=True):
+            for name, parameter in lstm.named_parameters():
+                getattr(reference, name.replace("l0", f"l{number}{suffix}")).data = parameter.data
+    inputs, lengths = torch.randn(4, 9, 5), torch.tensor([9, 1, 4, 7])
+    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    outputs, (hidden, _) = reference(packed)
+    expected, _ = pad_packed_sequence(outputs, batch_first=True)
+    memory = stack(inputs, lengths)
+    assert memory.values == pytest.approx(expected, abs=1e-6)
+    assert memory.final == pytest.approx(torch.cat((*hidden[-2:],), 1), abs=1e-6)
+
+
+def test_a_block_begins_as_its_shortcut():
+    block = Block(4, 4, 1)
+    maps = torch.randn(2, 4, 5, 5)
+    assert block(maps).detach() == pytest.approx(maps.relu(), abs=1e-6)
+    assert PictureStack(3, 8, 2)(torch.randn(2, 3, 32, 48)).shape == (2, 32, 4, 6)
+    assert [groups(count) for count in (3, 8, 16, 32, 64, 128)] == [1, 1, 2, 4, 8, 8]
+
+
+@pytest.mark.parametrize("attention", ["general", "additive", "location"])
+@pytest.mark.parametrize("modality", ["audio", "video", "image"])
+def test_everything_learns(modality, attention):
+    """Every parameter gets a gradient, through every encoder, each attention and the CTC layer."""
+    model = build(modality, attention=attention, ctc=True, encoder_layers=2, encoder_pyramid=1).train()
+    sources = [torch.randn(length, *SHAPES[modality]) for length in ((32, 32) if modality == "image" else (21, 12))]
+    if modality == "image":
+        sources = [torch.randn(32, 32, 3) for _ in range(2)]
+    logits, besides = model(*padded(sources), torch.randint(4, 11, (2, 5)))
+    (logits.square().sum() + besides["ctc"].square().sum()).backward()
+    without = [
+        name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
+    # A block's last norm begins at zero, and what is before it learns from the second update on.
+    assert [name for name in without if ".first" not in name and ".second" not in name] == []

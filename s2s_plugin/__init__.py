@@ -4,9 +4,20 @@ Importing this package registers everything with fairseq; fairseq itself imports
 """
 
 from s2s_plugin import compatibility, scoring
+from s2s_plugin.criterions import seq2seq as criterion
 from s2s_plugin.models import presets, seq2seq
-from s2s_plugin.scoring import translation
+from s2s_plugin.scoring import caption, recognition, translation
 from s2s_plugin.tasks import seq2seq as task
 
-__all__ = ["compatibility", "presets", "scoring", "seq2seq", "task", "translation"]
+__all__ = [
+    "caption",
+    "compatibility",
+    "criterion",
+    "presets",
+    "recognition",
+    "scoring",
+    "seq2seq",
+    "task",
+    "translation",
+]
 __version__ = "0.1.0"

@@ -1,6 +1,7 @@
 """Peace with the libraries around us; imported before any part of fairseq.
 
-Quiet: fairseq announces at import which optional packages are missing; that is not for our users.
+Quiet: fairseq announces at import which optional packages are missing, and sets all logging to DEBUG, at which
+Pillow tells of every chunk it reads; neither is for our users.
 
 Checkpoints: what an older fairseq checkpoint needs to pass torch's safe loader (``weights_only=True``).
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
+logging.getLogger("PIL").setLevel(logging.WARNING)
 
 torch.serialization.add_safe_globals(
     [

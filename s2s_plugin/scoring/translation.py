@@ -1,10 +1,14 @@
 """BLEU, chrF and TER by sacrebleu, each with its signature."""
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from fairseq.dataclass import FairseqDataclass
-from fairseq.scoring import BaseScorer, register_scorer
+from fairseq.scoring import register_scorer
 from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.base import Metric, Score, Signature
+
+from s2s_plugin.scoring.base import Scorer
 
 
 @dataclass
@@ -15,40 +19,71 @@ class BleuConfig(FairseqDataclass):
     sacrebleu_lowercase: bool = field(default=False, metadata={"help": "ignore case"})
 
 
-class SacrebleuScorer(BaseScorer):
-    """Collects detokenised lines; scores are percentages.
+class SacrebleuScorer(Scorer):
+    """Items may have different numbers of references."""
 
-    Attributes:
-        label: the metric's usual name.
-        higher_is_better: False for error rates.
-    """
-
-    label = ""
-    higher_is_better = True
-
-    def metric(self):
+    def metric(self) -> Metric:
         raise NotImplementedError
 
-    def score(self) -> float:
-        return self.evaluate()[0]
+    def signature(self, metric: Metric) -> Signature:
+        """sacrebleu's signature of a metric that has scored."""
+        return metric.get_signature()
+
+    def corpus_score(self) -> tuple[Score, Signature]:
+        metric = self.metric()
+        streams = list(zip_longest(*self.ref))  # the n-th references of all items; None where an item has fewer
+        return metric.corpus_score(self.pred, streams), self.signature(metric)
 
     def evaluate(self) -> tuple[float, str]:
-        """Corpus score and sacrebleu's signature."""
-        metric = self.metric()
-        result = metric.corpus_score(self.pred, [self.ref])
-        return result.score, str(metric.get_signature())
+        result, signature = self.corpus_score()
+        return result.score, str(signature)
 
     def result_string(self) -> str:
-        metric = self.metric()
-        return f"{metric.corpus_score(self.pred, [self.ref])} {metric.get_signature()}"
+        result, signature = self.corpus_score()
+        result.name = self.label
+        return f"{result} {signature}"
 
 
 @register_scorer("s2s_bleu", dataclass=BleuConfig)
 class BleuScorer(SacrebleuScorer):
+    """Brevity penalty times the geometric mean of the n-gram precisions up to ``order`` (Papineni et al. 2002)."""
+
     label = "BLEU"
+    order = 4
 
     def metric(self) -> BLEU:
-        return BLEU(tokenize=self.cfg.sacrebleu_tokenizer, lowercase=self.cfg.sacrebleu_lowercase)
+        return BLEU(
+            tokenize=self.cfg.sacrebleu_tokenizer,
+            lowercase=self.cfg.sacrebleu_lowercase,
+            max_ngram_order=self.order,
+        )
+
+
+class LowOrderBleuScorer(BleuScorer):
+    """sacrebleu's signature does not name the order; this one does."""
+
+    def signature(self, metric: Metric) -> Signature:
+        signature = metric.get_signature()
+        signature.update("order", self.order)
+        return signature
+
+
+@register_scorer("s2s_bleu1", dataclass=BleuConfig)
+class Bleu1Scorer(LowOrderBleuScorer):
+    label = "BLEU-1"
+    order = 1
+
+
+@register_scorer("s2s_bleu2", dataclass=BleuConfig)
+class Bleu2Scorer(LowOrderBleuScorer):
+    label = "BLEU-2"
+    order = 2
+
+
+@register_scorer("s2s_bleu3", dataclass=BleuConfig)
+class Bleu3Scorer(LowOrderBleuScorer):
+    label = "BLEU-3"
+    order = 3
 
 
 @register_scorer("s2s_chrf", dataclass=FairseqDataclass)

@@ -1,0 +1,1 @@
+"""Losses, registered with fairseq: ``--criterion s2s_cross_entropy``."""

@@ -1,0 +1,47 @@
+"""What all our scorers share: several references of an item, a score that comes with its signature."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from fairseq.scoring import BaseScorer
+
+from s2s_plugin.errors import UserError
+
+
+class Scorer(BaseScorer):
+    """Collects hypotheses ``pred`` and the references ``ref`` of each; text is detokenised.
+
+    Attributes:
+        label: the metric's usual name.
+        higher_is_better: False for error rates.
+    """
+
+    label = ""
+    higher_is_better = True
+
+    def add_string(self, ref: str | Sequence[str], pred: str) -> None:
+        """Add an item: one reference or several, and the hypothesis.
+
+        Raises:
+            UserError: several references are asked for, and there is none.
+        """
+        references = [ref] if isinstance(ref, str) else list(ref)
+        if not references:
+            raise UserError(f"item {len(self.ref) + 1} has no reference: give it one, or leave it out")
+        super().add_string(references, pred)
+
+    @abstractmethod
+    def evaluate(self) -> tuple[float, str]:
+        """Score of all items, in percent, and the signature that says how it was computed."""
+
+    def score(self) -> float:
+        return self.evaluate()[0]
+
+    def result_string(self) -> str:
+        value, signature = self.evaluate()
+        return f"{self.label} = {value:.2f} {signature}"
+
+    def references_per_item(self) -> str:
+        """``1`` (or however many), ``var`` where items differ, as in sacrebleu's signatures."""
+        counts = {len(references) for references in self.ref}
+        return str(counts.pop()) if len(counts) == 1 else "var"

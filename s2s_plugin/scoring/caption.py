@@ -1,0 +1,86 @@
+"""CIDEr-D: how much a caption says of what most people say about the image."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
+
+from fairseq.dataclass import FairseqDataclass
+from fairseq.scoring import register_scorer
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+from s2s_plugin.scoring.base import Scorer
+
+ORDERS = range(1, 5)  # n-grams of 1 to 4 words
+SIGMA = 6.0  # of the penalty on a difference in length, in words
+
+Words = Sequence[str]
+Ngram = tuple[str, ...]
+Vector = dict[Ngram, float]  # tf-idf weights of the n-grams of one order
+
+
+def cider_d(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> list[float]:
+    """CIDEr-D of each item, 0 to 10 (Vedantam et al. 2015; tf is the plain count, as in the authors' code).
+
+    The idf of an n-gram is the logarithm of all items over items that have it in a reference. What all items have
+    weighs nothing, so a single item scores 0.
+    """
+    frequency: Counter[Ngram] = Counter()
+    for item in references:
+        frequency.update({ngram for words in item for n in ORDERS for ngram in ngrams(words, n)})
+
+    def tf_idf(words: Words) -> list[Vector]:
+        return [
+            {
+                ngram: count * math.log(len(references) / max(frequency[ngram], 1))
+                for ngram, count in Counter(ngrams(words, n)).items()
+            }
+            for n in ORDERS
+        ]
+
+    scores = []
+    for hypothesis, item in zip(hypotheses, references, strict=True):
+        vectors = tf_idf(hypothesis)
+        similarities = [
+            length_penalty(hypothesis, reference) * fmean(map(clipped_cosine, vectors, tf_idf(reference)))
+            for reference in item
+        ]
+        scores.append(10 * fmean(similarities))
+    return scores
+
+
+def length_penalty(hypothesis: Words, reference: Words) -> float:
+    """1 where lengths are equal, less the more they differ."""
+    return math.exp(-((len(hypothesis) - len(reference)) ** 2) / (2 * SIGMA**2))
+
+
+def ngrams(words: Words, n: int) -> list[Ngram]:
+    return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+
+
+def clipped_cosine(hypothesis: Vector, reference: Vector) -> float:
+    """Cosine where repeating an n-gram more often than the reference gains nothing; 0 where a side weighs nothing."""
+    product = sum(
+        min(weight, reference.get(ngram, 0)) * reference.get(ngram, 0) for ngram, weight in hypothesis.items()
+    )
+    norms = math.hypot(*hypothesis.values()) * math.hypot(*reference.values())
+    return product / norms if norms else 0.0
+
+
+@register_scorer("s2s_cider", dataclass=FairseqDataclass)
+class CiderScorer(Scorer):
+    """Mean CIDEr-D of the items times 100, as tables print it: 90 is the 0.9 of the authors' code.
+
+    Captions that equal their only reference reach 1,000, good models on COCO 100 to 140. Words are those of
+    sacrebleu's 13a tokenizer in lower case, so punctuation counts. idf is over the references that are scored:
+    scores of different sets do not compare, and one item alone scores 0.
+    """
+
+    label = "CIDEr-D"
+
+    def evaluate(self) -> tuple[float, str]:
+        tokenizer = Tokenizer13a()
+        hypotheses = [tokenizer(text.lower()).split() for text in self.pred]
+        references = [[tokenizer(text.lower()).split() for text in item] for item in self.ref]
+        signature = f"cider-d|idf:test|case:lc|tok:13a|refs:{self.references_per_item()}"
+        return 100 * fmean(cider_d(hypotheses, references)), signature

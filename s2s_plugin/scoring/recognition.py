@@ -1,0 +1,172 @@
+"""Word and character error rate by jiwer, and the share of exactly right items: speech, lip reading, G2P."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from types import ModuleType
+from typing import NamedTuple
+
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.scoring import register_scorer
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.scoring.base import Scorer
+
+APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛`´ʼ", "'"))
+NOT_IN_WORD = re.compile(r"''+|(?<!\S)'|'(?!\S)")  # apostrophes that do not stand between two letters
+
+
+def normalize_basic(text: str) -> str:
+    """Lower-case words in NFKC, one space apart; punctuation and symbols separate words.
+
+    Letters, marks, digits and an apostrophe inside a word stay, in any script: ``Don’t: 3.5 €`` is ``don't 3 5``.
+    Invisible format characters (joiners, soft hyphens) go without a gap.
+    """
+    text = "".join(c for c in text.translate(APOSTROPHES) if unicodedata.category(c) != "Cf")
+    text = unicodedata.normalize("NFKC", text).lower()
+    text = unicodedata.normalize("NFKC", text)  # lower case may compose where upper case could not: H̱
+    text = "".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    words = NOT_IN_WORD.sub(" ", text).split()
+    return " ".join(word for word in words if any(map(str.isalnum, word)))  # no marks without a letter
+
+
+def normalize_none(text: str) -> str:
+    """The text as it is, words one space apart."""
+    return " ".join(text.split())
+
+
+NORMALIZERS: dict[str, Callable[[str], str]] = {"basic": normalize_basic, "none": normalize_none}
+Normalizer = ChoiceEnum(list(NORMALIZERS))
+NORMALIZER_HELP = "basic: compare lower-case words without punctuation; none: compare the text as it is"
+
+
+@dataclass
+class ErrorRateConfig(FairseqDataclass):
+    wer_normalizer: Normalizer = field(default="basic", metadata={"help": NORMALIZER_HELP})  # type: ignore[valid-type]
+
+
+@dataclass
+class ExactConfig(FairseqDataclass):
+    exact_normalizer: Normalizer = field(default="basic", metadata={"help": NORMALIZER_HELP})  # type: ignore[valid-type]
+
+
+class Edits(NamedTuple):
+    """What turns references of ``length`` units into their hypotheses, in the fewest steps."""
+
+    length: int
+    substitutions: int
+    deletions: int
+    insertions: int
+
+    @property
+    def total(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float:
+        """Percent of the references' length, which counts as 1 if there is nothing in them (jiwer's convention)."""
+        return 100 * self.total / max(self.length, 1)
+
+
+class ErrorRateScorer(Scorer):
+    """Substitutions, deletions and insertions of all items, in percent of the units in their references.
+
+    Of several references of an item counts the one with the fewest edits, among these the longest. A reference
+    that is empty after normalisation adds no units, but what the hypothesis has is inserted.
+
+    Raises:
+        UserError: jiwer is not installed.
+    """
+
+    higher_is_better = False
+    unit = ""
+
+    def __init__(self, cfg: ErrorRateConfig):
+        super().__init__(cfg)
+        self.jiwer = import_jiwer()
+
+    def align(self, reference: str, hypothesis: str):
+        """jiwer's alignment of two normalised texts."""
+        raise NotImplementedError
+
+    def count_edits(self, reference: str, hypothesis: str) -> Edits:
+        found = self.align(reference, hypothesis)
+        length = found.hits + found.substitutions + found.deletions
+        return Edits(length, found.substitutions, found.deletions, found.insertions)
+
+    def corpus_edits(self) -> Edits:
+        """The edits of all items."""
+        normalize = NORMALIZERS[self.cfg.wer_normalizer]
+        chosen = [Edits(0, 0, 0, 0)]
+        for references, hypothesis in zip(self.ref, map(normalize, self.pred), strict=True):
+            candidates = [self.count_edits(normalize(reference), hypothesis) for reference in references]
+            chosen.append(min(candidates, key=lambda edits: (edits.total, -edits.length)))
+        return Edits(*map(sum, zip(*chosen, strict=True)))
+
+    def signature(self) -> str:
+        version = metadata.version("jiwer")
+        return (
+            f"{self.label.lower()}|norm:{self.cfg.wer_normalizer}|unit:{self.unit}"
+            f"|tool:jiwer-{version}|refs:{self.references_per_item()}"
+        )
+
+    def evaluate(self) -> tuple[float, str]:
+        return self.corpus_edits().rate, self.signature()
+
+    def result_string(self) -> str:
+        edits = self.corpus_edits()
+        counts = f"S = {edits.substitutions} D = {edits.deletions} I = {edits.insertions} ref_len = {edits.length}"
+        return f"{self.label} = {edits.rate:.2f} ({counts}) {self.signature()}"
+
+
+@register_scorer("s2s_wer", dataclass=ErrorRateConfig)
+class WordErrorRateScorer(ErrorRateScorer):
+    """Words are what stands between spaces."""
+
+    label = "WER"
+    unit = "word"
+
+    def align(self, reference: str, hypothesis: str):
+        return self.jiwer.process_words(reference, hypothesis)
+
+
+@register_scorer("s2s_cer", dataclass=ErrorRateConfig)
+class CharacterErrorRateScorer(ErrorRateScorer):
+    """Characters are code points; the spaces between words count."""
+
+    label = "CER"
+    unit = "char"
+
+    def align(self, reference: str, hypothesis: str):
+        return self.jiwer.process_characters(reference, hypothesis)
+
+
+@register_scorer("s2s_exact", dataclass=ExactConfig)
+class ExactScorer(Scorer):
+    """Percent of items whose hypothesis equals one of the references after normalisation."""
+
+    label = "exact"
+
+    def count_right(self) -> int:
+        """The number of such items."""
+        normalize = NORMALIZERS[self.cfg.exact_normalizer]
+        items = zip(self.ref, self.pred, strict=True)
+        return sum(normalize(hypothesis) in map(normalize, references) for references, hypothesis in items)
+
+    def evaluate(self) -> tuple[float, str]:
+        signature = f"exact|norm:{self.cfg.exact_normalizer}|refs:{self.references_per_item()}"
+        return 100 * self.count_right() / len(self.pred), signature
+
+
+def import_jiwer() -> ModuleType:
+    """
+    Raises:
+        UserError: jiwer is not installed.
+    """
+    try:
+        import jiwer
+    except ImportError as error:
+        raise UserError("WER and CER need jiwer, which is not installed: pip install jiwer==4.0.0") from error
+    return jiwer

@@ -1,0 +1,54 @@
+"""The criterion's terms against plain computations."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from s2s_plugin.criterions.seq2seq import ctc_loss, uneven
+
+PAD, EOS, BLANK = 1, 2, 0
+
+
+def by_all_paths(log_probabilities: torch.Tensor, target: list[int]) -> float:
+    """-log of the summed probability of every path of S symbols that spells ``target``."""
+    steps, symbols = log_probabilities.shape
+    total = 0.0
+    for path in itertools.product(range(symbols), repeat=steps):
+        spelt = [symbol for symbol, _ in itertools.groupby(path) if symbol != BLANK]
+        if spelt == target:
+            total += math.exp(sum(log_probabilities[step, symbol].item() for step, symbol in enumerate(path)))
+    return -math.log(total)
+
+
+def test_ctc_is_the_sum_over_all_paths():
+    torch.manual_seed(0)
+    logits = torch.randn(3, 5, 6)
+    lengths = [5, 4, 3]
+    padding_mask = torch.tensor([[step >= length for step in range(5)] for length in lengths])
+    target = torch.tensor([[4, 5, 4, EOS], [5, 5, EOS, PAD], [4, EOS, PAD, PAD]])
+    expected = sum(
+        by_all_paths(logits[row, : lengths[row]].log_softmax(-1), wanted)
+        for row, wanted in enumerate([[4, 5, 4], [5, 5], [4]])
+    )
+    found = ctc_loss(logits, padding_mask, target, PAD, EOS, BLANK)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_ctc_of_a_target_longer_than_the_memory_is_left_out():
+    logits = torch.randn(1, 2, 6, requires_grad=True)
+    loss = ctc_loss(logits, torch.zeros(1, 2, dtype=torch.bool), torch.tensor([[4, 4, 5, EOS]]), PAD, EOS, BLANK)
+    loss.backward()
+    assert loss.item() == 0 and not logits.grad.any()
+
+
+def test_uneven_attention():
+    attention = torch.tensor([[[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], [[0.2, 0.8], [0.2, 0.8], [9.0, 9.0]]])
+    written = torch.tensor([[True, True, True], [True, True, False]])
+    expected = (1 - 1.5) ** 2 + (1 - 1.5) ** 2 + (1 - 0.4) ** 2 + (1 - 1.6) ** 2
+    assert uneven(attention, written).item() == pytest.approx(expected)
+    even = torch.full((1, 4, 4), 0.25)
+    assert uneven(even, torch.ones(1, 4, dtype=torch.bool)).item() == 0

@@ -201,5 +201,6 @@ def run_recipe(prepare: Callable[..., Path], parser: argparse.ArgumentParser, ar
         return 2
     files = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["files"]
     for name, entry in files.items():
-        print(f"{out / name}: {entry['lines']:,} lines")
+        unit = "items" if "items" in entry else "lines"
+        print(f"{out / name}: {entry[unit]:,} {unit}")
     return 0

@@ -1,0 +1,163 @@
+"""Asterisk: the spoken prompts of a telephone exchange with their texts, each language read by one voice.
+
+A transcript has a line for each recording, ``key: text``; the recording is ``key.wav``. Brackets of any kind hold
+what is heard instead of speech (``[ascending tones]``), remarks to the reader (``(emphase)``), words that were
+perhaps left out, or the sign that is named (``dash [-]``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import re
+import sys
+import wave
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from s2s_plugin.datasets.manifest import Item, write_manifests
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import corpus, fetch
+
+PACKAGE = "asterisk-core-sounds-{}"  # the transcript; the recordings are in PACKAGE-wav
+VERSION = "1.6.1"
+SOURCE = "https://downloads.asterisk.org/pub/telephony/sounds/releases"
+URL = f"{SOURCE}/asterisk-core-sounds-{{}}-wav-{VERSION}.tar.gz"  # transcript and recordings
+VOICES = {  # language: who reads, licence
+    "en": ("Allison Smith", "CC-BY-SA-3.0"),
+    "es": ("Allison Smith", "CC-BY-SA-3.0"),
+    "fr": ("June Wallack", "CC-BY-SA-3.0"),
+    "it": ("Carlo Flora", "CC-BY-3.0"),
+    "ru": ("ivrvoice.ru", "CC-BY-3.0"),
+}
+SOME_KEY = "vm-goodbye"  # every language has it: its recording shows where the others are
+MAX_RATE = 25.0  # letters a second; beyond, more is written than said
+MAX_SECONDS = 60.0  # what the audio frontend takes; one prompt is longer, the instructions of a demonstration
+
+BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
+LETTER = re.compile(r"[^\W\d_]")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def read_transcripts(lines: Iterable[str]) -> dict[str, str]:
+    """The text of each key. Lines with ``;`` are comments; of a key that comes twice the first line counts."""
+    texts: dict[str, str] = {}
+    for line in lines:
+        key, colon, text = line.partition(":")
+        if colon and not line.startswith(";"):
+            texts.setdefault(key.strip(), text.strip())
+    return texts
+
+
+def spoken_text(text: str, lowercase: bool) -> str:
+    """What is said, or nothing where that is not sure: no letters, or letters in brackets.
+
+    ``lowercase``: lower-case words, the only punctuation apostrophes inside of them.
+    """
+    if any(map(LETTER.search, BRACKETS.findall(text))):
+        return ""
+    text = corpus.clean_text(BRACKETS.sub(" ", text))
+    if not LETTER.search(text):
+        return ""
+    return " ".join(WORD.findall(text.lower())) if lowercase else text
+
+
+def seconds_of(path: Path) -> float:
+    """Length of a wav file, from its header."""
+    try:
+        with wave.open(str(path)) as sound:
+            return sound.getnframes() / sound.getframerate()
+    except (OSError, EOFError, wave.Error) as error:
+        raise UserError(f"{path}: not a wav file ({error or 'ends too early'}); fetch it again") from None
+
+
+def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool) -> Iterator[Item]:
+    """The prompts that have a text and a recording that fit each other, in the order of the transcript."""
+    with gzip.open(transcript) if transcript.suffix == ".gz" else transcript.open("rb") as file:
+        texts = read_transcripts(file.read().decode("utf-8-sig").splitlines())
+    for key, written in texts.items():
+        path, text = recordings / f"{key}.wav", spoken_text(written, lowercase)
+        if text and path.is_file():
+            letters = len(corpus.match_key(text).replace(" ", ""))
+            if letters / MAX_RATE <= seconds_of(path) <= MAX_SECONDS:
+                yield Item(key, path, (text,), speaker)
+
+
+def fetch_release(lang: str, cache: Path) -> Path:
+    """Folder with the content of the upstream archive of ``lang``."""
+    archive = fetch.url_file(URL.format(lang), cache)
+    return fetch.once(archive.with_name(archive.name + ".unpacked"), lambda folder: fetch.unpack(archive, folder))
+
+
+def fetch_folders(lang: str, cache: Path) -> tuple[list[Path], str]:
+    """Folders with transcript and recordings, and their version: the Debian packages, or the upstream archive."""
+    package = PACKAGE.format(lang)
+    ways = {package: lambda: fetch.apt_package(f"{package}-wav", cache)} if fetch.has_apt() else {}
+    found = fetch.first_that_works({**ways, "URL": lambda: fetch_release(lang, cache)})
+    if not (found / fetch.PACKAGE_NOTE).is_file():
+        return [found], VERSION
+    return [fetch.apt_package(package, cache), found], f"{package} {fetch.package_version(found)}"
+
+
+def find_one(folders: Sequence[Path], pattern: str) -> Path:
+    """The one file of that name below the folders, absolute."""
+    found = [path for folder in folders for path in folder.rglob(pattern)]
+    if len(found) != 1:
+        raise UserError(
+            f"{len(found)} files {pattern} below {' and '.join(map(str, folders))}, expected one: name with "
+            "--from FOLDER what the packages, or the archive, of one language hold"
+        )
+    return found[0].resolve()
+
+
+def prepare(
+    out: Path,
+    src: str,
+    tgt: str,
+    cache: Path,
+    from_dir: Path | None = None,
+    lowercase: bool = True,
+    valid: float = 0.08,
+    test: float = 0.08,
+) -> Path:
+    """Write the manifests to ``out`` and return it; the recordings stay where they are.
+
+    ``lowercase``: see :func:`spoken_text`; ``valid``, ``test``: share of texts.
+
+    Raises:
+        UserError: an option is wrong, or the recordings cannot be had.
+    """
+    if src != "audio" or tgt not in VOICES:
+        raise UserError(
+            f"asterisk_sounds is for --src audio and --tgt {', '.join(VOICES)}, got --src {src} --tgt {tgt}"
+        )
+    if not (valid > 0 and test > 0 and valid + test < 1):
+        raise UserError(f"valid and test must be fractions that leave some for train, got {valid} and {test}")
+    folders, version = ([Path(from_dir)], "from folder") if from_dir else fetch_folders(tgt, Path(cache))
+    transcript = find_one(folders, f"core-sounds-{tgt}.txt*")
+    recordings = find_one(folders, f"{SOME_KEY}.wav").parent
+    speaker, licence = VOICES[tgt]
+    splits: dict[str, list[Item]] = {name: [] for name in corpus.SPLITS}
+    for item in find_items(transcript, recordings, speaker, lowercase):
+        splits[corpus.split_name(corpus.match_key(item.texts[0]), valid, test)].append(item)
+    meta = {
+        "name": "asterisk_sounds",
+        "source": SOURCE,
+        "version": version,
+        "licence": licence,
+        "languages": [src, tgt],
+        "options": {"lowercase": lowercase, "valid": valid, "test": test},
+    }
+    return write_manifests(out, src, splits, meta)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = corpus.recipe_parser(__doc__, src="audio", tgt="en")
+    parser.add_argument("--lowercase", action=argparse.BooleanOptionalAction, default=True, help="drop punctuation too")
+    parser.add_argument("--valid", type=float, default=0.08, help="fraction of texts (%(default)s)")
+    parser.add_argument("--test", type=float, default=0.08, help="fraction of texts (%(default)s)")
+    return corpus.run_recipe(prepare, parser, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from s2s_plugin.pipeline.report.attention import attention_section
 from s2s_plugin.pipeline.report.curves import curves_section
 from s2s_plugin.pipeline.report.examples import examples_section
-from s2s_plugin.pipeline.report.heatmap import attention_section
 from s2s_plugin.pipeline.report.lengths import length_section
 from s2s_plugin.pipeline.report.markup import Section
 from s2s_plugin.pipeline.report.page import (
@@ -55,7 +55,7 @@ def _write_pictures(run: Run, sections: list[Section]) -> None:
     pictures = {name: png for section in sections for name, png in section.pictures.items()}
     for name, png in pictures.items():
         write_atomic(folder / name, png)
-    for pattern in ("curves.png", "bleu_by_length.png", "attention-*.png"):
+    for pattern in ("curves.png", "*_by_length.png", "attention-*.png"):
         for old in folder.glob(pattern):
             if old.name not in pictures:
                 old.unlink()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from s2s_plugin.pipeline.report.markup import Section, esc, missing, number
+from s2s_plugin.pipeline.report.media import media_html
 from s2s_plugin.pipeline.report.run import Output, Run
 from s2s_plugin.pipeline.report.words import split
 
@@ -90,6 +91,8 @@ def highlight(text: str, other: str, tag: str) -> str:
 def _card(example: Example) -> str:
     output = example.output
     rows = [("Source", esc(output.source))] if output.source is not None else []
+    if output.media is not None:
+        rows.append(("Source", media_html(output.media)))
     for place, reference in enumerate(output.references):
         near = place == example.nearest
         rows.append(("Reference", highlight(reference, output.hypothesis, "del") if near else esc(reference)))
@@ -99,7 +102,9 @@ def _card(example: Example) -> str:
         nearest = references[example.nearest] if references else output.hypothesis
         hypothesis = highlight(output.hypothesis, nearest, "ins")
     rows.append(("Output", hypothesis))
-    facts = [f"<li>chrF <b>{number(example.chrf)}</b></li>"] if example.chrf is not None else []
+    facts = [f"<li>speaker <b>{esc(output.speaker)}</b></li>"] if output.speaker else []
+    if example.chrf is not None:
+        facts.append(f"<li>chrF <b>{number(example.chrf)}</b></li>")
     if output.score is not None:
         facts.append(f"<li>log-probability <b>{_log_probability(output.score)}</b></li>")
     lines = "\n".join(f'<div><dt>{name}</dt><dd dir="auto">{text}</dd></div>' for name, text in rows)

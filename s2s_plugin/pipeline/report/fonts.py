@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontProperties
     from matplotlib.ft2font import FT2Font
+    from matplotlib.text import Text
 
 FONT_PACKAGES = ("noto_cjk_sans_jp_regular",)  # Hangul, Han and kana in one file
 
@@ -34,6 +35,19 @@ def font_for(label: str) -> tuple[FontProperties, set[str]]:
             break
     assert best is not None  # matplotlib ships DejaVu Sans
     return FontProperties(fname=best[0]), best[1]
+
+
+def fit_font(label: Text) -> set[str]:
+    """Give ``label`` a font that has its characters, at its size; return what the font lacks."""
+    font, lacking = font_for(label.get_text())
+    font.set_size(label.get_fontsize())
+    label.set_fontproperties(font)
+    return lacking
+
+
+def drawable(text: str) -> str:
+    """``text`` without the halves of characters that matplotlib refuses."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def has_font_package() -> bool:

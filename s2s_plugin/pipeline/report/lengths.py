@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from omegaconf import DictConfig
 
 from s2s_plugin.pipeline.report.markup import (
     Section,
@@ -19,23 +20,26 @@ from s2s_plugin.pipeline.report.markup import (
 from s2s_plugin.pipeline.report.plot import ACCENT, INK, SECOND, new_figure, tidy, to_png
 from s2s_plugin.pipeline.report.run import Output, Run
 from s2s_plugin.pipeline.report.words import count_words
+from s2s_plugin.pipeline.score import check_metrics, evaluate
 
-if TYPE_CHECKING:
-    from sacrebleu.metrics import BLEU
-
-OFFLINE_TOKENIZERS = {"13a", "intl", "zh", "char", "none", "ja-mecab", "ko-mecab"}
+DEFAULT_METRICS = ("s2s_bleu", "s2s_chrf")
+COLOURS = (ACCENT, SECOND)  # one for each metric: more are left out
+SHORT_NAMES = {"chrF2": "chrF"}  # the signature says the rest
+COUNTED = {"words": "sentences", "frames": "items"}  # by the unit of length
 BUCKETS = 6
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The scores of the items whose source is ``low`` to ``high`` long (inclusive; ``None``: no end)."""
+    """The scores of the items whose source is ``low`` to ``high`` long (inclusive; ``None``: no end).
+
+    ``scores`` holds score, signature and direction by metric, as the score stage writes them.
+    """
 
     low: int
     high: int | None
     count: int
-    bleu: float
-    chrf: float
+    scores: dict[str, dict[str, Any]]
 
     @property
     def label(self) -> str:
@@ -46,60 +50,49 @@ class Bucket:
 
 
 def length_section(run: Run) -> Section:
-    """BLEU and chrF by source length, as a table with bars and as ``bleu_by_length.png``."""
+    """The run's first metrics by source length, as a table with bars and as ``METRIC_by_length.png``.
+
+    Raises:
+        UserError: the run's configuration names a metric that is not known.
+    """
     title = "Scores by source length"
     if not run.outputs:
-        return Section("length", title, missing("outputs.jsonl", "generate", "BLEU and chrF by source length"))
+        return Section("length", title, missing("outputs.jsonl", "generate", "scores by source length"))
     items = [(length, item) for item in run.outputs if item.references and (length := _length(item)) is not None]
     if not items:
         return Section("length", title, note("No item has both a reference and a length: nothing to compare."))
-    bleu, remark = bleu_like(run.scores)
-    buckets, signatures = score_buckets(items, bleu)
-    unit = "words" if any(item.source is not None for _, item in items) else "steps"
-    png = draw_png(buckets, unit)
+    unit = "words"
+    if run.from_signals:
+        if len({length for length, _ in items}) == 1:
+            return Section("length", title, note("All sources are equally long: nothing to compare."))
+        unit, title = "frames", "Scores by source length in frames"
+    buckets = score_buckets(items, run.config)
+    png = draw_png(buckets, title, unit)
+    name = f"{next(iter(buckets[0].scores)).lower()}_by_length.png"
     body = "\n".join(
         [
             _table(buckets, unit),
-            note(f"Corpus scores of each bucket. {remark}".strip()),
-            signature_lines(signatures),
-            picture_link("bleu_by_length.png", png),
+            note("Corpus scores of each bucket."),
+            signature_lines({metric: score["signature"] for metric, score in buckets[0].scores.items()}),
+            picture_link(name, png),
         ]
     )
-    return Section("length", title, body, {"bleu_by_length.png": png})
+    return Section("length", title, body, {name: png})
 
 
-def bleu_like(scores: dict[str, Any]) -> tuple[BLEU, str]:
-    """The BLEU metric with the tokeniser and case of the run's own score, and a remark where it cannot be."""
-    from sacrebleu.metrics import BLEU
-
-    metric = (scores.get("metrics") or {}).get("BLEU") or {}
-    signature = str(metric.get("signature", "")) if isinstance(metric, dict) else ""
-    found = re.search(r"tok:([^|]+)", signature)
-    name = re.sub(r"-[0-9.].*$", "", found[1]) if found else "13a"  # ja-mecab-0.996-IPA -> ja-mecab
-    lowercase = "case:lc" in signature
-    if name in OFFLINE_TOKENIZERS:
-        try:
-            return BLEU(tokenize=name, lowercase=lowercase), ""
-        except RuntimeError:  # the tokeniser's own package is not installed
-            pass
-    return BLEU(lowercase=lowercase), f"The tokeniser {name} of the run's BLEU is not available: 13a instead."
-
-
-def score_buckets(items: list[tuple[int, Output]], bleu: BLEU) -> tuple[list[Bucket], dict[str, str]]:
-    """The buckets that have items, in order, and the signatures of the two metrics."""
-    from sacrebleu.metrics import CHRF
-
-    chrf = CHRF()
+def score_buckets(items: list[tuple[int, Output]], config: dict[str, Any]) -> list[Bucket]:
+    """The buckets that have items, in order, by the first metrics of the run with this configuration."""
+    metrics = [str(name) for name in config.get("metrics") or DEFAULT_METRICS][: len(COLOURS)]
+    check_metrics(metrics)
+    options = DictConfig(config["scoring"]) if isinstance(config.get("scoring"), dict) else None
     buckets = []
     for low, high in bucket_ranges([length for length, _ in items]):
         inside = [item for length, item in items if low <= length and (high is None or length <= high)]
-        if not inside:
-            continue
-        hypotheses = [item.hypothesis for item in inside]
-        references = _streams(inside)
-        scores = [metric.corpus_score(hypotheses, references).score for metric in (bleu, chrf)]
-        buckets.append(Bucket(low, high, len(inside), *scores))
-    return buckets, {"BLEU": str(bleu.get_signature()), "chrF2": str(chrf.get_signature())}
+        if inside:
+            references = [item.references[0] if len(item.references) == 1 else list(item.references) for item in inside]
+            scores = evaluate(metrics, [item.hypothesis for item in inside], references, options)
+            buckets.append(Bucket(low, high, len(inside), scores))
+    return buckets
 
 
 def bucket_ranges(lengths: list[int]) -> list[tuple[int, int | None]]:
@@ -119,15 +112,17 @@ def bucket_ranges(lengths: list[int]) -> list[tuple[int, int | None]]:
     return [*ranges, ((BUCKETS - 1) * width + 1, None)]
 
 
-def draw_png(buckets: list[Bucket], unit: str) -> bytes:
-    """The buckets as pairs of bars."""
+def draw_png(buckets: list[Bucket], title: str, unit: str) -> bytes:
+    """The buckets as groups of bars, one for each metric."""
     figure = new_figure(max(5.0, 1.1 * len(buckets) + 1.5), 3.3)
     axes = figure.add_subplot()
-    tidy(axes, "Scores by source length", f"source length ({unit}), number of sentences below")
-    for name, shift, colour in (("BLEU", -0.2, ACCENT), ("chrF", 0.2, SECOND)):
-        values = [bucket.bleu if name == "BLEU" else bucket.chrf for bucket in buckets]
-        places = [index + shift for index in range(len(buckets))]
-        axes.bar(places, values, width=0.36, color=colour, label=name)
+    tidy(axes, title, f"source length ({unit}), number of {COUNTED[unit]} below")
+    metrics = buckets[0].scores
+    for count, metric in enumerate(metrics):
+        values = [bucket.scores[metric]["score"] for bucket in buckets]
+        places = [index + 0.4 * (count - (len(metrics) - 1) / 2) for index in range(len(buckets))]
+        label = ", ".join(_heading(metric, metrics[metric]))
+        axes.bar(places, values, width=0.36, color=COLOURS[count], label=label)
         for place, value in zip(places, values, strict=True):
             axes.text(place, value, f"{value:.1f}", ha="center", va="bottom", fontsize=8, color=INK)
     axes.set_xticks(range(len(buckets)), [f"{bucket.label}\nn = {bucket.count:,}" for bucket in buckets])
@@ -140,30 +135,29 @@ def _length(item: Output) -> int | None:
     return item.length if item.source is None else count_words(item.source)
 
 
-def _streams(items: list[Output]) -> list[list[str]]:
-    """The references as sacrebleu wants them: the first of each item, the second of each item, …
-
-    Where an item has fewer than others its first one stands in again.
-    """
-    most = max(len(item.references) for item in items)
-    return [
-        [item.references[place] if place < len(item.references) else item.references[0] for item in items]
-        for place in range(most)
-    ]
+def _heading(metric: str, score: dict[str, Any]) -> list[str]:
+    """The metric's short name, and a remark where less is more; that high scores are good needs none."""
+    name = SHORT_NAMES.get(metric, metric)
+    return [name] if score["higher_is_better"] else [name, "lower is better"]
 
 
 def _table(buckets: list[Bucket], unit: str) -> str:
-    top = max([1.0, *(value for bucket in buckets for value in (bucket.bleu, bucket.chrf))])
+    top = max([1.0, *(score["score"] for bucket in buckets for score in bucket.scores.values())])
+    headings = [_heading(metric, score) for metric, score in buckets[0].scores.items()]
+    heads = "".join(
+        f'<th scope="col">{esc(name)}{"".join(f" <small>{text}</small>" for text in remark)}</th>'
+        for name, *remark in headings
+    )
     rows = "\n".join(
         f'<tr><th scope="row">{esc(bucket.label)}</th><td>{bucket.count:,}</td>'
-        f"{_bar(bucket.bleu, top, 1)}{_bar(bucket.chrf, top, 2)}</tr>"
+        + "".join(_bar(score["score"], top, series) for series, score in enumerate(bucket.scores.values(), start=1))
+        + "</tr>"
         for bucket in buckets
     )
     return (
         '<table class="bars"><thead><tr>'
         f'<th scope="col">{esc(unit.capitalize())}</th><th scope="col">'
-        '<abbr title="Number of sentences">n</abbr></th>'
-        '<th scope="col">BLEU</th><th scope="col">chrF</th></tr></thead>\n'
+        f'<abbr title="Number of {COUNTED[unit]}">n</abbr></th>{heads}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table>"
     )
 

@@ -47,16 +47,19 @@ def signature_lines(signatures: dict[str, str]) -> str:
     return f'<ul class="signature">{"".join(lines)}</ul>'
 
 
+def data_uri(content: bytes, kind: str) -> str:
+    """``content``, a file of the media type ``kind``, as an address that needs no file."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
 def picture_link(name: str, png: bytes) -> str:
     """A link that saves the picture ``name``; the picture travels inside the page."""
-    data = base64.b64encode(png).decode("ascii")
-    return f'<a class="save" download="{esc(name)}" href="data:image/png;base64,{data}">Save as PNG</a>'
+    return f'<a class="save" download="{esc(name)}" href="{data_uri(png, "image/png")}">Save as PNG</a>'
 
 
 def picture(png: bytes, alt: str) -> str:
     """The picture itself, inside the page."""
-    data = base64.b64encode(png).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" alt="{esc(alt)}">'
+    return f'<img src="{data_uri(png, "image/png")}" alt="{esc(alt)}">'
 
 
 def number(value: float) -> str:

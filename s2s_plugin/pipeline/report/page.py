@@ -17,7 +17,7 @@ PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+ content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>$title</title>
 <style>
 $style</style>
@@ -121,7 +121,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     facts = [("Data", _data(run.config)), ("Date", f"{run.date.day} {run.date:%B %Y, %H:%M}")]
     if scores.get("subset"):
         sentences = scores.get("sentences")
-        count = f", {sentences:,} sentences" if isinstance(sentences, int) else ""
+        things = "items" if run.from_signals else "sentences"
+        count = f", {sentences:,} {things}" if isinstance(sentences, int) else ""
         facts.append(("Scored on", f"{scores['subset']}{count}"))
     if isinstance(scores.get("parameters"), int):
         facts.append(("Parameters", f"{scores['parameters']:,}"))

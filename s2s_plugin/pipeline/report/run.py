@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.report.signals import Signal, read_signal
 
 INPUTS = ("config.yaml", "log.txt", "outputs.jsonl", "attention.jsonl", "scores.json", "commands.txt")
 
@@ -27,17 +28,20 @@ class Output:
     references: tuple[str, ...]
     hypothesis: str
     score: float | None  # log-probability per token, natural logarithm
-    length: int | None
+    length: int | None  # of the source: symbols, or frames of a signal
+    media: Path | None = None  # file of the signal
+    speaker: str = ""
 
 
 @dataclass(frozen=True)
 class Attention:
-    """The attention of one sentence: ``weights[t][s]`` for T target and S source tokens."""
+    """The attention of one item: ``weights[t][s]`` for T target tokens and S source tokens or memory steps."""
 
     id: int
     source: tuple[str, ...]
     target: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...]  # T x S
+    signal: Signal | None = None  # where the source is no text
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Run:
     attention: list[Attention]
     scores: dict[str, Any]
     commands: str
+
+    @property
+    def from_signals(self) -> bool:
+        """Whether the sources are recordings, films or pictures."""
+        return bool(self.outputs) and all(output.source is None for output in self.outputs)
 
     @property
     def log(self) -> Path:
@@ -74,7 +83,7 @@ def read_run(folder: Path) -> Run:
         config=_config(config_text),
         config_text=config_text,
         outputs=[_output(*item) for item in _json_lines(folder / "outputs.jsonl")],
-        attention=[_attention(*item) for item in _json_lines(folder / "attention.jsonl")],
+        attention=[_attention(folder, *item) for item in _json_lines(folder / "attention.jsonl")],
         scores=_scores(folder / "scores.json"),
         commands=_text(folder / "commands.txt"),
     )
@@ -150,10 +159,12 @@ def _output(place: str, item: dict[str, Any]) -> Output:
         hypothesis=item["hypothesis"],
         score=item.get("score"),
         length=item.get("length"),
+        media=Path(item["media"]) if item.get("media") else None,
+        speaker=item.get("speaker") or "",
     )
 
 
-def _attention(place: str, item: dict[str, Any]) -> Attention:
+def _attention(folder: Path, place: str, item: dict[str, Any]) -> Attention:
     weights = tuple(tuple(float(weight) for weight in row) for row in item.get("attention") or ())
     target = tuple(item.get("target_tokens") or ())
     steps = len(weights[0]) if weights else 0
@@ -164,4 +175,4 @@ def _attention(place: str, item: dict[str, Any]) -> Attention:
             f"{place}: attention needs one row for each of the {len(target)} target tokens and one number "
             f"for each of the {len(source)} source tokens; it has {len(weights)} rows of {sorted(set(shape))}"
         )
-    return Attention(item.get("id", 0), source, target, weights)
+    return Attention(item.get("id", 0), source, target, weights, read_signal(place, folder, item, steps))

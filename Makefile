@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt prepare train generate score report translate test test-slow lint format bench clean
+.PHONY: help setup run nmt asr lipread caption prepare train generate score report translate test test-slow lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
@@ -33,14 +33,28 @@ $(VENV)/ready: setup.cfg pyproject.toml
 	@touch $@
 	@echo "setup: done"
 
-$(VENV)/ready-dev: $(VENV)/ready
-	@$(PIP) --no-build-isolation --editable ".[viz,dev]"
+$(VENV)/ready-media: $(VENV)/ready
+	@echo "setup: audio, video and pictures"
+	@$(PIP) --no-build-isolation --editable ".[viz,audio,video,image]"
+	@touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready-media
+	@$(PIP) --no-build-isolation --editable ".[viz,audio,video,image,dev]"
 	@touch $@
 
 run: setup ## set up, then train and evaluate the default translator: data, model, scores, report
 	@$(S2S) run app=nmt $(ARGS)
 
 nmt: run ## the same as run; ARGS="data=multi30k name=m30k" changes it
+
+asr: $(VENV)/ready-media ## speech recognition: telephone prompts, letters; ARGS="data=fsdd" and others
+	@$(S2S) run app=asr $(ARGS)
+
+lipread: $(VENV)/ready-media ## lip reading: synthetic mouths; ARGS="data=grid data.from_dir=FOLDER" for real ones
+	@$(S2S) run app=lipread $(ARGS)
+
+caption: $(VENV)/ready-media ## image captioning: names of emoji; ARGS="data=tuxpaint" and others
+	@$(S2S) run app=caption $(ARGS)
 
 prepare train generate score report: setup ## one stage of it; ARGS as for s2s
 	@$(S2S) $@ app=nmt $(ARGS)

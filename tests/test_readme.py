@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from command_line import BIN, ROOT, call, write_reversed
+from media import make_items
+
+from s2s_plugin.datasets.manifest import write_manifest
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -40,11 +43,22 @@ def test_own_text(tmp_path: Path):
     write_reversed(tmp_path, {"my": 300}, ("en", "de"))
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(BIN)
-    for command in commands("s2s run"):
+    for command in commands("s2s run app=nmt"):
         call(command.replace(".venv/bin/", "") + f" {SMALL}", cwd=tmp_path)
     for command in commands("s2s translate"):
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0 and len(done.stdout.splitlines()) == 1, done.stderr
+
+
+def test_own_recordings(tmp_path: Path):
+    items = make_items(tmp_path / "folder", "audio", 60)
+    write_manifest(tmp_path / "my.tsv", "audio", items)
+    (tmp_path / "recording.wav").write_bytes(items[0].path.read_bytes())
+    for command in commands("s2s run app=asr"):
+        call(command.replace(".venv/bin/", "") + f" {SMALL} model.ctc=true subword.kind=char", cwd=tmp_path)
+    for command in commands("s2s transcribe"):
+        done = call(command.replace(".venv/bin/", ""), cwd=tmp_path)
+        assert len(done.stdout.splitlines()) == 61 and done.stdout.startswith("recording.wav\t")
 
 
 def test_plain_fairseq_commands(tmp_path: Path):

@@ -69,11 +69,11 @@ class TextCodec:
 
 
 class PairCodec:
-    """A prepared corpus's codecs, as fairseq's ``bpe``: encodes sources, decodes targets."""
+    """A prepared corpus's codecs, as fairseq's ``bpe``: encodes sources, where they are text, and decodes targets."""
 
     FILE = "codec.json"
 
-    def __init__(self, source: TextCodec, target: TextCodec):
+    def __init__(self, source: TextCodec | None, target: TextCodec):
         self.source, self.target = source, target
 
     @classmethod
@@ -83,12 +83,16 @@ class PairCodec:
         if not path.is_file():
             return None
         sides = json.loads(path.read_text(encoding="utf-8"))
-        return cls(
-            *(TextCodec(folder / sides[lang]["model"], sides[lang]["jamo"]) for lang in (source_lang, target_lang))
+        source, target = (
+            TextCodec(folder / sides[lang]["model"], sides[lang]["jamo"]) if lang in sides else None
+            for lang in (source_lang, target_lang)
         )
+        if target is None:
+            raise UserError(f"{path}: names the languages {', '.join(sides)}, not {target_lang}; check the languages")
+        return cls(source, target)
 
     def encode(self, text: str) -> str:
-        return self.source.encode(text)
+        return text if self.source is None else self.source.encode(text)
 
     def decode(self, symbols: str) -> str:
         return self.target.decode(symbols)

@@ -72,6 +72,11 @@ class PairDataset(FairseqDataset):
         """B times S_i x ... to B x S x ..."""
         return torch.nn.utils.rnn.pad_sequence(sources, batch_first=True, padding_value=self.source_padding)
 
+    def set_epoch(self, epoch: int) -> None:
+        """For sources that change from epoch to epoch."""
+        if hasattr(self.sources, "set_epoch"):
+            self.sources.set_epoch(epoch)
+
     @property
     def sizes(self) -> np.ndarray:
         """Source and target steps, N x 2 (N without targets)."""

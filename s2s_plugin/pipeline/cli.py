@@ -18,10 +18,12 @@ stages
   prepare     corpus -> subwords -> binary files in data-bin/
   train       train, or continue where training stopped
   generate    the test set through beam search
-  score       BLEU, chrF, TER with signatures
+  score       the app's metrics, with signatures, beside trivial baselines
   report      report.html: curves, scores, examples, attention
   run         all of these; what is done is not done again
   translate   lines from standard input, with the run's model
+  transcribe, lipread, caption FILE ...
+              recordings, videos, pictures or folders of them, with the run's model
 
 examples
   s2s run app=nmt                                       the default data and model
@@ -29,13 +31,16 @@ examples
   s2s run app=nmt name=wide model.decoder_hidden_size=768
   s2s run -m app=nmt model.dropout=0.1,0.3              two runs
   s2s translate app=nmt name=mine
+  s2s run app=asr                                       speech recognition; likewise lipread, caption
+  s2s transcribe my.wav app=asr
 
 Everything under conf/ can be set: groups as data=multi30k train=gpu search=greedy model=tiny,
 values as model.dropout=0.2 optimization.max_update=3000 generation.beam=10 verbose=true.
 s2s run app=nmt --cfg job shows the whole config.
 """
 
-STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate")
+MEDIA = {"transcribe": "asr", "lipread": "lipread", "caption": "caption"}  # and the app unless another is named
+STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", *MEDIA)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,11 +49,16 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0 if arguments else 2
-    stage, overrides = arguments[0], arguments[1:]
+    stage, overrides, files = arguments[0], arguments[1:], []
     try:
         if stage not in STAGES:
             raise UserError(f"there is no stage '{stage}'{_meant(stage, STAGES)}; see s2s --help")
-        return _run(stage, overrides)
+        if stage in MEDIA:
+            files = [word for word in overrides if Path(word).exists() or not ("=" in word or word.startswith("-"))]
+            overrides = [word for word in overrides if word not in files]
+            if not any(word.startswith("app=") for word in overrides):
+                overrides = [f"app={MEDIA[stage]}", *overrides]
+        return _run(stage, overrides, files)
     except UserError as error:
         return _say_mistake(error)
     except KeyboardInterrupt:
@@ -59,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
 
-def _run(stage: str, overrides: list[str]) -> int:
+def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing and leaving
     verbose = any(word.lower() in ("verbose=true", "verbose=1") for word in overrides)
     if not verbose:
@@ -89,7 +99,7 @@ def _run(stage: str, overrides: list[str]) -> int:
         nonlocal begun
         begun = True
         try:
-            return stages.run(stage, cfg)
+            return stages.run(stage, cfg, files)
         except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
             failed.append(_say_mistake(error))
             return None
@@ -128,7 +138,7 @@ def explain(error: Exception) -> str:
     lines = [
         line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=", "To append"))
     ]
-    text = ". ".join(lines)
+    text = ". ".join(lines).removeprefix("UserError raised while resolving interpolation: ")
     if isinstance(key, str) and kind is not None and hasattr(kind, "__dataclass_fields__"):
         text += _meant(key, tuple(kind.__dataclass_fields__))
     elif missing := re.search(r"Could not find '(\w+)/(\w+)'", text):

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import s2s_plugin
+from s2s_plugin.datasets.manifest import MODALITIES
 
 # Groups of fairseq's config whose options each command has, and the parts that are chosen by name.
 TRAIN = ("common", "distributed_training", "dataset", "optimization", "checkpoint", "ema")
@@ -30,11 +31,20 @@ def plugin_path() -> str:
 def preprocess_command(cfg: DictConfig, folder: Path) -> str:
     """``fairseq-preprocess`` from a prepared folder's pieces to its binary files."""
     source, target, pieces = cfg.data.source_lang, cfg.data.target_lang, folder / "pieces"
-    words = ["fairseq-preprocess", "--source-lang", source, "--target-lang", target]
+    if source in MODALITIES:
+        words = ["fairseq-preprocess", "--only-source", "--source-lang", target, "--target-lang", source]
+        dictionaries = ["--srcdict", str(pieces / f"dict.{target}.txt")]
+    else:
+        words = ["fairseq-preprocess", "--source-lang", source, "--target-lang", target]
+        dictionaries = [
+            "--srcdict",
+            str(pieces / f"dict.{source}.txt"),
+            "--tgtdict",
+            str(pieces / f"dict.{target}.txt"),
+        ]
     for split in ("train", "valid", "test"):
         words += [f"--{split}pref", str(pieces / split)]
-    words += ["--srcdict", str(pieces / f"dict.{source}.txt"), "--tgtdict", str(pieces / f"dict.{target}.txt")]
-    words += ["--destdir", str(folder), "--workers", str(os.cpu_count() or 1)]
+    words += [*dictionaries, "--destdir", str(folder), "--workers", str(os.cpu_count() or 1)]
     return shlex.join(words)
 
 

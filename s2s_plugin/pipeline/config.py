@@ -11,6 +11,11 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 import s2s_plugin
+from s2s_plugin.datasets.frontends.audio import AudioConfig
+from s2s_plugin.datasets.frontends.image import ImageConfig
+from s2s_plugin.datasets.frontends.video import VideoConfig
+from s2s_plugin.datasets.manifest import read_manifest
+from s2s_plugin.tasks.validation import HIGHER_IS_BETTER
 
 PROJECT = Path(s2s_plugin.__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
@@ -18,7 +23,10 @@ CONF = PROJECT / "conf"
 
 @dataclass
 class DataConfig:
-    """Where the sentence pairs come from: a recipe of ``data/``, or the user's own files."""
+    """Where the pairs come from: a recipe of ``data/``, or the user's own files.
+
+    ``source_lang`` is a language, or audio, video or image.
+    """
 
     name: str = MISSING  # of the corpus, part of the prepared folder's name
     source_lang: str = MISSING
@@ -32,9 +40,12 @@ class DataConfig:
     valid_target: Optional[str] = None
     test_source: Optional[str] = None
     test_target: Optional[str] = None
+    manifest: Optional[str] = None  # own recordings, videos or pictures: a TSV (see s2s_plugin/datasets/manifest.py)
+    valid_manifest: Optional[str] = None
+    test_manifest: Optional[str] = None
     held_out: int = 1000  # pairs in each held-out set that is taken from the training files, at most a tenth
     max_symbols: int = 1000  # longest side in subwords; longer training pairs are dropped, longer others refused
-    on_bad_line: str = "error"  # or skip: leave out unusable pairs of own files, and say how many
+    on_bad_item: str = "error"  # or skip: leave out unusable lines and media, and say so
 
 
 @dataclass
@@ -61,14 +72,18 @@ class PipelineConfig(FairseqConfig):
     examples: int = 5
     data: DataConfig = field(default_factory=DataConfig)
     subword: SubwordConfig = field(default_factory=SubwordConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
+    image: ImageConfig = field(default_factory=ImageConfig)
 
 
 def register() -> None:
     """What ``conf/`` refers to: the schema and two functions. The plugin's import has registered fairseq's parts."""
     ConfigStore.instance().store(name="s2s_schema", node=PipelineConfig, provider="s2s")
     OmegaConf.register_new_resolver("in_the_loop", lambda best: "none" if best == "loss" else best, replace=True)
-    OmegaConf.register_new_resolver("higher_is_better", lambda best: best == "bleu", replace=True)
+    OmegaConf.register_new_resolver("higher_is_better", lambda best: best in HIGHER_IS_BETTER, replace=True)
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
+    OmegaConf.register_new_resolver("modality", lambda name: read_manifest(Path(str(name)))[0], replace=True)
     OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)
 
 

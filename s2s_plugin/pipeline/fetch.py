@@ -115,7 +115,7 @@ def apt_client(cache: Path, *arguments: str, languages: tuple[str, ...] = (), cw
 def _apt_download(name: str, cache: Path, folder: Path) -> None:
     """Download ``name`` into ``folder``; missing or outdated package lists are fetched (again)."""
     updated = cache / "apt-state" / "updated"
-    with _locked(cache / "apt-state" / "lock"):
+    with locked(cache / "apt-state" / "lock"):
         if updated.exists():
             try:
                 apt_client(cache, "download", name, cwd=folder)
@@ -189,7 +189,7 @@ def url_file(url: str, cache: Path, sha256: str | None = None) -> Path:
     name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "index"
     path = Path(cache) / "url" / hashlib.sha256(url.encode()).hexdigest()[:8] / name
     part = path.with_name(name + ".part")
-    with _locked(path.with_name(name + ".lock")):
+    with locked(path.with_name(name + ".lock")):
         if path.exists() and (sha256 is None or sha256_of(path) == sha256):
             return path
         for fresh_start in (False, True):  # a wrong checksum may come from a spoilt .part: start again once
@@ -324,7 +324,7 @@ def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
 def once(folder: Path, build: Callable[[Path], None]) -> Path:
     """``folder``, made by ``build(partial)`` if it is not there; it appears whole or not at all."""
     partial = folder.with_name(folder.name + ".partial")
-    with _locked(folder.with_name(f".{folder.name}.lock")):
+    with locked(folder.with_name(f".{folder.name}.lock")):
         if not folder.exists():
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
@@ -358,7 +358,7 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _locked(lock: Path) -> Iterator[None]:
+def locked(lock: Path) -> Iterator[None]:
     """Hold an exclusive lock on the file ``lock`` (released by the system if the process dies)."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:

@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
+from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.commands import generate_command
 from s2s_plugin.pipeline.console import say
@@ -55,24 +58,21 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
     arguments.common.log_format = "tqdm" if sys.stderr.isatty() else "none"
     fairseq_generate.main(arguments)
 
-    source, target = cfg.task.source_lang, cfg.task.target_lang
-    sources = _lines(data / "text" / f"{subset}.{source}")
-    references = _lines(data / "text" / f"{subset}.{target}")
+    items = test_items(cfg, data, subset)
     found = read_hypotheses(partial / f"generate-{subset}.txt")
-    if sorted(found) != list(range(len(references))):
+    if sorted(found) != list(range(len(items))):
         shutil.rmtree(partial)
         raise UserError(
-            f"{data}, {subset}: {len(found):,} hypotheses for {len(references):,} references; "
+            f"{data}, {subset}: {len(found):,} hypotheses for {len(items):,} references; "
             "set dataset.skip_invalid_size_inputs_valid_test=false and dataset.num_shards=1, and run again"
         )
     rows: list[dict[str, Any]] = []
-    for index, (text, reference) in enumerate(zip(sources, references, strict=True)):
+    for index, item in enumerate(items):
         score, hypothesis, length = found[index]
-        row = {"id": index, "source": text, "reference": reference, "hypothesis": hypothesis}
-        rows.append({**row, "score": score, "length": length})
+        rows.append({"id": index, "hypothesis": hypothesis, "score": score, "length": length, **item})
     write_text(run.outputs, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
-    write_text(run.attention, _attention(cfg, checkpoint, data, rows))
+    write_text(run.attention, _attention(cfg, checkpoint, data, rows, run))
     shutil.move(str(partial / f"generate-{subset}.txt"), run.folder / f"generate-{subset}.txt")
     shutil.rmtree(partial)
     write_json(run.generated, made)
@@ -118,22 +118,61 @@ def read_hypotheses(path: Path) -> dict[int, tuple[float, str, int]]:
     return {number: (scores[number], texts[number], lengths.get(number, 0)) for number in texts}
 
 
-def _attention(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict]) -> str:
-    """Attention of a few items spread over the test set, one JSON object a line."""
-    fit = [row for row in rows if len(row["source"]) // 5 + 1 in SHOWN_SYMBOLS] or rows
-    chosen = fit[:: max(1, len(fit) // SHOWN_ATTENTION)][:SHOWN_ATTENTION]
-    translator = Translator(checkpoint, cfg.generation, data, attention=True, cpu=cfg.common.cpu)
-    lines = []
-    for row, hypothesis in zip(chosen, translator.translate([row["source"] for row in chosen]), strict=True):
-        lines.append(
+def test_items(cfg: DictConfig, data: Path, subset: str) -> list[dict[str, Any]]:
+    """What the outputs are written beside, in corpus order: source text or media file, and the reference(s)."""
+    source, target = cfg.task.source_lang, cfg.task.target_lang
+    if source in MODALITIES:
+        _, items = read_manifest(data / f"{subset}.tsv")
+        return [
             {
-                "id": row["id"],
-                "source_tokens": hypothesis.source_tokens,
-                "target_tokens": hypothesis.target_tokens,
-                "attention": [[round(weight, 4) for weight in step] for step in hypothesis.attention or []],
+                "source": None,
+                "item": item.id,
+                "media": str(item.path),
+                "speaker": item.speaker,
+                "length": item.frames,
+                "reference": item.texts[0] if len(item.texts) == 1 else list(item.texts),
             }
-        )
+            for item in items
+        ]
+    sides = (_lines(data / "text" / f"{subset}.{lang}") for lang in (source, target))
+    return [{"source": text, "reference": reference} for text, reference in zip(*sides, strict=True)]
+
+
+def _attention(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], run: Run) -> str:
+    """Attention of a few items spread over the test set, one JSON object a line."""
+    translator = Translator(checkpoint, cfg.generation, data, attention=True, cpu=cfg.common.cpu)
+    signal = rows[0]["source"] is None
+    fit = [row for row in rows if signal or len(row["source"]) // 5 + 1 in SHOWN_SYMBOLS] or rows
+    chosen = fit[:: max(1, len(fit) // SHOWN_ATTENTION)][:SHOWN_ATTENTION]
+    if signal:
+        dataset = translator.dataset(cfg.dataset.gen_subset)
+        sources = [dataset.sources[row["id"]] for row in chosen]
+    else:
+        sources = [translator.symbols(row["source"]) for row in chosen]
+    lines = []
+    for row, source, hypothesis in zip(chosen, sources, translator.decode(sources), strict=True):
+        line = {"id": row["id"], "target_tokens": hypothesis.target_tokens}
+        line["attention"] = [[round(weight, 4) for weight in step] for step in hypothesis.attention or []]
+        if signal:
+            line |= _picture_of(translator, row["id"], source, run)
+        else:
+            line["source_tokens"] = translator.source_tokens(source)
+        lines.append(line)
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def _picture_of(translator: Translator, number: int, source: Tensor, run: Run) -> dict[str, Any]:
+    """What the report needs to draw attention on a signal; its features go to a file of their own."""
+    task, encoder = translator.task, translator.models[0].encoder
+    about: dict[str, Any] = {"modality": task.modality, "features": f"attention/{number}.npy"}
+    if task.modality == "image":
+        about["grid"] = encoder.grid(source.shape)
+    else:
+        about |= {"stride": encoder.stride, "seconds_per_frame": task.frontend.seconds_per_step}
+    path = run.folder / about["features"]
+    path.parent.mkdir(exist_ok=True)
+    np.save(path, task.frontend.picture(source))
+    return about
 
 
 def _lines(path: Path) -> list[str]:

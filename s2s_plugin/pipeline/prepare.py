@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import shlex
 from argparse import Namespace
@@ -13,12 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from s2s_plugin.datasets.codec import PairCodec, TextCodec, normalize
+from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline import corpus, media
 from s2s_plugin.pipeline.commands import preprocess_command
-from s2s_plugin.pipeline.config import PROJECT
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
+from s2s_plugin.pipeline.recipe import run_recipe
 from s2s_plugin.pipeline.text import read_parallel
 
 SPLITS = ("train", "valid", "test")
@@ -40,12 +40,14 @@ def prepared_folder(cfg: DictConfig) -> Path:
         )
     data = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(data, dict)
-    data.pop("on_bad_line")  # with bad lines there is only one way on, without them no difference
+    data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
     settings = {
         "data": data,
         "subword": OmegaConf.to_container(cfg.subword, resolve=True),
         "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
     }
+    if media.is_signal(cfg):
+        settings["features"] = media.features_folder(cfg).name
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     return Path(cfg.prepared_dir) / f"{cfg.data.name}.{source}-{target}.{digest}"
 
@@ -65,7 +67,11 @@ def prepare(cfg: DictConfig) -> Path:
     """
     out = prepared_folder(cfg)
     try:
-        once(out, lambda partial: _build(cfg, partial))
+        if media.is_signal(cfg):
+            features = media.pack_corpus(cfg)
+            once(out, lambda partial: _build_signal(cfg, partial, out, features))
+        else:
+            once(out, lambda partial: _build(cfg, partial))
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set prepared_dir=FOLDER") from None
     summary = read_summary(out)
@@ -75,7 +81,7 @@ def prepare(cfg: DictConfig) -> Path:
 
 
 def read_summary(folder: Path) -> dict:
-    """What is in a prepared folder: ``pairs`` of each split, ``symbols``, ``longest`` side in symbols."""
+    """What is in a prepared folder: ``pairs`` of each split, ``symbols``, ``longest`` source and target in steps."""
     return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
 
 
@@ -86,13 +92,45 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in SPLITS
     }
-    codec = _train_codec(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
-    summary = _write_pieces(cfg, partial, lines, codec)
-    for lang, side in ((source, codec.source), (target, codec.target)):
+    codecs = _train_codecs(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
+    summary = _write_pieces(cfg, partial, lines, codecs)
+    for lang, side in zip((source, target), codecs, strict=True):
         side.dictionary().save(str(partial / "pieces" / f"dict.{lang}.txt"))
     _binarize(cfg, partial)
-    sizes = [codec.source.pieces.get_piece_size(), codec.target.pieces.get_piece_size()]
+    sizes = [side.pieces.get_piece_size() for side in codecs]
     summary["symbols"] = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
+    (partial / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> None:
+    """The texts of a corpus of media, their subwords, and where the features are."""
+    lang, items = cfg.data.target_lang, media.texts(features)
+    codec = _train_side(cfg, partial, "spm", [text for _, text in media.pairs("train", items["train"])])
+    _write_codec(cfg, partial, {lang: "spm.model"})
+    longest, counts = 0, {}
+    (partial / "pieces").mkdir()
+    for split in SPLITS:
+        write_manifest(partial / f"{split}.tsv", cfg.data.source_lang, items[split])
+        pieces = []
+        for item, text in media.pairs(split, items[split]):
+            pieces.append(codec.encode(text))
+            if pieces[-1].count(" ") >= cfg.data.max_symbols:
+                raise UserError(
+                    f"{split} {item.id}: its text has {pieces[-1].count(' ') + 1:,} symbols, more than "
+                    f"data.max_symbols={cfg.data.max_symbols}: '{text[:40]}...'; shorten it"
+                )
+        longest = max(longest, *(line.count(" ") + 2 for line in pieces))  # and </s>
+        _write_lines(partial / "pieces" / f"{split}.{lang}", pieces)
+        counts[split] = len(pieces)
+    codec.dictionary().save(str(partial / "pieces" / f"dict.{lang}.txt"))
+    _binarize(cfg, partial)
+    media.write_source(cfg, partial, out, features)
+    frames = max(item.frames for split in items.values() for item in split)
+    summary = {
+        "pairs": counts,
+        "longest": {"source": frames, "target": longest},
+        "symbols": f"{codec.pieces.get_piece_size():,}",
+    }
     (partial / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -107,41 +145,17 @@ def _corpus(cfg: DictConfig, partial: Path) -> Path:
     """The corpus as text, from a recipe or from the user's files."""
     text, langs = partial / "text", (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.data.recipe is not None:
-        recipe = load_recipe(cfg.data.recipe)
-        options = {str(key): value for key, value in cfg.data.options.items()}
-        from_dir = None if cfg.data.from_dir is None else Path(cfg.data.from_dir)
-        downloads = Path(cfg.prepared_dir) / "downloads"
-        try:
-            return recipe.prepare(out=text, src=langs[0], tgt=langs[1], cache=downloads, from_dir=from_dir, **options)
-        except TypeError as error:
-            if "unexpected keyword" not in str(error):
-                raise
-            raise UserError(f"data.options: the recipe {cfg.data.recipe} has no such option ({error})") from None
-        except UserError as error:
-            raise UserError(str(error).replace("--from FOLDER", "data.from_dir=FOLDER")) from None
+        return run_recipe(cfg, text)
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
     return corpus.write_corpus(text, _own_splits(cfg), langs, {"name": cfg.data.name, "source": "own files"})
 
 
-def load_recipe(name: str):
-    """The module ``data/<name>/prepare.py``."""
-    path = PROJECT / "data" / name / "prepare.py"
-    if not path.is_file():
-        known = ", ".join(sorted(p.parent.name for p in (PROJECT / "data").glob("*/prepare.py")))
-        raise UserError(f"data.recipe is {name}: there is no {path}; there are: {known}")
-    spec = importlib.util.spec_from_file_location(f"recipe_{name}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _own_splits(cfg: DictConfig) -> corpus.Splits:
     """The user's pairs, with held-out sets taken from the training files where none are given."""
-    skip = cfg.data.on_bad_line == "skip"
-    if cfg.data.on_bad_line not in ("error", "skip"):
-        raise UserError(f"data.on_bad_line is {cfg.data.on_bad_line}: give error or skip")
+    skip = cfg.data.on_bad_item == "skip"
+    if cfg.data.on_bad_item not in ("error", "skip"):
+        raise UserError(f"data.on_bad_item is {cfg.data.on_bad_item}: give error or skip")
     splits: corpus.Splits = {}
     for split, prefix in (("train", ""), ("valid", "valid_"), ("test", "test_")):
         files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
@@ -175,20 +189,26 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
 # ---------------------------------------------------------------- subwords
 
 
-def _train_codec(cfg: DictConfig, folder: Path, source: list[str], target: list[str]) -> PairCodec:
-    """Learn the vocabulary from the training text and write ``codec.json``."""
+def _train_codecs(cfg: DictConfig, folder: Path, source: list[str], target: list[str]) -> tuple[TextCodec, TextCodec]:
+    """Learn the vocabulary of both sides from the training text and write ``codec.json``."""
     langs = (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.subword.joint:
         both = _train_side(cfg, folder, "spm", source + target)
-        pair, models = PairCodec(both, both), ["spm.model", "spm.model"]
+        codecs, models = (both, both), ["spm.model", "spm.model"]
     else:
-        sides = [
-            _train_side(cfg, folder, f"spm.{lang}", lines) for lang, lines in zip(langs, (source, target), strict=True)
-        ]
-        pair, models = PairCodec(*sides), [f"spm.{lang}.model" for lang in langs]
-    codec = {lang: {"model": model, "jamo": cfg.subword.jamo} for lang, model in zip(langs, models, strict=True)}
+        codecs = (
+            _train_side(cfg, folder, f"spm.{langs[0]}", source),
+            _train_side(cfg, folder, f"spm.{langs[1]}", target),
+        )
+        models = [f"spm.{lang}.model" for lang in langs]
+    _write_codec(cfg, folder, dict(zip(langs, models, strict=True)))
+    return codecs
+
+
+def _write_codec(cfg: DictConfig, folder: Path, models: dict[str, str]) -> None:
+    """``codec.json``: the SentencePiece model of each language."""
+    codec = {lang: {"model": model, "jamo": cfg.subword.jamo} for lang, model in models.items()}
     (folder / PairCodec.FILE).write_text(json.dumps(codec, indent=2) + "\n", encoding="utf-8")
-    return pair
 
 
 def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> TextCodec:
@@ -219,22 +239,25 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> T
     return TextCodec(folder / f"{name}.model", cfg.subword.jamo)
 
 
-def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codec: PairCodec) -> dict:
+def _write_pieces(
+    cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codecs: tuple[TextCodec, TextCodec]
+) -> dict:
     """Write ``pieces/<split>.<lang>``, and leave pairs that are too long out of the pieces and the text.
 
     Returns:
-        the pairs of each split and the longest side.
+        the pairs of each split and the longest sides.
     """
-    longest, counts = 0, {}
+    longest, counts = [0, 0], {}
     (partial / "pieces").mkdir()
     for split, pairs in lines.items():
         kept: list[tuple[corpus.Pair, corpus.Pair]] = []
         for number, pair in enumerate(tqdm(pairs, f"      {split}", unit="pair", disable=None, leave=False), start=1):
-            pieces = codec.source.encode(pair[0]), codec.target.encode(pair[1])
-            length = max(side.count(" ") + 1 for side in pieces)
+            pieces = codecs[0].encode(pair[0]), codecs[1].encode(pair[1])
+            lengths = [side.count(" ") + 1 for side in pieces]
+            length = max(lengths)
             if length <= cfg.data.max_symbols:
                 kept.append((pair, pieces))
-                longest = max(longest, length + 1)  # and </s>
+                longest = [max(side + 1, so_far) for side, so_far in zip(lengths, longest, strict=True)]  # and </s>
             elif split != "train" and cfg.data.get(f"{split}_source") is not None:
                 raise UserError(
                     f"{cfg.data[f'{split}_source']}, line {number}: {length:,} symbols, more than "
@@ -244,12 +267,15 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
             say(f"      {split}: {len(pairs) - len(kept):,} pairs longer than {cfg.data.max_symbols} symbols left out")
         for side, lang in enumerate((cfg.data.source_lang, cfg.data.target_lang)):
             for folder, which in (("text", 0), ("pieces", 1)):
-                path = partial / folder / f"{split}.{lang}"
-                path.write_text("".join(item[which][side] + "\n" for item in kept), encoding="utf-8", newline="\n")
+                _write_lines(partial / folder / f"{split}.{lang}", [item[which][side] for item in kept])
         counts[split] = len(kept)
     if not all(counts.values()):
         raise UserError(f"no pair of at most data.max_symbols={cfg.data.max_symbols} symbols is left in {counts}")
-    return {"pairs": counts, "longest": longest}
+    return {"pairs": counts, "longest": dict(zip(("source", "target"), longest, strict=True))}
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
 
 
 def _binarize(cfg: DictConfig, partial: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
+from fairseq.registry import REGISTRIES
 from fairseq.scoring import SCORER_REGISTRY, build_scorer
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.baselines import baselines
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, read_json, write_json
 
@@ -25,12 +28,15 @@ def score(cfg: DictConfig, run: Run) -> None:
     rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
     references = [row["reference"] for row in rows]
     metrics = evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring)
-    copy = evaluate(cfg.metrics, [row["source"] for row in rows], references, cfg.scoring)
+    trivial = {
+        name: {label: value["score"] for label, value in evaluate(cfg.metrics, texts, references, cfg.scoring).items()}
+        for name, texts in baselines(Path(cfg.task.data), cfg.data.source_lang, made["subset"], rows).items()
+    }
     scores = {
         "subset": made["subset"],
         "sentences": len(rows),
         "metrics": metrics,
-        "baselines": {"copy of the source": {name: value["score"] for name, value in copy.items()}},
+        "baselines": trivial,
         "search": {"beam": made["beam"], **made["search"]},
         "checkpoint": made["checkpoint"],
         "seed": trained.get("seed"),
@@ -40,7 +46,8 @@ def score(cfg: DictConfig, run: Run) -> None:
     }
     write_json(run.scores, scores)
     for name, value in metrics.items():
-        say(f"      {name} {value['score']:.2f}  {value['signature']}")
+        beside = ", ".join(f"{scores[name]:.2f} {baseline}" for baseline, scores in trivial.items())
+        say(f"      {name} {value['score']:.2f}  {value['signature']}  ({beside})")
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -55,15 +62,22 @@ def check_metrics(names: Sequence[str]) -> None:
 
 
 def evaluate(
-    scorers: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], options: DictConfig | None = None
+    scorers: Sequence[str],
+    hypotheses: Sequence[str],
+    references: Sequence[str | list[str]],
+    options: DictConfig | None = None,
 ) -> dict[str, dict]:
     """Corpus score, signature and direction of each registered scorer, by the metric's usual name.
 
-    ``options`` are those of one of the scorers, fairseq's ``scoring`` group.
+    ``options`` are fairseq's ``scoring`` group: those of one scorer, and of all others that have the same.
     """
+    kinds = REGISTRIES["scoring"]["dataclass_registry"]
     result = {}
     for name in scorers:
-        scorer = build_scorer(options if options is not None and options._name == name else name, None)
+        if options is not None and kinds[name] is kinds[options._name]:
+            scorer = build_scorer(DictConfig({**options, "_name": name}), None)
+        else:
+            scorer = build_scorer(name, None)
         for reference, hypothesis in zip(references, hypotheses, strict=True):
             scorer.add_string(reference, hypothesis)
         value, signature = scorer.evaluate()

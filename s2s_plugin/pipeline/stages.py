@@ -6,8 +6,8 @@ import json
 import os
 import random
 import re
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import commands
+from s2s_plugin.pipeline import commands, use
 from s2s_plugin.pipeline import generate as generate_stage
 from s2s_plugin.pipeline import prepare as prepare_stage
 from s2s_plugin.pipeline import score as score_stage
@@ -23,27 +23,44 @@ from s2s_plugin.pipeline import train as train_stage
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
 from s2s_plugin.pipeline.run import Run, read_json, write_text
+from s2s_plugin.pipeline.use import MEDIA
 from s2s_plugin.search.beam import BeamOptions
 
 ORDER = ("prepare", "train", "generate", "score", "report")
 # Of a trained run these stand; a later stage need not be told them again.
-STANDING = ("data", "subword", "prepared_dir", "task", "model", "best", "metrics", "scoring", "generation")
+STANDING = (
+    "data",
+    "subword",
+    "audio",
+    "video",
+    "image",
+    "prepared_dir",
+    "task",
+    "model",
+    "best",
+    "metrics",
+    "scoring",
+    "generation",
+)
 
 
-def run(stage: str, cfg: DictConfig) -> float | None:
-    """Run one stage, or all.
+def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
+    """Run one stage, or all. ``files``: media for the stages in ``MEDIA``.
 
     Returns:
         the best validation metric where there has been training, for Hydra's sweepers.
     """
     folder = Run(_relative(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
-    recalled = stage in ("generate", "score", "report", "translate") and _recall(cfg, folder)
+    recalled = stage in ("generate", "score", "report", "translate", *MEDIA) and _recall(cfg, folder)
     cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
-    if stage == "translate":
+    if stage == "translate" or stage in MEDIA:
         route_logs(None, cfg.verbose)
-        translate(cfg, folder)
+        if stage == "translate":
+            use.translate(cfg, folder)
+        else:
+            use.recognize(cfg, folder, files)
         return None
 
     if not recalled:
@@ -119,14 +136,14 @@ def _check_prepared(cfg: DictConfig) -> None:
         raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
     longest = prepare_stage.read_summary(Path(cfg.task.data))["longest"]
     limits = {
-        "dataset.max_tokens": cfg.dataset.max_tokens,
-        "task.max_source_positions": cfg.task.max_source_positions,
-        "task.max_target_positions": cfg.task.max_target_positions,
+        "dataset.max_tokens": (cfg.dataset.max_tokens, max(longest.values())),
+        "task.max_source_positions": (cfg.task.max_source_positions, longest["source"]),
+        "task.max_target_positions": (cfg.task.max_target_positions, longest["target"]),
     }
-    for key, limit in limits.items():
-        if limit is not None and limit < longest:
+    for key, (limit, steps) in limits.items():
+        if limit is not None and limit < steps:
             raise UserError(
-                f"{key} is {limit} but the longest sentence has {longest} symbols: "
+                f"{key} is {limit} but the longest pair has {steps} steps: "
                 f"raise it, or leave long pairs out with data.max_symbols={limit - 1}"
             )
 
@@ -142,27 +159,15 @@ def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> st
     return None
 
 
-def translate(cfg: DictConfig, folder: Run) -> None:
-    """Lines of standard input to lines of standard output, each as it comes."""
-    from s2s_plugin.pipeline.translator import Translator
-
-    translator = Translator(folder.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu)
-    if sys.stdin.isatty():
-        say(f"{folder.folder}: type a sentence, end with Ctrl-D")
-    for number, raw in enumerate(sys.stdin.buffer, start=1):
-        try:
-            line = raw.decode("utf-8").strip()
-        except UnicodeDecodeError as error:
-            raise UserError(f"standard input, line {number}: byte {error.start + 1} is not UTF-8; convert it") from None
-        print(translator.translate([line])[0].text if line else "", flush=True)
-
-
 def _show_result(cfg: DictConfig, folder: Run) -> None:
     """The last lines of a run: a few outputs, the scores, the report."""
     rows = [json.loads(line) for line in folder.outputs.read_text(encoding="utf-8").splitlines()]
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
-        print(f"  source      {row['source']}\n  reference   {row['reference']}\n  hypothesis  {row['hypothesis']}\n")
+        references = [row["reference"]] if isinstance(row["reference"], str) else row["reference"]
+        print(f"  source      {row['source'] or row['media']}")
+        print("".join(f"  reference   {reference}\n" for reference in references), end="")
+        print(f"  hypothesis  {row['hypothesis']}\n")
     scores = json.loads(folder.scores.read_text(encoding="utf-8"))
     for name, value in scores["metrics"].items():
         print(f"{name:6} {value['score']:6.2f}  {value['signature']}")

@@ -66,7 +66,7 @@ def read_parallel(source: Path, target: Path, skip_bad: bool) -> tuple[list[tupl
         elif skip_bad:
             skipped += 1
         else:
-            raise UserError(f"{bad}; or leave such pairs out with data.on_bad_line=skip")
+            raise UserError(f"{bad}; or leave such pairs out with data.on_bad_item=skip")
     if not pairs:
         raise UserError(f"{source}: no usable pair is left of {len(sources):,}")
     return pairs, skipped

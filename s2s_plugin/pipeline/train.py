@@ -12,6 +12,7 @@ import torch
 from fairseq import tasks
 from omegaconf import DictConfig, OmegaConf
 
+from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.console import TrainingProgress, clock, progress_record, route_logs, say
 from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
@@ -154,9 +155,9 @@ def check_dictionaries(cfg: DictConfig, run: Run) -> None:
 
 
 def _dictionaries(cfg: DictConfig) -> dict[str, str]:
-    """Fingerprint of each language's dictionary."""
-    langs = (cfg.task.source_lang, cfg.task.target_lang)
-    return {lang: digest(Path(cfg.task.data) / f"dict.{lang}.txt") for lang in langs}
+    """Fingerprint of each language's dictionary; signals have none."""
+    paths = {lang: Path(cfg.task.data) / f"dict.{lang}.txt" for lang in (cfg.task.source_lang, cfg.task.target_lang)}
+    return {lang: digest(path) for lang, path in paths.items() if lang not in MODALITIES}
 
 
 def _resume(run: Run) -> int:

@@ -1,15 +1,17 @@
-"""A trained model for use: lines of text in, hypotheses out. For generation by hand and for the report."""
+"""A trained model for use: lines of text or media files in, hypotheses out. For use by hand and for the report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from fairseq import checkpoint_utils, utils
 from omegaconf import DictConfig
+from torch import Tensor
 
+from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.train import load_checkpoint
 from s2s_plugin.search.beam import BeamOptions, BeamSearch
@@ -22,13 +24,12 @@ class Hypothesis:
     Attributes:
         text: detokenised.
         score: length-normalised log-probability, natural log.
-        source_tokens, target_tokens: symbols, each with </s>.
+        target_tokens: symbols, with </s>.
         attention: T x S weights, where asked for.
     """
 
     text: str
     score: float
-    source_tokens: list[str]
     target_tokens: list[str]
     attention: list[list[float]] | None
 
@@ -61,14 +62,17 @@ class Translator:
         self.cuda = torch.cuda.is_available() and not cpu
         for model in self.models if self.cuda else ():
             model.cuda()
-        options = BeamOptions.of(generation)
+        options = replace(BeamOptions.of(generation), ctc_weight=self.task.cfg.ctc_search_weight)
         if attention:
-            options = BeamOptions(**{**options.__dict__, "print_alignment": "soft"})
+            options = replace(options, print_alignment="soft")
         self.search = BeamSearch(self.models, self.task.target_dictionary, options)
 
-    def translate(self, lines: Sequence[str], batch_size: int = 32) -> list[Hypothesis]:
-        """The best hypothesis of each line, in the order of the lines."""
-        sources = [self._symbols(line) for line in lines]
+    def translate(self, lines: Sequence[str]) -> list[Hypothesis]:
+        """The best hypothesis of each line of text, in the order of the lines."""
+        return self.decode([self.symbols(line) for line in lines])
+
+    def decode(self, sources: Sequence[Tensor], batch_size: int = 32) -> list[Hypothesis]:
+        """The best hypothesis of each source (S ids, or S x ... features), in their order."""
         dataset = self.task.build_dataset_for_inference(sources, [len(source) for source in sources])
         order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
         found: dict[int, Hypothesis] = {}
@@ -78,19 +82,28 @@ class Translator:
                 batch = utils.move_to_cuda(batch)
             hypotheses = self.task.inference_step(self.search, self.models, batch)
             for index, candidates in zip(batch["id"].tolist(), hypotheses, strict=True):
-                found[index] = self._hypothesis(sources[index], candidates[0])
-        return [found[index] for index in range(len(lines))]
+                found[index] = self._hypothesis(candidates[0])
+        return [found[index] for index in range(len(sources))]
 
-    def _symbols(self, line: str) -> torch.Tensor:
+    def symbols(self, line: str) -> Tensor:
+        """Ids of a line of text."""
         text = line if self.task.codec is None else self.task.codec.encode(line)
         return self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
 
-    def _hypothesis(self, source: torch.Tensor, found: dict) -> Hypothesis:
+    def source_tokens(self, source: Tensor) -> list[str]:
+        return [self.task.source_dictionary[i] for i in source.tolist()]
+
+    def dataset(self, split: str) -> PairDataset:
+        """A split of the prepared data."""
+        if split not in self.task.datasets:
+            self.task.load_dataset(split)
+        return self.task.datasets[split]
+
+    def _hypothesis(self, found: dict) -> Hypothesis:
         symbols = self.task.target_dictionary.string(found["tokens"])
         return Hypothesis(
             text=symbols if self.task.codec is None else self.task.codec.decode(symbols),
             score=found["score"],
-            source_tokens=[self.task.source_dictionary[i] for i in source.tolist()],
             target_tokens=[self.task.target_dictionary[i] for i in found["tokens"].tolist()],
             attention=None if found["attention"] is None else found["attention"].t().tolist(),
         )

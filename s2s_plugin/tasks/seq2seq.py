@@ -1,7 +1,8 @@
 """Task ``s2s``: any source to text."""
 
+import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
@@ -9,20 +10,25 @@ import numpy as np
 import torch
 from fairseq import utils
 from fairseq.data import Dictionary, data_utils
-from fairseq.data.indexed_dataset import get_available_dataset_impl
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask, register_task
-from omegaconf import MISSING
-from sacrebleu.metrics import BLEU
+from omegaconf import II, MISSING
 
+from s2s_plugin.datasets.augment import Augmentation
 from s2s_plugin.datasets.codec import PairCodec
+from s2s_plugin.datasets.features import FeatureSource, PackedFeatures
+from s2s_plugin.datasets.frontends import build_frontend
+from s2s_plugin.datasets.manifest import Item, read_manifest
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamOptions, BeamSearch
+from s2s_plugin.tasks.validation import METRICS, build_metric
 
 logger = logging.getLogger(__name__)
+
+SOURCE = "source.json"  # of a prepared folder whose source is a signal: modality, frontend, folder of the features
 
 # Options of fairseq's search that ours does not implement; each with the value that means "not asked for".
 STOCK_SEARCH_OPTIONS = {
@@ -56,41 +62,79 @@ class Seq2SeqTaskConfig(FairseqDataclass):
             "help": "of matrix products in training; weights stay float32. auto: bf16 on a CPU made for it, else fp32"
         },
     )
-    eval_metric: ChoiceEnum(["none", "bleu"]) = field(  # type: ignore[valid-type]
+    eval_metric: ChoiceEnum(["none", *METRICS]) = field(  # type: ignore[valid-type]
         default="none", metadata={"help": "decode the validation set and log this metric as valid_<metric>"}
     )
     eval_tokenizer: str = field(default="13a", metadata={"help": "sacrebleu's tokenizer for that metric"})
     eval_beam: int = field(default=1, metadata={"help": "beam size of that decoding"})
+    ctc_search_weight: float = field(
+        default=0.0, metadata={"help": "share of the CTC layer in the search's score, from 0 to below 1"}
+    )
+    stretch: float = field(
+        default=0.0, metadata={"help": "audio, video: training durations change by up to this share"}
+    )
+    time_masks: int = field(default=0, metadata={"help": "audio, video: so many blanks in time while training"})
+    time_mask_share: float = field(default=0.1, metadata={"help": "longest such blank, as a share of the duration"})
+    freq_masks: int = field(default=0, metadata={"help": "audio: so many blank frequency bands while training"})
+    freq_mask_width: int = field(default=15, metadata={"help": "widest such band, in mel channels"})
+    shift: float = field(default=0.0, metadata={"help": "video, image: moved by up to this share while training"})
+    flip: bool = field(default=False, metadata={"help": "video, image: mirrored half of the time while training"})
+    light: float = field(
+        default=0.0, metadata={"help": "video, image: contrast and brightness change by up to this while training"}
+    )
+    seed: int = II("common.seed")
 
 
 @register_task("s2s", dataclass=Seq2SeqTaskConfig)
 class Seq2SeqTask(FairseqTask):
-    """Trains and decodes pairs found in ``cfg.data``: ``dict.<lang>.txt`` and ``<split>.<src>-<tgt>.<lang>``."""
+    """Trains and decodes pairs found in ``cfg.data``: ``dict.<lang>.txt`` and ``<split>.<src>-<tgt>.<lang>``.
+
+    Where the source is a signal, ``<src>`` is audio, video or image, ``source.json`` says how files become features and
+    where these are, and ``<split>.tsv`` lists the items.
+
+    Attributes:
+        modality: text, audio, video or image.
+        frontend: of a signal; None for text.
+        codec: of the prepared corpus; None for one binarised otherwise.
+    """
 
     cfg: Seq2SeqTaskConfig
 
-    def __init__(self, cfg: Seq2SeqTaskConfig, source_dictionary: Dictionary, target_dictionary: Dictionary):
+    def __init__(self, cfg: Seq2SeqTaskConfig, source_dictionary: Optional[Dictionary], target_dictionary: Dictionary):
         super().__init__(cfg)
         self._source_dictionary, self._target_dictionary = source_dictionary, target_dictionary
         self.codec = PairCodec.load(_folder(cfg), str(cfg.source_lang), str(cfg.target_lang))
+        self.modality, self.frontend = "text", None
+        if source_dictionary is None:
+            self._source = read_source(_folder(cfg))
+            self.modality = self._source["modality"]
+            self.frontend = build_frontend(self.modality, self._source["frontend"])
+        self.metric = None if cfg.eval_metric == "none" else build_metric(cfg.eval_metric, cfg.eval_tokenizer)
 
     @classmethod
     def setup_task(cls, cfg: Seq2SeqTaskConfig, **_: object) -> "Seq2SeqTask":
         folder = _folder(cfg)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; make it with `s2s prepare` or fairseq-preprocess")
+        signal = (folder / SOURCE).is_file()
         if cfg.source_lang is None or cfg.target_lang is None:
             cfg.source_lang, cfg.target_lang = data_utils.infer_language_pair(str(folder))
+            if signal:  # fairseq-preprocess has been told the text alone, as the source
+                cfg.source_lang, cfg.target_lang = cfg.target_lang, cfg.source_lang
         if cfg.source_lang is None or cfg.target_lang is None:
             raise UserError(f"{folder}: cannot tell the languages from its files; give --source-lang and --target-lang")
-        dictionaries = [_dictionary(folder / f"dict.{lang}.txt") for lang in (cfg.source_lang, cfg.target_lang)]
-        for lang, dictionary in zip((cfg.source_lang, cfg.target_lang), dictionaries, strict=True):
-            logger.info("[%s] dictionary: %d types", lang, len(dictionary))
-        return cls(cfg, *dictionaries)
+        source = None if signal else _dictionary(folder, cfg.source_lang)
+        return cls(cfg, source, _dictionary(folder, cfg.target_lang))
 
     @property
-    def source_dictionary(self) -> Dictionary:
+    def source_dictionary(self) -> Optional[Dictionary]:
         return self._source_dictionary
+
+    @property
+    def source_shape(self) -> tuple[int, ...]:
+        """Of one step of a signal."""
+        assert self.frontend is not None
+        return self.frontend.shape
 
     @property
     def target_dictionary(self) -> Dictionary:
@@ -102,42 +146,75 @@ class Seq2SeqTask(FairseqTask):
     # ---------------------------------------------------------------- data
 
     def load_dataset(self, split: str, combine: bool = False, **_: object) -> None:
-        """Read ``<split>`` in either direction of the pair.
+        """Read ``<split>``; text in either direction of the pair.
 
         Raises:
             UserError: the split is not there, or its sides differ in length.
         """
         folder, source, target = _folder(self.cfg), self.cfg.source_lang, self.cfg.target_lang
         for pair in (f"{source}-{target}", f"{target}-{source}"):
-            sides = [str(folder / f"{split}.{pair}.{lang}") for lang in (source, target)]
-            if get_available_dataset_impl() and Path(sides[0] + ".idx").is_file():
+            path = folder / f"{split}.{pair}.{target}"
+            if Path(f"{path}.idx").is_file():
                 break
         else:
-            raise UserError(f"{folder}: no data for split '{split}' ({split}.{source}-{target}.{source}.idx)")
-        dictionaries = (self.source_dictionary, self.target_dictionary)
-        sources, targets = (
-            data_utils.load_indexed_dataset(path, dictionary)
-            for path, dictionary in zip(sides, dictionaries, strict=True)
-        )
-        if targets is not None and len(sources) != len(targets):
-            raise UserError(
-                f"{sides[0]}: {len(sources)} sources but {len(targets)} targets; run the prepare stage again"
-            )
+            raise UserError(f"{folder}: no data for split '{split}' ({split}.{source}-{target}.{target}.idx)")
+        targets = data_utils.load_indexed_dataset(str(path), self.target_dictionary)
+        if self.frontend is None:
+            sources = data_utils.load_indexed_dataset(str(path.with_suffix(f".{source}")), self.source_dictionary)
+        else:
+            sources = self._signals(split)
+        if len(sources) != len(targets):
+            raise UserError(f"{path}: {len(sources)} sources but {len(targets)} targets; run the prepare stage again")
         self.datasets[split] = PairDataset(
             sources,
             sources.sizes,
-            self.source_dictionary.pad(),
+            self._source_padding,
             targets,
-            None if targets is None else targets.sizes,
+            targets.sizes,
             self.target_dictionary,
             shuffle=split == "train",
         )
+
+    def _signals(self, split: str) -> FeatureSource:
+        """Features of a split's items; in training once for each text of an item, and augmented."""
+        assert self.frontend is not None
+        folder, train = _folder(self.cfg), split == "train"
+        features = PackedFeatures(folder / self._source["features"] / split)
+        _, items = read_manifest(folder / f"{split}.tsv")
+        if [item.id for item in items] != features.ids:
+            raise UserError(
+                f"{folder}/{split}.tsv: lists other items than {features.path}; run the prepare stage again"
+            )
+        repeats = [len(item.texts) if train else 1 for item in items]
+        augmentation = Augmentation(**{name: getattr(self.cfg, name) for name in Augmentation.__dataclass_fields__})
+        augment = augmentation.of(self.modality) if train else None
+        return FeatureSource(features, np.arange(len(items)).repeat(repeats), self.frontend, augment, self.cfg.seed)
+
+    @property
+    def _source_padding(self) -> float:
+        return 0.0 if self.source_dictionary is None else self.source_dictionary.pad()
 
     def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> PairDataset:
         if constraints is not None:
             raise UserError("--constraints is not supported by the task s2s")
         sizes = np.asarray([int(length) for length in src_lengths])
-        return PairDataset(src_tokens, sizes, self.source_dictionary.pad(), None, None, self.target_dictionary)
+        return PairDataset(src_tokens, sizes, self._source_padding, None, None, self.target_dictionary)
+
+    def get_interactive_tokens_and_lengths(self, lines, encode_fn):
+        """Lines of text, or names of media files where the source is a signal."""
+        if self.frontend is None:
+            return super().get_interactive_tokens_and_lengths(lines, encode_fn)
+        sources = [self.read_signal(Path(line)) for line in lines]
+        return sources, [len(source) for source in sources]
+
+    def read_signal(self, path: Path, box: str = ""):
+        """A media file as the model reads it, S x ...
+
+        Raises:
+            UserError: the file is not usable.
+        """
+        assert self.frontend is not None
+        return self.frontend.tensor(self.frontend.load(Item(path.name, path, (), box=box)))
 
     def get_batch_iterator(
         self, dataset, *args, required_batch_size_multiple=1, num_workers=0, data_buffer_size=0, **kwargs
@@ -172,7 +249,8 @@ class Seq2SeqTask(FairseqTask):
         ]
         foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
         if not asked and not foreign and seq_gen_cls is None:
-            return BeamSearch(models, self.target_dictionary, BeamOptions.of(args))
+            options = replace(BeamOptions.of(args), ctc_weight=self.cfg.ctc_search_weight)
+            return BeamSearch(models, self.target_dictionary, options)
         logger.info("fairseq's own search is used for: %s", ", ".join(asked + foreign) or seq_gen_cls.__name__)
         return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
 
@@ -190,38 +268,36 @@ class Seq2SeqTask(FairseqTask):
 
     def valid_step(self, sample, model, criterion):
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
-        if self.cfg.eval_metric == "bleu":
-            options = BeamOptions(beam=self.cfg.eval_beam, max_len_a=1.5, max_len_b=10)
+        if self.metric is not None:
+            longest = {"max_len_a": 1.5, "max_len_b": 10} if self.frontend is None else {"max_len_b": 200}
+            options = BeamOptions(beam=self.cfg.eval_beam, **longest)
             search = BeamSearch([model], self.target_dictionary, options)
             hypotheses = self.inference_step(search, [model], sample)
             pairs = [
                 (self._text(h[0]["tokens"]), self._text(t)) for h, t in zip(hypotheses, sample["target"], strict=True)
             ]
-            bleu = BLEU(tokenize=self.cfg.eval_tokenizer)
-            result = bleu.corpus_score([pair[0] for pair in pairs], [[pair[1] for pair in pairs]])
-            statistics = [result.sys_len, result.ref_len, *result.counts, *result.totals]
             # Plain integers: numpy's would make the checkpoint refuse torch's safe loader.
-            logging_output |= {f"_bleu_{i}": int(value) for i, value in enumerate(statistics)}
+            logging_output |= {f"_metric_{i}": value for i, value in enumerate(self.metric.statistics(pairs))}
         return loss, sample_size, logging_output
 
     def reduce_metrics(self, logging_outputs, criterion):
         super().reduce_metrics(logging_outputs, criterion)
-        if any("_bleu_0" in log for log in logging_outputs):
-            for i in range(10):
-                metrics.log_scalar(f"_bleu_{i}", int(sum(log.get(f"_bleu_{i}", 0) for log in logging_outputs)))
-            metrics.log_derived("bleu", _bleu)
+        names = [name for name in (logging_outputs[0] if logging_outputs else ()) if name.startswith("_metric_")]
+        for name in names:
+            metrics.log_scalar(name, int(sum(log.get(name, 0) for log in logging_outputs)))
+        if names:
+            metric = self.metric
+            assert metric is not None
+
+            def value(meters) -> float:
+                return round(metric.value([int(meters[name].sum) for name in names]), 2)
+
+            metrics.log_derived(str(self.cfg.eval_metric), value)
 
     def _text(self, tokens) -> str:
         """Ids of one target to text."""
         symbols = self.target_dictionary.string(utils.strip_pad(tokens, self.target_dictionary.pad()).int().cpu())
         return symbols if self.codec is None else self.codec.decode(symbols)
-
-
-def _bleu(meters) -> float:
-    """Corpus BLEU from the sums that ``valid_step`` logged."""
-    sys_len, ref_len, *rest = (int(meters[f"_bleu_{i}"].sum) for i in range(10))
-    result = BLEU.compute_bleu(rest[:4], rest[4:], sys_len, ref_len, smooth_method="exp")
-    return round(result.score, 2)
 
 
 def _cpu_multiplies_bf16() -> bool:
@@ -230,11 +306,19 @@ def _cpu_multiplies_bf16() -> bool:
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 
 
+def read_source(folder: Path) -> dict:
+    """Modality, frontend and folder of features of a prepared folder whose source is a signal."""
+    return json.loads((folder / SOURCE).read_text(encoding="utf-8"))
+
+
 def _folder(cfg: Seq2SeqTaskConfig) -> Path:
     return Path(utils.split_paths(cfg.data)[0])
 
 
-def _dictionary(path: Path) -> Dictionary:
+def _dictionary(folder: Path, lang: str) -> Dictionary:
+    path = folder / f"dict.{lang}.txt"
     if not path.is_file():
         raise UserError(f"{path}: no such dictionary; check the folder and the two languages")
-    return Dictionary.load(str(path))
+    dictionary = Dictionary.load(str(path))
+    logger.info("[%s] dictionary: %d types", lang, len(dictionary))
+    return dictionary

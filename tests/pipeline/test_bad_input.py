@@ -56,7 +56,7 @@ def test_bad_lines_can_be_skipped(tmp_path: Path):
     words = [f"word{i} other{i * 7}" for i in range(300)]
     (tmp_path / "my.en").write_bytes(lines(*words, b"caf\xe9", "", "last one"))
     (tmp_path / "my.de").write_bytes(lines(*words, "kaffee", "leer", "der letzte"))
-    done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de data.on_bad_line=skip "
+    done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de data.on_bad_item=skip "
                 "subword.size=60", cwd=tmp_path)  # fmt: skip
     assert "my.en: 2 unusable pairs left out" in done.stderr
 
@@ -134,7 +134,7 @@ VALUES = {
     "tables of two widths": ("model.encoder_embed_dim=16", ("16 and 32", "same value")),
     "no joint vocabulary": ("subword.joint=false", ("share_all_embeddings", "subword.joint=true")),
     "half a pair": ("data.valid_source=x.en", ("valid_target", "both or neither")),
-    "nothing to skip": ("data.on_bad_line=ignore", ("on_bad_line is ignore", "skip")),
+    "nothing to skip": ("data.on_bad_item=ignore", ("on_bad_item is ignore", "skip")),
     "unknown metric": ("metrics=[s2s_blue]", ("s2s_blue", "s2s_bleu")),
     "unknown vocabulary": ("subword.kind=letters", ("SentencePiece", "letters")),
     "no beam": ("generation.beam=0", ("beam is 0", "at least 1")),

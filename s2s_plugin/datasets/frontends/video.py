@@ -1,0 +1,154 @@
+"""Video files, or folders of frames, to grey pictures of the mouth at a fixed rate."""
+
+import importlib.util
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s2s_plugin.datasets.manifest import Item
+from s2s_plugin.errors import UserError
+
+INSTALL = "pip install 's2s-plugin[video]'"
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+BOX = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
+TOLERANCE = 1e-4  # seconds, of rounded time stamps
+
+
+@dataclass
+class VideoConfig:
+    """What is done to a video."""
+
+    fps: float = 25.0  # frames a second; of a folder of frames all are taken
+    height: int = 32  # of a stored frame, in pixels
+    width: int = 64
+    box: Optional[str] = None  # mouth region WIDTHxHEIGHT+X+Y where the manifest has none; null: whole frame
+    max_seconds: float = 30.0  # longer videos are refused
+
+
+class VideoFrontend:
+    """S x ``height`` x ``width`` grey frames, stored as uint8."""
+
+    def __init__(self, config: VideoConfig):
+        self.config = config
+        for name, package in (("av", "av"), ("PIL", "pillow")):
+            if importlib.util.find_spec(name) is None:
+                raise UserError(f"video needs the package {package}: {INSTALL}")
+        self.box = parse_box(config.box, "video.box") if config.box else None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.config.height, self.config.width)
+
+    @property
+    def seconds_per_step(self) -> float:
+        return 1 / self.config.fps
+
+    def load(self, item: Item) -> np.ndarray:
+        box = parse_box(item.box, f"{item.path}: box") if item.box else self.box
+        limit = round(self.config.max_seconds * self.config.fps)
+        frames: list[np.ndarray] = []
+        for frame in read_folder(item.path) if item.path.is_dir() else read_video(item.path, self.config.fps):
+            if len(frames) == limit:
+                raise UserError(
+                    f"{item.path}: longer than {self.config.max_seconds:g} s; cut it, or raise video.max_seconds"
+                )
+            frames.append(self._region(frame, box, item.path))
+        if not frames:
+            raise UserError(f"{item.path}: holds no frames; fetch it again or leave it out")
+        return np.stack(frames)
+
+    def _region(self, frame, box: tuple[int, int, int, int] | None, path: Path) -> np.ndarray:
+        """The mouth region of a PIL image, in grey; what is too wide or too high is cut off alike on both sides."""
+        left, top, width, height = box or (0, 0, *frame.size)
+        if left + width > frame.width or top + height > frame.height:
+            raise UserError(
+                f"{path}: the box {width}x{height}+{left}+{top} reaches out of frames of {frame.width} x "
+                f"{frame.height} pixels; correct it"
+            )
+        aspect = self.config.width / self.config.height
+        kept_width, kept_height = min(width, height * aspect), min(height, width / aspect)
+        left, top = left + (width - kept_width) / 2, top + (height - kept_height) / 2
+        region = (left, top, left + kept_width, top + kept_height)
+        size = (self.config.width, self.config.height)
+        return np.asarray(frame.convert("L").resize(size, resample=3, box=region, reducing_gap=2.0), dtype=np.uint8)
+
+    def picture(self, source: Tensor) -> np.ndarray:
+        """S x H x W, uint8."""
+        frames = (source - source.min()) / (source.max() - source.min()).clamp(min=1e-6)
+        return (frames * 255).numpy().astype(np.uint8)
+
+    def tensor(self, stored: np.ndarray) -> Tensor:
+        """Each clip at mean 0 and variance 1."""
+        frames = torch.from_numpy(stored.astype(np.float32))
+        return (frames - frames.mean()) / frames.std().clamp(min=1.0)
+
+
+def parse_box(text: str, where: str) -> tuple[int, int, int, int]:
+    """``WIDTHxHEIGHT+X+Y`` in pixels to x, y, width and height."""
+    match = BOX.fullmatch(text)
+    if match is None or "0" in match.groups()[:2]:
+        raise UserError(f"{where} is '{text}': give WIDTHxHEIGHT+X+Y in pixels, as 110x55+105+178")
+    width, height, left, top = map(int, match.groups())
+    return left, top, width, height
+
+
+def read_video(path: Path, fps: float) -> Iterator:
+    """PIL images at the times 0, 1/fps, 2/fps ...: each the latest frame shown by then.
+
+    Raises:
+        UserError: no such file, no video, or one without a picture track.
+    """
+    import av
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: 0 bytes; fetch or record it again")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise UserError(f"{path}: has no picture track; leave it out")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            decoded = (frame for frame in container.decode(stream) if frame.time is not None)
+            yield from at_rate(((frame.time, frame.to_image()) for frame in decoded), fps)
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{path}: not a video ({reason}); convert it to mp4") from None
+
+
+def at_rate(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[Any]:
+    """Of frames with their times in seconds, the one on show at 0, 1/fps, 2/fps ... after the first.
+
+    The last one counts as shown for as long as the one before it.
+    """
+    first, shown, since, length, due = None, None, 0.0, 1 / fps, 0
+    for time, frame in frames:
+        first = time if first is None else first
+        if shown is not None:
+            while due / fps < time - first - TOLERANCE:
+                yield shown
+                due += 1
+            length = time - first - since
+        shown, since = frame, time - first
+    while shown is not None and due / fps < since + length - TOLERANCE:
+        yield shown
+        due += 1
+
+
+def read_folder(folder: Path) -> Iterator:
+    """The pictures of a folder in the order of their names, as PIL images."""
+    from PIL import Image, UnidentifiedImageError
+
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES):
+        try:
+            with Image.open(path) as image:
+                yield image.convert("L")
+        except (UnidentifiedImageError, OSError) as error:
+            raise UserError(f"{path}: not a picture ({error}); fetch it again") from None

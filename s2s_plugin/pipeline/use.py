@@ -1,0 +1,77 @@
+"""A trained run by hand: lines of text from standard input, or media files and folders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.run import Run
+from s2s_plugin.pipeline.translator import Translator
+
+# The stage's name for each modality, and the files it takes from a folder.
+MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}
+ENDINGS = {
+    "audio": (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"),
+    "video": (".mp4", ".mkv", ".avi", ".mov", ".mpg", ".mpeg", ".webm"),
+    "image": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+}
+
+
+def translate(cfg: DictConfig, run: Run) -> None:
+    """Lines of standard input to lines of standard output, each as it comes."""
+    translator = Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu)
+    if translator.task.modality != "text":
+        name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
+        raise UserError(f"{run.folder} reads {translator.task.modality}, not text: s2s {name} FILE ... app={cfg.app}")
+    if sys.stdin.isatty():
+        say(f"{run.folder}: type a sentence, end with Ctrl-D")
+    for number, raw in enumerate(sys.stdin.buffer, start=1):
+        try:
+            line = raw.decode("utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise UserError(f"standard input, line {number}: byte {error.start + 1} is not UTF-8; convert it") from None
+        print(translator.translate([line])[0].text if line else "", flush=True)
+
+
+def recognize(cfg: DictConfig, run: Run, files: Sequence[str]) -> None:
+    """Media files, and those in folders, to lines ``file <tab> text`` on standard output.
+
+    Raises:
+        UserError: at the end, if some files were not usable; each has been named.
+    """
+    translator = Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu)
+    modality = translator.task.modality
+    if modality == "text":
+        raise UserError(f"{run.folder} reads text: s2s translate app={cfg.app} name={cfg.name}")
+    if not files:
+        raise UserError(f"name the {modality} files, or folders of them: s2s STAGE FILE ... app={cfg.app}")
+    unusable = 0
+    for path in media_files(files, modality):
+        try:
+            source = translator.task.read_signal(path)
+        except UserError as error:
+            say(f"s2s: {error}")
+            unusable += 1
+            continue
+        print(f"{path}\t{translator.decode([source])[0].text}", flush=True)
+    if unusable:
+        raise UserError(f"{unusable} of the files could not be used; see above")
+
+
+def media_files(names: Sequence[str], modality: str) -> Iterator[Path]:
+    """The files as named, and those of the modality in folders; a folder of frames is one video."""
+    for name in names:
+        path = Path(name)
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in ENDINGS[modality])
+        frames = modality == "video" and any(entry.suffix.lower() in ENDINGS["image"] for entry in path.iterdir())
+        if not found and not frames:
+            raise UserError(f"{path}: holds no file that ends in {', '.join(ENDINGS[modality])}")
+        yield from [path] if frames else found

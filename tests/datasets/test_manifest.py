@@ -1,0 +1,89 @@
+"""Manifests: what is written is read again; every mistake is named by file and line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from s2s_plugin.datasets.manifest import Item, read_manifest, write_manifest, write_manifests
+from s2s_plugin.errors import UserError
+
+HEADER = "id\taudio\tn_frames\ttgt_text\tspeaker\n"
+
+
+def test_written_items_come_back(tmp_path):
+    items = [
+        Item("a", tmp_path / "a.wav", ("one",), "ann", 12),
+        Item("b", tmp_path / "b c.wav", ("two", "두\u00a0개"), "", 0, "3x4+1+2"),
+    ]
+    write_manifest(tmp_path / "x.tsv", "audio", items)
+    modality, found = read_manifest(tmp_path / "x.tsv")
+    assert modality == "audio"
+    assert found == [items[0], items[1]._replace(texts=("two", "두 개"))]
+
+
+def test_columns_of_fairseq_in_any_order_and_paths_beside_the_manifest(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text("tgt_text\tid\timage\nA  cat\tx1\tsub/x1.png\n\n", encoding="utf-8-sig")
+    assert read_manifest(path) == ("image", [Item("x1", tmp_path / "sub" / "x1.png", ("A cat",))])
+
+
+def test_line_breaks_in_a_text_do_not_break_the_file(tmp_path):
+    write_manifest(tmp_path / "x.tsv", "video", [Item("a", tmp_path / "a.mp4", ("one\ttwo\nthree\u2028four",))])
+    assert read_manifest(tmp_path / "x.tsv")[1][0].texts == ("one two three four",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "line 1: the header is"),
+        ("id\taudio\n", "line 1: the header is"),
+        ("id\taudio\timage\ttgt_text\n", "line 1: the header is"),
+        (HEADER, "no rows below the header"),
+        (HEADER + "a\ta.wav\t3\thello\n", "line 2: 4 columns, the header has 5"),
+        (HEADER + "a\ta.wav\t\tone\t\n\ta.wav\t\ttwo\t\n", "line 3: no id"),
+        (HEADER + "a\t\t\tone\t\n", "line 2: no audio"),
+        (HEADER + "a\ta.wav\tlong\tone\t\n", "line 2: n_frames is 'long'"),
+        (HEADER + "a\ta.wav\t\t \t\n", "line 2: tgt_text is empty"),
+        (HEADER + "a\ta.wav\t\tone\t\na\tb.wav\t\ttwo\t\n", "line 3: id 'a' has two files"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, content, message):
+    path = tmp_path / "my.tsv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        read_manifest(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_not_utf8_and_missing(tmp_path):
+    path = tmp_path / "my.tsv"
+    with pytest.raises(UserError, match="cannot be read"):
+        read_manifest(path)
+    path.write_bytes(b"id\taudio\ttgt_text\na\ta.wav\t\xff\n")
+    with pytest.raises(UserError, match="byte 27 is not UTF-8"):
+        read_manifest(path)
+
+
+def test_manifests_appear_whole_or_not_at_all(tmp_path):
+    items = [Item("a", tmp_path / "a.wav", ("one",))]
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="test split is empty"):
+        write_manifests(out, "audio", {"train": items, "test": []}, {})
+    assert not out.exists()
+    with pytest.raises(UserError, match="2 items with 1 different ids"):
+        write_manifests(out, "audio", {"train": items * 2}, {})
+    write_manifests(out, "audio", {"train": items, "test": items}, {"name": "x"})
+    about = json.loads((out / "manifest.json").read_text())
+    assert about["name"] == "x" and about["modality"] == "audio" and about["files"]["train.tsv"]["items"] == 1
+    write_manifests(out, "audio", {"train": items}, {"name": "y"})  # an earlier one is replaced
+    assert not (out / "test.tsv").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "precious.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not a prepared corpus"):
+        write_manifests(other, "audio", {"train": items}, {})
+    assert (other / "precious.txt").read_text() == "mine"

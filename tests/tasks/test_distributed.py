@@ -1,0 +1,63 @@
+"""Two processes that train one model, on CPU over gloo."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import BIN, GENERATE, ROOT, TRAIN, call
+
+
+@pytest.fixture(scope="module")
+def trained_by_two(toy: Path, tmp_path_factory) -> tuple[Path, list[str]]:
+    """Folder of checkpoints, and what each of the two processes printed."""
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = TRAIN.format(data=toy, save_dir=folder) + (
+        " --max-update 40 --eval-metric bleu --best-checkpoint-metric bleu --maximize-best-checkpoint-metric "
+        "--distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo --ddp-backend legacy_ddp "
+        f"--distributed-init-method tcp://127.0.0.1:{port} --distributed-rank"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    processes = [
+        subprocess.Popen(
+            [str(BIN / "fairseq-train"), *shlex.split(command)[1:], rank],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for rank in ("0", "1")
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    return folder, outputs
+
+
+def test_both_take_half_of_every_update(trained_by_two):
+    """A batch's words are the sum over both."""
+    folder, outputs = trained_by_two
+    state = torch.load(folder / "checkpoint_last.pt", weights_only=True)
+    assert state["optimizer_history"][-1]["num_updates"] == 40
+    epochs = [int(epoch) for epoch in re.findall(r'"epoch": (\d+)', outputs[0])]
+    assert max(epochs) >= 3  # one process alone would see 1.8 epochs in 40 updates
+
+
+def test_the_metric_is_that_of_the_whole_set(trained_by_two, toy: Path):
+    """Each process decodes half of the validation set; their sums make the corpus's BLEU."""
+    folder, outputs = trained_by_two
+    logged = float(re.findall(r'"valid_bleu": "([\d.]+)"', outputs[0])[-1])
+    output = call(
+        GENERATE.format(data=toy, path=folder / "checkpoint_last.pt")
+        + " --gen-subset valid --scoring s2s_bleu --beam 1 --max-len-a 1.5 --max-len-b 10"
+    ).stdout
+    assert logged == pytest.approx(float(re.search(r"BLEU = ([\d.]+)", output)[1]), abs=0.02)

@@ -44,7 +44,7 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
         "checkpoint": checkpoint.name,
         "search": {key: value for key, value in cfg.generation.items() if value != DEFAULT_SEARCH[key]},
         "beam": cfg.generation.beam,
-        "key": digest(checkpoint, cfg.generation, str(data), subset),
+        "key": digest(checkpoint, cfg.generation, cfg.task.ctc_search_weight, str(data), subset),
     }
     if read_json(run.generated) == made and run.outputs.is_file():
         say(f"      done before: {run.outputs}")

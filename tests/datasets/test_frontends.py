@@ -198,6 +198,18 @@ def test_the_box_is_cut_out_at_the_right_aspect(clip):
     assert np.abs(square.astype(int) - whole[:, 8:24, 8:24]).mean() < 4
 
 
+def test_normalised_clips(clip):
+    path, _ = clip
+    stored = build_frontend("video", {}).load(item(path))
+    whole = build_frontend("video", {}).tensor(stored)
+    assert abs(whole.mean()) < 1e-4 and abs(whole.std() - 1) < 1e-3
+    moving = build_frontend("video", {"normalize": "pixel"}).tensor(stored)
+    assert moving.mean(0).abs().max() < 1e-4 and abs(moving.std() - 1) < 1e-3
+    assert moving[:, 0, 0].abs().max() < 0.3, "a corner that does not move"
+    with pytest.raises(UserError, match=r"video\.normalize is frame"):
+        build_frontend("video", {"normalize": "frame"})
+
+
 def test_a_folder_of_frames_is_a_video(tmp_path, clip):
     _, frames = clip
     for number, frame in enumerate(frames):

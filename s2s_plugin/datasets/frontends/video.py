@@ -15,6 +15,7 @@ from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 
 INSTALL = "pip install 's2s-plugin[video]'"
+NORMALIZATIONS = ("clip", "pixel")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 BOX = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
 TOLERANCE = 1e-4  # seconds, of rounded time stamps
@@ -28,6 +29,7 @@ class VideoConfig:
     height: int = 32  # of a stored frame, in pixels
     width: int = 64
     box: Optional[str] = None  # mouth region WIDTHxHEIGHT+X+Y where the manifest has none; null: whole frame
+    normalize: str = "clip"  # to mean 0, variance 1: clip: as a whole; pixel: without what does not move
     max_seconds: float = 30.0  # longer videos are refused
 
 
@@ -36,6 +38,8 @@ class VideoFrontend:
 
     def __init__(self, config: VideoConfig):
         self.config = config
+        if config.normalize not in NORMALIZATIONS:
+            raise UserError(f"video.normalize is {config.normalize}: give {' or '.join(NORMALIZATIONS)}")
         for name, package in (("av", "av"), ("PIL", "pillow")):
             if importlib.util.find_spec(name) is None:
                 raise UserError(f"video needs the package {package}: {INSTALL}")
@@ -84,9 +88,9 @@ class VideoFrontend:
         return (frames * 255).numpy().astype(np.uint8)
 
     def tensor(self, stored: np.ndarray) -> Tensor:
-        """Each clip at mean 0 and variance 1."""
         frames = torch.from_numpy(stored.astype(np.float32))
-        return (frames - frames.mean()) / frames.std().clamp(min=1.0)
+        frames = frames - (frames.mean(0) if self.config.normalize == "pixel" else frames.mean())
+        return frames / frames.std().clamp(min=1.0)
 
 
 def parse_box(text: str, where: str) -> tuple[int, int, int, int]:

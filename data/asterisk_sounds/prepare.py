@@ -15,7 +15,7 @@ import wave
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from s2s_plugin.datasets.manifest import Item, write_manifests
+from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
@@ -31,11 +31,9 @@ VOICES = {  # language: who reads, licence
     "ru": ("ivrvoice.ru", "CC-BY-3.0"),
 }
 SOME_KEY = "vm-goodbye"  # every language has it: its recording shows where the others are
-MAX_RATE = 25.0  # letters a second; beyond, more is written than said
 MAX_SECONDS = 60.0  # what the audio frontend takes; one prompt is longer, the instructions of a demonstration
 
 BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
-LETTER = re.compile(r"[^\W\d_]")
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -54,10 +52,10 @@ def spoken_text(text: str, lowercase: bool) -> str:
 
     ``lowercase``: lower-case words, the only punctuation apostrophes inside of them.
     """
-    if any(map(LETTER.search, BRACKETS.findall(text))):
+    if any(map(corpus.LETTER.search, BRACKETS.findall(text))):
         return ""
     text = corpus.clean_text(BRACKETS.sub(" ", text))
-    if not LETTER.search(text):
+    if not corpus.LETTER.search(text):
         return ""
     return " ".join(WORD.findall(text.lower())) if lowercase else text
 
@@ -78,22 +76,16 @@ def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool
     for key, written in texts.items():
         path, text = recordings / f"{key}.wav", spoken_text(written, lowercase)
         if text and path.is_file():
-            letters = len(corpus.match_key(text).replace(" ", ""))
-            if letters / MAX_RATE <= seconds_of(path) <= MAX_SECONDS:
+            seconds = seconds_of(path)
+            if seconds <= MAX_SECONDS and corpus.can_be_said(text, seconds):
                 yield Item(key, path, (text,), speaker)
-
-
-def fetch_release(lang: str, cache: Path) -> Path:
-    """Folder with the content of the upstream archive of ``lang``."""
-    archive = fetch.url_file(URL.format(lang), cache)
-    return fetch.once(archive.with_name(archive.name + ".unpacked"), lambda folder: fetch.unpack(archive, folder))
 
 
 def fetch_folders(lang: str, cache: Path) -> tuple[list[Path], str]:
     """Folders with transcript and recordings, and their version: the Debian packages, or the upstream archive."""
     package = PACKAGE.format(lang)
     ways = {package: lambda: fetch.apt_package(f"{package}-wav", cache)} if fetch.has_apt() else {}
-    found = fetch.first_that_works({**ways, "URL": lambda: fetch_release(lang, cache)})
+    found = fetch.first_that_works({**ways, "URL": lambda: fetch.url_archive(URL.format(lang), cache)})
     if not (found / fetch.PACKAGE_NOTE).is_file():
         return [found], VERSION
     return [fetch.apt_package(package, cache), found], f"{package} {fetch.package_version(found)}"
@@ -131,8 +123,7 @@ def prepare(
         raise UserError(
             f"asterisk_sounds is for --src audio and --tgt {', '.join(VOICES)}, got --src {src} --tgt {tgt}"
         )
-    if not (valid > 0 and test > 0 and valid + test < 1):
-        raise UserError(f"valid and test must be fractions that leave some for train, got {valid} and {test}")
+    corpus.check_shares(valid, test, some=True)
     folders, version = ([Path(from_dir)], "from folder") if from_dir else fetch_folders(tgt, Path(cache))
     transcript = find_one(folders, f"core-sounds-{tgt}.txt*")
     recordings = find_one(folders, f"{SOME_KEY}.wav").parent
@@ -148,14 +139,13 @@ def prepare(
         "languages": [src, tgt],
         "options": {"lowercase": lowercase, "valid": valid, "test": test},
     }
-    return write_manifests(out, src, splits, meta)
+    return corpus.write_manifests(out, src, splits, meta)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = corpus.recipe_parser(__doc__, src="audio", tgt="en")
     parser.add_argument("--lowercase", action=argparse.BooleanOptionalAction, default=True, help="drop punctuation too")
-    parser.add_argument("--valid", type=float, default=0.08, help="fraction of texts (%(default)s)")
-    parser.add_argument("--test", type=float, default=0.08, help="fraction of texts (%(default)s)")
+    corpus.add_shares(parser, "texts", valid=0.08, test=0.08)
     return corpus.run_recipe(prepare, parser, argv)
 
 

@@ -173,8 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kind", choices=tuple(KINDS), default="clean", help="default: %(default)s")
     parser.add_argument("--min-words", type=int, help="fewest words of a side (default: 2 sentences, 3 clean)")
     parser.add_argument("--max-words", type=int, help="most words of a side (default: 20 sentences, 12 clean)")
-    parser.add_argument("--valid", type=float, default=0.02, help="fraction of entries (%(default)s)")
-    parser.add_argument("--test", type=float, default=0.02, help="fraction of entries (%(default)s)")
+    corpus.add_shares(parser, "entries", valid=0.02, test=0.02)
     return corpus.run_recipe(prepare, parser, argv)
 
 

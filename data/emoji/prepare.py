@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from s2s_plugin.datasets.manifest import Item, write_manifests
+from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
@@ -144,8 +144,7 @@ def prepare(
     """
     if src != "image" or tgt not in LANGUAGES:
         raise UserError(f"emoji is for --src image and --tgt {', '.join(LANGUAGES)}, got --src {src} --tgt {tgt}")
-    if not (valid > 0 and test > 0 and valid + test < 1):
-        raise UserError(f"valid and test must be fractions that leave some for train, got {valid} and {test}")
+    corpus.check_shares(valid, test, some=True)
     cache, folder = Path(cache), from_dir and Path(from_dir)
     drawings, *named = (find_package(spec, cache, folder) for spec in (DRAWINGS, *NAMES))
     emoji, names = read_emoji(drawings), read_names(named, tgt)
@@ -163,13 +162,12 @@ def prepare(
         "languages": [src, tgt],
         "options": {"valid": valid, "test": test},
     }
-    return write_manifests(out, src, splits, meta)
+    return corpus.write_manifests(out, src, splits, meta)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = corpus.recipe_parser(__doc__, src="image", tgt="en")
-    parser.add_argument("--valid", type=float, default=0.06, help="fraction of emoji (%(default)s)")
-    parser.add_argument("--test", type=float, default=0.14, help="fraction of emoji (%(default)s)")
+    corpus.add_shares(parser, "emoji", valid=0.06, test=0.14)
     return corpus.run_recipe(prepare, parser, argv)
 
 

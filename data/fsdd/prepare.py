@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.datasets.manifest import Item, write_manifests
+from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
@@ -45,12 +45,6 @@ def split_of(take: int, speaker: str, test_speakers: set[str]) -> str:
     return "test" if tested else "valid" if validated else "train"
 
 
-def fetch_release(cache: Path) -> Path:
-    """Folder with the content of the release."""
-    archive = fetch.url_file(URL, cache)
-    return fetch.once(archive.with_name(archive.name + ".unpacked"), lambda folder: fetch.unpack(archive, folder))
-
-
 def prepare(
     out: Path,
     src: str,
@@ -72,7 +66,7 @@ def prepare(
         raise UserError(f"fsdd is for --src audio and --tgt en, got --src {src} --tgt {tgt}")
     if split not in SPLITS:
         raise UserError(f"unknown split {split!r}: choose {' or '.join(SPLITS)}")
-    items = find_items(Path(from_dir) if from_dir else fetch_release(Path(cache)))
+    items = find_items(Path(from_dir) if from_dir else fetch.url_archive(URL, Path(cache)))
     names = test_speakers.split(",") if isinstance(test_speakers, str) else test_speakers
     held_out = {name.strip() for name in names} if split == "speakers" else set()
     speakers = {item.speaker for _, item in items}
@@ -89,7 +83,7 @@ def prepare(
         "languages": [src, tgt],
         "options": {"split": split, "test_speakers": sorted(held_out)},
     }
-    return write_manifests(out, src, splits, meta)
+    return corpus.write_manifests(out, src, splits, meta)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.datasets.manifest import Item, write_manifests
+from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
@@ -105,7 +105,7 @@ def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = 
         "languages": [src, tgt],
         "options": {"box": mouth},
     }
-    return write_manifests(out, src, splits, meta)
+    return corpus.write_manifests(out, src, splits, meta)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -228,8 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = corpus.recipe_parser(__doc__, src="en", tgt="de")
     parser.add_argument("--min-words", type=int, default=3, help="fewest words of a side (%(default)s)")
     parser.add_argument("--max-words", type=int, default=25, help="most words of a side (%(default)s)")
-    parser.add_argument("--valid", type=float, default=0.03, help="fraction of pages (%(default)s)")
-    parser.add_argument("--test", type=float, default=0.03, help="fraction of pages (%(default)s)")
+    corpus.add_shares(parser, "pages", valid=0.03, test=0.03)
     return corpus.run_recipe(prepare, parser, argv)
 
 

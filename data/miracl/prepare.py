@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.datasets.manifest import Item, write_manifests
+from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
 
@@ -81,7 +81,7 @@ def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = 
         "languages": [src, tgt],
         "options": {"kind": kind},
     }
-    return write_manifests(out, src, split_by_speaker(read_items(root, KINDS[kind])), meta)
+    return corpus.write_manifests(out, src, split_by_speaker(read_items(root, KINDS[kind])), meta)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

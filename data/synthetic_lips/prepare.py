@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from s2s_plugin.datasets.manifest import Item, write_manifests
+from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
@@ -149,7 +149,7 @@ def prepare(
         "languages": [src, tgt],
         "options": options,
     }
-    return write_manifests(out, src, splits, meta)
+    return corpus.write_manifests(out, src, splits, meta)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

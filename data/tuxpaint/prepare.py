@@ -6,12 +6,11 @@ language. ``NAME_desc_fr.ogg`` (English: ``NAME_desc.ogg``) is someone reading t
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from s2s_plugin.datasets.manifest import Item, write_manifests
+from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
@@ -25,9 +24,6 @@ URL = (
 SHA256 = "842065576fae554358e00e51d71a492616a6490b12b592228067477c287a0bf8"
 SPOKEN = ("be", "bg", "ca", "da", "el", "en", "es", "fr", "nl", "ro", "ru")  # with 60 recordings and more
 SOME_FOLDER = "animals"  # of the stamps
-MAX_RATE = 25.0  # letters a second; beyond, more is written than said
-
-LETTER = re.compile(r"[^\W\d_]")
 
 
 def read_descriptions(text: str) -> dict[str, str]:
@@ -38,7 +34,7 @@ def read_descriptions(text: str) -> dict[str, str]:
         lang, equals, description = line.partition(".utf8=")
         if equals:
             descriptions[lang.strip()] = description
-    return {lang: corpus.clean_text(written) for lang, written in descriptions.items() if LETTER.search(written)}
+    return {lang: corpus.clean_text(written) for lang, written in descriptions.items() if corpus.LETTER.search(written)}
 
 
 def seconds_of(path: Path) -> float:
@@ -65,18 +61,12 @@ def find_items(stamps: Path, modality: str, lang: str) -> Iterator[Item]:
         text = read_descriptions(file.read_text(encoding="utf-8-sig")).get(lang)
         if text is None or not path.is_file():
             continue
-        if modality == "audio" and len(corpus.match_key(text).replace(" ", "")) > MAX_RATE * seconds_of(path):
+        if modality == "audio" and not corpus.can_be_said(text, seconds_of(path)):
             continue
         digest = fetch.sha256_of(path)
         if digest not in seen:
             seen.add(digest)
             yield Item(file.relative_to(stamps).with_suffix("").as_posix(), path, (text,))
-
-
-def fetch_release(cache: Path) -> Path:
-    """Folder with the content of the upstream archive."""
-    archive = fetch.url_file(URL, cache, SHA256)
-    return fetch.once(archive.with_name(archive.name + ".unpacked"), lambda folder: fetch.unpack(archive, folder))
 
 
 def find_stamps(cache: Path, from_dir: Path | None) -> tuple[Path, str]:
@@ -85,7 +75,7 @@ def find_stamps(cache: Path, from_dir: Path | None) -> tuple[Path, str]:
         found, version = from_dir, "from folder"
     else:
         ways = {PACKAGE: lambda: fetch.apt_package(PACKAGE, cache)} if fetch.has_apt() else {}
-        found = fetch.first_that_works({**ways, "URL": lambda: fetch_release(cache)})
+        found = fetch.first_that_works({**ways, "URL": lambda: fetch.url_archive(URL, cache, SHA256)})
         is_package = (found / fetch.PACKAGE_NOTE).is_file()
         version = f"{PACKAGE} {fetch.package_version(found)}" if is_package else VERSION
     places = (found, *sorted(found.rglob("stamps")))
@@ -115,8 +105,7 @@ def prepare(
         raise UserError(f"tuxpaint is for --src audio or image, got --src {src}")
     if src == "audio" and tgt not in SPOKEN:
         raise UserError(f"tuxpaint has recordings for --tgt {', '.join(SPOKEN)}, got --tgt {tgt}")
-    if not (valid > 0 and test > 0 and valid + test < 1):
-        raise UserError(f"valid and test must be fractions that leave some for train, got {valid} and {test}")
+    corpus.check_shares(valid, test, some=True)
     stamps, version = find_stamps(Path(cache), from_dir and Path(from_dir))
     splits: dict[str, list[Item]] = {name: [] for name in corpus.SPLITS}
     for item in find_items(stamps, src, tgt):
@@ -131,13 +120,12 @@ def prepare(
         "languages": [src, tgt],
         "options": {"valid": valid, "test": test},
     }
-    return write_manifests(out, src, splits, meta)
+    return corpus.write_manifests(out, src, splits, meta)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = corpus.recipe_parser(__doc__, src="image", tgt="en")
-    parser.add_argument("--valid", type=float, default=0.08, help="fraction of descriptions (%(default)s)")
-    parser.add_argument("--test", type=float, default=0.08, help="fraction of descriptions (%(default)s)")
+    corpus.add_shares(parser, "descriptions", valid=0.08, test=0.08)
     return corpus.run_recipe(prepare, parser, argv)
 
 

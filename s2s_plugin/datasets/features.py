@@ -135,8 +135,15 @@ def pack(items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool
         file.truncate(progress.bytes)
         file.seek(progress.bytes)
         todo = items[progress.done :]
-        bar = tqdm(todo, f"      {prefix.name}", initial=progress.done, total=len(items), unit="file", disable=None,
-                   leave=False)  # fmt: skip
+        bar = tqdm(
+            todo,
+            f"      {prefix.name}",
+            initial=progress.done,
+            total=len(items),
+            unit="file",
+            disable=None,
+            leave=False,
+        )
         with _reader(frontend, workers or os.cpu_count() or 1, len(todo)) as read:
             for item, found in zip(bar, read(todo), strict=True):
                 if isinstance(found, str) and not skip_bad:

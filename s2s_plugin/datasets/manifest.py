@@ -7,10 +7,7 @@ The columns are those of fairseq's speech-to-text (``id  audio  n_frames  tgt_te
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,37 +102,3 @@ def write_manifest(path: Path, modality: str, items: Iterable[Item]) -> None:
             for text in item.texts:
                 cells = (item.id, str(item.path), str(item.frames or ""), text, item.speaker, item.box)
                 file.write("\t".join(cell.translate(BREAKS) for cell in cells) + "\n")
-
-
-def write_manifests(out: Path, modality: str, splits: Mapping[str, Iterable[Item]], meta: dict) -> Path:
-    """What a recipe leaves in the folder ``out``: ``train.tsv valid.tsv test.tsv`` and ``manifest.json``.
-
-    ``meta`` (name, source, version, licence ...) opens the latter; items and sha256 of each file follow. The folder
-    appears whole or not at all; an earlier one is replaced.
-
-    Raises:
-        UserError: a split is empty, an id comes twice in a split, or ``out`` holds something else.
-    """
-    out = Path(out)
-    if out.exists() and not (out / "manifest.json").is_file() and any(out.iterdir()):
-        raise UserError(f"{out} exists and is not a prepared corpus: choose another --out, or delete it")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    files = {}
-    for name, split in splits.items():
-        items = list(split)
-        if not items:
-            raise UserError(f"the {name} split is empty: too little data, or too much of it filtered")
-        ids = {item.id for item in items}
-        if len(ids) != len(items):
-            raise UserError(f"the {name} split has {len(items):,} items with {len(ids):,} different ids")
-        written = partial / f"{name}.tsv"
-        write_manifest(written, modality, items)
-        files[written.name] = {"items": len(items), "sha256": hashlib.sha256(written.read_bytes()).hexdigest()}
-    manifest = {**meta, "modality": modality, "files": files}
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    (partial / "manifest.json").write_text(text, encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
-    return out

@@ -1,4 +1,4 @@
-"""What every recipe for parallel text needs: cleaning, a split that does not leak, writing all or nothing."""
+"""What every recipe needs: cleaning of text, a split that does not leak, writing all or nothing."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from s2s_plugin.datasets.codec import JOINERS
+from s2s_plugin.datasets.manifest import Item, write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.fetch import sha256_of
 
 Pair = tuple[str, str]  # one line of text per side: source, target
 Splits = dict[str, list[Pair]]  # "train", "valid", "test"
 SPLITS = ("train", "valid", "test")
+LETTER = re.compile(r"[^\W\d_]")
+MAX_RATE = 25.0  # letters a second that a voice can read
 
 PLAIN_QUOTES = str.maketrans(dict.fromkeys("’‘‚‛`´", "'") | dict.fromkeys("“”„‟«»", '"'))
 
@@ -72,7 +76,21 @@ def match_key(text: str) -> str:
     return " ".join("".join(kept).split()) or " ".join(folded.split())
 
 
+def can_be_said(text: str, seconds: float) -> bool:
+    """Whether a voice can read the text in this time; if not, more is written than said."""
+    return len(match_key(text).replace(" ", "")) <= MAX_RATE * seconds
+
+
 # --- splitting --------------------------------------------------------------------------------------------
+
+
+def check_shares(valid: float, test: float, some: bool = False) -> None:
+    """
+    Raises:
+        UserError: the fractions leave nothing for train, or, where there must be ``some`` of each, are nothing.
+    """
+    if not (valid >= 0 and test >= 0 and valid + test < 1) or (some and not (valid and test)):
+        raise UserError(f"valid and test must be fractions that leave some for train, got {valid} and {test}")
 
 
 def split_name(group: str, valid: float, test: float) -> str:
@@ -93,8 +111,7 @@ def split_by_group(items: Iterable[tuple[str, Pair]], valid: float, test: float)
     In test and valid each line appears once (a source with two references would count twice). A valid pair
     with a side in test, and a train pair with a side in valid or test (see :func:`match_key`), is dropped.
     """
-    if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
-        raise UserError(f"valid and test must be fractions that leave some for train, got {valid} and {test}")
+    check_shares(valid, test)
     splits: Splits = {name: [] for name in SPLITS}
     for group, pair in items:
         splits[split_name(group, valid, test)].append(pair)
@@ -135,24 +152,61 @@ def write_corpus(out: Path, splits: Splits, langs: tuple[str, str], meta: dict) 
     """
     out = Path(out)
     _check(splits, langs)
+
+    def write(partial: Path) -> dict[str, dict]:
+        files = {}
+        for name, pairs in splits.items():
+            for side, lang in enumerate(langs):
+                path = partial / f"{name}.{lang}"
+                path.write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8", newline="\n")
+                files[path.name] = {"lines": len(pairs), "sha256": sha256_of(path)}
+        return files
+
+    return _write_folder(Path(out), write, {**meta, "languages": list(langs)})
+
+
+def write_manifests(out: Path, modality: str, splits: Mapping[str, Sequence[Item]], meta: dict) -> Path:
+    """Write ``train.tsv valid.tsv test.tsv`` and ``manifest.json`` to the folder ``out``.
+
+    ``meta`` (name, source, version, licence ...) opens the latter; items and sha256 of each file follow. The folder
+    appears whole or not at all; an earlier one is replaced.
+
+    Raises:
+        UserError: a split is empty, an id comes twice in a split, or ``out`` holds something else.
+    """
+
+    def write(partial: Path) -> dict[str, dict]:
+        files = {}
+        for name, items in splits.items():
+            path, ids = partial / f"{name}.tsv", [item.id for item in items]
+            if not ids:
+                raise UserError(f"the {name} split is empty: too little data, or too much of it filtered")
+            if len(set(ids)) != len(ids):
+                raise UserError(f"the {name} split has {len(ids):,} items with {len(set(ids)):,} different ids")
+            write_manifest(path, modality, items)
+            files[path.name] = {"items": len(ids), "sha256": sha256_of(path)}
+        return files
+
+    return _write_folder(Path(out), write, {**meta, "modality": modality})
+
+
+def _write_folder(out: Path, write: Callable[[Path], dict[str, dict]], meta: dict) -> Path:
+    """The folder ``out`` with what ``write`` puts there and tells of each file, all or nothing."""
     if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not a prepared corpus: choose another --out, or delete it")
     partial, old = out.with_name(out.name + ".partial"), out.with_name(out.name + ".old")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    files = {}
-    for name, pairs in splits.items():
-        for side, lang in enumerate(langs):
-            path = partial / f"{name}.{lang}"
-            path.write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8", newline="\n")
-            files[path.name] = {"lines": len(pairs), "sha256": sha256_of(path)}
-    manifest = {**meta, "languages": list(langs), "files": files}
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    (partial / "manifest.json").write_text(text, encoding="utf-8")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    partial.rename(out)
+    try:
+        manifest = {**meta, "files": write(partial)}
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        (partial / "manifest.json").write_text(text, encoding="utf-8")
+        shutil.rmtree(old, ignore_errors=True)
+        if out.exists():
+            out.rename(old)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
     return out
 
@@ -189,6 +243,12 @@ def recipe_parser(description: str | None, src: str, tgt: str) -> argparse.Argum
     parser.add_argument("--cache", type=Path, default=cache, help="for downloads (default: %(default)s)")
     parser.add_argument("--from", dest="from_dir", type=Path, metavar="FOLDER", help="where the data is")
     return parser
+
+
+def add_shares(parser: argparse.ArgumentParser, of: str, valid: float, test: float) -> None:
+    """The options of a recipe that holds out fractions ``of`` something; ``valid`` and ``test`` are the defaults."""
+    for name, share in (("--valid", valid), ("--test", test)):
+        parser.add_argument(name, type=float, default=share, help=f"fraction of {of} (%(default)s)")
 
 
 def run_recipe(prepare: Callable[..., Path], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:

@@ -257,6 +257,12 @@ def _transfer(url: str, part: Path) -> int:
 # --- archives ---------------------------------------------------------------------------------------------
 
 
+def url_archive(url: str, cache: Path, sha256: str | None = None) -> Path:
+    """The folder with the content of the archive at ``url``; see :func:`url_file`."""
+    archive = url_file(url, cache, sha256)
+    return once(archive.with_name(archive.name + ".unpacked"), lambda folder: unpack(archive, folder))
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a .deb, .zip/.whl or tar archive into ``folder`` (by content, not by name).
 

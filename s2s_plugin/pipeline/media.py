@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.features import PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend
-from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, write_manifest, write_manifests
+from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, write_manifest
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import corpus
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import locked
 from s2s_plugin.pipeline.recipe import run_recipe
@@ -111,7 +112,7 @@ def _manifests(cfg: DictConfig, out: Path) -> None:
             f"{cfg.data.manifest}: {len(splits['train']):,} items are too few to hold some out; give more, or "
             "data.valid_manifest and data.test_manifest"
         )
-    write_manifests(out, cfg.data.source_lang, splits, {"name": cfg.data.name, "source": "own files"})
+    corpus.write_manifests(out, cfg.data.source_lang, splits, {"name": cfg.data.name, "source": "own files"})
 
 
 def _own(cfg: DictConfig, split: str) -> list[Item]:

@@ -93,6 +93,10 @@ def read_commands(path: Path) -> dict[str, str]:
 
 
 def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all.
 
     Raises:
@@ -101,7 +105,7 @@ def write_text(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
     partial.replace(path)

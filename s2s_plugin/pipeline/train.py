@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.console import TrainingProgress, clock, progress_record, route_logs, say
+from s2s_plugin.pipeline.console import TrainingProgress, clock, route_logs, say
+from s2s_plugin.pipeline.report.log import read_curves
 from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
 
 # Groups that decide what is learnt; a run's folder belongs to one set of them.
@@ -189,16 +190,9 @@ def _recall_patience(cfg: DictConfig, run: Run, updates: int, stopper) -> bool:
     Returns:
         whether patience had run out.
     """
-    name, sign = (
-        f"valid_{cfg.checkpoint.best_checkpoint_metric}",
-        1 if cfg.checkpoint.maximize_best_checkpoint_metric else -1,
-    )
-    values: dict[int, float] = {}
-    for line in run.log.read_text(encoding="utf-8").splitlines() if run.log.is_file() else ():
-        record = progress_record(line) or {}
-        if name in record and int(record["valid_num_updates"]) <= updates:
-            values[int(record["valid_num_updates"])] = float(record[name])
-    for _, value in sorted(values.items()):
+    sign = 1 if cfg.checkpoint.maximize_best_checkpoint_metric else -1
+    curve = read_curves(run.log).valid[cfg.checkpoint.best_checkpoint_metric]["valid"]
+    for value in (curve[update] for update in sorted(curve) if update <= updates):
         if not hasattr(stopper, "best") or sign * value > sign * stopper.best:
             stopper.best, stopper.num_runs = value, 0
         else:

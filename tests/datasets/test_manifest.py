@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from s2s_plugin.datasets.manifest import Item, read_manifest, write_manifest, write_manifests
+from s2s_plugin.datasets.manifest import Item, read_manifest, write_manifest
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import corpus
 
 HEADER = "id\taudio\tn_frames\ttgt_text\tspeaker\n"
 
@@ -72,18 +73,18 @@ def test_manifests_appear_whole_or_not_at_all(tmp_path):
     items = [Item("a", tmp_path / "a.wav", ("one",))]
     out = tmp_path / "out"
     with pytest.raises(UserError, match="test split is empty"):
-        write_manifests(out, "audio", {"train": items, "test": []}, {})
+        corpus.write_manifests(out, "audio", {"train": items, "test": []}, {})
     assert not out.exists()
     with pytest.raises(UserError, match="2 items with 1 different ids"):
-        write_manifests(out, "audio", {"train": items * 2}, {})
-    write_manifests(out, "audio", {"train": items, "test": items}, {"name": "x"})
+        corpus.write_manifests(out, "audio", {"train": items * 2}, {})
+    corpus.write_manifests(out, "audio", {"train": items, "test": items}, {"name": "x"})
     about = json.loads((out / "manifest.json").read_text())
     assert about["name"] == "x" and about["modality"] == "audio" and about["files"]["train.tsv"]["items"] == 1
-    write_manifests(out, "audio", {"train": items}, {"name": "y"})  # an earlier one is replaced
+    corpus.write_manifests(out, "audio", {"train": items}, {"name": "y"})  # an earlier one is replaced
     assert not (out / "test.tsv").exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious.txt").write_text("mine")
     with pytest.raises(UserError, match="is not a prepared corpus"):
-        write_manifests(other, "audio", {"train": items}, {})
+        corpus.write_manifests(other, "audio", {"train": items}, {})
     assert (other / "precious.txt").read_text() == "mine"

@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from recipes import serving
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import fetch
@@ -59,10 +60,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     Handler.cuts, Handler.ranges, Handler.etag = [], [], '"one"'
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
+    with serving(Handler) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)

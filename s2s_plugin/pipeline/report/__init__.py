@@ -20,7 +20,8 @@ from s2s_plugin.pipeline.report.page import (
     scores_section,
 )
 from s2s_plugin.pipeline.report.plot import require_matplotlib
-from s2s_plugin.pipeline.report.run import Run, read_run, write_atomic
+from s2s_plugin.pipeline.report.run import Run, read_run
+from s2s_plugin.pipeline.run import write_bytes
 
 __all__ = ["write_report"]
 
@@ -44,7 +45,7 @@ def write_report(run_dir: Path) -> Path:
     ]
     _write_pictures(run, sections)
     page = run.folder / "report.html"
-    write_atomic(page, render_page(run, sections).encode("utf-8", "replace"))
+    write_bytes(page, render_page(run, sections).encode("utf-8", "replace"))
     return page
 
 
@@ -54,7 +55,7 @@ def _write_pictures(run: Run, sections: list[Section]) -> None:
     folder.mkdir(exist_ok=True)
     pictures = {name: png for section in sections for name, png in section.pictures.items()}
     for name, png in pictures.items():
-        write_atomic(folder / name, png)
+        write_bytes(folder / name, png)
     for pattern in ("curves.png", "*_by_length.png", "attention-*.png"):
         for old in folder.glob(pattern):
             if old.name not in pictures:

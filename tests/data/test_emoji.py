@@ -1,55 +1,21 @@
-"""The recipes of pictures: emoji on a small sheet, Flickr8k on its sample and on a folder in its official format."""
+"""The emoji: on a small sheet, and the real packages."""
 
 from __future__ import annotations
 
 import functools
-import http.server
-import importlib.util
 import json
 import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from command_line import ROOT, SHARED
 from PIL import Image
+from recipes import load, read_splits
 
-from s2s_plugin.datasets.manifest import Item, read_manifest
 from s2s_plugin.errors import UserError
 
-SPLITS = ("train", "valid", "test")
+emoji = load("emoji")
+read = functools.partial(read_splits, "emoji", "image")
 
-
-def recipe(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"recipe_{name}", ROOT / "data" / name / "prepare.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-emoji, flickr8k = recipe("emoji"), recipe("flickr8k")
-
-
-def read(out: Path) -> dict[str, list[Item]]:
-    """The items of each split; the manifest tells their number, and every picture can be opened."""
-    files = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["files"]
-    splits = {}
-    for split in SPLITS:
-        modality, splits[split] = read_manifest(out / f"{split}.tsv")
-        assert modality == "image"
-        assert len(splits[split]) == files[f"{split}.tsv"]["items"]
-        for item in splits[split]:
-            assert item.path.is_absolute()
-            with Image.open(item.path) as image:
-                image.verify()
-    return splits
-
-
-# --- emoji ------------------------------------------------------------------------------------------------
 
 KNOWN = {  # code -> its names in CLDR
     "1f44b": {"en": "waving hand", "ko": "흔드는 손", "de": "winkende Hand"},
@@ -222,110 +188,3 @@ def test_emoji_of_the_real_packages(tmp_path: Path):
         texts = {item.id: item.texts for items in splits.values() for item in items}
         for code, names in KNOWN.items():
             assert texts[f"google-{code}"] == texts[f"twitter-{code}"] == (names[language],)
-
-
-# --- Flickr8k ---------------------------------------------------------------------------------------------
-
-CAPTION = "A dog in a T-shirt , running after {} ."
-LISTED = {"train": ["a1.jpg", "b2.jpg"], "valid": ["c3.jpg"], "test": ["d4.jpg"]}
-
-
-def write_flickr8k(folder: Path) -> Path:
-    """A folder as the two archives leave it: with a picture in no list, and an entry whose picture never existed."""
-    text, pictures = folder / "Flickr8k_text", folder / "Flicker8k_Dataset"
-    text.mkdir(parents=True)
-    pictures.mkdir()
-    names = [name for listed in LISTED.values() for name in listed]
-    for name in (*names, "e5.jpg"):
-        Image.new("RGB", (20, 10), "green").save(pictures / name)
-    lines = [f"{name}#{i}\t{CAPTION.format(i)}\n" for name in (*names, "e5.jpg", "f6.jpg.1") for i in range(5)]
-    (text / "Flickr8k.token.txt").write_text("".join(lines))
-    for split, listed in LISTED.items():
-        (text / flickr8k.LISTS[split]).write_text("\n".join(listed) + "\n")
-    return folder
-
-
-def test_flickr8k_is_the_official_split_with_five_references(tmp_path: Path):
-    folder = write_flickr8k(tmp_path / "source")
-    out = flickr8k.prepare(tmp_path / "out", "image", "en", tmp_path, from_dir=folder)
-    splits = read(out)
-    assert {split: [item.path.name for item in items] for split, items in splits.items()} == LISTED
-    plain = tuple(f"a dog in a tshirt running after {i}" for i in range(5))
-    assert all(item.texts == plain for items in splits.values() for item in items)
-    assert json.loads((out / "manifest.json").read_text())["split"] == "official"
-    written = read(flickr8k.prepare(out, "image", "en", tmp_path, from_dir=folder, as_written=True))
-    assert written["test"][0].texts == tuple(CAPTION.format(i) for i in range(5))
-
-
-def test_flickr8k_sample(tmp_path: Path):
-    sample = SHARED / "flickr8k"
-    if not sample.is_dir():
-        pytest.skip("needs the sample of Flickr8k beside the checkout, in ../shared/data/flickr8k")
-    out = flickr8k.prepare(tmp_path / "out", "image", "en", tmp_path, from_dir=sample)
-    splits = read(out)
-    items = [item for split in SPLITS for item in splits[split]]
-    assert len(items) == len({item.path for item in items}) == 60
-    assert all(len(item.texts) == 5 for item in items)
-    assert json.loads((out / "manifest.json").read_text())["split"] == "by hash"
-    texts = {item.path.name: item.texts for item in items}
-    assert texts["2282600972_c22d1e03c7.jpg"][:2] == ("skiiers on a snowy mountain", "skiiers on top of a mountain")
-    assert read(flickr8k.prepare(tmp_path / "again", "image", "en", tmp_path, from_dir=sample)) == splits
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Serves the files of the folder it returns in place of the public home."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(flickr8k, "URL", f"http://127.0.0.1:{server.server_address[1]}/{{}}")
-        yield folder
-        server.shutdown()
-
-
-def test_flickr8k_is_fetched_once(home: Path, tmp_path: Path):
-    source = write_flickr8k(tmp_path / "source")
-    shutil.make_archive(str(home / "Flickr8k_text"), "zip", source / "Flickr8k_text")  # its files at the top
-    shutil.make_archive(str(home / "Flickr8k_Dataset"), "zip", source, "Flicker8k_Dataset")
-    first = read(flickr8k.prepare(tmp_path / "a", "image", "en", tmp_path / "cache"))
-    assert {split: [item.path.name for item in items] for split, items in first.items()} == LISTED
-    shutil.rmtree(home)
-    shutil.rmtree(tmp_path / "cache" / "url")  # the archives; what was in them stays
-    assert read(flickr8k.prepare(tmp_path / "b", "image", "en", tmp_path / "cache")) == first
-
-
-def test_flickr8k_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture):
-    source = write_flickr8k(tmp_path / "source")
-
-    def refused(message: str, **change: object) -> None:
-        options = {"src": "image", "tgt": "en", "cache": tmp_path, "from_dir": source, **change}
-        with pytest.raises(UserError, match=message):
-            flickr8k.prepare(tmp_path / "out", **options)
-
-    refused("--src en", src="en")
-    refused("--tgt de", tgt="de")
-    refused(r"no captions in .* Flickr8k\.token\.txt or captions\.tsv", from_dir=tmp_path / "nothing")
-    (source / "Flicker8k_Dataset/c3.jpg").unlink()
-    refused(r"no picture .* 1 of the files, first c3\.jpg")
-    (source / "Flickr8k_text/Flickr_8k.devImages.txt").write_text("e5.jpg\ng7.jpg\n")
-    Image.new("RGB", (20, 10)).save(source / "g7.jpg")
-    refused(r"no caption .* 1 of the files, first g7\.jpg")
-    (source / "Flickr8k_text/Flickr_8k.devImages.txt").unlink()
-    refused(r"no Flickr_8k\.devImages\.txt")
-    (source / "Flickr8k_text/Flickr_8k.devImages.txt").write_text("\n")
-    refused("the valid split is empty")
-    with (source / "Flickr8k_text/Flickr8k.token.txt").open("a") as file:
-        file.write("h8.jpg#0 without a tab\n")
-    refused(r"Flickr8k\.token\.txt, line 31: 1 columns, expected 2")
-    (source / "Flickr8k_text/Flickr8k.token.txt").write_bytes(b"i9.jpg#0\tcaf\xe9\n")
-    refused(r"Flickr8k\.token\.txt: byte 13 is not UTF-8")
-    assert flickr8k.main(["--out", str(tmp_path / "out"), "--from", str(source)]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
-    assert not (tmp_path / "out").exists()

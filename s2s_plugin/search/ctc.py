@@ -60,8 +60,8 @@ class CTCPrefixes:
             rested[..., t + 1] = torch.logaddexp(rested[..., t], spelt[..., t]) + blank[:, t].view(batch, 1, 1)
         total = torch.logsumexp(begin[..., :-1] + symbol.permute(0, 2, 3, 1), 3)  # n x K x C
         ended = torch.logaddexp(in_symbol[..., -1], in_blank[..., -1])  # n x K x 1
-        total = torch.where(candidates.eq(self.eos), ended, total)
-        gain = (total - self.total.unsqueeze(2)).nan_to_num(nan=NEVER)
+        total = torch.where(candidates.eq(self.eos), ended, total).masked_fill(candidates.eq(self.blank), NEVER)
+        gain = (total - self.total.unsqueeze(2)).nan_to_num(nan=NEVER, posinf=NEVER, neginf=NEVER)
         return gain, total, torch.stack((spelt, rested), 3)
 
     def follow(self, total: Tensor, ending: Tensor, parent: Tensor, choice: Tensor) -> None:

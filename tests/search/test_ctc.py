@@ -1,4 +1,4 @@
-"""CTC prefix scores against the sum over all texts that begin so, and the search with them."""
+"""CTC prefix scores against the sum over all texts that begin so, and the search with them against brute force."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from s2s_plugin.search.ctc import CTCPrefixes
 
@@ -63,3 +64,32 @@ def test_sentences_that_are_done_leave():
     last = torch.full((3, 2), EOS)
     expected = every.extend(last, candidates)[0][[0, 2]]
     assert some.extend(last[:2], candidates[:2])[0] == pytest.approx(expected)
+
+
+@torch.no_grad()
+def joint_score(model, source: torch.Tensor, words: list[int], weight: float) -> float:
+    """((1 - w) log P(Y|X) + w log P_CTC(Y|X)) / |Y|, by teacher forcing and torch's CTC."""
+    eos, blank = model.decoder.dictionary.eos(), model.decoder.dictionary.bos()
+    lengths, target = torch.tensor([source.size(1)]), torch.tensor([[*words, eos]])
+    logits, besides = model(source, lengths, torch.tensor([[eos, *words]]))
+    spoken = logits.double().log_softmax(-1).gather(2, target.unsqueeze(2)).sum()
+    steps = besides["ctc"].double().log_softmax(-1).transpose(0, 1)
+    spelt = -F.ctc_loss(steps, target[:, :-1], lengths, torch.tensor([len(words)]), blank, reduction="sum")
+    return float((1 - weight) * spoken + weight * spelt) / (len(words) + 1)
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.8])
+def test_a_wide_search_with_ctc_is_exact(build, batch, search, weight):
+    """Every text that CTC can spell comes back with the joint score, in a batch with padding."""
+    model, sample = build(6, seed=3, peak=2, ctc=True), batch([3, 6], seed=3)
+    symbols = [index for index in range(6) if index not in (0, 1, 2)]  # blank, padding, </s>
+    texts = [list(words) for length in (1, 2, 3) for words in itertools.product(symbols, repeat=length)]
+    results = search(model, sample, beam=2 * len(texts), max_len_b=3, ctc_weight=weight)
+    for row, (hypotheses, length) in enumerate(zip(results, (3, 6), strict=True)):
+        source = sample["net_input"]["src_tokens"][row : row + 1, :length]
+        expected = {tuple(words): joint_score(model, source, words, weight) for words in texts}
+        found = {tuple(h["tokens"].tolist()[:-1]): h["score"] for h in hypotheses}
+        assert found == pytest.approx(
+            {words: score for words, score in expected.items() if math.isfinite(score)}, abs=1e-4
+        )
+    assert len(results[0]) < len(texts) == len(results[1]), "three steps cannot spell a repetition of three symbols"

@@ -13,10 +13,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
+from s2s_plugin.progress import Progress
 
 PACKAGE = "trans-de-en"
 URL = "https://ftp.tu-chemnitz.de/pub/Local/urz/ding/de-en/de-en.txt.gz"
@@ -153,7 +152,7 @@ def prepare(
     most = KINDS[kind][1] if max_words is None else max_words
     path, version = find_dictionary(Path(cache), from_dir and Path(from_dir))
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        lines = tqdm(file, desc="reading entries", unit=" lines", disable=None)
+        lines = Progress(file, "reading entries", unit=" lines")
         found = [
             (line, (english, german) if src == "en" else (german, english))
             for line, (german, english) in read_pairs(lines, kind, fewest, most)

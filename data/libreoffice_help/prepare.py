@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tqdm import tqdm
-
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
+from s2s_plugin.progress import Progress
 
 FOLDERS = {"en": "en-US", "de": "de", "ko": "ko"}  # language -> its name in paths and URLs
 PACKAGE = "libreoffice-help-{}"  # filled with the lower-case folder name
@@ -136,7 +135,7 @@ def is_good(english: str, other: str, lang: str) -> bool:
 def read_pairs(english: Path, other: Path, lang: str) -> Iterator[tuple[str, corpus.Pair]]:
     """``(file, (english, other))`` for every good pair of the pages below two ``text`` folders."""
     files = sorted(path.relative_to(english) for path in english.rglob("*.html"))
-    for file in tqdm(files, desc=f"reading en-{lang} pages", unit=" pages", disable=None):
+    for file in Progress(files, f"reading en-{lang} pages", unit=" pages"):
         if not (other / file).is_file():
             continue
         texts = page_texts(other / file)

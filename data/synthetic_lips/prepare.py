@@ -20,11 +20,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
+from s2s_plugin.progress import Progress
 
 DRAWING = 1  # counts up when the same options draw other videos
 NEEDED = ("av", "espeakng_loader")
@@ -90,7 +89,7 @@ def render(planned: Sequence[Planned], seed: int, folder: Path) -> None:
         return len(batch)
 
     batches = [planned[start : start + BATCH] for start in range(0, len(planned), BATCH)]
-    bar = tqdm(desc="drawing synthetic lips", total=len(planned), unit=" clips", disable=None)
+    bar = Progress(desc="drawing synthetic lips", total=len(planned), unit=" clips")
     with bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for drawn in pool.map(draw, batches):
             bar.update(drawn)

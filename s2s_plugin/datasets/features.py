@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from s2s_plugin.datasets.frontends import Frontend
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
+from s2s_plugin.progress import Progress
 
 NOTE_EVERY = 2.0  # seconds between two notes of how far packing has come
 FEW = 64  # items that are not worth further processes
@@ -135,15 +135,7 @@ def pack(items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool
         file.truncate(progress.bytes)
         file.seek(progress.bytes)
         todo = items[progress.done :]
-        bar = tqdm(
-            todo,
-            f"      {prefix.name}",
-            initial=progress.done,
-            total=len(items),
-            unit="file",
-            disable=None,
-            leave=False,
-        )
+        bar = Progress(todo, f"      {prefix.name}", initial=progress.done, total=len(items), unit="file")
         with _reader(frontend, workers or os.cpu_count() or 1, len(todo)) as read:
             for item, found in zip(bar, read(todo), strict=True):
                 if isinstance(found, str) and not skip_bad:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
+from s2s_plugin.progress import Progress
 from s2s_plugin.tasks.seq2seq import read_source
 
 POOLED = (8, 16, 8)  # at most: stretches of time, and cells of what is left of a step's two dimensions
@@ -39,9 +39,7 @@ def baselines(data: Path, source: str, subset: str, rows: list[dict]) -> dict[st
 
 def nearest_items(train: PackedFeatures, test: PackedFeatures) -> list[int]:
     """For each item of ``test`` that of ``train`` with the most similar pooled features (Euclidean distance)."""
-    known = torch.stack(
-        [pooled(train[i]) for i in tqdm(range(len(train)), "      neighbours", disable=None, leave=False)]
-    )
+    known = torch.stack([pooled(train[i]) for i in Progress(range(len(train)), "      neighbours", unit="item")])
     mean, spread = known.mean(0), known.std(0).clamp(min=1e-6)
     known = (known - mean) / spread
     asked = torch.stack([(pooled(test[i]) - mean) / spread for i in range(len(test))])

@@ -25,9 +25,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
 from s2s_plugin.errors import UserError
+from s2s_plugin.progress import Progress
 
 PACKAGE_NOTE = ".package.json"  # in every unpacked package: name, file (with the version), sha256
 BY_HAND = "check the network and run again, or fetch it by hand and name its folder with --from FOLDER"
@@ -242,7 +241,7 @@ def _transfer(url: str, part: Path) -> int:
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
         _say(f"fetching {url}" + (f" ({total / 1e6:.1f} MB)" if total else ""))
-        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None, leave=False)
+        bar = Progress(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem)
         with bar, part.open("ab" if have else "wb") as file:
             while block := answer.read(1 << 16):
                 file.write(block)

@@ -9,7 +9,6 @@ from argparse import Namespace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from s2s_plugin.datasets.codec import PairCodec, TextCodec, normalize
 from s2s_plugin.datasets.manifest import write_manifest
@@ -20,6 +19,7 @@ from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
 from s2s_plugin.pipeline.recipe import run_recipe
 from s2s_plugin.pipeline.text import read_parallel
+from s2s_plugin.progress import Progress
 
 SPLITS = ("train", "valid", "test")
 OWN_FILES = ("source", "target", "valid_source", "valid_target", "test_source", "test_target")
@@ -251,7 +251,7 @@ def _write_pieces(
     (partial / "pieces").mkdir()
     for split, pairs in lines.items():
         kept: list[tuple[corpus.Pair, corpus.Pair]] = []
-        for number, pair in enumerate(tqdm(pairs, f"      {split}", unit="pair", disable=None, leave=False), start=1):
+        for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair"), start=1):
             pieces = codecs[0].encode(pair[0]), codecs[1].encode(pair[1])
             lengths = [side.count(" ") + 1 for side in pieces]
             length = max(lengths)

@@ -31,7 +31,6 @@ VOICES = {  # language: who reads, licence
     "ru": ("ivrvoice.ru", "CC-BY-3.0"),
 }
 SOME_KEY = "vm-goodbye"  # every language has it: its recording shows where the others are
-MAX_SECONDS = 60.0  # what the audio frontend takes; one prompt is longer, the instructions of a demonstration
 
 BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
@@ -69,7 +68,9 @@ def seconds_of(path: Path) -> float:
         raise UserError(f"{path}: not a wav file ({error or 'ends too early'}); fetch it again") from None
 
 
-def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool) -> Iterator[Item]:
+def find_items(
+    transcript: Path, recordings: Path, speaker: str, lowercase: bool, max_seconds: float
+) -> Iterator[Item]:
     """The prompts that have a text and a recording that fit each other, in the order of the transcript."""
     with gzip.open(transcript) if transcript.suffix == ".gz" else transcript.open("rb") as file:
         texts = read_transcripts(file.read().decode("utf-8-sig").splitlines())
@@ -77,7 +78,7 @@ def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool
         path, text = recordings / f"{key}.wav", spoken_text(written, lowercase)
         if text and path.is_file():
             seconds = seconds_of(path)
-            if seconds <= MAX_SECONDS and corpus.can_be_said(text, seconds):
+            if seconds <= max_seconds and corpus.can_be_said(text, seconds):
                 yield Item(key, path, (text,), speaker)
 
 
@@ -109,12 +110,14 @@ def prepare(
     cache: Path,
     from_dir: Path | None = None,
     lowercase: bool = True,
+    max_seconds: float = 12.0,
     valid: float = 0.08,
     test: float = 0.08,
 ) -> Path:
     """Write the manifests to ``out`` and return it; the recordings stay where they are.
 
-    ``lowercase``: see :func:`spoken_text`; ``valid``, ``test``: share of texts.
+    ``lowercase``: see :func:`spoken_text`; ``max_seconds``: longer recordings, 3 in 100, are left out; ``valid``,
+    ``test``: share of texts.
 
     Raises:
         UserError: an option is wrong, or the recordings cannot be had.
@@ -129,7 +132,7 @@ def prepare(
     recordings = find_one(folders, f"{SOME_KEY}.wav").parent
     speaker, licence = VOICES[tgt]
     splits: dict[str, list[Item]] = {name: [] for name in corpus.SPLITS}
-    for item in find_items(transcript, recordings, speaker, lowercase):
+    for item in find_items(transcript, recordings, speaker, lowercase, max_seconds):
         splits[corpus.split_name(corpus.match_key(item.texts[0]), valid, test)].append(item)
     meta = {
         "name": "asterisk_sounds",
@@ -137,7 +140,7 @@ def prepare(
         "version": version,
         "licence": licence,
         "languages": [src, tgt],
-        "options": {"lowercase": lowercase, "valid": valid, "test": test},
+        "options": {"lowercase": lowercase, "max_seconds": max_seconds, "valid": valid, "test": test},
     }
     return corpus.write_manifests(out, src, splits, meta)
 
@@ -145,6 +148,7 @@ def prepare(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = corpus.recipe_parser(__doc__, src="audio", tgt="en")
     parser.add_argument("--lowercase", action=argparse.BooleanOptionalAction, default=True, help="drop punctuation too")
+    parser.add_argument("--max-seconds", type=float, default=12.0, help="of a recording (%(default)s)")
     corpus.add_shares(parser, "texts", valid=0.08, test=0.08)
     return corpus.run_recipe(prepare, parser, argv)
 

@@ -270,7 +270,7 @@ class Seq2SeqTask(FairseqTask):
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
         if self.metric is not None:
             longest = {"max_len_a": 1.5, "max_len_b": 10} if self.frontend is None else {"max_len_b": 200}
-            options = BeamOptions(beam=self.cfg.eval_beam, **longest)
+            options = BeamOptions(beam=self.cfg.eval_beam, ctc_weight=self.cfg.ctc_search_weight, **longest)
             search = BeamSearch([model], self.target_dictionary, options)
             hypotheses = self.inference_step(search, [model], sample)
             pairs = [

@@ -68,9 +68,7 @@ def seconds_of(path: Path) -> float:
         raise UserError(f"{path}: not a wav file ({error or 'ends too early'}); fetch it again") from None
 
 
-def find_items(
-    transcript: Path, recordings: Path, speaker: str, lowercase: bool, max_seconds: float
-) -> Iterator[Item]:
+def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool, max_seconds: float) -> Iterator[Item]:
     """The prompts that have a text and a recording that fit each other, in the order of the transcript."""
     with gzip.open(transcript) if transcript.suffix == ".gz" else transcript.open("rb") as file:
         texts = read_transcripts(file.read().decode("utf-8-sig").splitlines())

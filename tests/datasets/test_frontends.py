@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from command_line import SHARED
 from media import FPS, RATE, bars, halves, tones, write_image, write_video, write_wav
+from recipes import sample
 
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.frontends.audio import AudioConfig, filterbank, read_audio
+from s2s_plugin.datasets.frontends.mouth import mouth_box
 from s2s_plugin.datasets.frontends.video import at_rate, read_video
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
@@ -144,9 +145,8 @@ def test_broken_sounds_are_named(tmp_path):
         frontend.load(item(tmp_path / "absent.wav"))
 
 
-@pytest.mark.skipif(not (SHARED / "grid").is_dir(), reason="no ../shared/data/grid")
 def test_the_sound_track_of_a_video():
-    samples, rate = read_audio(SHARED / "grid" / "bgbh7a.mpg")
+    samples, rate = read_audio(sample("grid") / "bgbh7a.mpg")
     assert rate == 44100
     assert 2.5 < len(samples) / rate < 3.5
     assert 0.01 < np.abs(samples).max() <= 1.01
@@ -217,6 +217,21 @@ def test_a_folder_of_frames_is_a_video(tmp_path, clip):
     (tmp_path / "notes.txt").write_text("not a frame")
     found = build_frontend("video", {"height": 48, "width": 64}).load(item(tmp_path))
     assert np.abs(found.astype(int) - np.stack(frames)[..., 0]).max() <= 1
+
+
+def test_the_mouth_is_found(tmp_path, clip):
+    """Near where a person put the box for this speaker, 110x55+105+178."""
+    path = sample("grid") / "bwbhzp.mpg"
+    left, top, width, height = mouth_box(np.asarray(frame.convert("L")) for frame in read_video(path, 25.0))
+    assert left + width / 2 == pytest.approx(105 + 110 / 2, abs=10)
+    assert top + height / 2 == pytest.approx(178 + 55 / 2, abs=10)
+    assert width == pytest.approx(110, rel=0.25)
+    assert height == pytest.approx(55, rel=0.25)
+    found = build_frontend("video", {"box": "mouth"}).load(item(path))
+    given = build_frontend("video", {"box": f"{width}x{height}+{left}+{top}"}).load(item(path))
+    assert np.array_equal(found, given)
+    with pytest.raises(UserError, match=r"a\.mp4: no face is seen; give video\.box="):
+        build_frontend("video", {"box": "mouth"}).load(item(clip[0]))
 
 
 def test_broken_videos_are_named(tmp_path, clip):

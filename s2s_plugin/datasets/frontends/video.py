@@ -4,6 +4,7 @@ import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,11 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s2s_plugin.datasets.frontends import mouth
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 
 INSTALL = "pip install 's2s-plugin[video]'"
 NORMALIZATIONS = ("clip", "pixel")
+MOUTH = "mouth"  # as a box: look for it
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 BOX = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
 TOLERANCE = 1e-4  # seconds, of rounded time stamps
@@ -28,7 +31,8 @@ class VideoConfig:
     fps: float = 25.0  # frames a second; of a folder of frames all are taken
     height: int = 32  # of a stored frame, in pixels
     width: int = 64
-    box: Optional[str] = None  # mouth region WIDTHxHEIGHT+X+Y where the manifest has none; null: whole frame
+    # Mouth region WIDTHxHEIGHT+X+Y where the manifest has none; mouth: found by face landmarks; null: the whole frame.
+    box: Optional[str] = None
     normalize: str = "clip"  # to mean 0, variance 1: clip: as a whole; pixel: without what does not move
     max_seconds: float = 30.0  # longer videos are refused
 
@@ -43,7 +47,9 @@ class VideoFrontend:
         for name, package in (("av", "av"), ("PIL", "pillow")):
             if importlib.util.find_spec(name) is None:
                 raise UserError(f"video needs the package {package}: {INSTALL}")
-        self.box = parse_box(config.box, "video.box") if config.box else None
+        if config.box == MOUTH:
+            mouth.check_installed()
+        self.box = parse_box(config.box, "video.box") if config.box and config.box != MOUTH else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,10 +60,14 @@ class VideoFrontend:
         return 1 / self.config.fps
 
     def load(self, item: Item) -> np.ndarray:
-        box = parse_box(item.box, f"{item.path}: box") if item.box else self.box
         limit = round(self.config.max_seconds * self.config.fps)
+        box = parse_box(item.box, f"{item.path}: box") if item.box else self.box
+        if box is None and self.config.box == MOUTH:
+            box = mouth.mouth_box(np.asarray(frame.convert("L")) for frame in islice(self._frames(item.path), limit))
+            if box is None:
+                raise UserError(f"{item.path}: no face is seen; give video.box=WIDTHxHEIGHT+X+Y, or leave it out")
         frames: list[np.ndarray] = []
-        for frame in read_folder(item.path) if item.path.is_dir() else read_video(item.path, self.config.fps):
+        for frame in self._frames(item.path):
             if len(frames) == limit:
                 raise UserError(
                     f"{item.path}: longer than {self.config.max_seconds:g} s; cut it, or raise video.max_seconds"
@@ -66,6 +76,10 @@ class VideoFrontend:
         if not frames:
             raise UserError(f"{item.path}: holds no frames; fetch it again or leave it out")
         return np.stack(frames)
+
+    def _frames(self, path: Path) -> Iterator:
+        """PIL images at the rate of the features."""
+        return read_folder(path) if path.is_dir() else read_video(path, self.config.fps)
 
     def _region(self, frame, box: tuple[int, int, int, int] | None, path: Path) -> np.ndarray:
         """The mouth region of a PIL image, in grey; what is too wide or too high is cut off alike on both sides."""

@@ -23,7 +23,13 @@ FILES = sorted(path.relative_to(config.CONF).with_suffix("") for path in config.
 config.register()
 
 
-APPS = {"fsdd": "asr", "grid_speech": "asr", "grid_lips": "lipread"}  # of the experiments that are not translation
+APPS = {
+    "fsdd": "asr",
+    "grid_speech": "asr",
+    "grid_lips": "lipread",
+    "miracl_words": "lipread",
+    "flickr8k": "caption",
+}  # of the experiments that are not translation
 
 
 def composed(*overrides: str) -> DictConfig:

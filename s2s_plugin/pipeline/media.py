@@ -16,7 +16,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import locked
-from s2s_plugin.pipeline.recipe import run_recipe
+from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
 from s2s_plugin.pipeline.run import write_json
 from s2s_plugin.tasks.seq2seq import SOURCE
 
@@ -42,6 +42,7 @@ def features_folder(cfg: DictConfig) -> Path:
         data.pop(name)
     settings = {
         "data": data,
+        "recipe": recipe_stamp(cfg.data.recipe),
         "frontend": OmegaConf.to_container(cfg[cfg.data.source_lang], resolve=True),
         "manifests": {name: _stamp(Path(cfg.data[name])) for name in MANIFESTS.values() if cfg.data[name] is not None},
     }

@@ -17,7 +17,7 @@ from s2s_plugin.pipeline import corpus, media
 from s2s_plugin.pipeline.commands import preprocess_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
-from s2s_plugin.pipeline.recipe import run_recipe
+from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
 from s2s_plugin.pipeline.text import read_parallel
 from s2s_plugin.progress import Progress
 
@@ -43,6 +43,7 @@ def prepared_folder(cfg: DictConfig) -> Path:
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
     settings = {
         "data": data,
+        "recipe": recipe_stamp(cfg.data.recipe),
         "subword": OmegaConf.to_container(cfg.subword, resolve=True),
         "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
     }

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.config import PROJECT
+from s2s_plugin.pipeline.run import digest
 
 
 def run_recipe(cfg: DictConfig, out: Path) -> Path:
@@ -34,12 +35,22 @@ def run_recipe(cfg: DictConfig, out: Path) -> Path:
 
 def load_recipe(name: str):
     """The module ``data/<name>/prepare.py``."""
-    path = PROJECT / "data" / name / "prepare.py"
-    if not path.is_file():
-        known = ", ".join(sorted(p.parent.name for p in (PROJECT / "data").glob("*/prepare.py")))
-        raise UserError(f"data.recipe is {name}: there is no {path}; there are: {known}")
+    path = _path(name)
     spec = importlib.util.spec_from_file_location(f"recipe_{name}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def recipe_stamp(name: str | None) -> str | None:
+    """The recipe's code, in short: another one may make another corpus."""
+    return None if name is None else digest(*sorted(_path(name).parent.glob("*.py")))
+
+
+def _path(name: str) -> Path:
+    path = PROJECT / "data" / name / "prepare.py"
+    if not path.is_file():
+        known = ", ".join(sorted(p.parent.name for p in (PROJECT / "data").glob("*/prepare.py")))
+        raise UserError(f"data.recipe is {name}: there is no {path}; there are: {known}")
+    return path

@@ -44,7 +44,7 @@ def measure(manifest: Path, times: int, answer) -> None:
     _, items = read_manifest(manifest)
     items = [item._replace(id=f"{copy}.{item.id}") for copy in range(times) for item in items]
     seconds = sum(soundfile.info(item.path).duration for item in items)
-    frontend = build_frontend("audio", AudioConfig())
+    frontend = build_frontend("audio", AudioConfig(sample_rate=8000))
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         pack(items, frontend, Path(folder) / "train", skip_bad=False)
@@ -75,6 +75,7 @@ def main() -> None:
         receiver, sender = multiprocessing.Pipe(duplex=False)
         process = multiprocessing.get_context("spawn").Process(target=measure, args=(manifest, times, sender))
         process.start()
+        sender.close()  # else a process that died would be waited for
         rows.append({"times": times, **receiver.recv()})
         process.join()
         print(rows[-1], flush=True)

@@ -124,7 +124,9 @@ def prepare(
         raise UserError(
             f"asterisk_sounds is for --src audio and --tgt {', '.join(VOICES)}, got --src {src} --tgt {tgt}"
         )
-    corpus.check_shares(valid, test, some=True)
+    corpus.check_shares(valid, test, both_needed=True)
+    if not isinstance(max_seconds, (int, float)) or max_seconds <= 0:
+        raise UserError(f"max_seconds must be a number above 0, got {max_seconds!r}")
     folders, version = ([Path(from_dir)], "from folder") if from_dir else fetch_folders(tgt, Path(cache))
     transcript = find_one(folders, f"core-sounds-{tgt}.txt*")
     recordings = find_one(folders, f"{SOME_KEY}.wav").parent

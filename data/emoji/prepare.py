@@ -144,7 +144,7 @@ def prepare(
     """
     if src != "image" or tgt not in LANGUAGES:
         raise UserError(f"emoji is for --src image and --tgt {', '.join(LANGUAGES)}, got --src {src} --tgt {tgt}")
-    corpus.check_shares(valid, test, some=True)
+    corpus.check_shares(valid, test, both_needed=True)
     cache, folder = Path(cache), from_dir and Path(from_dir)
     drawings, *named = (find_package(spec, cache, folder) for spec in (DRAWINGS, *NAMES))
     emoji, names = read_emoji(drawings), read_names(named, tgt)

@@ -105,7 +105,7 @@ def prepare(
         raise UserError(f"tuxpaint is for --src audio or image, got --src {src}")
     if src == "audio" and tgt not in SPOKEN:
         raise UserError(f"tuxpaint has recordings for --tgt {', '.join(SPOKEN)}, got --tgt {tgt}")
-    corpus.check_shares(valid, test, some=True)
+    corpus.check_shares(valid, test, both_needed=True)
     stamps, version = find_stamps(Path(cache), from_dir and Path(from_dir))
     splits: dict[str, list[Item]] = {name: [] for name in corpus.SPLITS}
     for item in find_items(stamps, src, tgt):

@@ -130,36 +130,36 @@ def pack(items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool
     Raises:
         UserError: an item is unusable and not to be skipped, or none is left.
     """
-    progress = _Progress(prefix)
-    with progress.path.open("r+b" if progress.path.exists() else "wb") as file:
-        file.truncate(progress.bytes)
-        file.seek(progress.bytes)
-        todo = items[progress.done :]
-        bar = Progress(todo, f"      {prefix.name}", initial=progress.done, total=len(items), unit="file")
+    state = _State(prefix)
+    with state.path.open("r+b" if state.path.exists() else "wb") as file:
+        file.truncate(state.bytes)
+        file.seek(state.bytes)
+        todo = items[state.done :]
+        bar = Progress(todo, f"      {prefix.name}", initial=state.done, total=len(items), unit="file")
         with _reader(frontend, workers or os.cpu_count() or 1, len(todo)) as read:
             for item, found in zip(bar, read(todo), strict=True):
                 if isinstance(found, str) and not skip_bad:
                     raise UserError(f"{found}; or leave such items out with data.on_bad_item=skip")
-                progress.add(item, found, file)
-        progress.save(file)
-    if not progress.ids:
-        raise UserError(f"{prefix.name}: none of {len(items):,} items is usable; the first: {progress.skipped}")
-    progress.finish()
-    return progress.skipped
+                state.add(item, found, file)
+        state.save(file)
+    if not state.ids:
+        raise UserError(f"{prefix.name}: none of {len(items):,} items is usable; the first: {state.skipped}")
+    state.finish()
+    return state.skipped
 
 
-class _Progress:
+class _State:
     """How far the packing of one split has come, kept beside it."""
 
     def __init__(self, prefix: Path):
-        self.path, self.about, self.state = (prefix.with_suffix(end) for end in (".bin", ".json", ".state"))
+        self.path, self.about, self.saved = (prefix.with_suffix(end) for end in (".bin", ".json", ".state"))
         self.noted, self.done, self.bytes = time.monotonic(), 0, 0
         self.dtype, self.shape = "", ()
         self.ids: list[str] = []
         self.sizes: list[int] = []
         self.skipped: dict[str, str] = {}
-        if self.state.is_file() and self.path.is_file():
-            self.__dict__.update(json.loads(self.state.read_text(encoding="utf-8")))
+        if self.saved.is_file() and self.path.is_file():
+            self.__dict__.update(json.loads(self.saved.read_text(encoding="utf-8")))
 
     def add(self, item: Item, found: np.ndarray | str, file) -> None:
         self.done += 1
@@ -178,7 +178,7 @@ class _Progress:
         file.flush()
         os.fsync(file.fileno())
         names = ("done", "bytes", "dtype", "shape", "ids", "sizes", "skipped")
-        _replace(self.state, {name: getattr(self, name) for name in names})
+        _replace(self.saved, {name: getattr(self, name) for name in names})
         self.noted = time.monotonic()
 
     def finish(self) -> None:
@@ -186,7 +186,7 @@ class _Progress:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         about = {"dtype": self.dtype, "shape": self.shape, "sha256": sha256, "ids": self.ids, "sizes": self.sizes}
         _replace(self.about, about)
-        self.state.unlink()
+        self.saved.unlink()
 
 
 def _replace(path: Path, value: object) -> None:

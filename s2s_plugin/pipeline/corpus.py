@@ -84,13 +84,14 @@ def can_be_said(text: str, seconds: float) -> bool:
 # --- splitting --------------------------------------------------------------------------------------------
 
 
-def check_shares(valid: float, test: float, some: bool = False) -> None:
+def check_shares(valid: float, test: float, both_needed: bool = False) -> None:
     """
     Raises:
-        UserError: the fractions leave nothing for train, or, where there must be ``some`` of each, are nothing.
+        UserError: the fractions leave nothing for train, or one of ``both_needed`` is 0.
     """
-    if not (valid >= 0 and test >= 0 and valid + test < 1) or (some and not (valid and test)):
-        raise UserError(f"valid and test must be fractions that leave some for train, got {valid} and {test}")
+    if not (valid >= 0 and test >= 0 and valid + test < 1) or (both_needed and not (valid and test)):
+        above = " above 0" if both_needed else ""
+        raise UserError(f"valid and test must be fractions{above} that leave some for train, got {valid} and {test}")
 
 
 def split_name(group: str, valid: float, test: float) -> str:
@@ -150,7 +151,6 @@ def write_corpus(out: Path, splits: Splits, langs: tuple[str, str], meta: dict) 
     Raises:
         UserError: a split is empty, a side is empty or holds a line break, or ``out`` is not a corpus folder.
     """
-    out = Path(out)
     _check(splits, langs)
 
     def write(partial: Path) -> dict[str, dict]:

@@ -39,10 +39,13 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
     checkpoint, data = run.best_checkpoint(), Path(cfg.task.data)
     check_checkpoint(checkpoint)
     check_dictionaries(cfg, run)
+    search = {key: value for key, value in cfg.generation.items() if value != DEFAULT_SEARCH[key]}
+    if cfg.task.ctc_search_weight:
+        search["ctc_search_weight"] = cfg.task.ctc_search_weight
     made = {
         "subset": subset,
         "checkpoint": checkpoint.name,
-        "search": {key: value for key, value in cfg.generation.items() if value != DEFAULT_SEARCH[key]},
+        "search": search,
         "beam": cfg.generation.beam,
         "key": digest(checkpoint, cfg.generation, cfg.task.ctc_search_weight, str(data), subset),
     }

@@ -20,7 +20,6 @@ from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
 from s2s_plugin.pipeline.run import write_json
 from s2s_plugin.tasks.seq2seq import SOURCE
 
-SPLITS = ("train", "valid", "test")
 MANIFESTS = {"train": "manifest", "valid": "valid_manifest", "test": "test_manifest"}
 PACKED = "packed.json"  # in the features' folder when it is whole
 
@@ -42,7 +41,7 @@ def features_folder(cfg: DictConfig) -> Path:
         data.pop(name)
     settings = {
         "data": data,
-        "recipe": recipe_stamp(cfg.data.recipe),
+        **recipe_stamp(cfg.data.recipe),
         "frontend": OmegaConf.to_container(cfg[cfg.data.source_lang], resolve=True),
         "manifests": {name: _stamp(Path(cfg.data[name])) for name in MANIFESTS.values() if cfg.data[name] is not None},
     }
@@ -75,7 +74,7 @@ def pack_corpus(cfg: DictConfig) -> Path:
         modality, skip = cfg.data.source_lang, _skip_bad(cfg)
         frontend = build_frontend(modality, cfg[modality])
         skipped: dict[str, dict[str, str]] = {}
-        for split in SPLITS:
+        for split in corpus.SPLITS:
             _, items = read_manifest(manifests / f"{split}.tsv")
             if not (out / f"{split}.json").is_file():
                 skipped[split] = pack(items, frontend, out / split, skip)
@@ -143,7 +142,7 @@ def hold_out(items: list[Item], splits: list[str], most: int) -> dict[str, list[
 
 def texts(features: Path) -> dict[str, list[Item]]:
     """Items of each split that have features."""
-    return {split: read_manifest(features / f"{split}.tsv")[1] for split in SPLITS}
+    return {split: read_manifest(features / f"{split}.tsv")[1] for split in corpus.SPLITS}
 
 
 def pairs(split: str, items: list[Item]) -> list[tuple[Item, str]]:

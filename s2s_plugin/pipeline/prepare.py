@@ -21,7 +21,6 @@ from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
 from s2s_plugin.pipeline.text import read_parallel
 from s2s_plugin.progress import Progress
 
-SPLITS = ("train", "valid", "test")
 OWN_FILES = ("source", "target", "valid_source", "valid_target", "test_source", "test_target")
 SUMMARY = "prepared.json"
 
@@ -43,7 +42,7 @@ def prepared_folder(cfg: DictConfig) -> Path:
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
     settings = {
         "data": data,
-        "recipe": recipe_stamp(cfg.data.recipe),
+        **recipe_stamp(cfg.data.recipe),
         "subword": OmegaConf.to_container(cfg.subword, resolve=True),
         "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
     }
@@ -76,7 +75,7 @@ def prepare(cfg: DictConfig) -> Path:
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set prepared_dir=FOLDER") from None
     summary = read_summary(out)
-    counts = " / ".join(f"{summary['pairs'][split]:,}" for split in SPLITS)
+    counts = " / ".join(f"{summary['pairs'][split]:,}" for split in corpus.SPLITS)
     say(f"      {counts} pairs (train / valid / test), {summary['symbols']} symbols, in {out}")
     return out
 
@@ -91,7 +90,7 @@ def _build(cfg: DictConfig, partial: Path) -> None:
     text = _corpus(cfg, partial)
     lines = {
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
-        for split in SPLITS
+        for split in corpus.SPLITS
     }
     codecs = _train_codecs(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
     summary = _write_pieces(cfg, partial, lines, codecs)
@@ -110,7 +109,7 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
     _write_codec(cfg, partial, {lang: "spm.model"})
     longest, counts = 0, {}
     (partial / "pieces").mkdir()
-    for split in SPLITS:
+    for split in corpus.SPLITS:
         write_manifest(partial / f"{split}.tsv", cfg.data.source_lang, items[split])
         pieces = []
         for item, text in media.pairs(split, items[split]):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import corpus
 from s2s_plugin.pipeline.config import PROJECT
 from s2s_plugin.pipeline.run import digest
 
@@ -43,9 +45,12 @@ def load_recipe(name: str):
     return module
 
 
-def recipe_stamp(name: str | None) -> str | None:
-    """The recipe's code, in short: another one may make another corpus."""
-    return None if name is None else digest(*sorted(_path(name).parent.glob("*.py")))
+def recipe_stamp(name: str | None) -> dict[str, str]:
+    """The code that makes the corpus, in short and without its comments: other code may make another corpus."""
+    if name is None:
+        return {}
+    files = [*sorted(_path(name).parent.glob("*.py")), Path(corpus.__file__)]
+    return {"recipe": digest([ast.dump(ast.parse(file.read_text(encoding="utf-8"))) for file in files])}
 
 
 def _path(name: str) -> Path:

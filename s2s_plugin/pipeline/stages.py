@@ -66,7 +66,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     if not recalled:
         cfg.task.data = str(prepare_stage.prepared_folder(cfg))
     fairseq = fairseq_config(cfg)
-    BeamOptions.of(cfg.generation)  # refuse now what would fail after training
+    BeamOptions.of(cfg.generation, cfg.task.ctc_search_weight)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
     if stage in ("train", "run"):
         train_stage.check_same_run(fairseq, folder)

@@ -185,7 +185,7 @@ def _resume(run: Run) -> int:
 
 
 def _recall_patience(cfg: DictConfig, run: Run, updates: int, stopper) -> bool:
-    """Count again, from the log, the validations without a gain before the last checkpoint.
+    """Count again, from the log, the validations without a gain before the last checkpoint (but no NaN).
 
     Returns:
         whether patience had run out.

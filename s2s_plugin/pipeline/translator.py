@@ -62,7 +62,7 @@ class Translator:
         self.cuda = torch.cuda.is_available() and not cpu
         for model in self.models if self.cuda else ():
             model.cuda()
-        options = replace(BeamOptions.of(generation), ctc_weight=self.task.cfg.ctc_search_weight)
+        options = BeamOptions.of(generation, self.task.cfg.ctc_search_weight)
         if attention:
             options = replace(options, print_alignment="soft")
         self.search = BeamSearch(self.models, self.task.target_dictionary, options)

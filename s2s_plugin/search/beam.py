@@ -36,17 +36,18 @@ class BeamOptions:
     ctc_weight: float = 0.0  # ours: share of the CTC layer in the score, where the model has one
 
     @classmethod
-    def of(cls, args: object) -> BeamOptions:
+    def of(cls, args: object, ctc_weight: float) -> BeamOptions:
         """From a config or namespace, which may lack some of the fields."""
         known = {name: getattr(args, name, None) for name in cls.__dataclass_fields__}
-        options = cls(**{name: value for name, value in known.items() if value is not None})
-        if options.beam < 1:
-            raise UserError(f"generation.beam is {options.beam}: give a number of at least 1")
-        if options.temperature <= 0:
-            raise UserError(f"generation.temperature is {options.temperature}: give a number above 0")
-        if not 0 <= options.ctc_weight < 1:
-            raise UserError(f"task.ctc_search_weight is {options.ctc_weight}: give a number from 0 to below 1")
-        return options
+        return cls(**{name: value for name, value in known.items() if value is not None} | {"ctc_weight": ctc_weight})
+
+    def __post_init__(self):
+        if self.beam < 1:
+            raise UserError(f"generation.beam is {self.beam}: give a number of at least 1")
+        if self.temperature <= 0:
+            raise UserError(f"generation.temperature is {self.temperature}: give a number above 0")
+        if not 0 <= self.ctc_weight < 1:
+            raise UserError(f"task.ctc_search_weight is {self.ctc_weight}: give a number from 0 to below 1")
 
 
 class Beams(NamedTuple):

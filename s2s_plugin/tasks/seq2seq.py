@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
@@ -249,7 +249,7 @@ class Seq2SeqTask(FairseqTask):
         ]
         foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
         if not asked and not foreign and seq_gen_cls is None:
-            options = replace(BeamOptions.of(args), ctc_weight=self.cfg.ctc_search_weight)
+            options = BeamOptions.of(args, self.cfg.ctc_search_weight)
             return BeamSearch(models, self.target_dictionary, options)
         logger.info("fairseq's own search is used for: %s", ", ".join(asked + foreign) or seq_gen_cls.__name__)
         return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)

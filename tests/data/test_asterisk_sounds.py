@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from recipes import assert_no_leak, load, pack, package, read_splits, text_keys
+from recipes import assert_no_leak, pack, package, read_splits, text_keys
 
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline.recipe import load_recipe
 
-asterisk = load("asterisk_sounds")
+asterisk = load_recipe("asterisk_sounds")
 read = functools.partial(read_splits, "asterisk_sounds", "audio")
 
 
@@ -131,6 +132,8 @@ def test_asterisk_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     for bad, message in (
         ({"src": "en"}, "--src audio .* got --src en"),
         ({"tgt": "de"}, "--tgt en, es, fr, it, ru, got .* --tgt de"),
+        ({"max_seconds": 0}, "max_seconds must be a number above 0, got 0"),
+        ({"max_seconds": "long"}, "max_seconds must be .* got 'long'"),
         ({"valid": 1.5}, "valid and test must be fractions .* got 1.5"),
         ({"from_dir": tmp_path / "none"}, r"0 files core-sounds-en.txt\* below .*none.* --from FOLDER"),
         ({}, r"2 files vm-goodbye.wav below .*source, expected one"),

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from command_line import ROOT
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
-from recipes import load
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.recipe import load_recipe
 
-ding = load("ding")
+ding = load_recipe("ding")
 
 
 ENTRIES = {

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from recipes import load, read_splits
+from recipes import read_splits
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.recipe import load_recipe
 
-emoji = load("emoji")
+emoji = load_recipe("emoji")
 read = functools.partial(read_splits, "emoji", "image")
 
 

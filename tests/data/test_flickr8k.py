@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from recipes import load, read_splits, sample
+from recipes import read_splits, sample
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline.recipe import load_recipe
 
-flickr8k = load("flickr8k")
+flickr8k = load_recipe("flickr8k")
 read = functools.partial(read_splits, "flickr8k", "image")
 
 

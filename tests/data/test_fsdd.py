@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from recipes import assert_no_leak, load, pack, read_splits, sample
+from recipes import assert_no_leak, pack, read_splits, sample
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline.recipe import load_recipe
 
-fsdd = load("fsdd")
+fsdd = load_recipe("fsdd")
 read = functools.partial(read_splits, "fsdd", "audio")
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import av
 import pytest
 from grid_grammar import SENTENCE, code, decode
-from recipes import load, read_splits, sample
+from recipes import read_splits, sample
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline.recipe import load_recipe
 
-grid, lips = load("grid"), load("synthetic_lips")
+grid, lips = load_recipe("grid"), load_recipe("synthetic_lips")
 read = functools.partial(read_splits, "grid")
 
 

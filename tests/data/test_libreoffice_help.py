@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest
-from recipes import load
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.recipe import load_recipe
 
-libreoffice = load("libreoffice_help")
+libreoffice = load_recipe("libreoffice_help")
 
 
 PAGE = """<!DOCTYPE html><html><head><title>{0}</title>

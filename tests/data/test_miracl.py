@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from recipes import load, read_splits, sample
+from recipes import read_splits, sample
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline.recipe import load_recipe
 
-miracl = load("miracl")
+miracl = load_recipe("miracl")
 read = functools.partial(read_splits, "miracl", "video")
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from parallel_recipes import assert_manifest, read
-from recipes import load, sample
+from recipes import sample
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.recipe import load_recipe
 
-multi30k = load("multi30k")
+multi30k = load_recipe("multi30k")
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from command_line import ROOT
 from grid_grammar import SENTENCE, code, decode
-from recipes import load, read_splits
+from recipes import read_splits
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline.recipe import load_recipe
 
-lips = load("synthetic_lips")
+lips = load_recipe("synthetic_lips")
 read = functools.partial(read_splits, "synthetic_lips", "video")
 
 

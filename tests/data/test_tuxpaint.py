@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from recipes import assert_no_leak, load, pack, package, read_splits, text_keys
+from recipes import assert_no_leak, pack, package, read_splits, text_keys
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.recipe import load_recipe
 
-tuxpaint = load("tuxpaint")
+tuxpaint = load_recipe("tuxpaint")
 read = functools.partial(read_splits, "tuxpaint")
 
 

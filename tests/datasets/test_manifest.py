@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from s2s_plugin.datasets.manifest import Item, read_manifest, write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
 
 HEADER = "id\taudio\tn_frames\ttgt_text\tspeaker\n"
 
@@ -67,24 +64,3 @@ def test_not_utf8_and_missing(tmp_path):
     path.write_bytes(b"id\taudio\ttgt_text\na\ta.wav\t\xff\n")
     with pytest.raises(UserError, match="byte 27 is not UTF-8"):
         read_manifest(path)
-
-
-def test_manifests_appear_whole_or_not_at_all(tmp_path):
-    items = [Item("a", tmp_path / "a.wav", ("one",))]
-    out = tmp_path / "out"
-    with pytest.raises(UserError, match="test split is empty"):
-        corpus.write_manifests(out, "audio", {"train": items, "test": []}, {})
-    assert not out.exists()
-    with pytest.raises(UserError, match="2 items with 1 different ids"):
-        corpus.write_manifests(out, "audio", {"train": items * 2}, {})
-    corpus.write_manifests(out, "audio", {"train": items, "test": items}, {"name": "x"})
-    about = json.loads((out / "manifest.json").read_text())
-    assert about["name"] == "x" and about["modality"] == "audio" and about["files"]["train.tsv"]["items"] == 1
-    corpus.write_manifests(out, "audio", {"train": items}, {"name": "y"})  # an earlier one is replaced
-    assert not (out / "test.tsv").exists()
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "precious.txt").write_text("mine")
-    with pytest.raises(UserError, match="is not a prepared corpus"):
-        corpus.write_manifests(other, "audio", {"train": items}, {})
-    assert (other / "precious.txt").read_text() == "mine"

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
 
@@ -151,3 +152,24 @@ def test_write_corpus_checks_what_it_writes(tmp_path, pairs, message):
 def test_same_language_twice(tmp_path):
     with pytest.raises(UserError, match="must differ, got en twice"):
         corpus.write_corpus(tmp_path / "toy", SPLITS, ("en", "en"), {})
+
+
+def test_manifests_appear_whole_or_not_at_all(tmp_path):
+    items = [Item("a", tmp_path / "a.wav", ("one",))]
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="test split is empty"):
+        corpus.write_manifests(out, "audio", {"train": items, "test": []}, {})
+    assert not out.exists()
+    with pytest.raises(UserError, match="2 items with 1 different ids"):
+        corpus.write_manifests(out, "audio", {"train": items * 2}, {})
+    corpus.write_manifests(out, "audio", {"train": items, "test": items}, {"name": "x"})
+    about = json.loads((out / "manifest.json").read_text())
+    assert about["name"] == "x" and about["modality"] == "audio" and about["files"]["train.tsv"]["items"] == 1
+    corpus.write_manifests(out, "audio", {"train": items}, {"name": "y"})  # an earlier one is replaced
+    assert not (out / "test.tsv").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "precious.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not a prepared corpus"):
+        corpus.write_manifests(other, "audio", {"train": items}, {})
+    assert (other / "precious.txt").read_text() == "mine"

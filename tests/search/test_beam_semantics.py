@@ -267,15 +267,21 @@ def test_attention_is_that_of_teacher_forcing(build, batch, search):
 
 
 def test_options_have_fairseqs_names_and_defaults():
-    assert BeamOptions.of(GenerationConfig()) == BeamOptions()
-    assert BeamOptions.of(SimpleNamespace(beam=7)) == BeamOptions(beam=7)
-    assert BeamOptions.of(SimpleNamespace()) == BeamOptions()
+    assert BeamOptions.of(GenerationConfig(), 0.0) == BeamOptions()
+    assert BeamOptions.of(SimpleNamespace(beam=7), 0.5) == BeamOptions(beam=7, ctc_weight=0.5)
+    assert BeamOptions.of(SimpleNamespace(), 0.0) == BeamOptions()
 
 
 @pytest.mark.parametrize(("name", "value"), [("beam", 0), ("beam", -3), ("temperature", 0.0), ("temperature", -1.0)])
 def test_refuses_what_makes_no_sense(name, value):
     with pytest.raises(UserError, match=rf"generation\.{name} is {value}"):
-        BeamOptions.of(SimpleNamespace(**{name: value}))
+        BeamOptions.of(SimpleNamespace(**{name: value}), 0.0)
+
+
+@pytest.mark.parametrize("weight", [-0.5, 1.0, 2.0, float("nan")])
+def test_refuses_a_weight_of_ctc_out_of_range(weight):
+    with pytest.raises(UserError, match=rf"task\.ctc_search_weight is {weight}"):
+        BeamOptions.of(SimpleNamespace(), weight)
 
 
 def test_search_switches_dropout_off(build):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import interrupt
 
 USAGE = """\
 usage: s2s STAGE app=APP [key=value ...]
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         print(USAGE, end="")
         return 0 if arguments else 2
     stage, overrides, files = arguments[0], arguments[1:], []
+    interrupt.listen()
     try:
         if stage not in STAGES:
             raise UserError(f"there is no stage '{stage}'{_meant(stage, STAGES)}; see s2s --help")

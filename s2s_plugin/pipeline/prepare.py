@@ -215,9 +215,10 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> T
     import sentencepiece
 
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
+    sentences = [normalize(line, cfg.subword.jamo) for line in lines[::step]]  # now: an error in a callback has no name
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(normalize(line, cfg.subword.jamo) for line in lines[::step]),
+            sentence_iterator=iter(sentences),
             model_prefix=str(folder / name),
             model_type=cfg.subword.kind,
             vocab_size=cfg.subword.size,

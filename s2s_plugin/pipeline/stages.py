@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import commands, use
+from s2s_plugin.pipeline import commands, interrupt, use
 from s2s_plugin.pipeline import generate as generate_stage
 from s2s_plugin.pipeline import prepare as prepare_stage
 from s2s_plugin.pipeline import score as score_stage
@@ -74,6 +74,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
         say(f"s2s app={cfg.app} name={cfg.name} on {_hardware(cfg)}: {folder.folder}")
     names = ORDER if stage == "run" else (stage,)
     for number, name in enumerate(names, start=1):
+        interrupt.check()
         say(f"[{number}/{len(names)}] {name}")
         if name != "prepare":
             route_logs(folder.log, cfg.verbose)
@@ -88,6 +89,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
         started = time.monotonic()
         _do(name, cfg, fairseq, folder)
         say(f"      {name}: {clock(time.monotonic() - started)}")
+    interrupt.check()
     if stage == "run":
         _show_result(cfg, folder)
     ended = read_json(folder.trained)

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, field
 
-import torch
 from fairseq.criterions import register_criterion
 from fairseq.criterions.label_smoothed_cross_entropy import (
     LabelSmoothedCrossEntropyCriterion,
     LabelSmoothedCrossEntropyCriterionConfig,
 )
 from fairseq.logging import metrics
-from torch import Tensor
-from torch.nn import functional as F
 
+from s2s_plugin.criterions.losses import ctc_loss, misaligned, reread, uneven
+from s2s_plugin.criterions.sampling import scheduled_sampling
 from s2s_plugin.errors import UserError
+from s2s_plugin.models.generator import AdaptiveGenerator
 
 
 @dataclass
@@ -24,11 +24,23 @@ class Seq2SeqCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
     doubly_stochastic: float = field(
         default=0.0, metadata={"help": "weight of the loss that asks attention to visit every source step alike"}
     )
+    coverage_weight: float = field(
+        default=0.0, metadata={"help": "weight of the loss on attention to what has been attended to before"}
+    )
+    alignment_weight: float = field(
+        default=0.0, metadata={"help": "weight of the loss that asks attention to follow given alignments"}
+    )
+    scheduled_sampling: float = field(
+        default=0.0, metadata={"help": "share of the previous symbols that the model's own replace, in the end"}
+    )
+    scheduled_sampling_updates: int = field(
+        default=1000, metadata={"help": "updates over which that share rises from 0"}
+    )
 
 
 @register_criterion("s2s_cross_entropy", dataclass=Seq2SeqCriterionConfig)
 class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
-    """(1 - c) * label-smoothed cross entropy + c * CTC + d * doubly stochastic attention, summed over the batch."""
+    """(1 - c) * label-smoothed cross entropy + c * CTC + weighted losses of attention, summed over the batch."""
 
     def __init__(
         self,
@@ -39,16 +51,46 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         report_accuracy=False,
         ctc_weight=0.0,
         doubly_stochastic=0.0,
+        coverage_weight=0.0,
+        alignment_weight=0.0,
+        scheduled_sampling=0.0,
+        scheduled_sampling_updates=1000,
     ):
         super().__init__(task, sentence_avg, label_smoothing, ignore_prefix_size, report_accuracy)
         if not 0 <= ctc_weight < 1:
             raise UserError(f"criterion.ctc_weight is {ctc_weight}: give a number from 0 to below 1")
+        if not 0 <= scheduled_sampling <= 1:
+            raise UserError(f"criterion.scheduled_sampling is {scheduled_sampling}: give a number from 0 to 1")
         self.blank, self.eos = task.target_dictionary.bos(), task.target_dictionary.eos()
-        self.ctc_weight, self.doubly_stochastic = ctc_weight, doubly_stochastic
+        self.ctc_weight = ctc_weight
+        self.doubly_stochastic, self.coverage_weight = doubly_stochastic, coverage_weight
+        self.alignment_weight = alignment_weight
+        self.sampled_share, self.sampling_updates = scheduled_sampling, scheduled_sampling_updates
+        self.updates = 0
+
+    def set_num_updates(self, updates: int) -> None:
+        """How many updates there have been; the task says so."""
+        self.updates = updates
+
+    def forward(self, model, sample, reduce=True):
+        inputs = sample["net_input"]
+        if isinstance(model.decoder.generator, AdaptiveGenerator):
+            inputs = {**inputs, "features_only": True}
+        if model.training and self.sampled_share:
+            share = self.sampled_share * min(1.0, self.updates / max(1, self.sampling_updates))
+            previous = scheduled_sampling(model, inputs, sample["target"], self.padding_idx, share)
+            inputs = {**inputs, "prev_output_tokens": previous}
+        return super().forward(model, {**sample, "net_input": inputs}, reduce)
 
     def compute_loss(self, model, net_output, sample, reduce=True):
-        loss, nll_loss = super().compute_loss(model, net_output, sample, reduce)
         target, besides = sample["target"], net_output[1]
+        written = target.ne(self.padding_idx)
+        if sample["net_input"].get("features_only"):
+            if self.eps:
+                raise UserError("model.adaptive_cutoffs scores the target alone: set criterion.label_smoothing=0")
+            loss = nll_loss = -model.decoder.generator.of(net_output[0][written], target[written]).sum()
+        else:
+            loss, nll_loss = super().compute_loss(model, net_output, sample, reduce)
         if self.ctc_weight:
             if "ctc" not in besides:
                 raise UserError("criterion.ctc_weight needs a model with a CTC layer: set model.ctc=true")
@@ -56,40 +98,16 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
             ctc = ctc_loss(logits, padding_mask, target, self.padding_idx, self.eos, self.blank)
             metrics.log_scalar("ctc_loss", ctc.item() / sample["ntokens"], sample["ntokens"], round=3)
             loss = (1 - self.ctc_weight) * loss + self.ctc_weight * ctc
+        attention = besides["attn"][0].float()  # B x T x S
         if self.doubly_stochastic:
-            attention = besides["attn"][0].float()
-            loss = loss + self.doubly_stochastic * uneven(attention, target.ne(self.padding_idx))
+            loss = loss + self.doubly_stochastic * uneven(attention, written)
+        if self.coverage_weight:
+            loss = loss + self.coverage_weight * reread(attention, written)
+        if self.alignment_weight:
+            if "alignments" not in sample:
+                raise UserError(
+                    "criterion.alignment_weight needs alignments: give fairseq-preprocess --align-suffix and files of "
+                    "lines like 0-0 1-2"
+                )
+            loss = loss + self.alignment_weight * misaligned(attention, sample["alignments"])
         return loss, nll_loss
-
-
-def ctc_loss(logits: Tensor, padding_mask: Tensor, target: Tensor, pad: int, eos: int, blank: int) -> Tensor:
-    """-log P(target | memory) by Connectionist Temporal Classification (Graves et al. 2006), summed over the batch.
-
-    Args:
-        logits: B x S x V.
-        padding_mask: B x S, True at padding.
-        target: B x T ids; ``pad`` and ``eos`` are not spelt.
-        blank: id of the symbol that stands for none.
-    """
-    spelt = target.ne(pad) & target.ne(eos)
-    log_probabilities = logits.float().log_softmax(-1).transpose(0, 1)  # S x B x V
-    return F.ctc_loss(
-        log_probabilities,
-        target[spelt],
-        padding_mask.logical_not().sum(1),
-        spelt.sum(1),
-        blank,
-        reduction="sum",
-        zero_infinity=True,  # a target longer than the memory cannot be spelt
-    )
-
-
-def uneven(attention: Tensor, written: Tensor) -> Tensor:
-    """sum_s (1 - sum_t a_ts)^2, summed over the batch (Xu et al. 2015, section 4.2.1).
-
-    Args:
-        attention: B x T x S weights.
-        written: B x T, False at padding.
-    """
-    visits = (attention * written.unsqueeze(2)).sum(1)  # B x S
-    return torch.square(1 - visits).sum()

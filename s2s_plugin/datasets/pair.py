@@ -21,6 +21,8 @@ class PairDataset(FairseqDataset):
         target_sizes: number of ids of each item.
         dictionary: of the target.
         shuffle: draw a new order every epoch (training); else corpus order within a length.
+        alignments: item i is a flat tensor of source and target steps, s_1 t_1 s_2 t_2 ..., as fairseq-preprocess
+            makes it; or None.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class PairDataset(FairseqDataset):
         target_sizes: np.ndarray | None,
         dictionary: Dictionary,
         shuffle: bool = False,
+        alignments: Sequence[Tensor] | None = None,
     ):
         self.sources, self.targets = sources, targets
         self.source_sizes = np.asarray(source_sizes)
@@ -39,13 +42,15 @@ class PairDataset(FairseqDataset):
         self.source_padding = source_padding
         self.dictionary = dictionary
         self.shuffle = shuffle
+        self.alignments = alignments
 
     def __len__(self) -> int:
         return len(self.source_sizes)
 
     def __getitem__(self, index: int) -> dict:
         target = None if self.targets is None else self.targets[index]
-        return {"id": index, "source": self.sources[index], "target": target}
+        item = {"id": index, "source": self.sources[index], "target": target}
+        return item if self.alignments is None else item | {"alignment": self.alignments[index]}
 
     def collater(self, samples: list[dict]) -> dict:
         """Batch in fairseq's shape; ``net_input`` holds just the three keys of ``Seq2SeqModel.forward``."""
@@ -60,13 +65,18 @@ class PairDataset(FairseqDataset):
             target = data_utils.collate_tokens(values, pad)  # B x T
             net_input["prev_output_tokens"] = data_utils.collate_tokens(values, pad, eos, move_eos_to_beginning=True)
             tokens = sum(len(value) for value in values)
-        return {
+        batch = {
             "id": torch.tensor([sample["id"] for sample in samples]),
             "nsentences": len(samples),
             "ntokens": tokens,
             "net_input": net_input,
             "target": target,
         }
+        if self.alignments is not None:
+            links = [sample["alignment"].view(-1, 2).flip(1).long() for sample in samples]  # target, source
+            items = torch.arange(len(links)).repeat_interleave(torch.tensor([len(link) for link in links]))
+            batch["alignments"] = torch.cat((items.unsqueeze(1), torch.cat(links)), 1)  # L x 3
+        return batch
 
     def _pad(self, sources: list[Tensor]) -> Tensor:
         """B times S_i x ... to B x S x ..."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
 from fairseq.data import Dictionary
 from torch import Tensor, nn
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.models.dropout import Dropout
 
 
@@ -14,16 +18,57 @@ class Embedding(nn.Module):
     Args:
         dictionary: gives the number of rows and the padding index, whose row stays zero.
         size: width D of a vector.
-        dropout: probability of dropping an element of a vector while training.
+        dropout: on the vectors.
+        path: text file of vectors to begin with, or "".
+        frozen: do not train the table if it began with those.
     """
 
-    def __init__(self, dictionary: Dictionary, size: int, dropout: float):
+    def __init__(self, dictionary: Dictionary, size: int, dropout: Dropout, path: str = "", frozen: bool = False):
         super().__init__()
         self.table = nn.Embedding(len(dictionary), size, padding_idx=dictionary.pad())
         nn.init.normal_(self.table.weight, std=size**-0.5)
         nn.init.zeros_(self.table.weight[dictionary.pad()])
-        self.dropout = Dropout(dropout)
+        if path:
+            load_vectors(Path(path), dictionary, self.table.weight)
+            self.table.weight.requires_grad_(not frozen)
+        self.dropout = dropout
 
     def forward(self, tokens: Tensor) -> Tensor:
         """``tokens``: B x T ids. Returns B x T x D."""
         return self.dropout(self.table(tokens))
+
+
+@torch.no_grad()
+def load_vectors(path: Path, dictionary: Dictionary, table: Tensor) -> int:
+    """Overwrite rows of ``table``, V x D, with those of ``path``.
+
+    Args:
+        path: UTF-8 text, a symbol and its D numbers in each line; a first line "count D" may come before, as word2vec
+            and fastText have it and GloVe has not.
+
+    Returns:
+        number of symbols found.
+
+    Raises:
+        UserError: no such file, a line that is no vector of this width, or a file without any symbol of the dictionary.
+    """
+    found = 0
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                symbol, *values = line.rstrip().split(" ")
+                if number == 1 and len(values) == 1:
+                    continue
+                if len(values) != table.size(1):
+                    raise UserError(f"{path}:{number}: {len(values)} numbers, but embeddings are {table.size(1)} wide")
+                index = dictionary.index(symbol)
+                if index != dictionary.unk() or symbol == dictionary.unk_word:
+                    table[index] = torch.tensor([float(value) for value in values])
+                    found += 1
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UserError(f"{path}:{number}: no vector ({error})") from None
+    if not found:
+        raise UserError(f"{path}: has none of the dictionary's {len(dictionary)} symbols; was it made of other units?")
+    return found

@@ -15,19 +15,20 @@ class Memory(NamedTuple):
     Attributes:
         values: B x S x D annotations that attention averages.
         padding_mask: B x S, True at padding. Every item has at least one False.
-        final: B x F summary of the whole source that starts the decoder, whatever the encoder finds best
-            (recurrent: last hidden and cell states; image: mean over the grid).
+        final: B x L x C x F summary of the whole source that starts the decoder, whatever the encoder finds best
+            (recurrent: of each of its L layers the last hidden state and, for LSTM layers that keep it, the last cell
+            state; image: mean over the grid, L = C = 1).
         keys: B x S x A, ``values`` as attention compares them, projected once by ``Decoder.prepare``;
             None until then.
+        symbols: B x S ids of the source in the target's dictionary, where they may be copied; else None.
     """
 
     values: Tensor
     padding_mask: Tensor
     final: Tensor
     keys: Tensor | None = None
+    symbols: Tensor | None = None
 
     def reorder(self, index: Tensor) -> Memory:
         """Select items of the batch. ``index``: B' positions into B (may repeat)."""
-        keys = None if self.keys is None else self.keys.index_select(0, index)
-        values, padding_mask, final = (field.index_select(0, index) for field in self[:3])
-        return Memory(values, padding_mask, final, keys)
+        return Memory._make(None if field is None else field.index_select(0, index) for field in self)

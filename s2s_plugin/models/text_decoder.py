@@ -6,9 +6,9 @@ from fairseq.data import Dictionary
 from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor
 
-from s2s_plugin.models.decoder import Decoder, DecoderState
+from s2s_plugin.models.decoders import Decoder, DecoderState
 from s2s_plugin.models.embedding import Embedding
-from s2s_plugin.models.generator import Generator
+from s2s_plugin.models.generator import AdaptiveGenerator, Generator
 from s2s_plugin.models.memory import Memory
 
 
@@ -24,7 +24,7 @@ class TextDecoder(FairseqIncrementalDecoder):
         dictionary: Dictionary,
         embedding: Embedding,
         recurrence: Decoder,
-        generator: Generator,
+        generator: Generator | AdaptiveGenerator,
         max_target_positions: int,
     ):
         super().__init__(dictionary)
@@ -49,7 +49,7 @@ class TextDecoder(FairseqIncrementalDecoder):
         if incremental_state is None:
             memory = self.recurrence.prepare(encoder_out)
             features, attention = self.recurrence(self.embedding(prev_output_tokens), memory)
-            return self.generator(features), {"attn": [attention]}
+            return self.generator(features, attention, memory), {"attn": [attention]}
 
         cached = self.get_incremental_state(incremental_state, "step")
         if cached is None:
@@ -62,7 +62,7 @@ class TextDecoder(FairseqIncrementalDecoder):
         state, features, attention = self.recurrence.step(embedded, state, memory)
         kept = {name: value for name, value in state._asdict().items() if value is not None}
         self.set_incremental_state(incremental_state, "step", {**kept, "keys": memory.keys})
-        return self.generator(features).unsqueeze(1), {"attn": [attention.unsqueeze(1)]}
+        return self.generator(features, attention, memory).unsqueeze(1), {"attn": [attention.unsqueeze(1)]}
 
     def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
         cached = self.get_incremental_state(incremental_state, "step")

@@ -53,6 +53,7 @@ class SubwordConfig:
     """The vocabulary."""
 
     kind: str = "unigram"  # SentencePiece's model type: unigram, bpe, char, word
+    target_kind: Optional[str] = None  # that of the target, where it is another one
     size: int = 5000  # symbols, at most
     joint: bool = True  # one vocabulary for both sides
     jamo: bool = False  # spell Hangul syllables as letters

@@ -105,7 +105,9 @@ def _build(cfg: DictConfig, partial: Path) -> None:
 def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> None:
     """The texts of a corpus of media, their subwords, and where the features are."""
     lang, items = cfg.data.target_lang, media.texts(features)
-    codec = _train_side(cfg, partial, "spm", [text for _, text in media.pairs("train", items["train"])])
+    codec = _train_side(
+        cfg, partial, "spm", [text for _, text in media.pairs("train", items["train"])], cfg.subword.kind
+    )
     _write_codec(cfg, partial, {lang: "spm.model"})
     longest, counts = 0, {}
     (partial / "pieces").mkdir()
@@ -192,13 +194,16 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
 def _train_codecs(cfg: DictConfig, folder: Path, source: list[str], target: list[str]) -> tuple[TextCodec, TextCodec]:
     """Learn the vocabulary of both sides from the training text and write ``codec.json``."""
     langs = (cfg.data.source_lang, cfg.data.target_lang)
+    kinds = cfg.subword.kind, cfg.subword.target_kind or cfg.subword.kind
     if cfg.subword.joint:
-        both = _train_side(cfg, folder, "spm", source + target)
+        if kinds[0] != kinds[1]:
+            raise UserError(f"subword.target_kind={kinds[1]} is another kind: set subword.joint=false")
+        both = _train_side(cfg, folder, "spm", source + target, kinds[0])
         codecs, models = (both, both), ["spm.model", "spm.model"]
     else:
         codecs = (
-            _train_side(cfg, folder, f"spm.{langs[0]}", source),
-            _train_side(cfg, folder, f"spm.{langs[1]}", target),
+            _train_side(cfg, folder, f"spm.{langs[0]}", source, kinds[0]),
+            _train_side(cfg, folder, f"spm.{langs[1]}", target, kinds[1]),
         )
         models = [f"spm.{lang}.model" for lang in langs]
     _write_codec(cfg, folder, dict(zip(langs, models, strict=True)))
@@ -211,7 +216,7 @@ def _write_codec(cfg: DictConfig, folder: Path, models: dict[str, str]) -> None:
     (folder / PairCodec.FILE).write_text(json.dumps(codec, indent=2) + "\n", encoding="utf-8")
 
 
-def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> TextCodec:
+def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind: str) -> TextCodec:
     import sentencepiece
 
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
@@ -220,7 +225,7 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> T
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(sentences),
             model_prefix=str(folder / name),
-            model_type=cfg.subword.kind,
+            model_type=kind,
             vocab_size=cfg.subword.size,
             hard_vocab_limit=False,
             character_coverage=1.0,
@@ -234,9 +239,7 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str]) -> T
         )
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
-        raise UserError(
-            f"SentencePiece could not learn {cfg.subword.size} {cfg.subword.kind} symbols: {reason}"
-        ) from None
+        raise UserError(f"SentencePiece could not learn {cfg.subword.size} {kind} symbols: {reason}") from None
     return TextCodec(folder / f"{name}.model", cfg.subword.jamo)
 
 

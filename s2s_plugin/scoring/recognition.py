@@ -82,6 +82,7 @@ class ErrorRateScorer(Scorer):
 
     higher_is_better = False
     unit = ""
+    normalizer: str | None = None  # where there is no choice
 
     def __init__(self, cfg: ErrorRateConfig):
         super().__init__(cfg)
@@ -98,7 +99,7 @@ class ErrorRateScorer(Scorer):
 
     def corpus_edits(self) -> Edits:
         """The edits of all items."""
-        normalize = NORMALIZERS[self.cfg.wer_normalizer]
+        normalize = NORMALIZERS[self.normalizer or self.cfg.wer_normalizer]
         chosen = [Edits(0, 0, 0, 0)]
         for references, hypothesis in zip(self.ref, map(normalize, self.pred), strict=True):
             candidates = [self.count_edits(normalize(reference), hypothesis) for reference in references]
@@ -108,7 +109,7 @@ class ErrorRateScorer(Scorer):
     def signature(self) -> str:
         version = metadata.version("jiwer")
         return (
-            f"{self.label.lower()}|norm:{self.cfg.wer_normalizer}|unit:{self.unit}"
+            f"{self.label.lower()}|norm:{self.normalizer or self.cfg.wer_normalizer}|unit:{self.unit}"
             f"|tool:jiwer-{version}|refs:{self.references_per_item()}"
         )
 
@@ -143,6 +144,30 @@ class CharacterErrorRateScorer(ErrorRateScorer):
         return self.jiwer.process_characters(reference, hypothesis)
 
 
+@register_scorer("s2s_per", dataclass=ErrorRateConfig)
+class PhoneErrorRateScorer(ErrorRateScorer):
+    """Phones are what stands between spaces; they are compared as they are."""
+
+    label = "PER"
+    unit = "phone"
+    normalizer = "none"
+
+    def align(self, reference: str, hypothesis: str):
+        return self.jiwer.process_words(reference, hypothesis)
+
+
+@register_scorer("s2s_g2p_wer", dataclass=ErrorRateConfig)
+class PronunciationErrorRateScorer(ErrorRateScorer):
+    """Percent of words whose pronunciation is not right as a whole, which is what G2P calls the word error rate."""
+
+    label = "WER"
+    unit = "pronunciation"
+    normalizer = "none"
+
+    def align(self, reference: str, hypothesis: str):
+        return self.jiwer.process_words(reference.replace(" ", "_"), hypothesis.replace(" ", "_") or "_")
+
+
 @register_scorer("s2s_exact", dataclass=ExactConfig)
 class ExactScorer(Scorer):
     """Percent of items whose hypothesis equals one of the references after normalisation."""
@@ -168,5 +193,5 @@ def import_jiwer() -> ModuleType:
     try:
         import jiwer
     except ImportError as error:
-        raise UserError("WER and CER need jiwer, which is not installed: pip install jiwer==4.0.0") from error
+        raise UserError("WER, CER and PER need jiwer, which is not installed: pip install jiwer==4.0.0") from error
     return jiwer

@@ -10,7 +10,7 @@ from fairseq.data import Dictionary
 from torch import Tensor
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.decoder import DecoderState
+from s2s_plugin.models.decoders import DecoderState
 from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.ctc import CTCPrefixes
@@ -199,7 +199,7 @@ class BeamSearch:
         after, scores, attention = [], [], []
         for model, state, memory in zip(models, states, memories, strict=True):
             state, features, weights = model.decoder.recurrence.step(model.decoder.embedding(last), state, memory)
-            logits = model.decoder.generator(features).float() / self.options.temperature
+            logits = model.decoder.generator(features, weights, memory).float() / self.options.temperature
             after.append(state)
             scores.append(logits.log_softmax(-1))
             attention.append(weights)

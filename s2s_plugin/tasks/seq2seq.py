@@ -165,6 +165,10 @@ class Seq2SeqTask(FairseqTask):
             sources = self._signals(split)
         if len(sources) != len(targets):
             raise UserError(f"{path}: {len(sources)} sources but {len(targets)} targets; run the prepare stage again")
+        aligned = folder / f"{split}.align.{source}-{target}"
+        alignments = None
+        if Path(f"{aligned}.idx").is_file():
+            alignments = data_utils.load_indexed_dataset(str(aligned), None)
         self.datasets[split] = PairDataset(
             sources,
             sources.sizes,
@@ -173,6 +177,7 @@ class Seq2SeqTask(FairseqTask):
             targets.sizes,
             self.target_dictionary,
             shuffle=split == "train",
+            alignments=alignments,
         )
 
     def _signals(self, split: str) -> FeatureSource:
@@ -257,6 +262,8 @@ class Seq2SeqTask(FairseqTask):
     # ------------------------------------------------------------ training
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        if hasattr(criterion, "set_num_updates"):
+            criterion.set_num_updates(update_num)
         parameter = next(model.parameters())
         fast = self.cfg.precision == "bf16" or (
             self.cfg.precision == "auto" and parameter.device.type == "cpu" and _cpu_multiplies_bf16()

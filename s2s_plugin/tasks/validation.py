@@ -71,5 +71,5 @@ def build_metric(name: str, tokenizer: str = "13a") -> BleuInLoop | ErrorRateInL
     return ExactInLoop() if name == "exact" else ErrorRateInLoop(f"s2s_{name}")
 
 
-METRICS = ("bleu", "wer", "cer", "exact")
+METRICS = ("bleu", "wer", "cer", "per", "g2p_wer", "exact")
 HIGHER_IS_BETTER = ("bleu", "exact")

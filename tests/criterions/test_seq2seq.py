@@ -8,7 +8,8 @@ import math
 import pytest
 import torch
 
-from s2s_plugin.criterions.seq2seq import ctc_loss, uneven
+from s2s_plugin.criterions.losses import ctc_loss, misaligned, reread, uneven
+from s2s_plugin.criterions.sampling import scheduled_sampling
 
 PAD, EOS, BLANK = 1, 2, 0
 
@@ -52,3 +53,42 @@ def test_uneven_attention():
     assert uneven(attention, written).item() == pytest.approx(expected)
     even = torch.full((1, 4, 4), 0.25)
     assert uneven(even, torch.ones(1, 4, dtype=torch.bool)).item() == 0
+
+
+def test_reread_is_attention_to_what_has_been_attended_to():
+    attention = torch.tensor([[[0.7, 0.3], [0.5, 0.5], [0.1, 0.9]], [[1.0, 0.0], [1.0, 0.0], [9.0, 9.0]]])
+    written = torch.tensor([[True, True, True], [True, True, False]])
+    first = 0 + (min(0.5, 0.7) + min(0.5, 0.3)) + (min(0.1, 1.2) + min(0.9, 0.8))
+    assert reread(attention, written).item() == pytest.approx(first + 1.0)
+
+
+def test_misaligned_is_the_attention_that_aligned_steps_lack():
+    attention = torch.tensor([[[0.7, 0.3, 0.0], [0.2, 0.5, 0.3]], [[1.0, 0.0, 0.0], [0.4, 0.6, 0.0]]])
+    links = torch.tensor([[0, 0, 0], [0, 1, 1], [0, 1, 2], [1, 1, 0], [1, 1, 0]])  # item, target, source
+    expected = -math.log(0.7) - math.log(0.5 + 0.3) - math.log(0.4)  # item 1, step 0 is not aligned
+    assert misaligned(attention, links).item() == pytest.approx(expected)
+    assert misaligned(attention, links[:0]).item() == 0
+
+
+class Parrot(torch.nn.Module):
+    """Would write symbol 7 after anything."""
+
+    def forward(self, prev_output_tokens: torch.Tensor, features_only: bool = False):
+        logits = torch.full((*prev_output_tokens.shape, 9), -1e9)
+        logits[..., 7] = 0
+        return logits, {}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_scheduled_sampling_replaces_a_share_of_the_previous_symbols(share: float):
+    torch.manual_seed(0)
+    target = torch.full((200, 10), 5)
+    target[::2, 6:] = PAD
+    previous = torch.cat((torch.full((200, 1), EOS), target[:, :-1]), 1)
+    previous[::2, 6:] = PAD
+    mixed = scheduled_sampling(Parrot(), {"prev_output_tokens": previous}, target, PAD, share)
+    assert mixed[:, 0].eq(EOS).all()
+    assert torch.equal(mixed.eq(PAD), previous.eq(PAD))
+    body = mixed[:, 1:][previous[:, 1:].ne(PAD)]
+    assert body.eq(7).float().mean().item() == pytest.approx(share, abs=0.05)
+    assert set(body.tolist()) <= {5, 7}

@@ -1,4 +1,4 @@
-"""General attention against plain python loops."""
+"""Every kind of attention against plain Python loops in float64."""
 
 from __future__ import annotations
 
@@ -8,71 +8,208 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from s2s_plugin.models.attention import GeneralAttention
+from s2s_plugin.models.attention import ATTENTIONS, build_attention
 from s2s_plugin.models.memory import Memory
 
+QUERY, VALUE, SIZE = 8, 8, 5
+LENGTHS = [5, 1, 3]
+KINDS = pytest.mark.parametrize("kind", [kind for kind in ATTENTIONS if kind != "none"])
+COVERAGES = pytest.mark.parametrize("coverage", ["none", "sum", "gated"])
 
-def random_memory(lengths: list[int], width: int) -> Memory:
-    values = torch.randn(len(lengths), max(lengths), width)
-    mask = torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None]
-    return Memory(values, mask, torch.zeros(len(lengths), 1))
+
+def build(kind: str, coverage: str = "none"):
+    torch.manual_seed(1)
+    attention = build_attention(kind, QUERY, VALUE, SIZE, coverage).double()
+    values = torch.randn(len(LENGTHS), max(LENGTHS), VALUE).double()
+    mask = torch.arange(max(LENGTHS)) >= torch.tensor(LENGTHS)[:, None]
+    return attention, Memory(values, mask, torch.zeros(len(LENGTHS), 1, 1, 1))
 
 
-@pytest.mark.parametrize("queries", [1, 3])
+def linear(layer, x: list[float]) -> list[float]:
+    bias = [0.0] * layer.out_features if layer.bias is None else layer.bias.tolist()
+    return [dot(row, x) + b for row, b in zip(layer.weight.tolist(), bias, strict=True)]
+
+
+def dot(a: list[float], b: list[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def tanh(x: list[float]) -> list[float]:
+    return [math.tanh(v) for v in x]
+
+
+def added(*xs: list[float]) -> list[float]:
+    return [sum(parts) for parts in zip(*xs, strict=True)]
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def reference_score(
+    attention, kind: str, h: list[float], m: list[float], s: int, length: int, seen: list[float]
+) -> float:
+    """score(h, m_s) of a kind, from its formula; not of multi_head."""
+    if kind in ("additive", "normalized", "location"):
+        inner = added(linear(attention.key, m), linear(attention.query, h))
+        if seen:
+            inner = added(inner, linear(attention.seen, seen))
+        v = attention.energy.weight[0].tolist()
+        if kind == "normalized":
+            norm = math.sqrt(dot(v, v))
+            v = [float(attention.gain) * x / norm for x in v]
+        return dot(v, tanh(inner))
+    score = dot(h, linear(attention.key, m) if kind in ("general", "local") else m)
+    if kind == "scaled_dot":
+        score /= math.sqrt(QUERY)
+    if seen:
+        score += dot(linear(attention.seen, h), seen)
+    if kind == "local":
+        first, _, last = attention.position
+        centre = length * sigmoid(linear(last, tanh(linear(first, h)))[0])
+        score -= (s - centre) ** 2 / (2 * attention.DEVIATION**2)
+    return score
+
+
+def reference_features(attention, kind: str, coverage: str, past: list[list[float]], state: list[list[float]]):
+    """Features of every source step after the weights ``past`` of the steps before; ``state`` of gated coverage."""
+    features: list[list[float]] = [[] for _ in range(max(LENGTHS))]
+    if kind == "location":
+        parts = attention.history if coverage == "none" else attention.history.parts[0]
+        last = past[-1] if past else [0.0] * max(LENGTHS)
+        for s in range(max(LENGTHS)):
+            for row in parts.filters.weight[:, 0].tolist():
+                reach = len(row) // 2
+                features[s].append(
+                    sum(w * last[s + i - reach] for i, w in enumerate(row) if 0 <= s + i - reach < max(LENGTHS))
+                )
+    for s in range(max(LENGTHS)):
+        if coverage == "sum":
+            features[s].append(sum(weights[s] for weights in past))
+        elif coverage == "gated":
+            features[s] += state[s]
+    return features
+
+
+def reference_gated(history, state: list[float], weight: float, h: list[float], m: list[float]) -> list[float]:
+    inputs = added(linear(history.weight, [weight]), linear(history.value, m), linear(history.query, h))
+    recurrent, size = linear(history.recurrent, state), history.size
+    new = []
+    for i in range(size):
+        r = sigmoid(inputs[i] + recurrent[i])
+        z = sigmoid(inputs[size + i] + recurrent[size + i])
+        n = math.tanh(inputs[2 * size + i] + r * recurrent[2 * size + i])
+        new.append((1 - z) * n + z * state[i])
+    return new
+
+
+@COVERAGES
+@KINDS
 @torch.no_grad()
-def test_equals_python_loops(queries):
-    torch.manual_seed(queries)
-    lengths, query_size, value_size = [5, 1, 3], 4, 6
-    attention = GeneralAttention(query_size, value_size, 0).double()
-    memory = random_memory(lengths, value_size)
-    memory = attention.prepare(memory._replace(values=memory.values.double()))
-    query = torch.randn(len(lengths) * queries, query_size).double()
-    context, weights = attention(query, memory)
-
-    assert context.shape == (len(query), value_size)
-    assert weights.shape == (len(query), max(lengths))
-    w = attention.key.weight.tolist()
-    for row, h in enumerate(query.tolist()):
-        item = row // queries
-        m = memory.values[item, : lengths[item]].tolist()
-        scores = [sum(h[a] * w[a][d] * step[d] for a in range(query_size) for d in range(value_size)) for step in m]
-        top = max(scores)
-        share = [math.exp(score - top) for score in scores]
-        share = [value / sum(share) for value in share]
-        read = [sum(p * step[d] for p, step in zip(share, m, strict=True)) for d in range(value_size)]
-        assert_close(weights[row, : lengths[item]].tolist(), share, rtol=0, atol=1e-6)
-        assert_close(context[row].tolist(), read, rtol=0, atol=1e-6)
-        assert weights[row, lengths[item] :].tolist() == [0.0] * (max(lengths) - lengths[item])
-
-
-@torch.no_grad()
-def test_queries_of_an_item_equal_a_repeated_memory():
-    torch.manual_seed(0)
-    attention = GeneralAttention(4, 6, 0)
-    memory = attention.prepare(random_memory([5, 1, 3], 6))
-    query = torch.randn(12, 4)
-    together = attention(query, memory)
-    apart = attention(query, memory.reorder(torch.arange(3).repeat_interleave(4)))
-    assert_close(together, apart, rtol=0, atol=1e-6)
+def test_three_steps_equal_python_loops(kind: str, coverage: str):
+    if kind == "multi_head":
+        pytest.skip("has a reference of its own below")
+    attention, memory = build(kind, coverage)
+    prepared = attention.prepare(memory)
+    queries = torch.randn(3, len(LENGTHS), QUERY).double()
+    past = attention.start(prepared)
+    before: list[list[list[float]]] = [[] for _ in LENGTHS]
+    gated = [[[0.0] * 10 for _ in range(max(LENGTHS))] for _ in LENGTHS]
+    for query in queries:
+        context, weights, past = attention(query, prepared, past)
+        for item, length in enumerate(LENGTHS):
+            h, values = query[item].tolist(), memory.values[item].tolist()
+            features = reference_features(attention, kind, coverage, before[item], gated[item])
+            scores = [reference_score(attention, kind, h, values[s], s, length, features[s]) for s in range(length)]
+            share = [math.exp(score - max(scores)) for score in scores]
+            share = [value / sum(share) for value in share] + [0.0] * (max(LENGTHS) - length)
+            read = added(*([p * v for v in step] for p, step in zip(share, values, strict=True)))
+            assert_close(weights[item].tolist(), share, rtol=0, atol=1e-12)
+            assert_close(context[item].tolist(), read, rtol=0, atol=1e-12)
+            before[item].append(share)
+            if coverage == "gated":
+                history = attention.history.parts[1] if kind == "location" else attention.history
+                gated[item] = [
+                    reference_gated(history, gated[item][s], share[s], h, values[s]) for s in range(max(LENGTHS))
+                ]
 
 
 @torch.no_grad()
-def test_padding_is_never_read():
+def test_multi_head_equals_torch():
+    """``torch.nn.MultiheadAttention`` with our weights; its last projection is none of ours."""
+    attention, memory = build("multi_head")
+    stock = torch.nn.MultiheadAttention(VALUE, attention.HEADS, batch_first=True).double()
+    stock.in_proj_weight.copy_(torch.cat((attention.query.weight, attention.key_and_value.weight)))
+    stock.in_proj_bias.copy_(torch.cat((attention.query.bias, attention.key_and_value.bias)))
+    stock.out_proj.weight.copy_(torch.eye(VALUE))
+    query = torch.randn(2 * len(LENGTHS), QUERY).double()  # two of each item
+    context, weights, _ = attention(query, attention.prepare(memory))
+    expected, expected_weights = stock(
+        query.view(len(LENGTHS), 2, QUERY), memory.values, memory.values, key_padding_mask=memory.padding_mask
+    )
+    assert_close(context, expected.flatten(0, 1), rtol=0, atol=1e-12)
+    assert_close(weights, expected_weights.flatten(0, 1), rtol=0, atol=1e-12)
+
+
+@KINDS
+@COVERAGES
+@torch.no_grad()
+def test_queries_of_an_item_equal_a_repeated_memory(kind: str, coverage: str):
+    attention, memory = build(kind, coverage)
+    memory = attention.prepare(memory)
+    spread = torch.arange(3).repeat_interleave(4)
+    repeated = memory.reorder(spread)
+    past = other = attention.start(repeated)
+    for _ in range(2):
+        query = torch.randn(12, QUERY).double()
+        context, weights, past = attention(query, memory, past)
+        expected, expected_weights, other = attention(query, repeated, other)
+        assert_close((context, weights), (expected, expected_weights), rtol=0, atol=1e-12)
+
+
+@KINDS
+@COVERAGES
+@torch.no_grad()
+def test_padding_is_never_read(kind: str, coverage: str):
     """Not even where it holds what no arithmetic survives."""
-    torch.manual_seed(0)
-    attention = GeneralAttention(4, 6, 0)
-    memory, query = random_memory([5, 2], 6), torch.randn(2, 4)
-    clean = attention(query, attention.prepare(memory))
-    memory.values[1, 2:] = 1e30
-    context, weights = attention(query, attention.prepare(memory))
-    assert_close((context, weights), clean)
+    attention, memory = build(kind, coverage)
+    query = torch.randn(3, QUERY).double()
+    clean = attention(query, attention.prepare(memory), attention.start(memory))
+    memory.values[memory.padding_mask] = 1e150
+    context, weights, _ = attention(query, attention.prepare(memory), attention.start(memory))
+    assert_close((context, weights), clean[:2])
+
+
+@KINDS
+@torch.no_grad()
+def test_large_scores_stay_finite(kind: str):
+    attention, memory = build(kind)
+    attention, memory = attention.float(), memory._replace(values=memory.values.float() * 1e4)
+    context, weights, _ = attention(torch.randn(3, QUERY) * 1e4, attention.prepare(memory), attention.start(memory))
+    assert context.isfinite().all()
+    assert_close(weights.sum(1), torch.ones(3))
+
+
+@COVERAGES
+@KINDS
+def test_gradients(kind: str, coverage: str):
+    """Of queries and values, over two steps, against differences."""
+    attention, memory = build(kind, coverage)
+
+    def run(first, second, values):
+        prepared = attention.prepare(memory._replace(values=values))
+        context, _, past = attention(first, prepared, attention.start(prepared))
+        other, weights, _ = attention(second, prepared, past)
+        return context, other, weights
+
+    inputs = [torch.randn(3, QUERY).double().requires_grad_() for _ in range(2)]
+    assert torch.autograd.gradcheck(run, (*inputs, memory.values.requires_grad_()))
 
 
 @torch.no_grad()
-def test_large_scores_stay_finite():
-    attention = GeneralAttention(4, 6, 0)
-    memory = random_memory([5, 2], 6)
-    memory = attention.prepare(memory._replace(values=memory.values * 1e4))
-    context, weights = attention(torch.randn(2, 4) * 1e4, memory)
-    assert context.isfinite().all()
-    assert_close(weights.sum(1), torch.ones(2))
+def test_without_attention_there_is_no_context():
+    attention, memory = build("none")
+    context, weights, past = attention(torch.randn(3, QUERY).double(), attention.prepare(memory))
+    assert context.shape == (3, 0)
+    assert past is None
+    assert weights.eq(0).all()

@@ -13,13 +13,13 @@ LAYERS = pytest.mark.parametrize("layers", [1, 2, 3])
 def reference_decode(decoder, embedded, values, lengths, final):
     """Luong et al. 2015 with plain loops over torch.nn.LSTMCell: features and attention, B x T x ..."""
     width, cells = decoder.combine.out_features, []
-    for layer, gates in enumerate(decoder.recurrent_gates):
-        below, recurrent = gates.weight[:, :width], gates.weight[:, width:]
-        if layer == 0:  # [embedding; feed]
-            below = torch.cat((decoder.embedding_gates.weight, below), 1)
+    for ours in decoder.cells:
+        below, recurrent = ours.loop.weight[:, :width], ours.loop.weight[:, width:]
+        if ours.known is not None:  # layer 1: [embedding; feed]
+            below = torch.cat((ours.known.weight, below), 1)
         cell = nn.LSTMCell(below.size(1), width).double()
         cell.weight_ih.data, cell.weight_hh.data = below.data, recurrent.data
-        cell.bias_ih.data = (decoder.embedding_gates if layer == 0 else gates).bias.data
+        cell.bias_ih.data = ours.loop.bias.data
         cell.bias_hh.data.zero_()
         cells.append(cell)
     features, attention = (
@@ -29,8 +29,8 @@ def reference_decode(decoder, embedded, values, lengths, final):
     features, attention = features.double(), attention.double()
     for b in range(len(embedded)):
         start = torch.tanh(decoder.bridge.project.weight @ final[b] + decoder.bridge.project.bias)
-        hidden = [start[i * width : (i + 1) * width] for i in range(len(cells))]
-        memory = [start[(len(cells) + i) * width : (len(cells) + i + 1) * width] for i in range(len(cells))]
+        hidden = [start[2 * i * width : (2 * i + 1) * width] for i in range(len(cells))]
+        memory = [start[(2 * i + 1) * width : (2 * i + 2) * width] for i in range(len(cells))]
         feed = torch.zeros(width).double()
         for t in range(embedded.size(1)):
             below = torch.cat((embedded[b, t], feed))
@@ -56,18 +56,17 @@ def test_equals_a_hand_written_recurrence(build, batch, layers):
     memory = model.encode(source, lengths)
     embedded = nn.functional.embedding(previous, model.decoder.embedding.table.weight)
     features, attention = reference_decode(
-        model.decoder.recurrence, embedded, memory.values, lengths.tolist(), memory.final
+        model.decoder.recurrence, embedded, memory.values, lengths.tolist(), memory.final[:, -1, 0]
     )
     ours, ours_attention = model.decoder.recurrence(embedded, memory)
-    # Not 1e-12: the softmax is taken in float32 whatever the model's precision.
-    assert_close(ours, features, rtol=0, atol=1e-6)
-    assert_close(ours_attention, attention, rtol=0, atol=1e-6)
+    assert_close(ours, features, rtol=0, atol=1e-12)
+    assert_close(ours_attention, attention, rtol=0, atol=1e-12)
 
     logits, extra = model(source, lengths, previous)
     generator = model.decoder.generator
-    by_hand = (features @ generator.project[0].weight.T) @ generator.output.weight.T + generator.output.bias
-    assert_close(logits, by_hand, rtol=0, atol=1e-6)
-    assert_close(extra["attn"][0], attention, rtol=0, atol=1e-6)
+    by_hand = generator.output(features @ generator.project[0].weight.T + generator.project[0].bias)
+    assert_close(logits, by_hand, rtol=0, atol=1e-12)
+    assert_close(extra["attn"][0], attention, rtol=0, atol=1e-12)
 
 
 @LAYERS
@@ -81,7 +80,7 @@ def test_steps_by_hand_equal_teacher_forcing(build, batch, layers):
     state = recurrence.start(memory)
     for t in range(previous.size(1)):
         state, features, weights = recurrence.step(model.decoder.embedding(previous[:, t]), state, memory)
-        assert_close(model.decoder.generator(features), logits[:, t], rtol=0, atol=1e-5)
+        assert_close(model.decoder.generator(features, weights, memory), logits[:, t], rtol=0, atol=1e-5)
         assert_close(weights, extra["attn"][0][:, t], rtol=0, atol=1e-5)
         assert_close(state.feed, features)
 

@@ -141,7 +141,7 @@ def test_refuses_in_one_line_that_names_the_value(build, options, words):
 
 
 def test_odd_width_is_fine_in_one_direction(build, batch):
-    model = build(encoder_hidden_size=9, encoder_unidirectional=True)
+    model = build(encoder_hidden_size=9, encoder_bidirectional="none")
     assert model(*batch(model, [3, 2], 4))[0].shape == (2, 4, 11)
 
 

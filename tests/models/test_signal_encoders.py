@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from s2s_plugin.models.cells import LAYERS
+from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.encoders.picture import Block, PictureStack, groups
 from s2s_plugin.models.encoders.recurrent import RecurrentStack, pairs
 from s2s_plugin.models.encoders.speech import Subsampling
@@ -125,23 +127,48 @@ def test_first_convolution_over_neighbours_is_one_over_time():
     assert found == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("keep_cells", [False, True])
 @pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("cell", LAYERS)
 @torch.no_grad()
-def test_stack_equals_torchs_packed_lstm(layers):
-    """torch's own bidirectional LSTM over packed sequences, with the same weights."""
-    stack = RecurrentStack(5, 6, layers, bidirectional=True, dropout=0.0).eval()
-    reference = torch.nn.LSTM(5, 3, layers, batch_first=True, bidirectional=True)
+def test_stack_equals_torchs_packed_recurrence(cell: str, layers: int, keep_cells: bool):
+    """torch's own bidirectional layers over packed sequences, with the same weights."""
+    stack = RecurrentStack(5, 6, layers, layers, Dropout(0.0), cell=cell, keep_cells=keep_cells).eval()
+    reference = LAYERS[cell](5, 3, layers, batch_first=True, bidirectional=True)
     for number, layer in enumerate(stack.layers):
-        for suffix, lstm in zip(("", "_reverse"), layer.directions, strict=True):
-            for name, parameter in lstm.named_parameters():
+        for suffix, direction in zip(("", "_reverse"), layer.directions, strict=True):
+            for name, parameter in direction.named_parameters():
                 getattr(reference, name.replace("l0", f"l{number}{suffix}")).data = parameter.data
     inputs, lengths = torch.randn(4, 9, 5), torch.tensor([9, 1, 4, 7])
     packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-    outputs, (hidden, _) = reference(packed)
+    outputs, states = reference(packed)
     expected, _ = pad_packed_sequence(outputs, batch_first=True)
     memory = stack(inputs, lengths)
     assert memory.values == pytest.approx(expected, abs=1e-6)
-    assert memory.final == pytest.approx(torch.cat((*hidden[-2:],), 1), abs=1e-6)
+    kept = states if keep_cells and cell == "lstm" else states[:1] if cell == "lstm" else [states]
+    finals = [state.view(layers, 2, 4, 3).permute(2, 0, 1, 3).flatten(2) for state in kept]  # B x L x 6
+    assert memory.final == pytest.approx(torch.stack(finals, 2), abs=1e-6)
+    assert memory.final.shape[1:] == stack.final_shape
+
+
+@torch.no_grad()
+def test_only_the_first_layers_read_both_ways():
+    stack = RecurrentStack(5, 6, 3, 1, Dropout(0.0))
+    assert [len(layer.directions) for layer in stack.layers] == [2, 1, 1]
+    assert stack(torch.randn(2, 4, 5), torch.tensor([4, 2])).values.shape == (2, 4, 6)
+
+
+@torch.no_grad()
+def test_residual_and_normalised_layers():
+    plain = RecurrentStack(6, 6, 2, 2, Dropout(0.0), residual=True)
+    inputs, lengths = torch.randn(2, 4, 6), torch.tensor([4, 2])
+    below = inputs + plain.layers[0](inputs, lengths)[0]
+    below = below.masked_fill(plain(inputs, lengths).padding_mask.unsqueeze(2), 0)
+    expected = below + plain.layers[1](below, lengths)[0]
+    assert plain(inputs, lengths).values[0] == pytest.approx(expected[0], abs=1e-6)
+    normed = RecurrentStack(6, 6, 2, 2, Dropout(0.0), layer_norm=True)(inputs, lengths).values
+    assert normed[0].mean(1) == pytest.approx(torch.zeros(4), abs=1e-5)
+    assert normed[1, 2:].eq(0).all()
 
 
 def test_a_block_begins_as_its_shortcut():

@@ -13,12 +13,12 @@ KINDS = pytest.mark.parametrize(("layers", "unidirectional"), [(1, False), (2, F
 @KINDS
 @torch.no_grad()
 def test_an_item_in_a_batch_equals_the_item_alone(build, batch, layers, unidirectional):
-    model = build(encoder_layers=layers, encoder_unidirectional=unidirectional)
+    model = build(encoder_layers=layers, encoder_bidirectional="none" if unidirectional else "all")
     source, lengths, _ = batch(model, [4, 9, 1, 7], 1)
     source = nn.functional.pad(source, (0, 3), value=model.encoder.dictionary.pad())
     memory = model.encoder(source, lengths)
     assert memory.values.shape == (4, 12, model.encoder.value_size)
-    assert memory.final.shape == (4, model.encoder.summary_size)
+    assert memory.final.shape == (4, *model.encoder.final_shape)
     for row, length in enumerate(lengths.tolist()):
         alone = model.encoder(source[row : row + 1, :length], lengths[row : row + 1])
         assert_close(memory.values[row, :length], alone.values[0], rtol=0, atol=1e-6)
@@ -30,14 +30,14 @@ def test_an_item_in_a_batch_equals_the_item_alone(build, batch, layers, unidirec
 @KINDS
 @torch.no_grad()
 def test_final_is_the_last_state_of_each_direction(build, batch, layers, unidirectional):
-    model = build(encoder_layers=layers, encoder_unidirectional=unidirectional)
+    model = build(encoder_layers=layers, encoder_bidirectional="none" if unidirectional else "all")
     source, lengths, _ = batch(model, [4, 9, 1], 1)
     memory = model.encoder(source, lengths)
     half = 8 if unidirectional else 4
     for row, length in enumerate(lengths.tolist()):
-        assert_close(memory.final[row, :half], memory.values[row, length - 1, :half])
+        assert_close(memory.final[row, -1, 0, :half], memory.values[row, length - 1, :half])
         if not unidirectional:
-            assert_close(memory.final[row, half : 2 * half], memory.values[row, 0, half:])
+            assert_close(memory.final[row, -1, 0, half:], memory.values[row, 0, half:])
 
 
 @torch.no_grad()
@@ -58,13 +58,13 @@ def test_equals_two_hand_run_cells(build, batch):
             column[position] = h[0]
         hidden.append(torch.stack(column))
     assert_close(memory.values[0], torch.cat(hidden, 1), rtol=0, atol=1e-12)
-    assert_close(memory.final[0], torch.cat((hidden[0][-1], hidden[1][0])), rtol=0, atol=1e-12)
+    assert_close(memory.final[0, -1, 0], torch.cat((hidden[0][-1], hidden[1][0])), rtol=0, atol=1e-12)
 
 
 @torch.no_grad()
 def test_unidirectional_does_not_look_ahead(build, batch):
     for unidirectional in (True, False):
-        model = build(encoder_unidirectional=unidirectional)
+        model = build(encoder_bidirectional="none" if unidirectional else "all")
         source, lengths, _ = batch(model, [6], 1)
         before = model.encoder(source, lengths).values[0, 0]
         source[0, 4] = 5 if source[0, 4] != 5 else 6

@@ -164,3 +164,17 @@ def test_exact():
     items = [("Hello, world!", "hello world"), (["no", "It’s"], "it's"), ("a", "b"), ("c d", "c  d")]
     assert scorer_of("exact", *items).evaluate() == (75.0, "exact|norm:basic|refs:var")
     assert scorer_of("exact", *items, normalizer="none").evaluate() == (25.0, "exact|norm:none|refs:var")
+
+
+def test_pronunciations_by_phone_and_as_a_whole():
+    pairs = [("k æ t", "k æ t"), ("d ɒ ɡ", "d o ɡ"), ("f ɪ ʃ", "f ɪ ʃ ɪ z"), ("aː", "")]
+    scores = {}
+    for name in ("s2s_per", "s2s_g2p_wer"):
+        scorer = build_scorer(name, None)
+        for reference, hypothesis in pairs:
+            scorer.add_string(reference, hypothesis)
+        scores[name] = scorer.evaluate()
+    assert scores["s2s_per"][0] == pytest.approx(100 * (0 + 1 + 2 + 1) / 10)
+    assert scores["s2s_g2p_wer"][0] == pytest.approx(75.0)
+    assert scores["s2s_per"][1] == "per|norm:none|unit:phone|tool:jiwer-4.0.0|refs:1"
+    assert scores["s2s_g2p_wer"][1] == "wer|norm:none|unit:pronunciation|tool:jiwer-4.0.0|refs:1"

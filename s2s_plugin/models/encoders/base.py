@@ -16,7 +16,7 @@ class Encoder(FairseqEncoder):
     Args:
         dictionary: of the source symbols; None where the source has none.
         value_size: width D of ``Memory.values``.
-        summary_size: width F of ``Memory.final``.
+        final_shape: L x C x F of an item's ``Memory.final``.
         max_source_positions: longest source accepted, in source steps.
 
     Attributes:
@@ -25,10 +25,10 @@ class Encoder(FairseqEncoder):
 
     stride = 1
 
-    def __init__(self, dictionary, value_size: int, summary_size: int, max_source_positions: int):
+    def __init__(self, dictionary, value_size: int, final_shape: tuple[int, int, int], max_source_positions: int):
         super().__init__(dictionary)
         self.value_size = value_size
-        self.summary_size = summary_size
+        self.final_shape = final_shape
         self.max_source_positions = max_source_positions
 
     def max_positions(self) -> int:

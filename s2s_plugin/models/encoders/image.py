@@ -24,11 +24,11 @@ class ImageEncoder(Encoder):
         max_source_positions: highest picture accepted, in rows.
     """
 
-    def __init__(self, pictures: PictureStack, value_size: int, dropout: float, max_source_positions: int):
-        super().__init__(None, value_size, value_size, max_source_positions)
+    def __init__(self, pictures: PictureStack, value_size: int, dropout: Dropout, max_source_positions: int):
+        super().__init__(None, value_size, (1, 1, value_size), max_source_positions)
         self.pictures = pictures
         self.projection = nn.Linear(pictures.output_size, value_size)
-        self.dropout = Dropout(dropout)
+        self.dropout = dropout
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
         """``src_tokens``: B x H x W x 3 pictures of one size; ``src_lengths``: B times H."""
@@ -36,7 +36,7 @@ class ImageEncoder(Encoder):
         regions = self.pictures(pictures).flatten(2).transpose(1, 2)  # B x S x C with S = H' * W'
         values = self.dropout(self.projection(regions).relu())  # B x S x D
         padding_mask = values.new_zeros(values.shape[:2]).bool()
-        return Memory(values, padding_mask, values.mean(1))
+        return Memory(values, padding_mask, values.mean(1)[:, None, None])
 
     def grid(self, shape: Sequence[int]) -> list[int]:
         """Rows and columns of regions in a picture of ``shape`` H x W x 3."""

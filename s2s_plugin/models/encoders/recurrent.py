@@ -4,38 +4,62 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from s2s_plugin.models.cells import LAYERS
 from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.init import init_uniform
 from s2s_plugin.models.memory import Memory
 
 
 class RecurrentStack(nn.Module):
-    """m_1..m_S = BiLSTM(x_1..x_S), layer over layer. Padding is never read by what is not padding.
+    """m_1..m_S = BiRNN(x_1..x_S), layer over layer. Padding is never read by what is not padding.
 
     Args:
         input_size: width E of an input.
         hidden_size: width D of a memory value; two directions of D / 2 where bidirectional.
         layers: number of stacked layers.
-        bidirectional: read the source in both directions.
+        bidirectional: so many layers, from below, read the source in both directions.
         dropout: between layers and on the output.
         pyramid: that many of the upper layers read two steps of the layer below at once, halving the number of
             steps each (Chan et al. 2016, "Listen, attend and spell", section 3.1).
+        cell: a name in ``LAYERS``.
+        residual: layers whose input is as wide as their output add it to that (Wu et al. 2016, section 3.1).
+        layer_norm: normalise what each layer gives (Ba et al. 2016).
+        keep_cells: hand the last cell states of LSTM layers to the decoder too.
 
     Attributes:
-        value_size, summary_size: widths of the memory's values and of its ``final``.
+        value_size: width of the memory's values.
+        final_shape: of the memory's ``final``, without the batch.
         pace: input steps for each memory step.
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, layers: int, bidirectional: bool, dropout: float, pyramid: int = 0
+        self,
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        bidirectional: int,
+        dropout: Dropout,
+        pyramid: int = 0,
+        cell: str = "lstm",
+        residual: bool = False,
+        layer_norm: bool = False,
+        keep_cells: bool = False,
     ):
         super().__init__()
-        self.value_size, self.summary_size, self.pace = hidden_size, hidden_size, 2**pyramid
+        keep_cells = keep_cells and cell == "lstm"
+        self.value_size, self.pace = hidden_size, 2**pyramid
+        self.final_shape = (layers, 2 if keep_cells else 1, hidden_size)
         self.first_pair = layers - pyramid  # the first layer that reads pairs
         widths = [input_size] + [hidden_size * (2 if layer >= self.first_pair else 1) for layer in range(1, layers)]
-        self.layers = nn.ModuleList(RecurrentLayer(width, hidden_size, bidirectional) for width in widths)
-        self.dropout = Dropout(dropout)
+        self.layers = nn.ModuleList(
+            RecurrentLayer(width, hidden_size, number < bidirectional, cell, keep_cells)
+            for number, width in enumerate(widths)
+        )
+        self.residual = [residual and width == hidden_size for width in widths]
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in widths)
+        self.dropout = dropout
 
     @property
     def dtype(self) -> torch.dtype:
@@ -45,45 +69,65 @@ class RecurrentStack(nn.Module):
         """``inputs``: B x S x E, padded on the right; ``lengths``: B, each at least 1.
 
         Returns:
-            memory of S / 2^pyramid steps (rounded up); ``final`` holds the last state of each direction, B x D.
+            memory of S / 2^pyramid steps (rounded up); ``final`` holds the last states of each layer, those of its
+            directions side by side.
         """
+        finals = []
         for number, layer in enumerate(self.layers):
             if number >= self.first_pair:
                 inputs, lengths = pairs(inputs), (lengths + 1) // 2
-            outputs, final = layer(inputs, lengths)  # B x S x D, B x D
+            outputs, final = layer(inputs, lengths)  # B x S x D, B x C x D
+            outputs = self.norms[number](outputs + inputs if self.residual[number] else outputs)
             mask = padding_mask(lengths, outputs.size(1))
             inputs = self.dropout(outputs).masked_fill(mask.unsqueeze(2), 0.0)
-        return Memory(inputs, mask, final)
+            finals.append(final)
+        return Memory(inputs, mask, torch.stack(finals, 1))
 
 
 class RecurrentLayer(nn.Module):
-    """An LSTM from left to right and, where bidirectional, one from right to left, side by side.
+    """A recurrence from left to right and, where bidirectional, one from right to left, side by side.
 
     Each direction is one fused call over the padded batch: the other direction's items are turned around within
     their lengths, so that padding comes last for both. On a CPU that trains two to four times as fast as packed
-    sequences, for which torch has no fused kernel there.
+    sequences, for which torch has no fused kernel there. Only cell states at the end of each item need packing.
+
+    Args:
+        input_size: width E of an input.
+        output_size: width D of an output; two directions share it.
+        bidirectional: read in both directions.
+        cell: a name in ``LAYERS``.
+        keep_cells: return last cell states beside the hidden ones; LSTM only.
     """
 
-    def __init__(self, input_size: int, output_size: int, bidirectional: bool):
+    def __init__(self, input_size: int, output_size: int, bidirectional: bool, cell: str, keep_cells: bool):
         super().__init__()
+        self.keep_cells = keep_cells
         directions = 2 if bidirectional else 1
         self.directions = nn.ModuleList(
-            nn.LSTM(input_size, output_size // directions, batch_first=True) for _ in range(directions)
+            LAYERS[cell](input_size, output_size // directions, batch_first=True) for _ in range(directions)
         )
         init_uniform(self, output_size // directions)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """B x S x E inputs to B x S x D outputs, and the last output of each direction, B x D."""
-        rows = torch.arange(len(inputs), device=inputs.device)
-        outputs, _ = self.directions[0](inputs)
-        last = outputs[rows, lengths - 1]
-        if len(self.directions) == 1:
-            return outputs, last
+        """B x S x E inputs to B x S x D outputs, and the last states of each direction, B x C x D."""
+        outputs, finals = [], []
         turn = turned(lengths, inputs.size(1)).unsqueeze(2)  # B x S x 1
-        backward, _ = self.directions[1](inputs.gather(1, turn.expand_as(inputs)))
-        first = backward[rows, lengths - 1]
-        backward = backward.gather(1, turn.expand_as(backward))
-        return torch.cat((outputs, backward), 2), torch.cat((last, first), 1)
+        for number, direction in enumerate(self.directions):
+            read, final = self._read(direction, inputs.gather(1, turn.expand_as(inputs)) if number else inputs, lengths)
+            outputs.append(read.gather(1, turn.expand_as(read)) if number else read)
+            finals.append(final)
+        return torch.cat(outputs, 2), torch.cat(finals, 2)
+
+    def _read(self, direction: nn.Module, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """One direction: outputs and last states."""
+        if self.keep_cells:
+            packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            outputs, states = direction(packed)
+            outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=inputs.size(1))
+            return outputs, torch.cat(states).transpose(0, 1)
+        outputs, _ = direction(inputs)
+        rows = torch.arange(len(inputs), device=inputs.device)
+        return outputs, outputs[rows, lengths - 1].unsqueeze(1)
 
 
 def turned(lengths: Tensor, steps: int) -> Tensor:

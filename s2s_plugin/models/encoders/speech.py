@@ -20,7 +20,7 @@ class SpeechEncoder(Encoder):
     """
 
     def __init__(self, subsampling: Subsampling, stack: RecurrentStack, max_source_positions: int):
-        super().__init__(None, stack.value_size, stack.summary_size, max_source_positions)
+        super().__init__(None, stack.value_size, stack.final_shape, max_source_positions)
         self.subsampling = subsampling
         self.stack = stack
         self.stride = 2 ** len(subsampling.convolutions) * stack.pace

@@ -30,13 +30,13 @@ class VideoEncoder(Encoder):
         pictures: PictureStack,
         projection: nn.Linear,
         stack: RecurrentStack,
-        dropout: float,
+        dropout: Dropout,
         max_source_positions: int,
     ):
-        super().__init__(None, stack.value_size, stack.summary_size, max_source_positions)
+        super().__init__(None, stack.value_size, stack.final_shape, max_source_positions)
         self.pictures = pictures
         self.projection = projection
-        self.dropout = Dropout(dropout)
+        self.dropout = dropout
         self.stack = stack
         self.stride = stack.pace
 
@@ -45,8 +45,8 @@ class VideoEncoder(Encoder):
         batch, steps = src_tokens.shape[:2]
         clips = with_neighbours(src_tokens.to(self.stack.dtype)).flatten(0, 1)  # B*S x 5 x H x W
         maps = self.pictures(clips).flatten(1)  # B*S x C*H'*W'
-        vectors = self.dropout(self.projection(maps).relu()).view(batch, steps, -1)
-        return self.stack(vectors, src_lengths)
+        vectors = self.projection(maps).relu().view(batch, steps, -1)
+        return self.stack(self.dropout(vectors), src_lengths)
 
 
 def with_neighbours(frames: Tensor) -> Tensor:

@@ -1,0 +1,118 @@
+"""The model's parts from its config."""
+
+from __future__ import annotations
+
+from fairseq.data import Dictionary
+from torch import nn
+
+from s2s_plugin.models.attention import build_attention
+from s2s_plugin.models.config import Seq2SeqConfig, cutoffs
+from s2s_plugin.models.decoders import DECODERS
+from s2s_plugin.models.dropout import Dropout
+from s2s_plugin.models.embedding import Embedding
+from s2s_plugin.models.encoders.base import Encoder
+from s2s_plugin.models.encoders.image import ImageEncoder
+from s2s_plugin.models.encoders.picture import PictureStack
+from s2s_plugin.models.encoders.recurrent import RecurrentStack
+from s2s_plugin.models.encoders.speech import SpeechEncoder, Subsampling
+from s2s_plugin.models.encoders.text import TextEncoder
+from s2s_plugin.models.encoders.video import NEIGHBOURS, VideoEncoder
+from s2s_plugin.models.generator import AdaptiveGenerator, Generator, PointerGenerator
+from s2s_plugin.models.text_decoder import TextDecoder
+
+
+def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
+    """For the source of ``task``."""
+    if task.source_dictionary is None:
+        return SIGNAL_ENCODERS[task.modality](cfg, task.source_shape)
+    path = cfg.encoder_embed_path
+    embedding = Embedding(task.source_dictionary, cfg.encoder_embed_dim, _dropout(cfg), path, cfg.freeze_embeddings)
+    stack = build_stack(cfg, cfg.encoder_embed_dim)
+    copied_to = task.target_dictionary if cfg.pointer else None
+    return TextEncoder(task.source_dictionary, embedding, stack, cfg.max_source_positions, copied_to)
+
+
+def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> TextDecoder:
+    """For the memory of ``encoder``."""
+    if cfg.share_all_embeddings:
+        assert isinstance(encoder, TextEncoder)
+        embedding = encoder.embedding
+    else:
+        path = cfg.decoder_embed_path
+        embedding = Embedding(target, cfg.decoder_embed_dim, _dropout(cfg), path, cfg.freeze_embeddings)
+    hidden = cfg.decoder_hidden_size
+    recurrence = DECODERS[cfg.decoder_style](
+        cfg.decoder_embed_dim,
+        hidden,
+        cfg.decoder_layers,
+        build_attention(cfg.attention, hidden, encoder.value_size, cfg.attention_size, cfg.coverage),
+        encoder.final_shape,
+        cfg.bridge,
+        cfg.decoder_cell,
+        _dropout(cfg),
+        cfg.residual,
+        cfg.layer_norm,
+    )
+    return TextDecoder(
+        target, embedding, recurrence, _build_generator(cfg, embedding, target), cfg.max_target_positions
+    )
+
+
+def _build_generator(cfg: Seq2SeqConfig, embedding: Embedding, target: Dictionary) -> Generator | AdaptiveGenerator:
+    if cfg.adaptive_cutoffs:
+        return AdaptiveGenerator(cfg.decoder_hidden_size, len(target), cutoffs(cfg, len(target)))
+    width = cfg.decoder_output_dim or cfg.decoder_embed_dim
+    kind = PointerGenerator if cfg.pointer else Generator
+    generator = kind(cfg.decoder_hidden_size, width, len(target), _dropout(cfg))
+    if cfg.share_all_embeddings or cfg.share_decoder_input_output_embed:
+        generator.output.weight = embedding.table.weight
+    return generator
+
+
+def build_stack(cfg: Seq2SeqConfig, input_size: int) -> RecurrentStack:
+    """The recurrent part of an encoder."""
+    return RecurrentStack(
+        input_size,
+        cfg.encoder_hidden_size,
+        cfg.encoder_layers,
+        {"all": cfg.encoder_layers, "first": 1, "none": 0}[cfg.encoder_bidirectional],
+        _dropout(cfg),
+        cfg.encoder_pyramid,
+        cfg.encoder_cell,
+        cfg.residual,
+        cfg.layer_norm,
+        keep_cells=cfg.bridge == "copy" and cfg.decoder_cell == "lstm",
+    )
+
+
+def build_speech(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> SpeechEncoder:
+    """``shape``: (mel channels,)."""
+    subsampling = Subsampling(shape[0], cfg.encoder_channels, cfg.encoder_convolutions)
+    return SpeechEncoder(subsampling, build_stack(cfg, subsampling.output_size), cfg.max_source_positions)
+
+
+def build_video(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> VideoEncoder:
+    """``shape``: (height, width) of a frame."""
+    pictures = PictureStack(2 * NEIGHBOURS + 1, cfg.encoder_channels, cfg.encoder_convolutions)
+    cells = _reduced(shape[0], pictures.reduction) * _reduced(shape[1], pictures.reduction)
+    projection = nn.Linear(pictures.output_size * cells, cfg.encoder_embed_dim)
+    stack = build_stack(cfg, cfg.encoder_embed_dim)
+    return VideoEncoder(pictures, projection, stack, _dropout(cfg), cfg.max_source_positions)
+
+
+def build_image(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> ImageEncoder:
+    """``shape``: (columns, 3)."""
+    pictures = PictureStack(shape[-1], cfg.encoder_channels, cfg.encoder_convolutions)
+    return ImageEncoder(pictures, cfg.encoder_hidden_size, _dropout(cfg), cfg.max_source_positions)
+
+
+def _dropout(cfg: Seq2SeqConfig) -> Dropout:
+    return Dropout(cfg.dropout, cfg.locked_dropout)
+
+
+def _reduced(size: int, reduction: int) -> int:
+    """Height or width after strided convolutions, which round up."""
+    return -(-size // reduction)
+
+
+SIGNAL_ENCODERS = {"audio": build_speech, "video": build_video, "image": build_image}

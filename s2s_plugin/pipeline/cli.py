@@ -25,6 +25,8 @@ stages
   translate   lines from standard input, with the run's model
   transcribe, lipread, caption FILE ...
               recordings, videos, pictures or folders of them, with the run's model
+  import-lstm CHECKPOINT [OUT]
+              a checkpoint of fairseq's own lstm as one of ours
 
 examples
   s2s run app=nmt                                       the default data and model
@@ -41,6 +43,7 @@ s2s run app=nmt --cfg job shows the whole config.
 """
 
 MEDIA = {"transcribe": "asr", "lipread": "lipread", "caption": "caption"}  # and the app unless another is named
+IMPORT = "import-lstm"
 STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", *MEDIA)
 
 
@@ -53,8 +56,12 @@ def main(argv: list[str] | None = None) -> int:
     stage, overrides, files = arguments[0], arguments[1:], []
     interrupt.listen()
     try:
+        if stage == IMPORT:
+            from s2s_plugin.pipeline import import_lstm
+
+            return import_lstm.run(overrides)
         if stage not in STAGES:
-            raise UserError(f"there is no stage '{stage}'{_meant(stage, STAGES)}; see s2s --help")
+            raise UserError(f"there is no stage '{stage}'{_meant(stage, (*STAGES, IMPORT))}; see s2s --help")
         if stage in MEDIA:
             files = [word for word in overrides if Path(word).exists() or not ("=" in word or word.startswith("-"))]
             overrides = [word for word in overrides if word not in files]

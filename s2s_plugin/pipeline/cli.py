@@ -25,6 +25,8 @@ stages
   translate   lines from standard input, with the run's model
   transcribe, lipread, caption FILE ...
               recordings, videos, pictures or folders of them, with the run's model
+  pronounce WORD ...
+              words, with the run's model
   import-lstm CHECKPOINT [OUT]
               a checkpoint of fairseq's own lstm as one of ours
 
@@ -36,15 +38,17 @@ examples
   s2s translate app=nmt name=mine
   s2s run app=asr                                       speech recognition; likewise lipread, caption
   s2s transcribe my.wav app=asr
+  s2s run app=g2p                                       pronunciations; then: s2s pronounce hello world
 
 Everything under conf/ can be set: groups as data=multi30k train=gpu search=greedy model=tiny,
 values as model.dropout=0.2 optimization.max_update=3000 generation.beam=10 verbose=true.
 s2s run app=nmt --cfg job shows the whole config.
 """
 
-MEDIA = {"transcribe": "asr", "lipread": "lipread", "caption": "caption"}  # and the app unless another is named
+# Stages that take files or words, and their app unless another is named.
+ON_HAND = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
 IMPORT = "import-lstm"
-STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", *MEDIA)
+STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", *ON_HAND)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,11 +66,11 @@ def main(argv: list[str] | None = None) -> int:
             return import_lstm.run(overrides)
         if stage not in STAGES:
             raise UserError(f"there is no stage '{stage}'{_meant(stage, (*STAGES, IMPORT))}; see s2s --help")
-        if stage in MEDIA:
+        if stage in ON_HAND:
             files = [word for word in overrides if Path(word).exists() or not ("=" in word or word.startswith("-"))]
             overrides = [word for word in overrides if word not in files]
             if not any(word.startswith("app=") for word in overrides):
-                overrides = [f"app={MEDIA[stage]}", *overrides]
+                overrides = [f"app={ON_HAND[stage]}", *overrides]
         return _run(stage, overrides, files)
     except UserError as error:
         return _say_mistake(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from s2s_plugin.errors import UserError
 
@@ -45,7 +46,7 @@ def convert(source: Path, out: Path) -> None:
     cfg = state.get("cfg") or convert_namespace_to_omegaconf(state["args"])
     args = cfg["model"]
     model = config_of(args)
-    plain = {
+    plain: dict[Any, Any] = {
         key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         for key, value in dict(cfg).items()
         if key not in ("model", "task", "criterion")

@@ -11,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
 
+AVERAGED = "checkpoint_best.ema.pt"  # of the best checkpoint, the moving average of the weights
+
 
 @dataclass(frozen=True)
 class Run:
@@ -67,12 +69,13 @@ class Run:
     def scores(self) -> Path:
         return self.folder / "scores.json"
 
-    def best_checkpoint(self) -> Path:
-        """
+    def best_checkpoint(self, averaged: bool = True) -> Path:
+        """What to decode with: an average of weights where there is one.
+
         Raises:
             UserError: nothing has been trained here.
         """
-        for name in ("checkpoint_best.pt", "checkpoint_last.pt"):
+        for name in (*([AVERAGED] if averaged else []), "checkpoint_best.pt", "checkpoint_last.pt"):
             if (self.checkpoints / name).is_file():
                 return self.checkpoints / name
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")

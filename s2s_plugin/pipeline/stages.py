@@ -45,20 +45,22 @@ STANDING = (
 
 
 def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
-    """Run one stage, or all. ``files``: media for the stages in ``MEDIA``.
+    """Run one stage, or all. ``files``: media for the stages in ``MEDIA``, words for pronounce.
 
     Returns:
         the best validation metric where there has been training, for Hydra's sweepers.
     """
     folder = Run(_relative(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
-    recalled = stage in ("generate", "score", "report", "translate", *MEDIA) and _recall(cfg, folder)
+    recalled = stage in ("generate", "score", "report", "translate", "pronounce", *MEDIA) and _recall(cfg, folder)
     cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
-    if stage == "translate" or stage in MEDIA:
+    if stage in ("translate", "pronounce", *MEDIA):
         route_logs(None, cfg.verbose)
         if stage == "translate":
             use.translate(cfg, folder)
+        elif stage == "pronounce":
+            use.pronounce(cfg, folder, files)
         else:
             use.recognize(cfg, folder, files)
         return None

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 from fairseq import tasks
+from fairseq.checkpoint_utils import save_ema_as_checkpoint
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.pipeline.report.log import read_curves
-from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
+from s2s_plugin.pipeline.run import AVERAGED, Run, digest, read_json, write_json, write_text
 
 # Groups that decide what is learnt; a run's folder belongs to one set of them.
 LEARNING = (
@@ -29,6 +30,7 @@ LEARNING = (
     "dataset",
     "common",
     "checkpoint",
+    "ema",
 )
 # Options in them that do not, and the length of training, which may grow.
 INDIFFERENT = {"common.log_interval", "common.log_format", "common.no_progress_bar", "common.user_dir", "common.cpu",
@@ -57,6 +59,8 @@ def train(cfg: DictConfig, run: Run, verbose: bool) -> None:
         distributed_utils.call_main(cfg, train_process, run=run, updates=updates, verbose=verbose)
 
     state = load_checkpoint(run.checkpoints / "checkpoint_last.pt")
+    if cfg.ema.store_ema:
+        save_ema_as_checkpoint(str(run.best_checkpoint(averaged=False)), str(run.checkpoints / AVERAGED))
     model = tasks.setup_task(cfg.task).build_model(cfg.model)
     write_json(
         run.trained,

@@ -38,6 +38,15 @@ def translate(cfg: DictConfig, run: Run) -> None:
         print(translator.translate([line])[0].text if line else "", flush=True)
 
 
+def pronounce(cfg: DictConfig, run: Run, words: Sequence[str]) -> None:
+    """Words to lines ``word <tab> pronunciation`` on standard output."""
+    translator = Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu)
+    if translator.task.modality != "text" or not words:
+        raise UserError(f"name the words: s2s pronounce WORD ... app={cfg.app} (a run that reads text)")
+    for word in words:
+        print(f"{word}\t{translator.translate([word])[0].text}", flush=True)
+
+
 def recognize(cfg: DictConfig, run: Run, files: Sequence[str]) -> None:
     """Media files, and those in folders, to lines ``file <tab> text`` on standard output.
 

@@ -99,6 +99,7 @@ class Seq2SeqTask(FairseqTask):
     """
 
     cfg: Seq2SeqTaskConfig
+    uses_ema = True
 
     def __init__(self, cfg: Seq2SeqTaskConfig, source_dictionary: Optional[Dictionary], target_dictionary: Dictionary):
         super().__init__(cfg)
@@ -261,7 +262,7 @@ class Seq2SeqTask(FairseqTask):
 
     # ------------------------------------------------------------ training
 
-    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, ema_model=None):
         if hasattr(criterion, "set_num_updates"):
             criterion.set_num_updates(update_num)
         parameter = next(model.parameters())
@@ -273,7 +274,9 @@ class Seq2SeqTask(FairseqTask):
 
     # ---------------------------------------------------- metrics in the loop
 
-    def valid_step(self, sample, model, criterion):
+    def valid_step(self, sample, model, criterion, ema_model=None):
+        """With ``ema.store_ema``, what is validated is the moving average of the weights, ``ema_model``."""
+        model = model if ema_model is None else ema_model.eval()
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
         if self.metric is not None:
             longest = {"max_len_a": 1.5, "max_len_b": 10} if self.frontend is None else {"max_len_b": 200}

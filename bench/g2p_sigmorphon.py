@@ -1,0 +1,156 @@
+"""Grapheme to phoneme on SIGMORPHON 2020: word and phone error rates of one configuration for all languages.
+
+    python bench/g2p_sigmorphon.py                                  five languages, five seeds and their ensemble
+    python bench/g2p_sigmorphon.py --languages ady vie --seeds 1    others of the fifteen
+    python bench/g2p_sigmorphon.py --from FOLDER                    with the files kor_train.tsv ... at hand
+
+Each training is ``s2s run app=g2p experiment=sigmorphon2020`` on one core; as many run side by side as there are cores.
+What is done is not done again. Results go to ``bench/results/g2p_sigmorphon.json`` and a table beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+from s2s_plugin.pipeline.generate import read_hypotheses
+from s2s_plugin.pipeline.score import evaluate
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+RUNS = ROOT / "runs" / "g2p"
+RESULTS = ROOT / "bench" / "results" / "g2p_sigmorphon.json"
+LANGUAGES = ("kor", "fre", "hun", "ice", "jpn")
+PUBLISHED = {  # WER of the task's LSTM baseline, the best of 36 configurations for each language
+    "ady": 28.00, "arm": 14.67, "bul": 31.11, "dut": 16.44, "fre": 6.22, "geo": 26.44, "gre": 18.89, "hin": 6.67,
+    "hun": 5.33, "ice": 10.00, "jpn": 7.56, "kor": 46.89, "lit": 19.11, "rum": 10.67, "vie": 4.67,
+}  # fmt: skip
+
+
+def call(command: str) -> None:
+    """Run a command of this environment on one core."""
+    words = shlex.split(command)
+    done = subprocess.run(
+        [str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+    )  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(f"{command}\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+
+
+def train(language: str, seed: int, folder: Path | None, more: list[str]) -> dict:
+    """One training, decoded and scored."""
+    name = f"{language}.{seed}"
+    given = [] if folder is None else [f"data.from_dir={folder}"]
+    words = ["s2s", "run", "app=g2p", "experiment=sigmorphon2020", f"data.source_lang={language}", f"name={name}"]
+    command = shlex.join([*words, f"common.seed={seed}", *given, *more])
+    started = time.monotonic()
+    call(command)
+    scores = json.loads((RUNS / name / "scores.json").read_text())
+    dev = re.findall(r'"valid_g2p_wer": "([\d.]+)"', (RUNS / name / "log.txt").read_text())
+    result = {
+        "language": language,
+        "seed": seed,
+        "WER": scores["metrics"]["WER"]["score"],
+        "PER": scores["metrics"]["PER"]["score"],
+        "dev WER, greedy": min(map(float, dev)),
+        "train_seconds": scores["train_seconds"],
+        "updates": scores["updates"],
+        "parameters": scores["parameters"],
+        "command": command,
+    }
+    print(f"{language} seed {seed}: WER {result['WER']:.2f}  PER {result['PER']:.2f}  "
+          f"({time.monotonic() - started:.0f} s)", flush=True)  # fmt: skip
+    return result
+
+
+def ensemble(language: str, seeds: list[int]) -> dict:
+    """The models of all seeds, averaged in probability."""
+    settings = json.loads((RUNS / f"{language}.1" / "generated.json").read_text())
+    paths = [RUNS / f"{language}.{seed}" / "checkpoints" / settings["checkpoint"] for seed in seeds]
+    data = Path((RUNS / f"{language}.1" / "fairseq.yaml").read_text().split("\n  data: ")[1].split("\n")[0])
+    out = RUNS / f"{language}.ensemble"
+    call(
+        f"fairseq-generate {data} --user-dir s2s_plugin --task s2s --cpu --path {':'.join(map(str, paths))} --beam 5 "
+        f"--max-len-a 1.5 --max-len-b 10 --results-path {out}"
+    )
+    references = (ROOT / data / "text" / "test.ipa").read_text(encoding="utf-8").splitlines()
+    found = read_hypotheses(out / "generate-test.txt")
+    scores = evaluate(["s2s_g2p_wer", "s2s_per"], [found[i][1] for i in range(len(references))], references)
+    return {"language": language, "seeds": seeds, **{name: value["score"] for name, value in scores.items()}}
+
+
+def table(results: list[dict], ensembles: list[dict]) -> str:
+    """One row a language: means over seeds, and the ensemble."""
+    rows = [
+        "| language | seeds | WER, mean (range) | PER | ensemble WER | PER | published LSTM WER | training, one core |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    means, together, published = [], [], []
+    for language in dict.fromkeys(result["language"] for result in results):
+        mine = [result for result in results if result["language"] == language]
+        errors = [result["WER"] for result in mine]
+        both = next((e for e in ensembles if e["language"] == language), None)
+        means.append(statistics.mean(errors))
+        published.append(PUBLISHED.get(language, float("nan")))
+        together += [both["WER"]] if both else []
+        cells = [
+            language,
+            str(len(mine)),
+            f"{means[-1]:.2f} ({min(errors):.2f} to {max(errors):.2f})",
+            f"{statistics.mean(r['PER'] for r in mine):.2f}",
+            *([f"{both['WER']:.2f}", f"{both['PER']:.2f}"] if both else ["", ""]),
+            f"{published[-1]:.2f}",
+            f"{statistics.median(r['train_seconds'] for r in mine):.0f} s",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    ends = f"{statistics.mean(together):.2f}" if len(together) == len(means) else ""
+    rows.append(f"| mean | | {statistics.mean(means):.2f} | | {ends} | | {statistics.mean(published):.2f} | |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--languages", nargs="+", default=list(LANGUAGES))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--from", dest="folder", type=Path, help="folder of the data's files")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("overrides", nargs="*", help="further settings, as for s2s run; results are then not kept")
+    options = parser.parse_args()
+    folder = options.folder and options.folder.resolve()
+    seeds = list(range(1, options.seeds + 1))
+    with ThreadPoolExecutor(options.jobs) as pool:
+        jobs = [
+            pool.submit(train, language, seed, folder, options.overrides)
+            for seed in seeds
+            for language in options.languages
+        ]
+        results = [job.result() for job in jobs]
+        ensembles = [] if len(seeds) == 1 else list(pool.map(lambda lang: ensemble(lang, seeds), options.languages))
+    print(table(results, ensembles))
+    if not options.overrides:
+        about = {
+            "data": "SIGMORPHON 2020 task 1, official split, all 450 test words of a language, NFC",
+            "metric": "WER: words not right as a whole; PER: edits in percent of phones; beam 5, length penalty 1",
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, one core a training",
+        }
+        kept = {**about, "results": results, "ensembles": ensembles}
+        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+        lines = [str(__doc__).splitlines()[0], *about.values(), table(results, ensembles)]
+        RESULTS.with_suffix(".md").write_text("\n\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,10 +12,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt asr lipread caption prepare train generate score report translate test test-slow lint format bench clean
+.PHONY: help setup run nmt asr lipread caption g2p prepare train generate score report translate test test-slow lint format bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
+	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
 
 setup: $(VENV)/ready ## build .venv: torch, fairseq, this project
 
@@ -55,6 +55,9 @@ lipread: $(VENV)/ready-media ## lip reading: synthetic mouths; ARGS="data=grid d
 
 caption: $(VENV)/ready-media ## image captioning: names of emoji; ARGS="data=tuxpaint" and others
 	@$(S2S) run app=caption $(ARGS)
+
+g2p: $(VENV)/ready-media ## grapheme to phoneme: CMUdict; ARGS="data=sigmorphon2020 data.source_lang=kor" and others
+	@$(S2S) run app=g2p $(ARGS)
 
 prepare train generate score report: setup ## one stage of it; ARGS as for s2s
 	@$(S2S) $@ app=nmt $(ARGS)

@@ -64,3 +64,29 @@ def misaligned(attention: Tensor, alignments: Tensor) -> Tensor:
     aligned = torch.zeros_like(attention).index_put((item, target, source), attention.new_ones(()))
     share = (attention * aligned).sum(2)
     return -share[aligned.any(2)].clamp(min=torch.finfo(share.dtype).tiny).log().sum()
+
+
+def twice(sample: dict) -> dict:
+    """The batch, and the batch again: other elements will be dropped. Counts stay those of one."""
+    inputs = {
+        name: torch.cat((value, value)) if isinstance(value, Tensor) else value
+        for name, value in sample["net_input"].items()
+    }
+    both = {**sample, "net_input": inputs, "target": torch.cat((sample["target"], sample["target"]))}
+    if "alignments" in sample:
+        links = sample["alignments"]
+        shifted = links + links.new_tensor([len(sample["target"]), 0, 0])
+        both["alignments"] = torch.cat((links, shifted))
+    return both
+
+
+def disagreement(scores: Tensor, written: Tensor) -> Tensor:
+    """(KL(p || q) + KL(q || p)) / 2 of two passes over the same batch (Liang et al. 2021, "R-Drop").
+
+    Args:
+        scores: 2B x T x V log-probabilities p, then q.
+        written: 2B x T, False at padding.
+    """
+    p, q = scores.float().chunk(2)
+    difference = ((p.exp() - q.exp()) * (p - q)).sum(2) / 2  # B x T
+    return (difference * written.chunk(2)[0]).sum()

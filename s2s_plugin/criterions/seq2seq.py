@@ -9,7 +9,7 @@ from fairseq.criterions.label_smoothed_cross_entropy import (
 )
 from fairseq.logging import metrics
 
-from s2s_plugin.criterions.losses import ctc_loss, misaligned, reread, uneven
+from s2s_plugin.criterions.losses import ctc_loss, disagreement, misaligned, reread, twice, uneven
 from s2s_plugin.criterions.sampling import scheduled_sampling
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import AdaptiveGenerator
@@ -30,6 +30,10 @@ class Seq2SeqCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
     alignment_weight: float = field(
         default=0.0, metadata={"help": "weight of the loss that asks attention to follow given alignments"}
     )
+    rdrop: float = field(
+        default=0.0,
+        metadata={"help": "weight of the loss on two passes with different dropout that disagree (R-Drop); try 5"},
+    )
     scheduled_sampling: float = field(
         default=0.0, metadata={"help": "share of the previous symbols that the model's own replace, in the end"}
     )
@@ -40,7 +44,10 @@ class Seq2SeqCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
 
 @register_criterion("s2s_cross_entropy", dataclass=Seq2SeqCriterionConfig)
 class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
-    """(1 - c) * label-smoothed cross entropy + c * CTC + weighted losses of attention, summed over the batch."""
+    """(1 - c) * label-smoothed cross entropy + c * CTC + weighted losses of attention, summed over the batch.
+
+    With ``rdrop`` the mean of that over two passes, and what keeps them apart.
+    """
 
     def __init__(
         self,
@@ -53,6 +60,7 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         doubly_stochastic=0.0,
         coverage_weight=0.0,
         alignment_weight=0.0,
+        rdrop=0.0,
         scheduled_sampling=0.0,
         scheduled_sampling_updates=1000,
     ):
@@ -64,7 +72,7 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         self.blank, self.eos = task.target_dictionary.bos(), task.target_dictionary.eos()
         self.ctc_weight = ctc_weight
         self.doubly_stochastic, self.coverage_weight = doubly_stochastic, coverage_weight
-        self.alignment_weight = alignment_weight
+        self.alignment_weight, self.rdrop = alignment_weight, rdrop
         self.sampled_share, self.sampling_updates = scheduled_sampling, scheduled_sampling_updates
         self.updates = 0
 
@@ -75,14 +83,25 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
     def forward(self, model, sample, reduce=True):
         inputs = sample["net_input"]
         if isinstance(model.decoder.generator, AdaptiveGenerator):
+            if self.rdrop:
+                raise UserError("criterion.rdrop compares whole distributions: it does not go with adaptive_cutoffs")
             inputs = {**inputs, "features_only": True}
         if model.training and self.sampled_share:
             share = self.sampled_share * min(1.0, self.updates / max(1, self.sampling_updates))
             previous = scheduled_sampling(model, inputs, sample["target"], self.padding_idx, share)
             inputs = {**inputs, "prev_output_tokens": previous}
-        return super().forward(model, {**sample, "net_input": inputs}, reduce)
+        sample = {**sample, "net_input": inputs}
+        return super().forward(model, twice(sample) if model.training and self.rdrop else sample, reduce)
 
     def compute_loss(self, model, net_output, sample, reduce=True):
+        if not (model.training and self.rdrop):
+            return self._loss(model, net_output, sample, reduce)
+        loss, nll_loss = self._loss(model, net_output, sample, reduce)
+        scores = model.get_normalized_probs(net_output, log_probs=True)
+        apart = disagreement(scores, sample["target"].ne(self.padding_idx))
+        return (loss + self.rdrop * apart) / 2, nll_loss / 2
+
+    def _loss(self, model, net_output, sample, reduce=True):
         target, besides = sample["target"], net_output[1]
         written = target.ne(self.padding_idx)
         if sample["net_input"].get("features_only"):

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from s2s_plugin.criterions.losses import ctc_loss, misaligned, reread, uneven
+from s2s_plugin.criterions.losses import ctc_loss, disagreement, misaligned, reread, twice, uneven
 from s2s_plugin.criterions.sampling import scheduled_sampling
 
 PAD, EOS, BLANK = 1, 2, 0
@@ -92,3 +92,28 @@ def test_scheduled_sampling_replaces_a_share_of_the_previous_symbols(share: floa
     body = mixed[:, 1:][previous[:, 1:].ne(PAD)]
     assert body.eq(7).float().mean().item() == pytest.approx(share, abs=0.05)
     assert set(body.tolist()) <= {5, 7}
+
+
+def test_disagreement_is_the_mean_of_both_divergences():
+    torch.manual_seed(0)
+    p, q = torch.randn(2, 3, 5).log_softmax(-1), torch.randn(2, 3, 5).log_softmax(-1)
+    written = torch.tensor([[True, True, True], [True, False, False]])
+    there = (p.exp() * (p - q)).sum(2)[written].sum()
+    back = (q.exp() * (q - p)).sum(2)[written].sum()
+    found = disagreement(torch.cat((p, q)), torch.cat((written, written)))
+    assert found.item() == pytest.approx((there + back).item() / 2, rel=1e-5)
+    assert disagreement(torch.cat((p, p)), torch.cat((written, written))).item() == 0
+
+
+def test_twice_is_the_batch_and_the_batch_again():
+    sample = {
+        "ntokens": 5,
+        "target": torch.tensor([[5, EOS, PAD], [6, 7, EOS]]),
+        "net_input": {"src_tokens": torch.arange(6).view(2, 3), "features_only": True},
+        "alignments": torch.tensor([[0, 0, 1], [1, 1, 0]]),
+    }
+    both = twice(sample)
+    assert both["ntokens"] == 5 and both["net_input"]["features_only"] is True
+    assert torch.equal(both["target"][2:], sample["target"])
+    assert torch.equal(both["net_input"]["src_tokens"][2:], sample["net_input"]["src_tokens"])
+    assert both["alignments"].tolist() == [[0, 0, 1], [1, 1, 0], [2, 0, 1], [3, 1, 0]]

@@ -29,6 +29,7 @@ APPS = {
     "grid_lips": "lipread",
     "miracl_words": "lipread",
     "flickr8k": "caption",
+    "sigmorphon2020": "g2p",
 }  # of the experiments that are not translation
 
 

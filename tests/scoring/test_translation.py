@@ -34,10 +34,12 @@ LABELS = {
     "s2s_ter": "TER",
     "s2s_wer": "WER",
     "s2s_cer": "CER",
+    "s2s_per": "PER",
+    "s2s_g2p_wer": "WER",
     "s2s_exact": "exact",
     "s2s_cider": "CIDEr-D",
 }
-ERROR_RATES = ("s2s_ter", "s2s_wer", "s2s_cer")
+ERROR_RATES = ("s2s_ter", "s2s_wer", "s2s_cer", "s2s_per", "s2s_g2p_wer")
 HYDRA_WARNS = pytest.mark.filterwarnings("ignore::UserWarning")
 Items = list[tuple[str | list[str], str]]
 

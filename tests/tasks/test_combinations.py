@@ -18,6 +18,8 @@ from torch.testing import assert_close
 
 from s2s_plugin.datasets.manifest import write_manifest
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of fairseq's use of Hydra
+
 FRONTEND = {
     "audio": "audio.sample_rate=8000 audio.mel_bins=20",
     "video": "video.height=16 video.width=32",

@@ -55,9 +55,9 @@ def train(language: str, seed: int, folder: Path | None, more: list[str]) -> dic
     name = f"{language}.{seed}"
     given = [] if folder is None else [f"data.from_dir={folder}"]
     words = ["s2s", "run", "app=g2p", "experiment=sigmorphon2020", f"data.source_lang={language}", f"name={name}"]
-    command = shlex.join([*words, f"common.seed={seed}", *given, *more])
+    command = shlex.join([*words, f"common.seed={seed}", *more])
     started = time.monotonic()
-    call(command)
+    call(command + "".join(f" {shlex.quote(word)}" for word in given))
     scores = json.loads((RUNS / name / "scores.json").read_text())
     dev = re.findall(r'"valid_g2p_wer": "([\d.]+)"', (RUNS / name / "log.txt").read_text())
     result = {

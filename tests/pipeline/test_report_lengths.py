@@ -83,6 +83,18 @@ def test_signals_of_one_length_are_not_compared(run_dir: Path) -> None:
     assert not list((run_dir / "report").glob("*length*"))
 
 
+def test_single_words_are_compared_by_letters(run_dir: Path) -> None:
+    pytest.importorskip("jiwer")
+    words = ["ab", "abc", "abcd", "abcdefg"]
+    items = [{"id": n, "source": w, "reference": "A B", "hypothesis": "A B" if n else "A"} for n, w in enumerate(words)]
+    (run_dir / "outputs.jsonl").write_text("\n".join(json.dumps({**item, "length": 1}) for item in items))
+    (run_dir / "config.yaml").write_text("metrics: [s2s_g2p_wer, s2s_per]\n")
+    text = squeeze(read(write_report(run_dir)).text)
+    assert "LettersnWER lower is betterPER" in text
+    for row in ("1–21100.050.0", "3–420.00.0", "7–810.00.0"):
+        assert row in text
+
+
 def test_unknown_metric_is_named(run_dir: Path) -> None:
     (run_dir / "config.yaml").write_text("metrics: [s2s_sari]\n")
     with pytest.raises(UserError, match=r"metrics has s2s_sari, which is not one of: .*s2s_bleu"):

@@ -25,7 +25,7 @@ from s2s_plugin.pipeline.score import check_metrics, evaluate
 DEFAULT_METRICS = ("s2s_bleu", "s2s_chrf")
 COLOURS = (ACCENT, SECOND)  # one for each metric: more are left out
 SHORT_NAMES = {"chrF2": "chrF"}  # the signature says the rest
-COUNTED = {"words": "sentences", "frames": "items"}  # by the unit of length
+COUNTED = {"words": "sentences", "letters": "words", "frames": "items"}  # by the unit of length
 BUCKETS = 6
 
 
@@ -66,7 +66,9 @@ def length_section(run: Run) -> Section:
         if len({length for length, _ in items}) == 1:
             return Section("length", title, note("All sources are equally long: nothing to compare."))
         unit, title = "frames", "Scores by source length in frames"
-    buckets = score_buckets(items, run.config)
+    elif all(length == 1 for length, _ in items):
+        unit, items = "letters", [(len(item.source or ""), item) for _, item in items]
+    buckets = score_buckets(items, run.config, narrowest=2 if unit == "letters" else 10)
     png = draw_png(buckets, title, unit)
     name = f"{next(iter(buckets[0].scores)).lower()}_by_length.png"
     body = "\n".join(
@@ -80,13 +82,13 @@ def length_section(run: Run) -> Section:
     return Section("length", title, body, {name: png})
 
 
-def score_buckets(items: list[tuple[int, Output]], config: dict[str, Any]) -> list[Bucket]:
+def score_buckets(items: list[tuple[int, Output]], config: dict[str, Any], narrowest: int = 10) -> list[Bucket]:
     """The buckets that have items, in order, by the first metrics of the run with this configuration."""
     metrics = [str(name) for name in config.get("metrics") or DEFAULT_METRICS][: len(COLOURS)]
     check_metrics(metrics)
     options = DictConfig(config["scoring"]) if isinstance(config.get("scoring"), dict) else None
     buckets = []
-    for low, high in bucket_ranges([length for length, _ in items]):
+    for low, high in bucket_ranges([length for length, _ in items], narrowest):
         inside = [item for length, item in items if low <= length and (high is None or length <= high)]
         if inside:
             references = [item.references[0] if len(item.references) == 1 else list(item.references) for item in inside]
@@ -95,15 +97,15 @@ def score_buckets(items: list[tuple[int, Output]], config: dict[str, Any]) -> li
     return buckets
 
 
-def bucket_ranges(lengths: list[int]) -> list[tuple[int, int | None]]:
-    """Six ranges of round width that hold nearly all lengths; the last one is open.
+def bucket_ranges(lengths: list[int], narrowest: int = 10) -> list[tuple[int, int | None]]:
+    """Six ranges of round width, at least ``narrowest``, that hold nearly all lengths; the last one is open.
 
-    Sentences get the usual 1–10, 11–20, … 51+; longer inputs (frames, say) get wider ranges.
+    Sentences get the usual 1–10, 11–20, … 51+; longer inputs (frames, say) get wider ranges, words narrower ones.
     """
     ordered = sorted(lengths)
     long = ordered[math.ceil(0.95 * len(ordered)) - 1]
-    widths = (unit * 10**power for power in range(1, 9) for unit in (1, 2, 5))
-    width = next(width for width in widths if width * BUCKETS >= long or width >= 5 * 10**8)
+    widths = (unit * 10**power for power in range(9) for unit in (1, 2, 5))
+    width = next(w for w in widths if w >= narrowest and (w * BUCKETS >= long or w >= 5 * 10**8))
     ranges: list[tuple[int, int | None]] = [
         (start * width + 1 if start else 0, (start + 1) * width) for start in range(BUCKETS - 1)
     ]

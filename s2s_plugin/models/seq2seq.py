@@ -35,6 +35,7 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
         encoder = build_encoder(cfg, task)
         decoder = build_decoder(cfg, encoder, task.target_dictionary)
         ctc = nn.Linear(encoder.value_size, len(task.target_dictionary)) if cfg.ctc else None
+        cfg.encoder_embed_path = cfg.decoder_embed_path = ""  # the checkpoint will have the vectors, not the files
         return cls(encoder, decoder, ctc)
 
     def forward(

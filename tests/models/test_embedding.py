@@ -1,0 +1,60 @@
+"""Given vectors: their file formats, what is not in them, and that a checkpoint does without the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import GENERATE, TRAIN, call
+from torch.testing import assert_close
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.models.dropout import Dropout
+from s2s_plugin.models.embedding import Embedding
+
+from .conftest import dictionary_of
+
+VECTORS = {"w4": [1.0, 2.0, -3.0], "w6": [0.5, 0.0, 1e-3]}
+ROWS = "w4 1 2 -3\nelsewhere 9 9 9\nw6 0.5 0 1e-3\n"
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("head", ["", "3 3\n"], ids=["GloVe", "word2vec and fastText"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_vectors_begin_the_table(tmp_path: Path, head: str, frozen: bool):
+    dictionary = dictionary_of(8)
+    torch.manual_seed(1)
+    fresh = Embedding(dictionary, 3, Dropout(0.0)).table.weight
+    torch.manual_seed(1)
+    table = Embedding(dictionary, 3, Dropout(0.0), write(tmp_path / "v.txt", head + ROWS), frozen).table.weight
+    for index, symbol in enumerate(dictionary.symbols):
+        assert_close(table[index], torch.tensor(VECTORS[symbol]) if symbol in VECTORS else fresh[index].detach())
+    assert table.requires_grad is not frozen
+
+
+def test_mistakes_are_one_line(tmp_path: Path):
+    for text, message in (
+        ("w4 1 2\n", r"v\.txt:1: 2 numbers, but embeddings are 3 wide"),
+        (ROWS + "w5 1 two 3\n", r"v\.txt:4: no vector"),
+        ("elsewhere 9 9 9\n", "has none of the dictionary's 8 symbols"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Embedding(dictionary_of(8), 3, Dropout(0.0), write(tmp_path / "v.txt", text))
+    with pytest.raises(UserError, match=r"none\.txt: cannot be read"):
+        Embedding(dictionary_of(8), 3, Dropout(0.0), str(tmp_path / "none.txt"))
+
+
+def test_a_checkpoint_does_without_the_file(toy: Path, tmp_path: Path):
+    vectors = Path(write(tmp_path / "v.txt", "a " + " ".join(["0.5"] * 32) + "\n"))
+    given = f" --encoder-embed-path {vectors} --freeze-embeddings --max-update 2 --disable-validation"
+    call(TRAIN.format(data=toy, save_dir=tmp_path) + given)
+    vectors.unlink()
+    path = tmp_path / "checkpoint_last.pt"
+    weights = torch.load(path, weights_only=True)["model"]["encoder.embedding.table.weight"]
+    assert weights.eq(0.5).all(1).sum() == 1  # frozen: the letter a is as it was given
+    assert call(GENERATE.format(data=toy, path=path)).stdout.count("\nH-") == 13

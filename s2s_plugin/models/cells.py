@@ -38,8 +38,8 @@ class Cell(nn.Module):
         assert self.known is not None
         return self.known(x)
 
-    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> Tensor:
-        """The state after one step.
+    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: the output N x H, and the state N x C x H that begins with it.
 
         Args:
             share: N x G from :meth:`read`; None where nothing is known in advance.
@@ -70,11 +70,12 @@ class LSTMCell(Cell):
 
     states, gates = 2, 4
 
-    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> Tensor:
+    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden, cell = state.unbind(1)
         i, f, g, o = self._gates(share, fed, hidden).chunk(4, 1)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-        return torch.stack((o.sigmoid() * cell.tanh(), cell), 1)
+        hidden = o.sigmoid() * cell.tanh()
+        return hidden, torch.stack((hidden, cell), 1)
 
     def unroll(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         start = tuple(part.unsqueeze(0).contiguous() for part in state.unbind(1))
@@ -97,8 +98,8 @@ class GRUCell(Cell):
         self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
         init_uniform(self, hidden_size)
 
-    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> Tensor:
-        hidden = state[:, 0]
+    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = state.squeeze(1)
         inputs = self.bias if share is None else share + self.bias
         if fed is not None:
             assert self.fed is not None
@@ -107,7 +108,8 @@ class GRUCell(Cell):
         r_h, z_h, n_h = self.loop(hidden).chunk(3, 1)
         update = (z + z_h).sigmoid()
         new = (n + (r + r_h).sigmoid() * n_h).tanh()
-        return (new + update * (hidden - new)).unsqueeze(1)
+        hidden = new + update * (hidden - new)
+        return hidden, hidden.unsqueeze(1)
 
     def unroll(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         start = state.transpose(0, 1).contiguous()
@@ -122,8 +124,9 @@ class GRUCell(Cell):
 class RNNCell(Cell):
     """Plain recurrence (Elman 1990): h' = tanh(W_x x + W_u u + W_h h + b)."""
 
-    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> Tensor:
-        return self._gates(share, fed, state[:, 0]).tanh().unsqueeze(1)
+    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self._gates(share, fed, state.squeeze(1)).tanh()
+        return hidden, hidden.unsqueeze(1)
 
     def unroll(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         start = state.transpose(0, 1).contiguous()

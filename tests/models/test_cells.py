@@ -38,7 +38,8 @@ def test_a_step_equals_torch(kind: str, known: int, fed: int):
     stock.weight_ih.copy_(torch.cat(weights, 1) if weights else stock.weight_ih)
 
     x, u, state = torch.randn(6, known).double(), torch.randn(6, fed).double(), state_of(kind, 6)
-    ours = cell.step(cell.read(x) if known else None, u if fed else None, state)
+    output, ours = cell.step(cell.read(x) if known else None, u if fed else None, state)
+    assert torch.equal(output, ours[:, 0])
     theirs = stock(torch.cat((x, u), 1), tuple(state.unbind(1)) if kind == "lstm" else state[:, 0])
     assert_close(ours, torch.stack(theirs, 1) if kind == "lstm" else theirs.unsqueeze(1), rtol=0, atol=1e-12)
 
@@ -52,8 +53,8 @@ def test_all_steps_at_once_equal_one_after_another(kind: str):
     fused, last = cell.unroll(x, start)
     state, steps = start, []
     for share in cell.read(x).unbind(1):
-        state = cell.step(share, None, state)
-        steps.append(state[:, 0])
+        output, state = cell.step(share, None, state)
+        steps.append(output)
     looped = torch.stack(steps, 1)
     assert_close((fused, last), (looped, state), rtol=0, atol=1e-12)
 

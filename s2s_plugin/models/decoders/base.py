@@ -144,13 +144,14 @@ class Decoder(nn.Module):
 
     def _recur(self, share: Tensor, fed: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
         """All layers, one step. Returns the top output N x H and the layers' states N x L x C x H."""
-        after, below = [], fed
-        for layer, cell in enumerate(self.cells):
+        states, below = [], fed
+        for layer, (cell, before) in enumerate(zip(self.cells, state.layers.unbind(1), strict=True)):
             if layer > 0:
                 below = self._drop(below, state, layer - 1)
-            after.append(cell.step(share if layer == 0 else None, below, state.layers[:, layer]))
-            below = self._output(layer, after[-1][:, 0], below)
-        return below, torch.stack(after, 1)
+            hidden, after = cell.step(share if layer == 0 else None, below, before)
+            below = self._output(layer, hidden, below)
+            states.append(after)
+        return below, torch.stack(states, 1)
 
     def _output(self, layer: int, hidden: Tensor, below: Tensor) -> Tensor:
         """What a layer gives to the one above."""

@@ -39,7 +39,7 @@ def test_99_percent_of_unseen_strings(tmp_path: Path, task: str):
         "--encoder-embed-dim 64 --encoder-hidden-size 128 --decoder-embed-dim 64 --decoder-hidden-size 128 "
         "--dropout 0.1 --criterion s2s_cross_entropy --label-smoothing 0.1 --optimizer adam --lr 0.004 "
         "--lr-scheduler inverse_sqrt "
-        "--warmup-updates 200 --clip-norm 1.0 --batch-size 128 --max-update 1500 --eval-metric exact "
+        "--warmup-updates 200 --clip-norm 1.0 --batch-size 128 --max-update 2500 --eval-metric exact "
         "--best-checkpoint-metric exact --maximize-best-checkpoint-metric --validate-interval-updates 500 "
         f"--num-workers 0 --no-epoch-checkpoints --save-dir {tmp_path}",
         timeout=300,

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+from omegaconf import OmegaConf
 
 from s2s_plugin.pipeline.generate import read_hypotheses
 from s2s_plugin.pipeline.score import evaluate
@@ -80,7 +81,7 @@ def ensemble(language: str, seeds: list[int]) -> dict:
     """The models of all seeds, averaged in probability."""
     settings = json.loads((RUNS / f"{language}.1" / "generated.json").read_text())
     paths = [RUNS / f"{language}.{seed}" / "checkpoints" / settings["checkpoint"] for seed in seeds]
-    data = Path((RUNS / f"{language}.1" / "fairseq.yaml").read_text().split("\n  data: ")[1].split("\n")[0])
+    data = Path(OmegaConf.load(RUNS / f"{language}.1" / "fairseq.yaml").task.data)
     out = RUNS / f"{language}.ensemble"
     call(
         f"fairseq-generate {data} --user-dir s2s_plugin --task s2s --cpu --path {':'.join(map(str, paths))} --beam 5 "

@@ -82,7 +82,7 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
 
     def forward(self, model, sample, reduce=True):
         inputs = sample["net_input"]
-        if isinstance(model.decoder.generator, AdaptiveGenerator):
+        if isinstance(getattr(model.decoder, "generator", None), AdaptiveGenerator):
             if self.rdrop:
                 raise UserError("criterion.rdrop compares whole distributions: it does not go with adaptive_cutoffs")
             inputs = {**inputs, "features_only": True}
@@ -117,7 +117,8 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
             ctc = ctc_loss(logits, padding_mask, target, self.padding_idx, self.eos, self.blank)
             metrics.log_scalar("ctc_loss", ctc.item() / sample["ntokens"], sample["ntokens"], round=3)
             loss = (1 - self.ctc_weight) * loss + self.ctc_weight * ctc
-        attention = besides["attn"][0].float()  # B x T x S
+        if self.doubly_stochastic or self.coverage_weight or self.alignment_weight:
+            attention = besides["attn"][0].float()  # B x T x S
         if self.doubly_stochastic:
             loss = loss + self.doubly_stochastic * uneven(attention, written)
         if self.coverage_weight:

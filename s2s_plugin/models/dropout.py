@@ -27,6 +27,8 @@ class Dropout(nn.Module):
         """``x``: of any shape; where locked, B x T x D."""
         if not self.training or self.p == 0:
             return x
+        if x.device.type != "cpu" and not self.locked:
+            return nn.functional.dropout(x, self.p)
         return x * self.mask(x[:, :1] if self.locked else x)
 
     def mask(self, like: Tensor) -> Tensor:

@@ -49,8 +49,7 @@ class Generator(nn.Module):
 class PointerGenerator(Generator):
     """P(w) = g P_vocabulary(w) + (1 - g) sum_{s: x_s = w} a_s with g = s(u^T f + b) (See et al. 2017, section 2.2).
 
-    Source symbols that the target's dictionary lacks are spelt by slots that both dictionaries have, if the corpus was
-    prepared so (``subword.copy_slots``); the generator need not know.
+    A source symbol that the target's dictionary lacks is copied as its unknown word.
     """
 
     def __init__(self, feature_size: int, embed_size: int, vocabulary_size: int, dropout: Dropout):

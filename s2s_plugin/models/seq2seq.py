@@ -5,6 +5,7 @@ from typing import Any
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 from torch import Tensor, nn
 
+from s2s_plugin.models.build import build_decoder, build_encoder
 from s2s_plugin.models.config import Seq2SeqConfig, check
 from s2s_plugin.models.encoders.base import Encoder
 from s2s_plugin.models.memory import Memory
@@ -29,8 +30,6 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
         Raises:
             UserError: a value out of range, or choices that do not go together.
         """
-        from s2s_plugin.models.build import build_decoder, build_encoder
-
         check(cfg, task.source_dictionary, task.target_dictionary)
         encoder = build_encoder(cfg, task)
         decoder = build_decoder(cfg, encoder, task.target_dictionary)

@@ -20,8 +20,9 @@ def config_of(args: Namespace) -> dict:
     Raises:
         UserError: it has what ours has not.
     """
-    if getattr(args, "arch", "").startswith("lstm") is False:
-        raise UserError(f"this checkpoint is of the architecture {getattr(args, 'arch', '?')}, not of lstm")
+    arch = getattr(args, "arch", "?")
+    if not arch.startswith("lstm"):
+        raise UserError(f"this checkpoint is of the architecture {arch}, not of lstm")
     if getattr(args, "criterion", "") == "adaptive_loss":
         raise UserError("checkpoints with fairseq's adaptive softmax cannot be imported: their clusters are other ones")
     attends = getattr(args, "decoder_attention", "1") in ("1", "True", True)

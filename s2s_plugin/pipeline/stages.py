@@ -23,7 +23,7 @@ from s2s_plugin.pipeline import train as train_stage
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
 from s2s_plugin.pipeline.run import Run, read_json, write_text
-from s2s_plugin.pipeline.use import MEDIA
+from s2s_plugin.pipeline.use import BY_HAND
 from s2s_plugin.search.beam import BeamOptions
 
 ORDER = ("prepare", "train", "generate", "score", "report")
@@ -45,17 +45,17 @@ STANDING = (
 
 
 def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
-    """Run one stage, or all. ``files``: media for the stages in ``MEDIA``, words for pronounce.
+    """Run one stage, or all. ``files``: media files, or for pronounce words.
 
     Returns:
         the best validation metric where there has been training, for Hydra's sweepers.
     """
     folder = Run(_relative(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
-    recalled = stage in ("generate", "score", "report", "translate", "pronounce", *MEDIA) and _recall(cfg, folder)
+    recalled = stage in ("generate", "score", "report", *BY_HAND) and _recall(cfg, folder)
     cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
-    if stage in ("translate", "pronounce", *MEDIA):
+    if stage in BY_HAND:
         route_logs(None, cfg.verbose)
         if stage == "translate":
             use.translate(cfg, folder)

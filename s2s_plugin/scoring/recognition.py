@@ -145,27 +145,23 @@ class CharacterErrorRateScorer(ErrorRateScorer):
 
 
 @register_scorer("s2s_per", dataclass=ErrorRateConfig)
-class PhoneErrorRateScorer(ErrorRateScorer):
+class PhoneErrorRateScorer(WordErrorRateScorer):
     """Phones are what stands between spaces; they are compared as they are."""
 
     label = "PER"
     unit = "phone"
     normalizer = "none"
 
-    def align(self, reference: str, hypothesis: str):
-        return self.jiwer.process_words(reference, hypothesis)
-
 
 @register_scorer("s2s_g2p_wer", dataclass=ErrorRateConfig)
-class PronunciationErrorRateScorer(ErrorRateScorer):
+class PronunciationErrorRateScorer(PhoneErrorRateScorer):
     """Percent of words whose pronunciation is not right as a whole, which is what G2P calls the word error rate."""
 
     label = "WER"
     unit = "pronunciation"
-    normalizer = "none"
 
     def align(self, reference: str, hypothesis: str):
-        return self.jiwer.process_words(reference.replace(" ", "_"), hypothesis.replace(" ", "_") or "_")
+        return super().align(reference.replace(" ", "_"), hypothesis.replace(" ", "_") or "_")
 
 
 @register_scorer("s2s_exact", dataclass=ExactConfig)

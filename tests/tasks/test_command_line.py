@@ -166,3 +166,11 @@ def test_plugin_imported_from_two_places_is_one(toy: Path, trained: Path, tmp_pa
     assert output.returncode != 0  # no such folder: named, not half-imported
     folder = Path(s2s_plugin.__file__).parent
     assert hypotheses(call(GENERATE.replace("s2s_plugin", str(folder)).format(data=toy, path=trained)).stdout)
+
+
+def test_our_criterion_trains_other_architectures(toy: Path, tmp_path: Path):
+    """What it asks of our models alone, it asks only where an option wants it."""
+    command = TRAIN.replace("--arch s2s_tiny", "--arch transformer --encoder-layers 1 --decoder-layers 1")
+    command = command.replace("label_smoothed_cross_entropy", "s2s_cross_entropy").format(data=toy, save_dir=tmp_path)
+    call(f"{command} --encoder-embed-dim 16 --decoder-embed-dim 16 --max-update 2 --disable-validation")
+    assert (tmp_path / "checkpoint_last.pt").is_file()

@@ -1,17 +1,22 @@
-"""Text to symbols and back: Unicode normalisation, optional jamo, SentencePiece."""
+"""Text to symbols and back: Unicode normalisation, jamo, SentencePiece, factors, slots for copying."""
 
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fairseq.data import Dictionary
 
+from s2s_plugin.datasets.factors import factor_symbol, split_factors
 from s2s_plugin.errors import UserError
 
 # Format characters that carry meaning inside words (Persian, Indic scripts, emoji); all others are dropped.
 JOINERS = "\u200c\u200d"
+UNKNOWN = "\u2047"  # what SentencePiece writes for its unknown piece
+SLOT = re.compile(r"<copy\d+>")
 SPACE = "\u2581"  # SentencePiece's own mark of a space: in the text it would come back as one
 
 
@@ -41,40 +46,87 @@ class TextCodec:
     Args:
         model: SentencePiece model file.
         jamo: decompose Hangul on the way in, recompose on the way out.
+        factors: names of what stands beside each word (see :mod:`s2s_plugin.datasets.factors`), and their values.
+            Each subword is followed by its word's.
     """
 
-    def __init__(self, model: Path, jamo: bool = False):
+    def __init__(self, model: Path, jamo: bool = False, factors: Mapping[str, Sequence[str]] | None = None):
         import sentencepiece
 
         if not model.is_file():
             raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
         self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
         self.jamo = jamo
+        self.factors = dict(factors or {})
 
-    def encode(self, text: str) -> str:
-        """Text to symbols separated by spaces."""
-        return " ".join(self.pieces.encode(normalize(text, self.jamo), out_type=str))
+    def encode(self, text: str, slots: Mapping[str, str] | None = None) -> str:
+        """Text to symbols separated by spaces.
+
+        Args:
+            slots: what to write for pieces that are not in the vocabulary, by their letters.
+
+        Raises:
+            UserError: a word without its factors.
+        """
+        words, values = split_factors(normalize(text, self.jamo), list(self.factors))
+        symbols, word = [], -1
+        for piece in self._split(words):
+            word += piece.startswith(SPACE)
+            slot = slots.get(piece.removeprefix(SPACE)) if slots and not self._has(piece) else None
+            symbols.append(slot or piece)
+            symbols += [factor_symbol(name, value) for name, value in zip(self.factors, values[word], strict=True)]
+        return " ".join(symbols)
 
     def decode(self, symbols: str) -> str:
         """Symbols separated by spaces to text. What the model could not spell reads U+2047 (two ?)."""
-        text = self.pieces.decode_pieces(symbols.split())
-        return unicodedata.normalize("NFC", text).strip() if self.jamo else text.strip()
+        space = "" if self._has(SPACE) else SPACE  # in a vocabulary of words each has it
+        pieces = [space + symbol if SLOT.fullmatch(symbol) else symbol for symbol in symbols.split()]
+        text = self.pieces.decode_pieces(pieces).replace(SPACE, " ").strip()
+        return unicodedata.normalize("NFC", text) if self.jamo else text
 
-    def dictionary(self) -> Dictionary:
-        """fairseq's dictionary with the ids of the SentencePiece model."""
+    def unknown(self, text: str) -> list[str]:
+        """The letters of each piece that is not in the vocabulary, once each, in order."""
+        words, _ = split_factors(normalize(text, self.jamo), list(self.factors))
+        unknown = (piece.removeprefix(SPACE) for piece in self._split(words) if not self._has(piece))
+        return list(dict.fromkeys(unknown))
+
+    def dictionary(self, more: Sequence[str] = ()) -> Dictionary:
+        """fairseq's dictionary with the ids of the SentencePiece model, then factors, then what is new in ``more``."""
         dictionary = Dictionary()
         for index in range(dictionary.nspecial, self.pieces.get_piece_size()):
             dictionary.add_symbol(self.pieces.id_to_piece(index))
+        for name, values in self.factors.items():
+            for value in values:
+                dictionary.add_symbol(factor_symbol(name, value))
+        for symbol in more:
+            if symbol not in dictionary:
+                dictionary.add_symbol(symbol)
         return dictionary
+
+    def _split(self, words: Sequence[str]) -> Iterator[str]:
+        """Pieces of the words. SentencePiece joins unknown neighbours, over spaces too: they are parted again."""
+        for piece in self.pieces.encode(" ".join(words), out_type=str):
+            yield from re.findall(f"{SPACE}?[^{SPACE}]+|{SPACE}", piece)
+
+    def _has(self, piece: str) -> bool:
+        return self.pieces.piece_to_id(piece) != self.pieces.unk_id()
 
 
 class PairCodec:
-    """A prepared corpus's codecs, as fairseq's ``bpe``: encodes sources, where they are text, and decodes targets."""
+    """A prepared corpus's codecs, as fairseq's ``bpe``: encodes sources, where they are text, and decodes targets.
+
+    Args:
+        source: None for a signal.
+        target: the other side.
+        copy_slots: so many symbols of a source that are in no vocabulary are written <copy0>, <copy1>, ... on both
+            sides (the extended vocabulary of See et al. 2017, section 2.2).
+    """
 
     FILE = "codec.json"
 
-    def __init__(self, source: TextCodec | None, target: TextCodec):
+    def __init__(self, source: TextCodec | None, target: TextCodec, copy_slots: int = 0):
         self.source, self.target = source, target
+        self.copy_slots = copy_slots
 
     @classmethod
     def load(cls, folder: Path, source_lang: str, target_lang: str) -> PairCodec | None:
@@ -84,15 +136,40 @@ class PairCodec:
             return None
         sides = json.loads(path.read_text(encoding="utf-8"))
         source, target = (
-            TextCodec(folder / sides[lang]["model"], sides[lang]["jamo"]) if lang in sides else None
+            TextCodec(folder / sides[lang]["model"], sides[lang]["jamo"], sides[lang].get("factors"))
+            if lang in sides
+            else None
             for lang in (source_lang, target_lang)
         )
         if target is None:
             raise UserError(f"{path}: names the languages {', '.join(sides)}, not {target_lang}; check the languages")
-        return cls(source, target)
+        if target.factors:
+            raise UserError(f"{path}: {target_lang} has factors, which are read and not written: it can be no target")
+        return cls(source, target, sides[target_lang].get("copy_slots", 0))
 
     def encode(self, text: str) -> str:
-        return text if self.source is None else self.source.encode(text)
+        """A source to symbols separated by spaces."""
+        return text if self.source is None else self.source.encode(text, self.slots(text))
+
+    def encode_target(self, text: str, source: str) -> str:
+        """The target of a source."""
+        return self.target.encode(text, self.slots(source))
 
     def decode(self, symbols: str) -> str:
+        """Symbols of the target to text, in which slots still stand for what is copied."""
         return self.target.decode(symbols)
+
+    def fill(self, text: str, source: str) -> str:
+        """The text with each slot replaced by what it stands for in the source."""
+        words = {slot: word for word, slot in self.slots(source).items()}
+        return SLOT.sub(lambda slot: words.get(slot[0], UNKNOWN), text) if self.copy_slots else text
+
+    def slots(self, source: str) -> dict[str, str]:
+        """The symbols of a source that are in no vocabulary, with the slots to write for them."""
+        if self.source is None or not self.copy_slots:
+            return {}
+        return dict(zip(self.source.unknown(source), copy_symbols(self.copy_slots), strict=False))
+
+
+def copy_symbols(count: int) -> list[str]:
+    return [f"<copy{number}>" for number in range(count)]

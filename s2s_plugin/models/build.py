@@ -25,11 +25,12 @@ def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
     """For the source of ``task``."""
     if task.source_dictionary is None:
         return SIGNAL_ENCODERS[task.modality](cfg, task.source_shape)
-    path = cfg.encoder_embed_path
-    embedding = Embedding(task.source_dictionary, cfg.encoder_embed_dim, _dropout(cfg), path, cfg.freeze_embeddings)
+    embedding = _build_embedding(cfg, task.source_dictionary, cfg.encoder_embed_dim, cfg.encoder_embed_path)
     stack = build_stack(cfg, cfg.encoder_embed_dim)
     copied_to = task.target_dictionary if cfg.pointer else None
-    return TextEncoder(task.source_dictionary, embedding, stack, cfg.max_source_positions, copied_to)
+    return TextEncoder(
+        task.source_dictionary, embedding, stack, cfg.max_source_positions, copied_to, cfg.encoder_factors
+    )
 
 
 def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> TextDecoder:
@@ -38,8 +39,7 @@ def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> T
         assert isinstance(encoder, TextEncoder)
         embedding = encoder.embedding
     else:
-        path = cfg.decoder_embed_path
-        embedding = Embedding(target, cfg.decoder_embed_dim, _dropout(cfg), path, cfg.freeze_embeddings)
+        embedding = _build_embedding(cfg, target, cfg.decoder_embed_dim, cfg.decoder_embed_path)
     hidden = cfg.decoder_hidden_size
     recurrence = DECODERS[cfg.decoder_style](
         cfg.decoder_embed_dim,
@@ -56,6 +56,10 @@ def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> T
     return TextDecoder(
         target, embedding, recurrence, _build_generator(cfg, embedding, target), cfg.max_target_positions
     )
+
+
+def _build_embedding(cfg: Seq2SeqConfig, dictionary: Dictionary, size: int, path: str) -> Embedding:
+    return Embedding(dictionary, size, _dropout(cfg), path, cfg.freeze_embeddings, cfg.word_dropout)
 
 
 def _build_generator(cfg: Seq2SeqConfig, embedding: Embedding, target: Dictionary) -> Generator | AdaptiveGenerator:

@@ -39,6 +39,9 @@ class Seq2SeqConfig(FairseqDataclass):
     encoder_embed_path: str = field(
         default="", metadata={"help": "text file of vectors to begin source embeddings with: word2vec, GloVe, fastText"}
     )
+    encoder_factors: int = field(
+        default=0, metadata={"help": "number of factors, symbols that follow each source token and are added to it"}
+    )
     ctc: bool = field(default=False, metadata={"help": "let the memory spell the target too, for a CTC loss"})
     attention: ChoiceEnum(list(ATTENTIONS)) = field(  # type: ignore[valid-type]
         default="general", metadata={"help": "how the decoder compares its state with the memory"}
@@ -73,6 +76,9 @@ class Seq2SeqConfig(FairseqDataclass):
     dropout: float = field(default=0.2, metadata={"help": "dropout on embeddings and between layers"})
     locked_dropout: bool = field(
         default=False, metadata={"help": "drop the same elements at all steps of a sequence (variational dropout)"}
+    )
+    word_dropout: float = field(
+        default=0.0, metadata={"help": "drop whole symbols, source and target, with this probability while training"}
     )
     residual: bool = field(default=False, metadata={"help": "layers add their input to their output"})
     layer_norm: bool = field(default=False, metadata={"help": "normalise the output of each layer"})
@@ -113,7 +119,7 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
     for name in AT_LEAST_ONE:
         if getattr(cfg, name) < 1:
             raise UserError(f"model.{name} is {getattr(cfg, name)}: give a number of at least 1")
-    for name in ("encoder_convolutions", "decoder_output_dim"):
+    for name in ("encoder_convolutions", "encoder_factors", "decoder_output_dim"):
         if getattr(cfg, name) < 0:
             raise UserError(f"model.{name} is {getattr(cfg, name)}: give a number of at least 0")
     if not 0 <= cfg.encoder_pyramid < cfg.encoder_layers:
@@ -121,8 +127,9 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
             f"model.encoder_pyramid is {cfg.encoder_pyramid}: give a number from 0 to below "
             f"model.encoder_layers={cfg.encoder_layers}"
         )
-    if not 0 <= cfg.dropout < 1:
-        raise UserError(f"model.dropout is {cfg.dropout}: give a number from 0 to below 1")
+    for name in ("dropout", "word_dropout"):
+        if not 0 <= getattr(cfg, name) < 1:
+            raise UserError(f"model.{name} is {getattr(cfg, name)}: give a number from 0 to below 1")
     if cfg.encoder_hidden_size % 2 and cfg.encoder_bidirectional != "none":
         raise UserError(
             f"model.encoder_hidden_size is {cfg.encoder_hidden_size}: two directions share it, give an even number"

@@ -21,9 +21,18 @@ class Embedding(nn.Module):
         dropout: on the vectors.
         path: text file of vectors to begin with, or "".
         frozen: do not train the table if it began with those.
+        word_dropout: zero whole vectors with this probability while training (Sennrich & Zhang 2019, section 3.4).
     """
 
-    def __init__(self, dictionary: Dictionary, size: int, dropout: Dropout, path: str = "", frozen: bool = False):
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        size: int,
+        dropout: Dropout,
+        path: str = "",
+        frozen: bool = False,
+        word_dropout: float = 0.0,
+    ):
         super().__init__()
         self.table = nn.Embedding(len(dictionary), size, padding_idx=dictionary.pad())
         nn.init.normal_(self.table.weight, std=size**-0.5)
@@ -32,9 +41,13 @@ class Embedding(nn.Module):
             load_vectors(Path(path), dictionary, self.table.weight)
             self.table.weight.requires_grad_(not frozen)
         self.dropout = dropout
+        self.word_dropout, self.pad = word_dropout, dictionary.pad()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``tokens``: B x T ids. Returns B x T x D."""
+        """``tokens``: B x T (x ...) ids. Returns B x T (x ...) x D."""
+        if self.training and self.word_dropout:
+            dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
+            tokens = tokens.masked_fill(dropped, self.pad)  # whose vector is zero
         return self.dropout(self.table(tokens))
 
 

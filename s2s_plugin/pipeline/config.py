@@ -57,6 +57,8 @@ class SubwordConfig:
     size: int = 5000  # symbols, at most
     joint: bool = True  # one vocabulary for both sides
     jamo: bool = False  # spell Hangul syllables as letters
+    factors: list[str] = field(default_factory=list)  # names of what stands beside each source word: word|value|value
+    copy_slots: int = 0  # source symbols of no vocabulary, in a sentence, that model.pointer can copy
 
 
 @dataclass
@@ -83,6 +85,7 @@ def register() -> None:
     ConfigStore.instance().store(name="s2s_schema", node=PipelineConfig, provider="s2s")
     OmegaConf.register_new_resolver("in_the_loop", lambda best: "none" if best == "loss" else best, replace=True)
     OmegaConf.register_new_resolver("higher_is_better", lambda best: best in HIGHER_IS_BETTER, replace=True)
+    OmegaConf.register_new_resolver("count", len, replace=True)
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", lambda name: read_manifest(Path(str(name)))[0], replace=True)
     OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)

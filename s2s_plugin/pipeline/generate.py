@@ -14,6 +14,7 @@ from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from s2s_plugin.datasets.codec import PairCodec
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.commands import generate_command
@@ -69,9 +70,12 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
             f"{data}, {subset}: {len(found):,} hypotheses for {len(items):,} references; "
             "set dataset.skip_invalid_size_inputs_valid_test=false and dataset.num_shards=1, and run again"
         )
+    codec = PairCodec.load(data, cfg.task.source_lang, cfg.task.target_lang)
     rows: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         score, hypothesis, length = found[index]
+        if codec is not None and item["source"] is not None:
+            hypothesis = codec.fill(hypothesis, item["source"])
         rows.append({"id": index, "hypothesis": hypothesis, "score": score, "length": length, **item})
     write_text(run.outputs, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))

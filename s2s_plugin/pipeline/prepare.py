@@ -10,7 +10,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from s2s_plugin.datasets.codec import PairCodec, TextCodec, normalize
+from s2s_plugin.datasets.codec import PairCodec, TextCodec, copy_symbols, normalize
+from s2s_plugin.datasets.factors import factor_values, split_factors
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, media
@@ -92,12 +93,15 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in corpus.SPLITS
     }
-    codecs = _train_codecs(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
-    summary = _write_pieces(cfg, partial, lines, codecs)
-    for lang, side in zip((source, target), codecs, strict=True):
-        side.dictionary().save(str(partial / "pieces" / f"dict.{lang}.txt"))
+    codec = _train_codecs(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
+    summary = _write_pieces(cfg, partial, lines, codec)
+    assert codec.source is not None
+    read = codec.source.dictionary(copy_symbols(codec.copy_slots))
+    written = codec.target.dictionary(read.symbols if cfg.subword.joint or codec.copy_slots else [])
+    for lang, dictionary in ((source, read), (target, written)):
+        dictionary.save(str(partial / "pieces" / f"dict.{lang}.txt"))
     _binarize(cfg, partial)
-    sizes = [side.pieces.get_piece_size() for side in codecs]
+    sizes = [side.pieces.get_piece_size() for side in (codec.source, codec.target)]
     summary["symbols"] = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
     (partial / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
@@ -191,28 +195,43 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
 # ---------------------------------------------------------------- subwords
 
 
-def _train_codecs(cfg: DictConfig, folder: Path, source: list[str], target: list[str]) -> tuple[TextCodec, TextCodec]:
+def _train_codecs(cfg: DictConfig, folder: Path, source: list[str], target: list[str]) -> PairCodec:
     """Learn the vocabulary of both sides from the training text and write ``codec.json``."""
     langs = (cfg.data.source_lang, cfg.data.target_lang)
+    names, factors = list(cfg.subword.factors), {}
+    if names:
+        source = [normalize(line, cfg.subword.jamo) for line in source]
+        factors = factor_values(source, names)
+        source = [" ".join(split_factors(line, names)[0]) for line in source]
     kinds = cfg.subword.kind, cfg.subword.target_kind or cfg.subword.kind
     if cfg.subword.joint:
         if kinds[0] != kinds[1]:
             raise UserError(f"subword.target_kind={kinds[1]} is another kind: set subword.joint=false")
-        both = _train_side(cfg, folder, "spm", source + target, kinds[0])
-        codecs, models = (both, both), ["spm.model", "spm.model"]
+        _train_side(cfg, folder, "spm", source + target, kinds[0])
+        models = ["spm.model", "spm.model"]
     else:
-        codecs = (
-            _train_side(cfg, folder, f"spm.{langs[0]}", source, kinds[0]),
-            _train_side(cfg, folder, f"spm.{langs[1]}", target, kinds[1]),
-        )
         models = [f"spm.{lang}.model" for lang in langs]
-    _write_codec(cfg, folder, dict(zip(langs, models, strict=True)))
-    return codecs
+        for lang, text, kind in zip(langs, (source, target), kinds, strict=True):
+            _train_side(cfg, folder, f"spm.{lang}", text, kind)
+    _write_codec(cfg, folder, dict(zip(langs, models, strict=True)), {langs[0]: factors})
+    codec = PairCodec.load(folder, *langs)
+    assert codec is not None
+    return codec
 
 
-def _write_codec(cfg: DictConfig, folder: Path, models: dict[str, str]) -> None:
-    """``codec.json``: the SentencePiece model of each language."""
-    codec = {lang: {"model": model, "jamo": cfg.subword.jamo} for lang, model in models.items()}
+def _write_codec(
+    cfg: DictConfig, folder: Path, models: dict[str, str], factors: dict[str, dict[str, list[str]]] | None = None
+) -> None:
+    """``codec.json``: what :class:`PairCodec` needs to know of each language."""
+    codec = {
+        lang: {
+            "model": model,
+            "jamo": cfg.subword.jamo,
+            "factors": (factors or {}).get(lang, {}),
+            "copy_slots": cfg.subword.copy_slots,
+        }
+        for lang, model in models.items()
+    }
     (folder / PairCodec.FILE).write_text(json.dumps(codec, indent=2) + "\n", encoding="utf-8")
 
 
@@ -243,9 +262,7 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind
     return TextCodec(folder / f"{name}.model", cfg.subword.jamo)
 
 
-def _write_pieces(
-    cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codecs: tuple[TextCodec, TextCodec]
-) -> dict:
+def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codec: PairCodec) -> dict:
     """Write ``pieces/<split>.<lang>``, and leave pairs that are too long out of the pieces and the text.
 
     Returns:
@@ -256,7 +273,7 @@ def _write_pieces(
     for split, pairs in lines.items():
         kept: list[tuple[corpus.Pair, corpus.Pair]] = []
         for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair"), start=1):
-            pieces = codecs[0].encode(pair[0]), codecs[1].encode(pair[1])
+            pieces = codec.encode(pair[0]), codec.encode_target(pair[1], pair[0])
             lengths = [side.count(" ") + 1 for side in pieces]
             length = max(lengths)
             if length <= cfg.data.max_symbols:

@@ -69,7 +69,10 @@ class Translator:
 
     def translate(self, lines: Sequence[str]) -> list[Hypothesis]:
         """The best hypothesis of each line of text, in the order of the lines."""
-        return self.decode([self.symbols(line) for line in lines])
+        found, codec = self.decode([self.symbols(line) for line in lines]), self.task.codec
+        if codec is None:
+            return found
+        return [replace(each, text=codec.fill(each.text, line)) for each, line in zip(found, lines, strict=True)]
 
     def decode(self, sources: Sequence[Tensor], batch_size: int = 32) -> list[Hypothesis]:
         """The best hypothesis of each source (S ids, or S x ... features), in their order."""
@@ -91,7 +94,12 @@ class Translator:
         return self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
 
     def source_tokens(self, source: Tensor) -> list[str]:
-        return [self.task.source_dictionary[i] for i in source.tolist()]
+        """The tokens of a source, S ids, behind each step of the memory; without their factors."""
+        encoder, tokens = self.models[0].encoder, [self.task.source_dictionary[i] for i in source.tolist()]
+        return [
+            " ".join(tokens[start : start + encoder.stride : encoder.group])
+            for start in range(0, len(tokens), encoder.stride)
+        ]
 
     def dataset(self, split: str) -> PairDataset:
         """A split of the prepared data."""

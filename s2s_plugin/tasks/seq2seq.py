@@ -110,6 +110,7 @@ class Seq2SeqTask(FairseqTask):
             self._source = read_source(_folder(cfg))
             self.modality = self._source["modality"]
             self.frontend = build_frontend(self.modality, self._source["frontend"])
+        self.source_group = 1  # symbols of a source token: itself and its factors
         self.metric = None if cfg.eval_metric == "none" else build_metric(cfg.eval_metric, cfg.eval_tokenizer)
 
     @classmethod
@@ -144,6 +145,10 @@ class Seq2SeqTask(FairseqTask):
     def max_positions(self) -> tuple[int, int]:
         return self.cfg.max_source_positions, self.cfg.max_target_positions
 
+    def build_model(self, cfg, from_checkpoint: bool = False):
+        self.source_group = 1 + getattr(cfg, "encoder_factors", 0)
+        return super().build_model(cfg, from_checkpoint)
+
     # ---------------------------------------------------------------- data
 
     def load_dataset(self, split: str, combine: bool = False, **_: object) -> None:
@@ -162,6 +167,11 @@ class Seq2SeqTask(FairseqTask):
         targets = data_utils.load_indexed_dataset(str(path), self.target_dictionary)
         if self.frontend is None:
             sources = data_utils.load_indexed_dataset(str(path.with_suffix(f".{source}")), self.source_dictionary)
+            if ((sources.sizes - 1) % self.source_group).any():
+                raise UserError(
+                    f"{path.with_suffix(f'.{source}')}: not each token is followed by model.encoder_factors="
+                    f"{self.source_group - 1} factors; prepare with as many subword.factors"
+                )
         else:
             sources = self._signals(split)
         if len(sources) != len(targets):

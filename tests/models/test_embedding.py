@@ -37,6 +37,17 @@ def test_vectors_begin_the_table(tmp_path: Path, head: str, frozen: bool):
     assert table.requires_grad is not frozen
 
 
+def test_word_dropout_drops_whole_vectors_while_training():
+    torch.manual_seed(1)
+    embedding = Embedding(dictionary_of(50), 8, Dropout(0.0), word_dropout=0.25)
+    tokens = torch.randint(4, 50, (40, 50))
+    vectors, kept = embedding(tokens), embedding.eval()(tokens)
+    dropped = vectors.eq(0).all(2)
+    assert_close(vectors[~dropped], kept[~dropped])
+    assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.03)  # 3 standard errors
+    assert not kept.eq(0).all(2).any()
+
+
 def test_mistakes_are_one_line(tmp_path: Path):
     for text, message in (
         ("w4 1 2\n", r"v\.txt:1: 2 numbers, but embeddings are 3 wide"),

@@ -69,3 +69,23 @@ def test_unidirectional_does_not_look_ahead(build, batch):
         before = model.encoder(source, lengths).values[0, 0]
         source[0, 4] = 5 if source[0, 4] != 5 else 6
         assert torch.equal(model.encoder(source, lengths).values[0, 0], before) is unidirectional
+
+
+@torch.no_grad()
+def test_factors_are_added_to_their_token(build, batch):
+    """x_1 f_1 g_1 x_2 f_2 g_2 </s> is three steps of memory, whatever it stands beside in a batch."""
+    model, plain = build(encoder_factors=2), build()
+    table = model.encoder.embedding.table.weight
+    source = torch.tensor([[5, 7, 9, 6, 8, 9, 2], [10, 11, 12, 2, 1, 1, 1]])
+    memory = model.encoder(source, torch.tensor([7, 4]))
+    assert memory.padding_mask.tolist() == [[False] * 3, [False, False, True]]
+    steps = torch.stack((table[[5, 7, 9]].sum(0), table[[6, 8, 9]].sum(0), table[2]))
+    assert_close(memory.values[:1], plain.encoder.stack(steps.unsqueeze(0), torch.tensor([3])).values)
+    alone = model.encoder(source[1:, :4], torch.tensor([4]))
+    assert_close(memory.values[1:, :2], alone.values)
+    assert_close(memory.final[1:], alone.final)
+
+
+def test_a_pointer_copies_tokens_not_factors(build):
+    model = build(encoder_factors=1, pointer=True, joint=True)
+    assert model.encoder(torch.tensor([[5, 7, 6, 8, 2]]), torch.tensor([5])).symbols.tolist() == [[5, 6, 2]]

@@ -156,7 +156,7 @@ def explain(error: Exception) -> str:
         text += _meant(key, tuple(kind.__dataclass_fields__))
     elif missing := re.search(r"Could not find '(\w+)/(\w+)'", text):
         group, choice = missing.groups()
-        known = tuple(sorted(path.stem for path in (config.CONF / group).glob("*.yaml")))
+        known = config.choices(group)
         text = f"there is no {group}={choice}{_meant(choice, known)}; there are: {', '.join(known)}"
     elif full_key and str(full_key) not in text:
         text += f" (at {full_key})"

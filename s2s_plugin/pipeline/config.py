@@ -19,6 +19,7 @@ from s2s_plugin.tasks.validation import HIGHER_IS_BETTER
 
 PROJECT = Path(s2s_plugin.__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
+FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
 
 
 @dataclass
@@ -82,13 +83,25 @@ class PipelineConfig(FairseqConfig):
 
 def register() -> None:
     """What ``conf/`` refers to: the schema and two functions. The plugin's import has registered fairseq's parts."""
-    ConfigStore.instance().store(name="s2s_schema", node=PipelineConfig, provider="s2s")
+    store = ConfigStore.instance()
+    store.store(name="s2s_schema", node=PipelineConfig, provider="s2s")
+    for group in FAIRSEQ_GROUPS:
+        for path in (CONF / group).glob("*.yaml"):  # which changes defaults of a part of the same name
+            node = store.load(f"{group}/{path.name}").node
+            store.store(f"fairseq_{path.stem}", node, group, provider="s2s")
     OmegaConf.register_new_resolver("in_the_loop", lambda best: "none" if best == "loss" else best, replace=True)
     OmegaConf.register_new_resolver("higher_is_better", lambda best: best in HIGHER_IS_BETTER, replace=True)
     OmegaConf.register_new_resolver("count", len, replace=True)
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", lambda name: read_manifest(Path(str(name)))[0], replace=True)
     OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)
+
+
+def choices(group: str) -> tuple[str, ...]:
+    """What ``group=`` may be set to: our files, and the parts of fairseq that Hydra can configure."""
+    ours = {path.stem for path in (CONF / group).glob("*.yaml")}
+    theirs = {Path(name).stem for name in ConfigStore.instance().repo.get(group, {})}
+    return tuple(sorted(ours | {name for name in theirs if not name.startswith("fairseq_")}))
 
 
 def fairseq_config(cfg: DictConfig) -> DictConfig:

@@ -102,3 +102,15 @@ def test_architectures_and_models_are_one_table():
             ARCH_CONFIG_REGISTRY[f"s2s_{choice}"](arguments)
             said = {key: value for key, value in composed(f"model={choice}").model.items() if key in vars(arguments)}
             assert said == vars(arguments)
+
+
+@pytest.mark.parametrize("part", ["optimizer=nag", "criterion=cross_entropy", "lr_scheduler=tri_stage"])
+def test_parts_of_fairseq_that_we_set_nothing_of_can_be_chosen(part: str):
+    group, name = part.split("=")
+    assert composed(part)[group]._name == name
+    assert name in config.choices(group)
+
+
+@pytest.mark.parametrize("criterion", ["label_smoothed_cross_entropy", "s2s_cross_entropy"])
+def test_labels_are_smoothed(criterion: str):
+    assert composed(f"criterion={criterion}").criterion.label_smoothing == 0.1

@@ -4,6 +4,7 @@ Importing this package registers everything with fairseq; fairseq itself imports
 """
 
 from s2s_plugin import compatibility, scoring
+from s2s_plugin.criterions import minimum_risk
 from s2s_plugin.criterions import seq2seq as criterion
 from s2s_plugin.models import presets, seq2seq
 from s2s_plugin.scoring import caption, recognition, translation
@@ -13,6 +14,7 @@ __all__ = [
     "caption",
     "compatibility",
     "criterion",
+    "minimum_risk",
     "presets",
     "recognition",
     "scoring",

@@ -45,7 +45,7 @@ class Embedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """``tokens``: B x T (x ...) ids. Returns B x T (x ...) x D."""
-        if self.training and self.word_dropout:
+        if self.dropout.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped, self.pad)  # whose vector is zero
         return self.dropout(self.table(tokens))

@@ -32,3 +32,7 @@ class Memory(NamedTuple):
     def reorder(self, index: Tensor) -> Memory:
         """Select items of the batch. ``index``: B' positions into B (may repeat)."""
         return Memory._make(None if field is None else field.index_select(0, index) for field in self)
+
+    def repeat(self, times: int) -> Memory:
+        """Each item ``times`` over, its copies together."""
+        return Memory._make(None if field is None else field.repeat_interleave(times, 0) for field in self)

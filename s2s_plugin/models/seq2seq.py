@@ -45,7 +45,8 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
         Args:
             src_tokens: B x S ids (or B x S x ... features), padded on the right.
             src_lengths: B.
-            prev_output_tokens: B x T ids of the symbol before each target position, first </s>.
+            prev_output_tokens: B x T ids of the symbol before each target position, first </s>; or N x T, N = B * K,
+                with the K targets of an item together: N is then B in what is returned.
             features_only: return the generator's input instead of its output.
 
         Returns:
@@ -53,6 +54,8 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
             layer "ctc", its logits B x S x V, and "padding_mask" B x S.
         """
         memory = self.encode(src_tokens, src_lengths)
+        if len(prev_output_tokens) != len(src_tokens):
+            memory = memory.repeat(len(prev_output_tokens) // len(src_tokens))
         embedded = self.decoder.embedding(prev_output_tokens)  # B x T x E
         features, attention = self.decoder.recurrence(embedded, memory)  # B x T x H
         besides: dict[str, Any] = {"attn": [attention]}

@@ -294,7 +294,7 @@ class Seq2SeqTask(FairseqTask):
             search = BeamSearch([model], self.target_dictionary, options)
             hypotheses = self.inference_step(search, [model], sample)
             pairs = [
-                (self._text(h[0]["tokens"]), self._text(t)) for h, t in zip(hypotheses, sample["target"], strict=True)
+                (self.text(h[0]["tokens"]), self.text(t)) for h, t in zip(hypotheses, sample["target"], strict=True)
             ]
             # Plain integers: numpy's would make the checkpoint refuse torch's safe loader.
             logging_output |= {f"_metric_{i}": value for i, value in enumerate(self.metric.statistics(pairs))}
@@ -314,8 +314,8 @@ class Seq2SeqTask(FairseqTask):
 
             metrics.log_derived(str(self.cfg.eval_metric), value)
 
-    def _text(self, tokens) -> str:
-        """Ids of one target to text."""
+    def text(self, tokens: torch.Tensor) -> str:
+        """Ids of one target to text: detokenised where the prepared corpus has a codec, else its symbols."""
         symbols = self.target_dictionary.string(utils.strip_pad(tokens, self.target_dictionary.pad()).int().cpu())
         return symbols if self.codec is None else self.codec.decode(symbols)
 

@@ -100,7 +100,7 @@ class Decoder(nn.Module):
         """State before the first symbol."""
         layers = self.bridge(memory)  # B x L x C x H
         masks = None
-        if self.training and self.dropout.locked and self.dropout.p:
+        if self.dropout.training and self.dropout.locked and self.dropout.p:
             masks = self.dropout.mask(layers[:, :, 0])
         return DecoderState(layers, None, self.attention.start(memory), masks)
 

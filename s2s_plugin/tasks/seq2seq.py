@@ -279,8 +279,16 @@ class Seq2SeqTask(FairseqTask):
         fast = self.cfg.precision == "bf16" or (
             self.cfg.precision == "auto" and parameter.device.type == "cpu" and cpu_multiplies_bf16()
         )
-        with torch.autocast(parameter.device.type, torch.bfloat16, fast and parameter.dtype == torch.float32):
+        if not fast or parameter.dtype != torch.float32:
             return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        model.train()
+        model.set_num_updates(update_num)
+        with torch.autocast(parameter.device.type, torch.bfloat16):  # which fairseq's own step would end on a GPU
+            loss, sample_size, logging_output = criterion(model, sample)
+        if ignore_grad:
+            loss *= 0
+        optimizer.backward(loss)
+        return loss, sample_size, logging_output
 
     # ---------------------------------------------------- metrics in the loop
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -14,15 +15,13 @@ import torch
 from command_line import BIN, GENERATE, ROOT, TRAIN, call
 
 
-@pytest.fixture(scope="module")
-def trained_by_two(toy: Path, tmp_path_factory) -> tuple[Path, list[str]]:
-    """Folder of checkpoints, and what each of the two processes printed."""
-    folder = tmp_path_factory.mktemp("two")
+def train_by_two(data: Path, folder: Path, options: str) -> list[str]:
+    """What each of two processes of fairseq-train printed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = TRAIN.format(data=toy, save_dir=folder) + (
-        " --max-update 40 --eval-metric bleu --best-checkpoint-metric bleu --maximize-best-checkpoint-metric "
+    command = TRAIN.format(data=data, save_dir=folder) + (
+        f" {options} --eval-metric bleu --best-checkpoint-metric bleu --maximize-best-checkpoint-metric "
         "--distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo --ddp-backend legacy_ddp "
         f"--distributed-init-method tcp://127.0.0.1:{port} --distributed-rank"
     )
@@ -40,7 +39,14 @@ def trained_by_two(toy: Path, tmp_path_factory) -> tuple[Path, list[str]]:
     ]
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    return folder, outputs
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def trained_by_two(toy: Path, tmp_path_factory) -> tuple[Path, list[str]]:
+    """Folder of checkpoints, and what each of the two processes printed."""
+    folder = tmp_path_factory.mktemp("two")
+    return folder, train_by_two(toy, folder, "--max-update 40")
 
 
 def test_both_take_half_of_every_update(trained_by_two):
@@ -61,3 +67,12 @@ def test_the_metric_is_that_of_the_whole_set(trained_by_two, toy: Path):
         + " --gen-subset valid --scoring s2s_bleu --beam 1 --max-len-a 1.5 --max-len-b 10"
     ).stdout
     assert logged == pytest.approx(float(re.search(r"BLEU = ([\d.]+)", output)[1]), abs=0.02)
+
+
+def test_both_continue(trained_by_two, toy: Path, tmp_path: Path):
+    """As conf/train/ddp.yaml says it; fairseq would send the checkpoint from one to the other, which torch refuses."""
+    shutil.copy(trained_by_two[0] / "checkpoint_last.pt", tmp_path)
+    outputs = train_by_two(toy, tmp_path, "--max-update 45 --load-checkpoint-on-all-dp-ranks")
+    assert "checkpoint_last.pt (epoch" in outputs[0]
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert state["optimizer_history"][-1]["num_updates"] == 45

@@ -34,6 +34,7 @@ examples
   s2s run app=nmt                                       the default data and model
   s2s run app=nmt name=mine data=files data.source=my.en data.target=my.de
   s2s run app=nmt name=wide model.decoder_hidden_size=768
+  s2s run app=nmt name=tuned finetune_from=default data=files data.source=my.en data.target=my.de
   s2s run -m app=nmt model.dropout=0.1,0.3              two runs
   s2s translate app=nmt name=mine
   s2s run app=asr                                       speech recognition; likewise lipread, caption

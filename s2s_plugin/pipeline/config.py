@@ -57,6 +57,7 @@ class SubwordConfig:
     size: int = 5000  # symbols, at most
     joint: bool = True  # one vocabulary for both sides
     jamo: bool = False  # spell Hangul syllables as letters
+    from_dir: Optional[str] = None  # take the vocabulary of this prepared folder, instead of learning one
 
 
 @dataclass
@@ -69,6 +70,7 @@ class PipelineConfig(FairseqConfig):
     prepared_dir: str = "data-bin"
     verbose: bool = False
     best: str = "loss"
+    finetune_from: Optional[str] = None
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
     examples: int = 5
     data: DataConfig = field(default_factory=DataConfig)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import shutil
 from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +20,7 @@ from s2s_plugin.pipeline.commands import preprocess_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
 from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
+from s2s_plugin.pipeline.run import digest
 from s2s_plugin.pipeline.text import read_parallel
 from s2s_plugin.progress import Progress
 
@@ -40,16 +43,21 @@ def prepared_folder(cfg: DictConfig) -> Path:
     data = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(data, dict)
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
+    subword = OmegaConf.to_container(cfg.subword, resolve=True)
+    assert isinstance(subword, dict)
+    given = subword.pop("from_dir")
     settings = {
         "data": data,
         **recipe_stamp(cfg.data.recipe),
-        "subword": OmegaConf.to_container(cfg.subword, resolve=True),
+        "subword": subword,
         "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
     }
     if media.is_signal(cfg):
         settings["features"] = media.features_folder(cfg).name
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    return Path(cfg.prepared_dir) / f"{cfg.data.name}.{source}-{target}.{digest}"
+    if given is not None:
+        settings["vocabulary"] = digest(*_codec_files(Path(given)))
+    stamp = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    return Path(cfg.prepared_dir) / f"{cfg.data.name}.{source}-{target}.{stamp}"
 
 
 def _stamp(path: Path) -> str:
@@ -92,10 +100,14 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in corpus.SPLITS
     }
-    codecs = _train_codecs(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
+    if cfg.subword.from_dir is None:
+        codecs = _train_codecs(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
+    else:
+        found = _take_codecs(cfg, partial, {source, target})
+        codecs = found[source], found[target]
     summary = _write_pieces(cfg, partial, lines, codecs)
     for lang, side in zip((source, target), codecs, strict=True):
-        side.dictionary().save(str(partial / "pieces" / f"dict.{lang}.txt"))
+        _write_dictionary(cfg, partial, lang, side)
     _binarize(cfg, partial)
     sizes = [side.pieces.get_piece_size() for side in codecs]
     summary["symbols"] = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
@@ -105,10 +117,12 @@ def _build(cfg: DictConfig, partial: Path) -> None:
 def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> None:
     """The texts of a corpus of media, their subwords, and where the features are."""
     lang, items = cfg.data.target_lang, media.texts(features)
-    codec = _train_side(
-        cfg, partial, "spm", [text for _, text in media.pairs("train", items["train"])], cfg.subword.kind
-    )
-    _write_codec(cfg, partial, {lang: "spm.model"})
+    if cfg.subword.from_dir is None:
+        texts = [text for _, text in media.pairs("train", items["train"])]
+        codec = _train_side(cfg, partial, "spm", texts, cfg.subword.kind)
+        _write_codec(cfg, partial, {lang: "spm.model"})
+    else:
+        codec = _take_codecs(cfg, partial, {lang})[lang]
     longest, counts = 0, {}
     (partial / "pieces").mkdir()
     for split in corpus.SPLITS:
@@ -124,7 +138,7 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
         longest = max(longest, *(line.count(" ") + 2 for line in pieces))  # and </s>
         _write_lines(partial / "pieces" / f"{split}.{lang}", pieces)
         counts[split] = len(pieces)
-    codec.dictionary().save(str(partial / "pieces" / f"dict.{lang}.txt"))
+    _write_dictionary(cfg, partial, lang, codec)
     _binarize(cfg, partial)
     media.write_source(cfg, partial, out, features)
     frames = max(item.frames for split in items.values() for item in split)
@@ -210,6 +224,34 @@ def _train_codecs(cfg: DictConfig, folder: Path, source: list[str], target: list
     return codecs
 
 
+def _codec_files(folder: Path) -> list[Path]:
+    """``codec.json`` of a prepared folder, and the SentencePiece models that it names.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    file = folder / PairCodec.FILE
+    try:
+        models = sorted({side["model"] for side in json.loads(file.read_text(encoding="utf-8")).values()})
+    except OSError:
+        raise UserError(f"{file}: no such file, whose vocabulary was to be used; prepare that data again") from None
+    files = [file, *(folder / model for model in models)]
+    if missing := [path for path in files if not path.is_file()]:
+        raise UserError(f"{missing[0]}: no such file, but {file} names it; prepare that data again")
+    return files
+
+
+def _take_codecs(cfg: DictConfig, folder: Path, langs: set[str]) -> dict[str, TextCodec]:
+    """Copy the vocabulary of ``subword.from_dir`` and its ``codec.json``; the codec of each language."""
+    file, *models = _codec_files(Path(cfg.subword.from_dir))
+    sides = json.loads(file.read_text(encoding="utf-8"))
+    if sides.keys() != langs:
+        raise UserError(f"{file}: is of the languages {', '.join(sides)}, the data of {', '.join(sorted(langs))}")
+    for path in (file, *models):
+        shutil.copy(path, folder)
+    return {lang: TextCodec(folder / side["model"], side["jamo"]) for lang, side in sides.items()}
+
+
 def _write_codec(cfg: DictConfig, folder: Path, models: dict[str, str]) -> None:
     """``codec.json``: the SentencePiece model of each language."""
     codec = {lang: {"model": model, "jamo": cfg.subword.jamo} for lang, model in models.items()}
@@ -276,6 +318,19 @@ def _write_pieces(
     if not all(counts.values()):
         raise UserError(f"no pair of at most data.max_symbols={cfg.data.max_symbols} symbols is left in {counts}")
     return {"pairs": counts, "longest": dict(zip(("source", "target"), longest, strict=True))}
+
+
+def _write_dictionary(cfg: DictConfig, partial: Path, lang: str, codec: TextCodec) -> None:
+    """Write ``pieces/dict.<lang>.txt``; say how much of the training text a given vocabulary does not know."""
+    dictionary = codec.dictionary()
+    dictionary.save(str(partial / "pieces" / f"dict.{lang}.txt"))
+    if cfg.subword.from_dir is None:
+        return
+    counts = Counter((partial / "pieces" / f"train.{lang}").read_text(encoding="utf-8").split())
+    unknown = Counter({piece: count for piece, count in counts.items() if piece not in dictionary})
+    if unknown:
+        share, often = 100 * unknown.total() / counts.total(), " ".join(piece for piece, _ in unknown.most_common(8))
+        say(f"      {lang}: {share:.2g} % of the symbols are unknown to {cfg.subword.from_dir}: {often}")
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

@@ -22,6 +22,7 @@ from s2s_plugin.pipeline import score as score_stage
 from s2s_plugin.pipeline import train as train_stage
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
+from s2s_plugin.pipeline.finetune import begin_from_other
 from s2s_plugin.pipeline.run import Run, read_json, write_text
 from s2s_plugin.pipeline.use import BY_HAND
 from s2s_plugin.search.beam import BeamOptions
@@ -65,6 +66,8 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
             use.recognize(cfg, folder, files)
         return None
 
+    if cfg.finetune_from is not None and stage in ("prepare", "train", "run"):
+        begin_from_other(cfg, folder, _named())
     if not recalled:
         cfg.task.data = str(prepare_stage.prepared_folder(cfg))
     fairseq = fairseq_config(cfg)
@@ -108,12 +111,16 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
         return False
     stored = OmegaConf.to_container(OmegaConf.load(folder.config))
     assert isinstance(stored, dict)
-    words = list(HydraConfig.get().overrides.task)
-    named = {re.split(r"[.=@]", word.lstrip("+~"))[0].replace("search", "generation") for word in words}
+    named = {name.split(".")[0].replace("search", "generation") for name in _named()}
     for group in STANDING:
         if group not in named:
             cfg[group] = stored[group]
     return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
+
+
+def _named() -> set[str]:
+    """What the command line names: ``model.dropout`` where a value is given, ``model`` where a choice is."""
+    return {re.split(r"[=@]", word.lstrip("+~"))[0] for word in HydraConfig.get().overrides.task}
 
 
 def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:

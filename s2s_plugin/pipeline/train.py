@@ -52,6 +52,7 @@ def train(cfg: DictConfig, run: Run, verbose: bool) -> None:
         say(f"      done before: {ended['updates']:,} updates in {clock(ended['seconds'])}")
         return
     updates = _resume(run)
+    seconds_before = _check_beginning(cfg) if cfg.checkpoint.finetune_from_model else 0
     write_json(run.settings, {**_settings(cfg), "dictionaries": _dictionaries(cfg)})
     write_text(run.fairseq_config, OmegaConf.to_yaml(cfg))
 
@@ -66,7 +67,7 @@ def train(cfg: DictConfig, run: Run, verbose: bool) -> None:
         run.trained,
         {
             "updates": state["optimizer_history"][-1]["num_updates"],
-            "seconds": round(state["extra_state"].get("previous_training_time", 0)),
+            "seconds": round(state["extra_state"].get("previous_training_time", 0) - seconds_before),
             "best": state["extra_state"].get("best"),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "seed": cfg.common.seed,
@@ -163,6 +164,25 @@ def _dictionaries(cfg: DictConfig) -> dict[str, str]:
     """Fingerprint of each language's dictionary; signals have none."""
     paths = {lang: Path(cfg.task.data) / f"dict.{lang}.txt" for lang in (cfg.task.source_lang, cfg.task.target_lang)}
     return {lang: digest(path) for lang, path in paths.items() if lang not in MODALITIES}
+
+
+def _check_beginning(cfg: DictConfig) -> float:
+    """The checkpoint to fine-tune is one of this model, with these dictionaries.
+
+    Returns:
+        the seconds it took to train it, which fairseq counts on.
+
+    Raises:
+        UserError: it is another's.
+    """
+    path = Path(cfg.checkpoint.finetune_from_model)
+    state = load_checkpoint(path)
+    model = tasks.setup_task(cfg.task).build_model(cfg.model)
+    shapes = [{name: value.shape for name, value in each.items()} for each in (state["model"], model.state_dict())]
+    dictionaries = (read_json(Run(path.parent.parent).settings) or {}).get("dictionaries")
+    if shapes[0] != shapes[1] or dictionaries not in (None, _dictionaries(cfg)):
+        raise UserError(f"{path} has another model or vocabulary; finetune_from=RUN takes both from a run")
+    return state["extra_state"].get("previous_training_time", 0)
 
 
 def _resume(run: Run) -> int:

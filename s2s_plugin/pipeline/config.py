@@ -70,6 +70,7 @@ class PipelineConfig(FairseqConfig):
     prepared_dir: str = "data-bin"
     verbose: bool = False
     best: str = "loss"
+    average: int = 0
     finetune_from: Optional[str] = None
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
     examples: int = 5
@@ -81,10 +82,11 @@ class PipelineConfig(FairseqConfig):
 
 
 def register() -> None:
-    """What ``conf/`` refers to: the schema and two functions. The plugin's import has registered fairseq's parts."""
+    """What ``conf/`` refers to: the schema and functions. The plugin's import has registered fairseq's parts."""
     ConfigStore.instance().store(name="s2s_schema", node=PipelineConfig, provider="s2s")
     OmegaConf.register_new_resolver("in_the_loop", lambda best: "none" if best == "loss" else best, replace=True)
     OmegaConf.register_new_resolver("higher_is_better", lambda best: best in HIGHER_IS_BETTER, replace=True)
+    OmegaConf.register_new_resolver("or_none", lambda count: count or -1, replace=True)  # fairseq's word for none
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", lambda name: read_manifest(Path(str(name)))[0], replace=True)
     OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)

@@ -73,6 +73,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation, cfg.task.ctc_search_weight)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
+    _check_average(cfg)
     if stage in ("train", "run"):
         train_stage.check_same_run(fairseq, folder)
     if stage == "run":
@@ -118,6 +119,20 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
     return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
 
 
+def _check_average(cfg: DictConfig) -> None:
+    """
+    Raises:
+        UserError: there is nothing to average, or another average is asked for too.
+    """
+    if cfg.average < 0 or cfg.average == 1:
+        raise UserError(f"average is {cfg.average}: give at least 2 checkpoints, or 0 for none")
+    if cfg.average and cfg.ema.store_ema:
+        raise UserError(
+            f"average={cfg.average} and ema.store_ema=true are two averages of the weights: set average=0 or "
+            "ema.store_ema=false"
+        )
+
+
 def _named() -> set[str]:
     """What the command line names: ``model.dropout`` where a value is given, ``model`` where a choice is."""
     return {re.split(r"[=@]", word.lstrip("+~"))[0] for word in HydraConfig.get().overrides.task}
@@ -127,7 +142,7 @@ def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
     if name == "prepare":
         prepare_stage.prepare(cfg)
     elif name == "train":
-        train_stage.train(fairseq, folder, cfg.verbose)
+        train_stage.train(fairseq, folder, cfg.verbose, cfg.average)
     elif name == "generate":
         generate_stage.generate(fairseq, folder, fairseq.dataset.gen_subset)
     elif name == "score":

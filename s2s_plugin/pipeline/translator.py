@@ -13,7 +13,7 @@ from torch import Tensor
 
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.train import load_checkpoint
+from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.search.beam import BeamOptions, BeamSearch
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,8 @@ def begin_from_other(cfg: DictConfig, own: Run, named: Collection[str]) -> None:
 
 def _find(cfg: DictConfig, own: Run) -> Run:
     """The run of that folder, or of that name among those of the app."""
-    folders = (Path(cfg.finetune_from), own.folder.parent / cfg.finetune_from)
-    for other in (Run(folder) for folder in folders):
+    folders = [Path(os.path.relpath(name)) for name in (cfg.finetune_from, own.folder.parent / cfg.finetune_from)]
+    for other in map(Run, folders):  # relative, so that another spelling is the same setting
         if other.config.is_file():
             if other.folder.resolve() == own.folder.resolve():
                 raise UserError(f"finetune_from={cfg.finetune_from} is this run itself: give the new one a name=...")

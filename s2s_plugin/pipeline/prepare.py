@@ -45,7 +45,7 @@ def prepared_folder(cfg: DictConfig) -> Path:
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
     subword = OmegaConf.to_container(cfg.subword, resolve=True)
     assert isinstance(subword, dict)
-    given = subword.pop("from_dir")
+    given = subword.pop("from_dir", None)  # runs of earlier versions have none
     settings = {
         "data": data,
         **recipe_stamp(cfg.data.recipe),

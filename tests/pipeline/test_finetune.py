@@ -61,7 +61,7 @@ def test_it_goes_on_with_model_and_vocabulary(folder: Path):
     rows = (folder / "runs/nmt/tuned/outputs.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(rows) == len((after / "text/test.en").read_text(encoding="utf-8").splitlines())
 
-    again = call(command.replace("=base", "=runs/nmt/base/"), cwd=folder)
+    again = call(command.replace("=base", f"={folder}/runs/nmt/base/"), cwd=folder)
     assert again.stderr.count("done before") == 2
     assert len(call("s2s translate app=nmt name=tuned", cwd=folder, stdin="a b ö\n").stdout.splitlines()) == 1
 

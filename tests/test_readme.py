@@ -44,7 +44,7 @@ def test_own_text(tmp_path: Path):
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(BIN)
     for command in commands("s2s run app=nmt"):
-        call(command.replace(".venv/bin/", "") + f" {SMALL}", cwd=tmp_path)
+        call(command.replace(".venv/bin/", "").replace("from=default", "from=mine") + f" {SMALL}", cwd=tmp_path)
     for command in commands("s2s translate"):
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0 and len(done.stdout.splitlines()) == 1, done.stderr

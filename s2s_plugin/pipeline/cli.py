@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import os
 import re
 import sys
@@ -29,11 +30,14 @@ stages
               words, with the run's model
   import-lstm CHECKPOINT [OUT]
               a checkpoint of fairseq's own lstm as one of ours
+  average CHECKPOINT ... --to FILE
+              the mean of their weights as a checkpoint
 
 examples
   s2s run app=nmt                                       the default data and model
   s2s run app=nmt name=mine data=files data.source=my.en data.target=my.de
   s2s run app=nmt name=wide model.decoder_hidden_size=768
+  s2s run app=nmt name=tuned finetune_from=default data=files data.source=my.en data.target=my.de
   s2s run -m app=nmt model.dropout=0.1,0.3              two runs
   s2s translate app=nmt name=mine
   s2s run app=asr                                       speech recognition; likewise lipread, caption
@@ -47,7 +51,7 @@ s2s run app=nmt --cfg job shows the whole config.
 
 # Stages that take files or words, and their app unless another is named.
 ON_HAND = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
-IMPORT = "import-lstm"
+TOOLS = ("import-lstm", "average")  # for files, without a run
 STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", *ON_HAND)
 
 
@@ -60,12 +64,10 @@ def main(argv: list[str] | None = None) -> int:
     stage, overrides, files = arguments[0], arguments[1:], []
     interrupt.listen()
     try:
-        if stage == IMPORT:
-            from s2s_plugin.pipeline import import_lstm
-
-            return import_lstm.run(overrides)
+        if stage in TOOLS:
+            return importlib.import_module(f"s2s_plugin.pipeline.{stage.replace('-', '_')}").run(overrides)
         if stage not in STAGES:
-            raise UserError(f"there is no stage '{stage}'{_meant(stage, (*STAGES, IMPORT))}; see s2s --help")
+            raise UserError(f"there is no stage '{stage}'{_meant(stage, (*STAGES, *TOOLS))}; see s2s --help")
         if stage in ON_HAND:
             files = [word for word in overrides if Path(word).exists() or not ("=" in word or word.startswith("-"))]
             overrides = [word for word in overrides if word not in files]

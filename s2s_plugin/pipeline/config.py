@@ -60,6 +60,7 @@ class SubwordConfig:
     jamo: bool = False  # spell Hangul syllables as letters
     factors: list[str] = field(default_factory=list)  # names of what stands beside each source word: word|value|value
     copy_slots: int = 0  # source symbols of no vocabulary, in a sentence, that model.pointer can copy
+    from_dir: Optional[str] = None  # take the vocabulary of this prepared folder, instead of learning one
 
 
 @dataclass
@@ -72,6 +73,8 @@ class PipelineConfig(FairseqConfig):
     prepared_dir: str = "data-bin"
     verbose: bool = False
     best: str = "loss"
+    average: int = 0
+    finetune_from: Optional[str] = None
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
     examples: int = 5
     data: DataConfig = field(default_factory=DataConfig)
@@ -92,6 +95,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("in_the_loop", lambda best: "none" if best == "loss" else best, replace=True)
     OmegaConf.register_new_resolver("higher_is_better", lambda best: best in HIGHER_IS_BETTER, replace=True)
     OmegaConf.register_new_resolver("count", len, replace=True)
+    OmegaConf.register_new_resolver("or_none", lambda count: count or -1, replace=True)  # fairseq's word for none
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", lambda name: read_manifest(Path(str(name)))[0], replace=True)
     OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)

@@ -87,7 +87,10 @@ class TrainingProgress(logging.Handler):
         self.bar = tqdm(total=updates or None, unit="up", disable=None, leave=False, file=sys.stderr)
 
     def emit(self, record: logging.LogRecord) -> None:
-        values = progress_record(record.getMessage())
+        message = record.getMessage()
+        values = progress_record(message)
+        if message.startswith("early stop"):
+            say(f"      {message}")
         if values is None:
             return
         updates = values.get("num_updates") or values.get("train_num_updates") or values.get("valid_num_updates")

@@ -19,7 +19,7 @@ from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.commands import generate_command
 from s2s_plugin.pipeline.console import say
-from s2s_plugin.pipeline.run import AVERAGED, Run, digest, read_json, write_json, write_text
+from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
 from s2s_plugin.pipeline.train import check_dictionaries
 from s2s_plugin.pipeline.translator import Translator, check_checkpoint
 
@@ -87,8 +87,7 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
 
 def command(cfg: DictConfig, run: Run) -> str:
     """The plain command of this stage."""
-    name = AVERAGED if cfg.ema.store_ema else "checkpoint_best.pt"
-    return generate_command(_for_generation(cfg, path=str(run.checkpoints / name)))
+    return generate_command(_for_generation(cfg, path=str(run.best_checkpoint())))
 
 
 def _for_generation(cfg: DictConfig, **common_eval: str) -> DictConfig:

@@ -30,12 +30,12 @@ def run(words: Sequence[str]) -> int:
 
 def convert(source: Path, out: Path) -> None:
     """Write the checkpoint ``out``; it holds no optimiser, so that training begins a new one (--reset-optimizer)."""
-    import torch
     from fairseq import checkpoint_utils
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from omegaconf import OmegaConf
 
     from s2s_plugin.models.stock_lstm import config_of, parameters_of
+    from s2s_plugin.pipeline.checkpoint import save_checkpoint
 
     if not source.is_file():
         raise UserError(f"{source}: no such file")
@@ -60,8 +60,7 @@ def convert(source: Path, out: Path) -> None:
         "criterion": {"_name": "s2s_cross_entropy", "label_smoothing": 0.1, "sentence_avg": False},
     }
     history = state.get("optimizer_history") or [{}]
-    partial = out.with_name(out.name + ".partial")
-    torch.save(
+    save_checkpoint(
         {
             "args": None,
             "cfg": plain,
@@ -72,6 +71,5 @@ def convert(source: Path, out: Path) -> None:
             "extra_state": {},
             "last_optimizer_state": None,
         },
-        partial,
+        out,
     )
-    partial.replace(out)

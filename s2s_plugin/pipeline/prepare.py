@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import shutil
 from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 
+from fairseq.data import Dictionary
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.codec import PairCodec, TextCodec, copy_symbols, normalize
@@ -19,6 +22,7 @@ from s2s_plugin.pipeline.commands import preprocess_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
 from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
+from s2s_plugin.pipeline.run import digest
 from s2s_plugin.pipeline.text import read_parallel
 from s2s_plugin.progress import Progress
 
@@ -41,16 +45,21 @@ def prepared_folder(cfg: DictConfig) -> Path:
     data = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(data, dict)
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
+    subword = OmegaConf.to_container(cfg.subword, resolve=True)
+    assert isinstance(subword, dict)
+    given = subword.pop("from_dir", None)  # runs of earlier versions have none
     settings = {
         "data": data,
         **recipe_stamp(cfg.data.recipe),
-        "subword": OmegaConf.to_container(cfg.subword, resolve=True),
+        "subword": subword,
         "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
     }
     if media.is_signal(cfg):
         settings["features"] = media.features_folder(cfg).name
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    return Path(cfg.prepared_dir) / f"{cfg.data.name}.{source}-{target}.{digest}"
+    if given is not None:
+        settings["vocabulary"] = digest(*_codec_files(Path(given)))
+    stamp = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    return Path(cfg.prepared_dir) / f"{cfg.data.name}.{source}-{target}.{stamp}"
 
 
 def _stamp(path: Path) -> str:
@@ -93,13 +102,13 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in corpus.SPLITS
     }
-    codec = _train_codecs(cfg, partial, *map(list, zip(*lines["train"], strict=True)))
-    summary = _write_pieces(cfg, partial, lines, codec)
+    codec = _take_codec(cfg, partial, {source, target}) if cfg.subword.from_dir else _train_codec(cfg, partial, lines)
     assert codec.source is not None
+    summary = _write_pieces(cfg, partial, lines, codec)
     read = codec.source.dictionary(copy_symbols(codec.copy_slots))
     written = codec.target.dictionary(read.symbols if cfg.subword.joint or codec.copy_slots else [])
     for lang, dictionary in ((source, read), (target, written)):
-        dictionary.save(str(partial / "pieces" / f"dict.{lang}.txt"))
+        _write_dictionary(cfg, partial, lang, dictionary)
     _binarize(cfg, partial)
     sizes = [side.pieces.get_piece_size() for side in (codec.source, codec.target)]
     summary["symbols"] = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
@@ -109,10 +118,12 @@ def _build(cfg: DictConfig, partial: Path) -> None:
 def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> None:
     """The texts of a corpus of media, their subwords, and where the features are."""
     lang, items = cfg.data.target_lang, media.texts(features)
-    codec = _train_side(
-        cfg, partial, "spm", [text for _, text in media.pairs("train", items["train"])], cfg.subword.kind
-    )
-    _write_codec(cfg, partial, {lang: "spm.model"})
+    if cfg.subword.from_dir is None:
+        texts = [text for _, text in media.pairs("train", items["train"])]
+        codec = _train_side(cfg, partial, "spm", texts, cfg.subword.kind)
+        _write_codec(cfg, partial, {lang: "spm.model"})
+    else:
+        codec = _take_codec(cfg, partial, {lang}).target
     longest, counts = 0, {}
     (partial / "pieces").mkdir()
     for split in corpus.SPLITS:
@@ -128,7 +139,7 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
         longest = max(longest, *(line.count(" ") + 2 for line in pieces))  # and </s>
         _write_lines(partial / "pieces" / f"{split}.{lang}", pieces)
         counts[split] = len(pieces)
-    codec.dictionary().save(str(partial / "pieces" / f"dict.{lang}.txt"))
+    _write_dictionary(cfg, partial, lang, codec.dictionary())
     _binarize(cfg, partial)
     media.write_source(cfg, partial, out, features)
     frames = max(item.frames for split in items.values() for item in split)
@@ -195,9 +206,10 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
 # ---------------------------------------------------------------- subwords
 
 
-def _train_codecs(cfg: DictConfig, folder: Path, source: list[str], target: list[str]) -> PairCodec:
+def _train_codec(cfg: DictConfig, folder: Path, lines: dict[str, list[corpus.Pair]]) -> PairCodec:
     """Learn the vocabulary of both sides from the training text and write ``codec.json``."""
     langs = (cfg.data.source_lang, cfg.data.target_lang)
+    source, target = map(list, zip(*lines["train"], strict=True))
     names, factors = list(cfg.subword.factors), {}
     if names:
         source = [normalize(line, cfg.subword.jamo) for line in source]
@@ -214,7 +226,39 @@ def _train_codecs(cfg: DictConfig, folder: Path, source: list[str], target: list
         for lang, text, kind in zip(langs, (source, target), kinds, strict=True):
             _train_side(cfg, folder, f"spm.{lang}", text, kind)
     _write_codec(cfg, folder, dict(zip(langs, models, strict=True)), {langs[0]: factors})
-    codec = PairCodec.load(folder, *langs)
+    return _load_codec(cfg, folder)
+
+
+def _codec_files(folder: Path) -> list[Path]:
+    """``codec.json`` of a prepared folder, and the SentencePiece models that it names.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    file = folder / PairCodec.FILE
+    try:
+        models = sorted({side["model"] for side in json.loads(file.read_text(encoding="utf-8")).values()})
+    except OSError:
+        raise UserError(f"{file}: no such file, whose vocabulary was to be used; prepare that data again") from None
+    files = [file, *(folder / model for model in models)]
+    if missing := [path for path in files if not path.is_file()]:
+        raise UserError(f"{missing[0]}: no such file, but {file} names it; prepare that data again")
+    return files
+
+
+def _take_codec(cfg: DictConfig, folder: Path, langs: set[str]) -> PairCodec:
+    """Copy the vocabulary of ``subword.from_dir``, which is of these languages, and its ``codec.json``."""
+    file, *models = _codec_files(Path(cfg.subword.from_dir))
+    sides = json.loads(file.read_text(encoding="utf-8"))
+    if sides.keys() != langs:
+        raise UserError(f"{file}: is of the languages {', '.join(sides)}, the data of {', '.join(sorted(langs))}")
+    for path in (file, *models):
+        shutil.copy(path, folder)
+    return _load_codec(cfg, folder)
+
+
+def _load_codec(cfg: DictConfig, folder: Path) -> PairCodec:
+    codec = PairCodec.load(folder, cfg.data.source_lang, cfg.data.target_lang)
     assert codec is not None
     return codec
 
@@ -293,6 +337,18 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
     if not all(counts.values()):
         raise UserError(f"no pair of at most data.max_symbols={cfg.data.max_symbols} symbols is left in {counts}")
     return {"pairs": counts, "longest": dict(zip(("source", "target"), longest, strict=True))}
+
+
+def _write_dictionary(cfg: DictConfig, partial: Path, lang: str, dictionary: Dictionary) -> None:
+    """Write ``pieces/dict.<lang>.txt``; say how much of the training text a given vocabulary does not know."""
+    dictionary.save(str(partial / "pieces" / f"dict.{lang}.txt"))
+    if cfg.subword.from_dir is None:
+        return
+    counts = Counter((partial / "pieces" / f"train.{lang}").read_text(encoding="utf-8").split())
+    unknown = Counter({piece: count for piece, count in counts.items() if piece not in dictionary})
+    if unknown:
+        share, often = 100 * unknown.total() / counts.total(), " ".join(piece for piece, _ in unknown.most_common(8))
+        say(f"      {lang}: {share:.2g} % of the symbols are unknown to {cfg.subword.from_dir}: {often}")
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
 
-AVERAGED = "checkpoint_best.ema.pt"  # of the best checkpoint, the moving average of the weights
+EMA = "checkpoint_best.ema.pt"  # of the best checkpoint, the moving average of the weights
+AVERAGE = "checkpoint_average.pt"  # the mean of the best checkpoints
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Run:
         Raises:
             UserError: nothing has been trained here.
         """
-        for name in (*([AVERAGED] if averaged else []), "checkpoint_best.pt", "checkpoint_last.pt"):
+        for name in (*([EMA, AVERAGE] if averaged else []), "checkpoint_best.pt", "checkpoint_last.pt"):
             if (self.checkpoints / name).is_file():
                 return self.checkpoints / name
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")

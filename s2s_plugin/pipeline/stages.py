@@ -22,6 +22,7 @@ from s2s_plugin.pipeline import score as score_stage
 from s2s_plugin.pipeline import train as train_stage
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
+from s2s_plugin.pipeline.finetune import begin_from_other
 from s2s_plugin.pipeline.run import Run, read_json, write_text
 from s2s_plugin.pipeline.use import BY_HAND
 from s2s_plugin.search.beam import BeamOptions
@@ -65,11 +66,14 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
             use.recognize(cfg, folder, files)
         return None
 
+    if cfg.finetune_from is not None and stage in ("prepare", "train", "run"):
+        begin_from_other(cfg, folder, _named())
     if not recalled:
         cfg.task.data = str(prepare_stage.prepared_folder(cfg))
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation, cfg.task.ctc_search_weight)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
+    _check_average(cfg)
     if stage in ("train", "run"):
         train_stage.check_same_run(fairseq, folder)
     if stage == "run":
@@ -108,19 +112,37 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
         return False
     stored = OmegaConf.to_container(OmegaConf.load(folder.config))
     assert isinstance(stored, dict)
-    words = list(HydraConfig.get().overrides.task)
-    named = {re.split(r"[.=@]", word.lstrip("+~"))[0].replace("search", "generation") for word in words}
+    named = {name.split(".")[0].replace("search", "generation") for name in _named()}
     for group in STANDING:
         if group not in named:
             cfg[group] = stored[group]
     return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
 
 
+def _check_average(cfg: DictConfig) -> None:
+    """
+    Raises:
+        UserError: there is nothing to average, or another average is asked for too.
+    """
+    if cfg.average < 0 or cfg.average == 1:
+        raise UserError(f"average is {cfg.average}: give at least 2 checkpoints, or 0 for none")
+    if cfg.average and cfg.ema.store_ema:
+        raise UserError(
+            f"average={cfg.average} and ema.store_ema=true are two averages of the weights: set average=0 or "
+            "ema.store_ema=false"
+        )
+
+
+def _named() -> set[str]:
+    """What the command line names: ``model.dropout`` where a value is given, ``model`` where a choice is."""
+    return {re.split(r"[=@]", word.lstrip("+~"))[0] for word in HydraConfig.get().overrides.task}
+
+
 def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
     if name == "prepare":
         prepare_stage.prepare(cfg)
     elif name == "train":
-        train_stage.train(fairseq, folder, cfg.verbose)
+        train_stage.train(fairseq, folder, cfg.verbose, cfg.average)
     elif name == "generate":
         generate_stage.generate(fairseq, folder, fairseq.dataset.gen_subset)
     elif name == "score":

@@ -8,16 +8,17 @@ import multiprocessing
 import shutil
 from pathlib import Path
 
-import torch
 from fairseq import tasks
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.average import average_best
+from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.pipeline.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.pipeline.report.log import read_curves
-from s2s_plugin.pipeline.run import AVERAGED, Run, digest, read_json, write_json, write_text
+from s2s_plugin.pipeline.run import AVERAGE, EMA, Run, digest, read_json, write_json, write_text
 
 # Groups that decide what is learnt; a run's folder belongs to one set of them.
 LEARNING = (
@@ -38,11 +39,11 @@ INDIFFERENT = {"common.log_interval", "common.log_format", "common.no_progress_b
 LENGTH = {"optimization.max_update", "optimization.max_epoch", "optimization.stop_time_hours"}
 
 
-def train(cfg: DictConfig, run: Run, verbose: bool) -> None:
-    """Train, unless this run's training has ended already.
+def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
+    """Train, unless this run's training has ended already; then average so many of the best checkpoints.
 
     Raises:
-        UserError: the folder holds a run with other settings, or its last checkpoint is broken.
+        UserError: the folder holds a run with other settings, or a checkpoint is broken.
     """
     from fairseq.distributed import utils as distributed_utils
 
@@ -52,22 +53,28 @@ def train(cfg: DictConfig, run: Run, verbose: bool) -> None:
         say(f"      done before: {ended['updates']:,} updates in {clock(ended['seconds'])}")
         return
     updates = _resume(run)
+    seconds_before = _check_beginning(cfg) if cfg.checkpoint.finetune_from_model else 0
     write_json(run.settings, {**_settings(cfg), "dictionaries": _dictionaries(cfg)})
     write_text(run.fairseq_config, OmegaConf.to_yaml(cfg))
+    for name in (EMA, AVERAGE):
+        (run.checkpoints / name).unlink(missing_ok=True)  # of a shorter training
 
     if not 0 < cfg.optimization.max_update <= updates:
         distributed_utils.call_main(cfg, train_process, run=run, updates=updates, verbose=verbose)
 
     state = load_checkpoint(run.checkpoints / "checkpoint_last.pt")
+    best = state["extra_state"].get("best")
     if cfg.ema.store_ema:
-        save_ema_as_checkpoint(str(run.best_checkpoint(averaged=False)), str(run.checkpoints / AVERAGED))
+        save_ema_as_checkpoint(str(run.best_checkpoint(averaged=False)), str(run.checkpoints / EMA))
+    elif average and best is not None:
+        best = average_best(cfg, run, average, best)
     model = tasks.setup_task(cfg.task).build_model(cfg.model)
     write_json(
         run.trained,
         {
             "updates": state["optimizer_history"][-1]["num_updates"],
-            "seconds": round(state["extra_state"].get("previous_training_time", 0)),
-            "best": state["extra_state"].get("best"),
+            "seconds": round(state["extra_state"].get("previous_training_time", 0) - seconds_before),
+            "best": best,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "seed": cfg.common.seed,
         },
@@ -86,7 +93,7 @@ def train_process(cfg: DictConfig, run: Run, updates: int, verbose: bool) -> Non
         for name in ("best", "num_runs"):
             function.__dict__.pop(name, None)
     if cfg.checkpoint.patience > 0 and _recall_patience(cfg, run, updates, fairseq_train.should_stop_early):
-        return None
+        return say("      patience has run out") if first else None
     if not first:
         return fairseq_train.main(cfg)
     progress = TrainingProgress(cfg.optimization.max_update, cfg.checkpoint.best_checkpoint_metric)
@@ -96,24 +103,6 @@ def train_process(cfg: DictConfig, run: Run, updates: int, verbose: bool) -> Non
     finally:
         logging.getLogger().removeHandler(progress)
         progress.close()
-
-
-def load_checkpoint(path) -> dict:
-    """A checkpoint by torch's safe loader.
-
-    Raises:
-        UserError: the file is missing, cut short, or holds more than plain data.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint; run the train stage first") from None
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(
-            f"{path}: not a readable checkpoint, perhaps cut short ({reason}); "
-            "delete it, or put back a copy, and run again"
-        ) from None
 
 
 def _settings(cfg: DictConfig) -> dict:
@@ -163,6 +152,25 @@ def _dictionaries(cfg: DictConfig) -> dict[str, str]:
     """Fingerprint of each language's dictionary; signals have none."""
     paths = {lang: Path(cfg.task.data) / f"dict.{lang}.txt" for lang in (cfg.task.source_lang, cfg.task.target_lang)}
     return {lang: digest(path) for lang, path in paths.items() if lang not in MODALITIES}
+
+
+def _check_beginning(cfg: DictConfig) -> float:
+    """The checkpoint to fine-tune is one of this model, with these dictionaries.
+
+    Returns:
+        the seconds it took to train it, which fairseq counts on.
+
+    Raises:
+        UserError: it is another's.
+    """
+    path = Path(cfg.checkpoint.finetune_from_model)
+    state = load_checkpoint(path)
+    model = tasks.setup_task(cfg.task).build_model(cfg.model)
+    shapes = [{name: value.shape for name, value in each.items()} for each in (state["model"], model.state_dict())]
+    dictionaries = (read_json(Run(path.parent.parent).settings) or {}).get("dictionaries")
+    if shapes[0] != shapes[1] or dictionaries not in (None, _dictionaries(cfg)):
+        raise UserError(f"{path} has another model or vocabulary; finetune_from=RUN takes both from a run")
+    return state["extra_state"].get("previous_training_time", 0)
 
 
 def _resume(run: Run) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.train import load_checkpoint
+from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.search.beam import BeamOptions, BeamSearch
 
 
@@ -117,15 +117,18 @@ class Translator:
         )
 
 
-def check_checkpoint(checkpoint: Path) -> None:
-    """
+def check_checkpoint(checkpoint: Path) -> dict:
+    """What is in it.
+
     Raises:
         UserError: the checkpoint is broken, or not of our architecture.
     """
-    model = (load_checkpoint(checkpoint).get("cfg") or {}).get("model") or {}
+    state = load_checkpoint(checkpoint)
+    model = (state.get("cfg") or {}).get("model") or {}
     architecture = model.get("_name") if isinstance(model, dict) else getattr(model, "arch", None)
     if not str(architecture).startswith("s2s"):
         raise UserError(
             f"{checkpoint}: a checkpoint of the architecture '{architecture}', not of ours; "
             "use fairseq-generate with the task it was trained with"
         )
+    return state

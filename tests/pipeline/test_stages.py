@@ -163,18 +163,19 @@ def test_a_run_killed_after_its_last_update_trains_no_further(finished, tmp_path
     assert ends[0]["updates"] == ends[1]["updates"] == 60 and ends[0]["best"] == ends[1]["best"]
 
 
-def test_patience_outlives_the_process(tmp_path: Path, own_files: Path):
-    """Two validations without a gain end training, also when it was stopped between them."""
-    patient = (
-        overrides(own_files) + " checkpoint.patience=2 optimization.lr=[1e-9] best=loss dataset.validate_interval=1"
-    )
-    call(f"s2s prepare {patient}", cwd=tmp_path)
-    call(f"s2s train {patient}", cwd=tmp_path)
-    trained = tmp_path / "runs" / "nmt" / "default" / "trained.json"
-    before = json.loads(trained.read_text())["updates"]
-    trained.unlink()
-    call(f"s2s train {patient}", cwd=tmp_path)
-    assert json.loads(trained.read_text())["updates"] == before < 60
+def test_patience_ends_training_once_and_for_all(tmp_path: Path, own_files: Path):
+    """Two validations without a gain: the run goes on to its report, and no later command trains further."""
+    patient = f"{overrides(own_files)} checkpoint.patience=2 optimization.lr=[1e-9] best=bleu"
+    done = call(f"s2s run {patient}", cwd=tmp_path)
+    assert "early stop since valid performance hasn't improved for last 2 runs" in done.stderr
+    run = tmp_path / "runs" / "nmt" / "default"
+    before = json.loads((run / "trained.json").read_text())["updates"]
+    assert len(re.findall("epoch .* valid bleu 0.00", done.stderr)) == 3 and before < 60
+    assert (run / "report.html").is_file()
+    assert "done before" in call(f"s2s train {patient}", cwd=tmp_path).stderr
+    done = call(f"s2s train {patient} optimization.max_update=61", cwd=tmp_path)  # as after a crash: trained.json goes
+    assert "patience has run out" in done.stderr
+    assert json.loads((run / "trained.json").read_text())["updates"] == before
 
 
 def test_the_best_by_loss_is_the_best(tmp_path: Path, own_files: Path):

@@ -6,8 +6,10 @@ import json
 import logging
 import multiprocessing
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
+import torch
 from fairseq import tasks
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
 from omegaconf import DictConfig, OmegaConf
@@ -35,7 +37,9 @@ LEARNING = (
 )
 # Options in them that do not, and the length of training, which may grow.
 INDIFFERENT = {"common.log_interval", "common.log_format", "common.no_progress_bar", "common.user_dir", "common.cpu",
-               "dataset.num_workers", "dataset.gen_subset", "checkpoint.save_dir"}  # fmt: skip
+               "common.tensorboard_logdir", "common.wandb_project", "dataset.num_workers", "dataset.gen_subset",
+               "checkpoint.save_dir", "checkpoint.save_interval", "checkpoint.save_interval_updates",
+               "checkpoint.keep_interval_updates", "checkpoint.keep_last_epochs"}  # fmt: skip
 LENGTH = {"optimization.max_update", "optimization.max_epoch", "optimization.stop_time_hours"}
 
 
@@ -48,6 +52,7 @@ def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
     from fairseq.distributed import utils as distributed_utils
 
     check_same_run(cfg, run)
+    _check_machine(cfg)
     ended = read_json(run.trained)
     if ended is not None:
         say(f"      done before: {ended['updates']:,} updates in {clock(ended['seconds'])}")
@@ -112,6 +117,19 @@ def _settings(cfg: DictConfig) -> dict:
     return {key: value for key, value in settings.items() if key not in INDIFFERENT}
 
 
+def _check_machine(cfg: DictConfig) -> None:
+    """
+    Raises:
+        UserError: what was asked for needs a GPU, or a package that is not installed.
+    """
+    if cfg.common.fp16 and not torch.cuda.is_available():
+        raise UserError("common.fp16 needs a GPU; on a CPU leave it out: task.precision chooses what is fast there")
+    if cfg.common.tensorboard_logdir and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
+        raise UserError("common.tensorboard_logdir needs a package: pip install tensorboardX")
+    if cfg.common.wandb_project and not find_spec("wandb"):
+        raise UserError("common.wandb_project needs a package: pip install wandb")
+
+
 def check_same_run(cfg: DictConfig, run: Run) -> None:
     """A folder holds one training; other settings need another name. Only its length may grow.
 
@@ -122,15 +140,16 @@ def check_same_run(cfg: DictConfig, run: Run) -> None:
     if before is None:
         return
     before.pop("dictionaries")
-    changed = [key for key in sorted(settings.keys() | before.keys()) if settings.get(key) != before.get(key)]
+    # A key that is not there is an option of a later version.
+    changed = [key for key in sorted(settings.keys() & before.keys()) if settings[key] != before[key]]
     if changed and LENGTH.issuperset(changed) and all(settings[key] > before[key] for key in changed):
         run.trained.unlink(missing_ok=True)
     elif changed:
         key = changed[0]
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UserError(
-            f"{run.folder} was trained with {key}={json.dumps(before.get(key))}, now it is "
-            f"{json.dumps(settings.get(key))}{more}: give this run another name=..., or delete the folder"
+            f"{run.folder} was trained with {key}={json.dumps(before[key])}, now it is "
+            f"{json.dumps(settings[key])}{more}: give this run another name=..., or delete the folder"
         )
 
 

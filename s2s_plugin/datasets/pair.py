@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from fairseq.data import Dictionary, FairseqDataset, data_utils
 from torch import Tensor
+
+
+@runtime_checkable
+class Changing(Protocol):
+    """Items that change from epoch to epoch."""
+
+    def set_epoch(self, epoch: int) -> None: ...
 
 
 class PairDataset(FairseqDataset):
@@ -83,9 +91,10 @@ class PairDataset(FairseqDataset):
         return torch.nn.utils.rnn.pad_sequence(sources, batch_first=True, padding_value=self.source_padding)
 
     def set_epoch(self, epoch: int) -> None:
-        """For sources that change from epoch to epoch."""
-        if hasattr(self.sources, "set_epoch"):
-            self.sources.set_epoch(epoch)
+        """For sources and targets that change from epoch to epoch."""
+        for side in (self.sources, self.targets):
+            if isinstance(side, Changing):
+                side.set_epoch(epoch)
 
     @property
     def sizes(self) -> np.ndarray:

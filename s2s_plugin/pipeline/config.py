@@ -41,6 +41,8 @@ class DataConfig:
     valid_target: Optional[str] = None
     test_source: Optional[str] = None
     test_target: Optional[str] = None
+    extra_source: Optional[str] = None  # further pairs for training alone, such as back-translations
+    extra_target: Optional[str] = None
     manifest: Optional[str] = None  # own recordings, videos or pictures: a TSV (see s2s_plugin/datasets/manifest.py)
     valid_manifest: Optional[str] = None
     test_manifest: Optional[str] = None
@@ -58,6 +60,7 @@ class SubwordConfig:
     size: int = 5000  # symbols, at most
     joint: bool = True  # one vocabulary for both sides
     jamo: bool = False  # spell Hangul syllables as letters
+    symbols: list[str] = field(default_factory=list)  # never cut, such as tags of languages: <2de>
     factors: list[str] = field(default_factory=list)  # names of what stands beside each source word: word|value|value
     copy_slots: int = 0  # source symbols of no vocabulary, in a sentence, that model.pointer can copy
     from_dir: Optional[str] = None  # take the vocabulary of this prepared folder, instead of learning one

@@ -119,12 +119,14 @@ def split_by_group(items: Iterable[tuple[str, Pair]], valid: float, test: float)
     held_out: tuple[set[str], set[str]] = (set(), set())
     for name in ("test", "valid"):
         splits[name] = _take_unseen(splits[name], held_out)
-    splits["train"] = [
-        (src, tgt)
-        for src, tgt in dedup(splits["train"])
-        if match_key(src) not in held_out[0] and match_key(tgt) not in held_out[1]
-    ]
+    splits["train"] = without_leaks(dedup(splits["train"]), splits["valid"] + splits["test"])
     return splits
+
+
+def without_leaks(pairs: Iterable[Pair], held_out: Sequence[Pair]) -> list[Pair]:
+    """The pairs that share no side with a held-out pair (see :func:`match_key`)."""
+    keys = {match_key(src) for src, _ in held_out}, {match_key(tgt) for _, tgt in held_out}
+    return [(src, tgt) for src, tgt in pairs if match_key(src) not in keys[0] and match_key(tgt) not in keys[1]]
 
 
 def _take_unseen(pairs: Sequence[Pair], seen: tuple[set[str], set[str]]) -> list[Pair]:

@@ -26,7 +26,10 @@ from s2s_plugin.pipeline.run import digest
 from s2s_plugin.pipeline.text import read_parallel
 from s2s_plugin.progress import Progress
 
-OWN_FILES = ("source", "target", "valid_source", "valid_target", "test_source", "test_target")
+OWN_FILES = (
+    *("source", "target", "valid_source", "valid_target", "test_source", "test_target"),
+    *("extra_source", "extra_target"),
+)
 SUMMARY = "prepared.json"
 
 
@@ -102,6 +105,7 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in corpus.SPLITS
     }
+    lines["train"] += _extra_pairs(cfg, lines["valid"] + lines["test"])
     codec = _take_codec(cfg, partial, {source, target}) if cfg.subword.from_dir else _train_codec(cfg, partial, lines)
     assert codec.source is not None
     summary = _write_pieces(cfg, partial, lines, codec)
@@ -170,20 +174,13 @@ def _corpus(cfg: DictConfig, partial: Path) -> Path:
 
 def _own_splits(cfg: DictConfig) -> corpus.Splits:
     """The user's pairs, with held-out sets taken from the training files where none are given."""
-    skip = cfg.data.on_bad_item == "skip"
-    if cfg.data.on_bad_item not in ("error", "skip"):
-        raise UserError(f"data.on_bad_item is {cfg.data.on_bad_item}: give error or skip")
     splits: corpus.Splits = {}
     for split, prefix in (("train", ""), ("valid", "valid_"), ("test", "test_")):
-        files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
-        if None in files:
-            if files != (None, None):
-                raise UserError(f"data.{prefix}source and data.{prefix}target go together: give both or neither")
-            continue
-        pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), skip)
-        splits[split] = corpus.clean_pairs(pairs, plain_quotes=False)
-        if skipped:
-            say(f"      {files[0]}: {skipped:,} unusable pairs left out")
+        if pairs := _own_pairs(cfg, prefix):
+            splits[split] = pairs
+    given = [pair for split in ("valid", "test") for pair in splits.get(split, [])]
+    if leaks := len(splits["train"]) - len(corpus.without_leaks(splits["train"], given)):
+        say(f"      {leaks:,} training pairs have a side in your own held-out files: scores on these will flatter")
     missing = [split for split in ("valid", "test") if split not in splits]
     if missing:
         pairs = corpus.dedup(splits["train"])
@@ -201,6 +198,30 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
                 "give more, or data.valid_source, data.valid_target, data.test_source and data.test_target"
             )
     return splits
+
+
+def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
+    """Of the files ``data.<prefix>source`` and ``data.<prefix>target``, if they are given."""
+    if cfg.data.on_bad_item not in ("error", "skip"):
+        raise UserError(f"data.on_bad_item is {cfg.data.on_bad_item}: give error or skip")
+    files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
+    if None in files:
+        if files != (None, None):
+            raise UserError(f"data.{prefix}source and data.{prefix}target go together: give both or neither")
+        return []
+    pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), cfg.data.on_bad_item == "skip")
+    if skipped:
+        say(f"      {files[0]}: {skipped:,} unusable pairs left out")
+    return corpus.clean_pairs(pairs, plain_quotes=False)
+
+
+def _extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pair]:
+    """Further pairs for training, none of which has a side in a held-out set."""
+    pairs = _own_pairs(cfg, "extra_")
+    kept = corpus.without_leaks(pairs, held_out)
+    if pairs:
+        say(f"      {len(kept):,} further pairs to train on; {len(pairs) - len(kept):,} left out, held out elsewhere")
+    return kept
 
 
 # ---------------------------------------------------------------- subwords
@@ -292,6 +313,7 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind
             vocab_size=cfg.subword.size,
             hard_vocab_limit=False,
             character_coverage=1.0,
+            user_defined_symbols=list(cfg.subword.symbols),
             normalization_rule_name="identity",  # TextCodec has normalised
             bos_id=0,  # the ids of fairseq's dictionary
             pad_id=1,

@@ -21,6 +21,7 @@ from s2s_plugin.datasets.features import FeatureSource, PackedFeatures
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import Item, read_manifest
 from s2s_plugin.datasets.pair import PairDataset
+from s2s_plugin.datasets.sampling import SampledSubwords
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamOptions, BeamSearch
@@ -69,6 +70,10 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     eval_beam: int = field(default=1, metadata={"help": "beam size of that decoding"})
     ctc_search_weight: float = field(
         default=0.0, metadata={"help": "share of the CTC layer in the search's score, from 0 to below 1"}
+    )
+    subword_sampling: float = field(
+        default=0.0,
+        metadata={"help": "cut training text into other subwords every epoch; try 0.2 for unigram, 0.1 for bpe"},
     )
     stretch: float = field(
         default=0.0, metadata={"help": "audio, video: training durations change by up to this share"}
@@ -176,6 +181,8 @@ class Seq2SeqTask(FairseqTask):
             sources = self._signals(split)
         if len(sources) != len(targets):
             raise UserError(f"{path}: {len(sources)} sources but {len(targets)} targets; run the prepare stage again")
+        if split == "train" and self.cfg.subword_sampling:
+            sources, targets = self._sampled(sources, targets)
         aligned = folder / f"{split}.align.{source}-{target}"
         alignments = None
         if Path(f"{aligned}.idx").is_file():
@@ -190,6 +197,19 @@ class Seq2SeqTask(FairseqTask):
             shuffle=split == "train",
             alignments=alignments,
         )
+
+    def _sampled(self, sources, targets):
+        """Both sides, where they are text, in other subwords every epoch."""
+        codec = self.codec
+        if codec is None or codec.copy_slots or (codec.source and codec.source.factors):
+            raise UserError(
+                "task.subword_sampling cuts text that s2s prepare has made, without subword.factors and "
+                "subword.copy_slots; leave it out for this data"
+            )
+        alpha, seed = self.cfg.subword_sampling, self.cfg.seed
+        if codec.source is not None:
+            sources = SampledSubwords(sources, codec.source.pieces, alpha, seed)
+        return sources, SampledSubwords(targets, codec.target.pieces, alpha, seed)
 
     def _signals(self, split: str) -> FeatureSource:
         """Features of a split's items; in training once for each text of an item, and augmented."""

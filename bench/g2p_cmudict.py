@@ -29,7 +29,7 @@ BIN = Path(sys.executable).parent
 RESULTS = ROOT / "bench" / "results" / "g2p_cmudict.json"
 OURS = "s2s run app=g2p name=bench"
 STOCK = (
-    "fairseq-train {data} --task translation --source-lang word --target-lang arpabet --cpu --arch lstm "
+    "fairseq-train {data} --user-dir s2s_plugin --task translation -s word -t arpabet --cpu --arch lstm "
     "--encoder-bidirectional --encoder-layers {layers} --encoder-embed-dim 128 --encoder-hidden-size 128 "
     "--decoder-layers {layers} --decoder-embed-dim 128 --decoder-hidden-size 256 --decoder-out-embed-dim 128 "
     "--share-decoder-input-output-embed --dropout 0.3 --criterion label_smoothed_cross_entropy --label-smoothing 0.1 "
@@ -39,8 +39,9 @@ STOCK = (
     "--keep-interval-updates 1 --save-interval 1000000 --log-format json --stop-time-hours {hours:.4f} --save-dir {out}"
 )
 GENERATE = (
-    "fairseq-generate {data} --task translation --source-lang word --target-lang arpabet --cpu --beam 5 "
-    "--max-len-a 1.5 --max-len-b 10 --path {out}/checkpoint_best.pt --results-path {out}"
+    "fairseq-generate {data} --user-dir s2s_plugin --task translation -s word -t arpabet --cpu --beam 5 "
+    "--max-len-a 1.5 --max-len-b 10 --required-batch-size-multiple 1 --path {out}/checkpoint_best.pt "
+    "--results-path {out}"
 )
 
 

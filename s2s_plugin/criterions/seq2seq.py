@@ -123,7 +123,7 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
             loss = loss + self.doubly_stochastic * uneven(attention, written)
         if self.coverage_weight:
             loss = loss + self.coverage_weight * reread(attention, written)
-        if self.alignment_weight:
+        if self.alignment_weight and (model.training or "alignments" in sample):
             if "alignments" not in sample:
                 raise UserError(
                     "criterion.alignment_weight needs alignments: give fairseq-preprocess --align-suffix and files of "

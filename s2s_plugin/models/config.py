@@ -10,7 +10,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.models.attention import ATTENTIONS
 from s2s_plugin.models.attention.history import COVERAGES
 from s2s_plugin.models.bridge import BRIDGES
-from s2s_plugin.models.cells import CELLS
+from s2s_plugin.models.cells import CELLS, LAYERS
 from s2s_plugin.models.decoders import DECODERS
 
 
@@ -23,7 +23,7 @@ class Seq2SeqConfig(FairseqDataclass):
         default=512, metadata={"help": "width of a memory value; two directions of half of it"}
     )
     encoder_layers: int = field(default=1, metadata={"help": "number of encoder layers"})
-    encoder_cell: ChoiceEnum(list(CELLS)) = field(  # type: ignore[valid-type]
+    encoder_cell: ChoiceEnum(list(LAYERS)) = field(  # type: ignore[valid-type]
         default="lstm", metadata={"help": "recurrence of the encoder"}
     )
     encoder_bidirectional: ChoiceEnum(["all", "first", "none"]) = field(  # type: ignore[valid-type]

@@ -61,9 +61,13 @@ class PairDataset(FairseqDataset):
         return item if self.alignments is None else item | {"alignment": self.alignments[index]}
 
     def collater(self, samples: list[dict]) -> dict:
-        """Batch in fairseq's shape; ``net_input`` holds just the three keys of ``Seq2SeqModel.forward``."""
+        """Batch in fairseq's shape, long sources first, which its own LSTM wants.
+
+        ``net_input`` holds just the three keys of ``Seq2SeqModel.forward``.
+        """
         if not samples:
             return {}
+        samples = sorted(samples, key=lambda sample: -len(sample["source"]))
         lengths = torch.tensor([len(sample["source"]) for sample in samples])
         net_input = {"src_tokens": self._pad([s["source"] for s in samples]), "src_lengths": lengths}
         target, tokens = None, int(lengths.sum())

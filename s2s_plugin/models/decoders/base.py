@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from s2s_plugin.models.attention import Attention
 from s2s_plugin.models.bridge import BRIDGES
-from s2s_plugin.models.cells import CELLS, Cell
+from s2s_plugin.models.cells import CELLS, Cell, tanh
 from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.init import init_uniform
 from s2s_plugin.models.memory import Memory
@@ -104,18 +104,21 @@ class Decoder(nn.Module):
             masks = self.dropout.mask(layers[:, :, 0])
         return DecoderState(layers, None, self.attention.start(memory), masks)
 
-    def step(self, embedded: Tensor, state: DecoderState, memory: Memory) -> tuple[DecoderState, Tensor, Tensor]:
+    def step(
+        self, embedded: Tensor, state: DecoderState, memory: Memory, share: Tensor | None = None
+    ) -> tuple[DecoderState, Tensor, Tensor]:
         """Write one symbol: the only definition of the recurrence.
 
         Args:
             embedded: N x E embedding of the previous symbol.
             state: of N rows; N = B, or B * K with the K rows of an item together.
             memory: prepared memory of B items.
+            share: N x G, the embedding's share of the first layer's gates, where it is known.
 
         Returns:
             new state, features N x H for the generator, attention weights N x S.
         """
-        return self._step(embedded, self.cells[0].read(embedded), state, memory)
+        return self._step(embedded, self.cells[0].read(embedded) if share is None else share, state, memory)
 
     def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Unroll ``step`` over a known target (teacher forcing).
@@ -159,7 +162,7 @@ class Decoder(nn.Module):
 
     def _features(self, state: DecoderState, *parts: Tensor) -> Tensor:
         """f = tanh(W [context; hidden; ...]) (Luong et al. 2015, equation 5); without attention, the hidden state."""
-        features = parts[1] if self.combine is None else self.combine(torch.cat(parts, -1)).tanh()
+        features = parts[1] if self.combine is None else tanh(self.combine(torch.cat(parts, -1)))
         return self._drop(features, state, -1)
 
     def _drop(self, x: Tensor, state: DecoderState, layer: int) -> Tensor:

@@ -22,36 +22,40 @@ class ParallelDecoder(Decoder):
     def inputs(layer: int, embed_size: int, hidden_size: int, context_size: int) -> tuple[int, int]:
         return (embed_size if layer == 0 else hidden_size + context_size), 0
 
-    def step(self, embedded: Tensor, state: DecoderState, memory: Memory) -> tuple[DecoderState, Tensor, Tensor]:
-        state, features, weights = self._run(embedded.unsqueeze(1), state, memory)
-        return state, features.squeeze(1), weights.squeeze(1)
-
-    def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        _, features, weights = self._run(embedded, self.start(memory), memory)
-        return features, weights
-
-    def _run(self, embedded: Tensor, state: DecoderState, memory: Memory) -> tuple[DecoderState, Tensor, Tensor]:
-        """T steps: N x T x E to the last state, features N x T x H and weights N x T x S."""
-        outputs, after = self.cells[0].unroll(embedded, state.layers[:, 0])
-        outputs = self._output(0, outputs, outputs)
+    def _step(
+        self, embedded: Tensor, share: Tensor, state: DecoderState, memory: Memory
+    ) -> tuple[DecoderState, Tensor, Tensor]:
+        hidden, after = self.cells[0].step(share, None, state.layers[:, 0])
+        hidden = self._output(0, hidden, hidden)
         layers = [after]
-        context, weights, past = self._ask(outputs, memory, state.past)
+        context, weights, past = self.attention(hidden, memory, state.past)
         for layer, cell in enumerate(self.cells[1:], start=1):
-            below = self._drop(outputs, state, layer - 1)
-            outputs, after = cell.unroll(torch.cat((below, context), 2), state.layers[:, layer])
-            outputs = self._output(layer, outputs, below)
+            below = self._drop(hidden, state, layer - 1)
+            hidden, after = cell.step(cell.read(torch.cat((below, context), 1)), None, state.layers[:, layer])
+            hidden = self._output(layer, hidden, below)
             layers.append(after)
-        features = self._features(state, context, outputs)
+        features = self._features(state, context, hidden)
         return DecoderState(torch.stack(layers, 1), None, past, state.masks), features, weights
 
-    def _ask(self, queries: Tensor, memory: Memory, past: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Attention at T steps of N rows: context N x T x D, weights N x T x S, what is remembered."""
-        if self.attention.history is None and len(queries) == len(memory.values):
+    def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        state = self.start(memory)
+        outputs, _ = self.cells[0].unroll(embedded, state.layers[:, 0])
+        outputs = self._output(0, outputs, outputs)
+        context, weights = self._ask(outputs, memory, state.past)
+        for layer, cell in enumerate(self.cells[1:], start=1):
+            below = self._drop(outputs, state, layer - 1)
+            outputs, _ = cell.unroll(torch.cat((below, context), 2), state.layers[:, layer])
+            outputs = self._output(layer, outputs, below)
+        return self._features(state, context, outputs), weights
+
+    def _ask(self, queries: Tensor, memory: Memory, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Attention at T steps of B items: context B x T x D, weights B x T x S."""
+        if self.attention.history is None:
             context, weights, _ = self.attention(queries.flatten(0, 1), memory)
-            return context.unflatten(0, queries.shape[:2]), weights.unflatten(0, queries.shape[:2]), None
+            return context.unflatten(0, queries.shape[:2]), weights.unflatten(0, queries.shape[:2])
         contexts, attention = [], []
         for query in queries.unbind(1):
             context, weights, past = self.attention(query, memory, past)
             contexts.append(context)
             attention.append(weights)
-        return torch.stack(contexts, 1), torch.stack(attention, 1), past
+        return torch.stack(contexts, 1), torch.stack(attention, 1)

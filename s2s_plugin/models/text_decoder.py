@@ -17,7 +17,12 @@ class TextDecoder(FairseqIncrementalDecoder):
 
     Our search calls ``recurrence.step`` directly; ``forward`` is for training and for fairseq's own tools
     (its search, ensembles with other architectures, scoring).
+
+    Attributes:
+        gate_shares: V x G, every symbol's share of the first layer's gates, which a search may lay down here.
     """
+
+    gate_shares: Tensor | None
 
     def __init__(
         self,
@@ -32,6 +37,7 @@ class TextDecoder(FairseqIncrementalDecoder):
         self.recurrence = recurrence
         self.generator = generator
         self.max_target_positions = max_target_positions
+        self.register_buffer("gate_shares", None, persistent=False)
 
     def forward(
         self, prev_output_tokens: Tensor, encoder_out: Memory, incremental_state: dict | None = None, **_: object

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,23 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.commands import generate_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
+from s2s_plugin.pipeline.score import evaluate
 from s2s_plugin.pipeline.train import check_dictionaries
 from s2s_plugin.pipeline.translator import Translator, check_checkpoint
+from s2s_plugin.search.options import SPEED, own_options
+from s2s_plugin.search.shortlist import miss_rate
 
 DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
 LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
+COMPARED = 200  # validation items by which a cheaper precision is judged
 SHOWN_ATTENTION = 4  # sentences whose attention is drawn
 SHOWN_SYMBOLS = range(6, 26)  # of such a length
 
 
-def generate(cfg: DictConfig, run: Run, subset: str) -> None:
+def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str]) -> None:
     """Write ``outputs.jsonl`` and ``<subset>.hyp``, unless this checkpoint with this search has done so.
+
+    What a faster search costs is told in ``metrics``, names of scorers.
 
     Raises:
         UserError: there is no usable checkpoint for this data; fairseq gave other than one hypothesis per item.
@@ -41,14 +48,13 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
     check_checkpoint(checkpoint)
     check_dictionaries(cfg, run)
     search = {key: value for key, value in cfg.generation.items() if value != DEFAULT_SEARCH[key]}
-    if cfg.task.ctc_search_weight:
-        search["ctc_search_weight"] = cfg.task.ctc_search_weight
+    search |= own_options(cfg.task)
     made = {
         "subset": subset,
         "checkpoint": checkpoint.name,
         "search": search,
         "beam": cfg.generation.beam,
-        "key": digest(checkpoint, cfg.generation, cfg.task.ctc_search_weight, str(data), subset),
+        "key": digest(checkpoint, cfg.generation, sorted(own_options(cfg.task).items()), str(data), subset),
     }
     if read_json(run.generated) == made and run.outputs.is_file():
         say(f"      done before: {run.outputs}")
@@ -83,6 +89,38 @@ def generate(cfg: DictConfig, run: Run, subset: str) -> None:
     shutil.move(str(partial / f"generate-{subset}.txt"), run.folder / f"generate-{subset}.txt")
     shutil.rmtree(partial)
     write_json(run.generated, made)
+    if any(cfg.task[name] != plain for name, plain in SPEED.items()):
+        loss = cost_of_speed(cfg, checkpoint, data, metrics)
+        write_json(run.folder / "speed.json", loss)
+        scores = loss["metrics"].items()
+        beside = ", ".join(f"{name} {each['score']:.2f}, not {each['plain']:.2f}" for name, each in scores)
+        say(f"      {loss['search']}: {loss['same']} of {loss['sentences']} validation outputs as without; {beside}")
+        if "missing" in loss:
+            say(f"      the shortlist lacks {loss['missing']:.2%} of the validation's symbols")
+
+
+def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequence[str]) -> dict[str, Any]:
+    """What precision and shortlist cost, on validation items that are spread over the set."""
+    plain = cfg.task.copy()
+    plain.update(SPEED)
+    texts: list[list[str]] = []
+    for task in (plain, cfg.task):
+        translator = Translator(checkpoint, cfg.generation, data, cpu=cfg.common.cpu, task=task)
+        dataset = translator.dataset("valid")
+        chosen = range(0, len(dataset), max(1, len(dataset) // COMPARED))[:COMPARED]
+        texts.append([found.text for found in translator.decode([dataset[i]["source"] for i in chosen])])
+    references = [translator.task.text(dataset[i]["target"]) for i in chosen]
+    exact, cheap = (evaluate(metrics, outputs, references, cfg.scoring) for outputs in texts)
+    found: dict[str, Any] = {
+        "search": ", ".join(f"{name}={cfg.task[name]}" for name, value in SPEED.items() if cfg.task[name] != value),
+        "sentences": len(references),
+        "same": sum(mine == other for mine, other in zip(*texts, strict=True)),
+        "metrics": {name: {"score": each["score"], "plain": exact[name]["score"]} for name, each in cheap.items()},
+    }
+    if translator.search.shortlist is not None:
+        pairs = ((dataset[i]["source"], dataset[i]["target"]) for i in range(len(dataset)))
+        found["missing"], found["candidates"] = miss_rate(translator.search.shortlist, pairs)
+    return found
 
 
 def command(cfg: DictConfig, run: Run) -> str:

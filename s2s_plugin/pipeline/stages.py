@@ -25,7 +25,7 @@ from s2s_plugin.pipeline.console import clock, route_logs, say
 from s2s_plugin.pipeline.finetune import begin_from_other
 from s2s_plugin.pipeline.run import Run, read_json, write_text
 from s2s_plugin.pipeline.use import BY_HAND
-from s2s_plugin.search.beam import BeamOptions
+from s2s_plugin.search.options import BeamOptions
 
 ORDER = ("prepare", "train", "generate", "score", "report")
 # Of a trained run these stand; a later stage need not be told them again.
@@ -71,7 +71,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     if not recalled:
         cfg.task.data = str(prepare_stage.prepared_folder(cfg))
     fairseq = fairseq_config(cfg)
-    BeamOptions.of(cfg.generation, cfg.task.ctc_search_weight)  # refuse now what would fail after training
+    BeamOptions.of(cfg.generation, cfg.task)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
     _check_average(cfg)
     if stage in ("train", "run"):
@@ -144,7 +144,7 @@ def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
     elif name == "train":
         train_stage.train(fairseq, folder, cfg.verbose, cfg.average)
     elif name == "generate":
-        generate_stage.generate(fairseq, folder, fairseq.dataset.gen_subset)
+        generate_stage.generate(fairseq, folder, fairseq.dataset.gen_subset, cfg.metrics)
     elif name == "score":
         score_stage.score(cfg, folder)
     else:

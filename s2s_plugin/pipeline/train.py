@@ -36,10 +36,30 @@ LEARNING = (
     "ema",
 )
 # Options in them that do not, and the length of training, which may grow.
-INDIFFERENT = {"common.log_interval", "common.log_format", "common.no_progress_bar", "common.user_dir", "common.cpu",
-               "common.tensorboard_logdir", "common.wandb_project", "dataset.num_workers", "dataset.gen_subset",
-               "checkpoint.save_dir", "checkpoint.save_interval", "checkpoint.save_interval_updates",
-               "checkpoint.keep_interval_updates", "checkpoint.keep_last_epochs"}  # fmt: skip
+INDIFFERENT = {
+    "task.search_precision",
+    "task.shortlist",
+    "task.min_len_a",
+    "task.repetition_penalty",
+    "task.wu_length_penalty",
+    "task.coverage_penalty",
+    "task.search_patience",
+    "task.typical_sampling",
+    "common.log_interval",
+    "common.log_format",
+    "common.no_progress_bar",
+    "common.user_dir",
+    "common.cpu",
+    "common.tensorboard_logdir",
+    "common.wandb_project",
+    "dataset.num_workers",
+    "dataset.gen_subset",
+    "checkpoint.save_dir",
+    "checkpoint.save_interval",
+    "checkpoint.save_interval_updates",
+    "checkpoint.keep_interval_updates",
+    "checkpoint.keep_last_epochs",
+}
 LENGTH = {"optimization.max_update", "optimization.max_epoch", "optimization.stop_time_hours"}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.checkpoint import load_checkpoint
-from s2s_plugin.search.beam import BeamOptions, BeamSearch
+from s2s_plugin.search.options import OURS, SPEED, BeamOptions
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Translator:
         data: folder of dictionaries and codec; None: the one it was trained on.
         attention: keep attention weights.
         cpu: leave a GPU alone.
+        task: config whose search options take the place of the checkpoint's; or None.
 
     Raises:
         UserError: the checkpoint is broken, or not of our architecture.
@@ -55,6 +56,7 @@ class Translator:
         data: Path | None = None,
         attention: bool = False,
         cpu: bool = False,
+        task: DictConfig | None = None,
     ):
         check_checkpoint(checkpoint)
         overrides = {} if data is None else {"data": str(data)}
@@ -62,10 +64,13 @@ class Translator:
         self.cuda = torch.cuda.is_available() and not cpu
         for model in self.models if self.cuda else ():
             model.cuda()
-        options = BeamOptions.of(generation, self.task.cfg.ctc_search_weight)
+        if task is not None:
+            for name in (*OURS.values(), *SPEED):
+                self.task.cfg[name] = task[name]
+        options = BeamOptions.of(generation, self.task.cfg)
         if attention:
             options = replace(options, print_alignment="soft")
-        self.search = BeamSearch(self.models, self.task.target_dictionary, options)
+        self.search = self.task.build_search(self.models, options)
 
     def translate(self, lines: Sequence[str]) -> list[Hypothesis]:
         """The best hypothesis of each line of text, in the order of the lines."""

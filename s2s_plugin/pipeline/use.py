@@ -23,9 +23,13 @@ ENDINGS = {
 }
 
 
+def _translator(cfg: DictConfig, run: Run) -> Translator:
+    return Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu, task=cfg.task)
+
+
 def translate(cfg: DictConfig, run: Run) -> None:
     """Lines of standard input to lines of standard output, each as it comes."""
-    translator = Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu)
+    translator = _translator(cfg, run)
     if translator.task.modality != "text":
         name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
         raise UserError(f"{run.folder} reads {translator.task.modality}, not text: s2s {name} FILE ... app={cfg.app}")
@@ -41,7 +45,7 @@ def translate(cfg: DictConfig, run: Run) -> None:
 
 def pronounce(cfg: DictConfig, run: Run, words: Sequence[str]) -> None:
     """Words to lines ``word <tab> pronunciation`` on standard output."""
-    translator = Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu)
+    translator = _translator(cfg, run)
     if translator.task.modality != "text" or not words:
         raise UserError(f"name the words: s2s pronounce WORD ... app={cfg.app} (a run that reads text)")
     for word in words:
@@ -54,7 +58,7 @@ def recognize(cfg: DictConfig, run: Run, files: Sequence[str]) -> None:
     Raises:
         UserError: at the end, if some files were not usable; each has been named.
     """
-    translator = Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu)
+    translator = _translator(cfg, run)
     modality = translator.task.modality
     if modality == "text":
         raise UserError(f"{run.folder} reads text: s2s translate app={cfg.app} name={cfg.name}")

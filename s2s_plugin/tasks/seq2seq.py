@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Optional
 
 import numpy as np
@@ -12,6 +13,7 @@ from fairseq import utils
 from fairseq.data import Dictionary, data_utils
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
@@ -24,7 +26,10 @@ from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.sampling import SampledSubwords
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
-from s2s_plugin.search.beam import BeamOptions, BeamSearch
+from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.precision import PRECISIONS
+from s2s_plugin.search.shortlist import Shortlist, learn
 from s2s_plugin.tasks.validation import METRICS, build_metric
 
 logger = logging.getLogger(__name__)
@@ -33,7 +38,6 @@ SOURCE = "source.json"  # of a prepared folder whose source is a signal: modalit
 
 # Options of fairseq's search that ours does not implement; each with the value that means "not asked for".
 STOCK_SEARCH_OPTIONS = {
-    "sampling": False,
     "diverse_beam_groups": -1,
     "diversity_rate": -1.0,
     "match_source_len": False,
@@ -70,6 +74,34 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     eval_beam: int = field(default=1, metadata={"help": "beam size of that decoding"})
     ctc_search_weight: float = field(
         default=0.0, metadata={"help": "share of the CTC layer in the search's score, from 0 to below 1"}
+    )
+    min_len_a: float = field(
+        default=0.0, metadata={"help": "shortest output: so many times the source's length, and --min-len"}
+    )
+    repetition_penalty: float = field(
+        default=1.0, metadata={"help": "factor of the log-probability of symbols that an output has already; try 1.2"}
+    )
+    wu_length_penalty: bool = field(
+        default=False, metadata={"help": "normalise scores by ((5 + length) / 6)^lenpen, not length^lenpen"}
+    )
+    coverage_penalty: float = field(
+        default=0.0, metadata={"help": "weight of a penalty for parts of the source that got no attention; try 0.2"}
+    )
+    search_patience: float = field(
+        default=1.0, metadata={"help": "search until so many times --beam hypotheses have ended; try 2"}
+    )
+    typical_sampling: float = field(
+        default=0.0,
+        metadata={
+            "help": "with --sampling: draw from the most typical symbols that have this share of the probability"
+        },
+    )
+    shortlist: int = field(
+        default=0,
+        metadata={"help": "write only what so many candidates of each source symbol allow, for speed; 0: anything"},
+    )
+    search_precision: ChoiceEnum(list(PRECISIONS)) = field(  # type: ignore[valid-type]
+        default="fp32", metadata={"help": "of the decoder's matrix products when generating; int8 is for CPUs"}
     )
     subword_sampling: float = field(
         default=0.0,
@@ -285,10 +317,35 @@ class Seq2SeqTask(FairseqTask):
         ]
         foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
         if not asked and not foreign and seq_gen_cls is None:
-            options = BeamOptions.of(args, self.cfg.ctc_search_weight)
-            return BeamSearch(models, self.target_dictionary, options)
+            return self.build_search(models, BeamOptions.of(args, self.cfg))
         logger.info("fairseq's own search is used for: %s", ", ".join(asked + foreign) or seq_gen_cls.__name__)
         return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
+
+    def build_search(self, models: list[Seq2SeqModel], options: BeamOptions) -> BeamSearch:
+        """Our search as the config wants it; the models are converted to its precision."""
+        precision, shortlist = str(self.cfg.search_precision), self.build_shortlist()
+        return BeamSearch(models, self.target_dictionary, options, precision, shortlist)
+
+    def build_shortlist(self) -> Shortlist | None:
+        """What each source symbol may become, beside the data; learnt from the training pairs where it is missing.
+
+        Raises:
+            UserError: the source is no text.
+        """
+        if not self.cfg.shortlist:
+            return None
+        if self.frontend is not None:
+            raise UserError(
+                "task.shortlist goes by source symbols, which recordings and pictures have not: set it to 0"
+            )
+        path = Path(self.cfg.data) / "shortlist.pt"
+        if not path.is_file():
+            self.load_dataset("train")
+            dataset = self.dataset("train")
+            pairs = ((dataset.sources[i].numpy(), dataset.targets[i].numpy()) for i in range(len(dataset)))
+            assert self.source_dictionary is not None
+            learn(pairs, (len(self.source_dictionary), len(self.target_dictionary))).save(path)
+        return Shortlist.load(path, self.cfg.shortlist)
 
     # ------------------------------------------------------------ training
 
@@ -318,8 +375,12 @@ class Seq2SeqTask(FairseqTask):
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
         if self.metric is not None:
             longest = {"max_len_a": 1.5, "max_len_b": 10} if self.frontend is None else {"max_len_b": 200}
-            options = BeamOptions(beam=self.cfg.eval_beam, ctc_weight=self.cfg.ctc_search_weight, **longest)
-            search = BeamSearch([model], self.target_dictionary, options)
+            if isinstance(model, Seq2SeqModel):
+                own = SimpleNamespace(ctc_search_weight=self.cfg.ctc_search_weight)
+                options = BeamOptions.of(SimpleNamespace(beam=self.cfg.eval_beam, **longest), own)
+                search = BeamSearch([model], self.target_dictionary, options)
+            else:
+                search = SequenceGenerator([model], self.target_dictionary, beam_size=self.cfg.eval_beam, **longest)
             hypotheses = self.inference_step(search, [model], sample)
             pairs = [
                 (self.text(h[0]["tokens"]), self.text(t)) for h, t in zip(hypotheses, sample["target"], strict=True)

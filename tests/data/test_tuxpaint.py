@@ -94,6 +94,7 @@ def test_tuxpaint_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_tuxpaint_for_real(tmp_path: Path):
     folder = package("tuxpaint-stamps-default")
     splits = read("image", tuxpaint.prepare(tmp_path / "a", "image", "ko", tmp_path, from_dir=folder))

@@ -87,6 +87,7 @@ def test_other_data_than_the_model_expects_is_refused(shouted: tuple[Path, str])
     assert not list((folder / "other").glob("*.pt"))
 
 
+@pytest.mark.slow
 def test_words_of_no_vocabulary_are_copied(tmp_path: Path):
     """Names that occur once, in the source and in the target, among words that are translated."""
     draw = random.Random(1)

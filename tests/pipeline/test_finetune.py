@@ -102,6 +102,7 @@ def test_mistakes_are_one_line(folder: Path, case: str):
     assert set(folder.rglob("*.pt")) == before
 
 
+@pytest.mark.slow
 def test_speech_keeps_frontend_and_letters(tmp_path: Path):
     for name, seed in (("base", 1), ("new", 2)):
         write_manifest(tmp_path / f"{name}.tsv", "audio", make_items(tmp_path / name, "audio", 40, seed))

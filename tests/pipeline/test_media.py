@@ -176,6 +176,7 @@ def test_mistakes_are_named(recordings: Path, options: str, named: str):
     assert named in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_killed_while_packing_it_goes_on(tmp_path: Path):
     items = make_items(tmp_path / "media", "audio", 40)
     noise = write_wav(tmp_path / "media" / "long.wav", np.random.default_rng(0).normal(0, 0.1, 400_000))

@@ -54,6 +54,7 @@ def test_own_held_out_files_that_leak_are_named(prepared):
     assert "5 training pairs have a side in your own held-out files" in done.stderr
 
 
+@pytest.mark.slow
 def test_training_on_other_subwords_every_epoch(prepared):
     folder, _, _ = prepared
     tiny = "model=tiny dataset.max_tokens=2000 optimization.max_update=12"

@@ -146,6 +146,24 @@ def test_later_stages_need_not_be_told_the_data_again(finished, tmp_path: Path):
     assert (run / "config.yaml").read_bytes() == config
 
 
+def test_a_faster_search_says_what_it_costs(finished, tmp_path: Path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    done = call("s2s generate app=nmt task.search_precision=int8 task.shortlist=50", cwd=folder)
+    assert re.search(
+        r"search_precision=int8, shortlist=50: \d+ of \d+ validation outputs as without; BLEU [\d.]+, not [\d.]+",
+        done.stderr,
+    )
+    assert re.search(r"the shortlist lacks [\d.]+% of the validation's symbols", done.stderr)
+    assert "--search-precision int8" in done.stderr and "--shortlist 50" in done.stderr
+    cost = json.loads((folder / "runs/nmt/default/speed.json").read_text())
+    assert cost["metrics"]["BLEU"]["score"] == pytest.approx(cost["metrics"]["BLEU"]["plain"], abs=5)
+    assert 0 <= cost["missing"] < 0.5 and cost["candidates"] > 4
+    call("s2s score app=nmt", cwd=folder)
+    search = json.loads((folder / "runs/nmt/default/scores.json").read_text())["search"]
+    assert search["search_precision"] == "int8" and search["shortlist"] == 50
+
+
 def test_training_can_be_lengthened(tmp_path: Path, own_files: Path):
     short = overrides(own_files).replace("max_update=60", "max_update=5")
     call(f"s2s prepare {short}", cwd=tmp_path)

@@ -174,3 +174,68 @@ def test_two_different_models_are_averaged_exactly(build, batch, search):
     scores = positional(models, sample, 0, sequences)
     expected = {tuple(s): normalised(p) for s, p in zip(sequences, scores, strict=True)}
     assert {tuple(h["tokens"].tolist()): h["score"] for h in hypotheses} == pytest.approx(expected, abs=1e-5)
+
+
+# ------------------------------------------------------------ our own options
+
+
+def test_relative_minimum_length_is_exact(build, batch, search):
+    """Half the source and one more: three symbols for a source of five, two for one of three."""
+    model, sample = build(6, seed=3, peak=2), batch([3, 5])
+    for row, (hypotheses, shortest) in enumerate(
+        zip(search(model, sample, beam=700, max_len_b=4, min_len=1, min_len_a=0.5), (2, 3), strict=True)
+    ):
+        sequences = every_sequence(model, shortest, 4)
+        scores = positional([model], sample, row, sequences)
+        expected = {tuple(s): normalised(p) for s, p in zip(sequences, scores, strict=True)}
+        assert {tuple(h["tokens"].tolist()): h["score"] for h in hypotheses} == pytest.approx(expected, abs=1e-5)
+
+
+def test_repetition_penalty_is_exact(build, batch, search):
+    model, sample = build(6, seed=5, peak=2), batch([4])
+    sequences = every_sequence(model, 1, 4)
+    (hypotheses,) = search(model, sample, beam=len(sequences), max_len_b=4, repetition_penalty=1.7)
+    expected = {}
+    for sequence, scores in zip(sequences, positional([model], sample, 0, sequences), strict=True):
+        factors = [1.7 if symbol in sequence[:place] else 1.0 for place, symbol in enumerate(sequence)]
+        expected[tuple(sequence)] = normalised(scores * torch.tensor(factors))
+    assert {tuple(h["tokens"].tolist()): h["score"] for h in hypotheses} == pytest.approx(expected, abs=1e-5)
+
+
+def test_length_and_coverage_penalties_of_wu_are_exact(build, batch, search):
+    model, sample = build(6, seed=6, peak=2), batch([4])
+    sequences = every_sequence(model, 1, 3)
+    options = {"wu_length_penalty": True, "lenpen": 0.6, "coverage_penalty": 0.3}
+    (hypotheses,) = search(model, sample, beam=len(sequences), max_len_b=3, **options)
+    expected = {}
+    for sequence, scores in zip(sequences, positional([model], sample, 0, sequences), strict=True):
+        net_input = sample["net_input"]
+        with torch.no_grad():
+            _, besides = model(net_input["src_tokens"], net_input["src_lengths"], torch.tensor([[EOS, *sequence[:-1]]]))
+        coverage = besides["attn"][0][0].sum(0).clamp(max=1).log().sum()
+        expected[tuple(sequence)] = float(scores.sum()) / ((5 + len(sequence)) / 6) ** 0.6 + 0.3 * float(coverage)
+    assert {tuple(h["tokens"].tolist()): h["score"] for h in hypotheses} == pytest.approx(expected, abs=1e-5)
+
+
+def test_patience_finds_what_a_hasty_search_misses(build, batch, search):
+    """Five short hypotheses end first, though a longer one is better: with patience the score is never worse."""
+    better = 0
+    for seed in range(20):
+        model, sample = build(8, seed=seed, peak=2, end=2), batch([5, 3], seed=seed)
+        hasty, patient = (search(model, sample, beam=3, max_len_b=12, lenpen=2.0, patience=p) for p in (1.0, 4.0))
+        for short, long in zip(hasty, patient, strict=True):
+            assert len(long) <= 3
+            assert long[0]["score"] >= short[0]["score"] - 1e-6
+            better += long[0]["score"] > short[0]["score"] + 1e-6
+    assert better > 0
+
+
+@pytest.mark.parametrize("model", ["pointer", "coverage"])
+def test_models_that_copy_and_remember_are_searched_exactly(build, batch, search, model):
+    options = {"pointer": {"pointer": True}, "coverage": {"coverage": "sum", "pointer": True}}[model]
+    model, sample = build(6, seed=8, peak=2, **options), batch([3, 5], seed=8)
+    sequences = every_sequence(model, 1, 3)
+    for row, hypotheses in enumerate(search(model, sample, beam=len(sequences), max_len_b=3)):
+        scores = positional([model], sample, row, sequences)
+        expected = {tuple(s): normalised(p) for s, p in zip(sequences, scores, strict=True)}
+        assert {tuple(h["tokens"].tolist()): h["score"] for h in hypotheses} == pytest.approx(expected, abs=1e-4)

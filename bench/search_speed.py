@@ -1,0 +1,381 @@
+"""Beam search: ours in each precision beside fairseq's own search, in one interleaved run: sentences a second.
+
+    python bench/search_speed.py            prepares data, trains a model (40 minutes), then measures (20 minutes)
+    python bench/search_speed.py --quick    batch 32, beam 5 alone, within 60 s; results not kept
+    python bench/search_speed.py --equality 2000 --subset train
+    python bench/search_speed.py --device cuda
+
+The model is fairseq's own ``lstm``: 2 + 2 layers, 512 wide, 8,000 joint symbols, trained on LibreOffice's help texts
+(en-de). ``s2s import-lstm`` makes it one of ours with the same outputs, so that all systems search for the same:
+
+    stock lstm              fairseq's SequenceGenerator and model
+    stock search, our model fairseq's SequenceGenerator
+    ours, fp32 bf16 int8    our search, the decoder's products in that precision
+
+In each round every system translates the same sentences of the test set, in an order that rotates; a ratio is the
+median over rounds. At batch 32 and beam 5 the rounds cover the whole test set, and BLEU is of it; elsewhere they are a
+sample. "same" counts the best hypotheses equal to stock lstm's. Memory is the peak of a fresh process over that before
+its first batch of 128. ``--quick`` without a trained model takes random weights, and 24 symbols for every output.
+Results go to ``bench/results/search_speed.json`` and ``.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+import os
+import platform
+import random
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from fairseq import checkpoint_utils, tasks
+from fairseq import options as fairseq_options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.sequence_generator import SequenceGenerator
+from fairseq.tasks import FairseqTask
+from omegaconf import OmegaConf
+from torch import nn
+
+from s2s_plugin.datasets.codec import PairCodec
+from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.models.stock_lstm import config_of, parameters_of
+from s2s_plugin.pipeline.score import evaluate
+from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Bf16Linear, Converted
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+RESULTS = ROOT / "bench" / "results" / "search_speed.json"
+RUN = ROOT / "runs" / "bench" / "search"
+BEST = RUN / "checkpoint_best.pt"
+STOCK, STOCK_SEARCH = "stock lstm", "stock search, our model"
+PREPARE = "s2s prepare app=nmt subword.size=8000"
+TRAIN = (
+    "fairseq-train {data} --user-dir s2s_plugin --task s2s --precision auto --arch lstm --encoder-bidirectional "
+    "--encoder-layers 2 --encoder-embed-dim 512 --encoder-hidden-size 256 --decoder-layers 2 --decoder-embed-dim 512 "
+    "--decoder-hidden-size 512 --decoder-out-embed-dim 512 --share-all-embeddings --dropout 0.2 "
+    "--criterion s2s_cross_entropy --label-smoothing 0.1 --optimizer adam --adam-betas '(0.9, 0.98)' --lr 0.002 "
+    "--lr-scheduler inverse_sqrt --warmup-updates 200 --clip-norm 1.0 --max-tokens 2000 --max-update 2000 --seed 1 "
+    "--eval-metric bleu --best-checkpoint-metric bleu --maximize-best-checkpoint-metric --validate-interval 1000000 "
+    "--validate-interval-updates 500 --save-interval-updates 500 --keep-interval-updates 1 --no-epoch-checkpoints "
+    "--num-workers 0 --log-format json --save-dir {run}"
+)
+MAIN = (32, 5)  # batch and beam of the last line
+SETTINGS = [MAIN, (1, 5), (128, 5), (32, 1), (1, 1), (128, 1)]
+
+
+@dataclass
+class System:
+    """A model and the search that asks it."""
+
+    model: nn.Module
+    search: object
+
+    def translate(self, batch: dict) -> list[list[dict]]:
+        return self.search.generate([self.model], batch)  # type: ignore[attr-defined]
+
+
+def call(command: str) -> str:
+    """Run a command of this environment; what it says."""
+    print(f"$ {command}", file=sys.stderr, flush=True)
+    words = shlex.split(command)
+    done = subprocess.run([str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout + done.stderr
+
+
+def checkpoint() -> Path:
+    """Stock's model; ours lies beside it. Both are made where they are missing."""
+    best = BEST
+    if not best.is_file():
+        data = re.findall(r"symbols, in (\S+)$", call(PREPARE), re.MULTILINE)[0]
+        call(TRAIN.format(data=data, run=RUN.relative_to(ROOT)))
+    if not best.with_suffix(".s2s.pt").is_file():
+        call(f"s2s import-lstm {best.relative_to(ROOT)}")
+    return best
+
+
+def systems(models: dict[str, nn.Module], dictionary, beam: int, length: dict[str, int]) -> dict[str, System]:
+    """All of them, for one size of the beam."""
+    made = {}
+    for name, model in models.items():
+        if name in (STOCK, STOCK_SEARCH):
+            search: object = SequenceGenerator([model], dictionary, beam_size=beam, **length)
+        else:
+            search = BeamSearch([model], dictionary, BeamOptions(beam=beam, **length), name.split()[-1])
+        made[name] = System(model, search)
+    return made
+
+
+def peak_memory(name: str, device: str) -> float:
+    """MiB over what a fresh process (on a GPU: its memory) has before, while 128 sentences are translated, beam 5."""
+    words = [sys.executable, __file__, "--memory", name, "--device", device]
+    return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def own_peak_memory(system: System, batch: dict) -> float:
+    if next(system.model.parameters()).is_cuda:
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        system.translate(batch)
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    system.translate(batch)
+    return (resident("VmHWM") - before) / 2**10
+
+
+def resident(field: str) -> int:
+    """KiB, of /proc/self/status."""
+    return int(re.findall(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[0])
+
+
+def peak_rates(device: str) -> dict[str, float]:
+    """GFLOP/s of the product that writes 160 hypotheses' scores, by precision."""
+    linear, x = nn.Linear(512, 8000).to(device), torch.randn(160, 512, device=device)
+    rates = {}
+    for precision in precisions(device):
+        kind = ON_CPU[precision] if device == "cpu" else {"fp32": Converted, "bf16": Bf16Linear}[precision]
+        layer = kind(linear.weight, linear.bias)
+        seconds = []
+        for _ in range(20):
+            synchronise(device)
+            began = time.perf_counter()
+            with torch.no_grad():
+                layer(x)
+            synchronise(device)
+            seconds.append(time.perf_counter() - began)
+        rates[precision] = 2 * 160 * 512 * 8000 / statistics.median(seconds[5:]) / 1e9
+    return rates
+
+
+def synchronise(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def measure(
+    made: dict[str, System], batches: list[list[dict]], deadline: float, device: str
+) -> tuple[dict[str, list[float]], dict[str, dict[int, tuple[list[int], float]]]]:
+    """Seconds of each round, and the best hypotheses by sentence, of each system. A round is a list of batches."""
+    seconds: dict[str, list[float]] = {name: [] for name in made}
+    outputs: dict[str, dict[int, tuple[list[int], float]]] = {name: {} for name in made}
+    for system in made.values():
+        system.translate(batches[0][0])  # kernels are chosen at the first call
+    order = list(made)
+    for number, round_ in enumerate(batches):
+        began = time.monotonic()
+        for name in order:
+            synchronise(device)
+            started = time.perf_counter()
+            found = [made[name].translate(batch) for batch in round_]
+            synchronise(device)
+            seconds[name].append(time.perf_counter() - started)
+            for batch, hypotheses in zip(round_, found, strict=True):
+                for sentence, best in zip(batch["id"].tolist(), hypotheses, strict=True):
+                    outputs[name][sentence] = best[0]["tokens"].tolist(), float(best[0]["score"])
+        order = order[1:] + order[:1]
+        if number >= 2 and 2 * time.monotonic() - began > deadline:
+            break
+    return seconds, outputs
+
+
+def rounds_of(task, subset: str, batch: int, sentences: int, device: str, whole: bool) -> list[list[dict]]:
+    """Batches of like lengths as fairseq-generate makes them, in random order; so many sentences a round."""
+    dataset = task.dataset(subset)
+    frozen = task.get_batch_iterator(dataset, max_sentences=batch, seed=1).frozen_batches
+    chosen = [indices for indices in frozen if len(indices) == batch or whole]
+    random.Random(1).shuffle(chosen)
+    if not chosen:
+        sys.exit(f"the {subset} set has fewer than {batch} sentences")
+    size = max(1, sentences // batch)
+    groups = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+    groups = groups if whole else [group for group in groups if len(group) == size] or [chosen]
+    move = (lambda sample: sample) if device == "cpu" else to_device
+    return [[move(dataset.collater([dataset[i] for i in indices])) for indices in group] for group in groups]
+
+
+def to_device(sample: dict) -> dict:
+    from fairseq.utils import move_to_cuda
+
+    return move_to_cuda(sample)
+
+
+def bleu(outputs: dict[int, tuple[list[int], float]], task, codec: PairCodec, references: list[str]) -> float:
+    """Of the sentences that were translated."""
+    order = sorted(outputs)
+    texts = [codec.decode(task.target_dictionary.string(outputs[i][0])) for i in order]
+    return evaluate(["s2s_bleu"], texts, [references[i] for i in order])["BLEU"]["score"]
+
+
+def table(rows: list[dict]) -> str:
+    names = list(max(rows, key=len))
+    lines = [names, ["---"] * len(names), *([str(row.get(name, "")) for name in names] for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+@dataclass
+class Trained:
+    """Models that give the same outputs, their task, and the text to translate; without text, random symbols."""
+
+    stock: nn.Module
+    ours: nn.Module
+    task: FairseqTask
+    codec: PairCodec | None = None
+    references: list[str] | None = None
+
+
+def load(subset: str) -> Trained:
+    best = checkpoint()
+    (stock,), _, _ = checkpoint_utils.load_model_ensemble_and_task([str(best)])
+    (ours,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(best.with_suffix(".s2s.pt"))])
+    task.load_dataset(subset)
+    data = Path(task.cfg.data)
+    codec = PairCodec.load(data, task.cfg.source_lang, task.cfg.target_lang)
+    return Trained(
+        stock, ours, task, codec, (data / "text" / f"{subset}.{task.cfg.target_lang}").read_text().splitlines()
+    )
+
+
+def untrained() -> Trained:
+    """Random weights of the same sizes, for whoever cannot wait."""
+    with tempfile.TemporaryDirectory() as made:
+        for name in ("dict.src.txt", "dict.tgt.txt", "train.src-tgt.src.idx"):  # the last one names the languages
+            (Path(made) / name).write_text("".join(f"w{index} 1\n" for index in range(8000 - 4)))
+        parser = fairseq_options.get_training_parser()
+        words = shlex.split(TRAIN.format(data=made, run=made))[1:]
+        cfg = convert_namespace_to_omegaconf(fairseq_options.parse_args_and_arch(parser, input_args=words))
+        task = tasks.setup_task(cfg.task)
+    torch.manual_seed(1)
+    stock = task.build_model(cfg.model)
+    ours = Seq2SeqModel.build_model(OmegaConf.create(config_of(cfg.model)), task)
+    ours.load_state_dict(parameters_of(stock.state_dict(), cfg.model))
+    length = torch.randint(8, 24, (128,)).sort(descending=True).values.tolist()
+    sources = [torch.randint(4, 8000, (n,)) for n in length]
+    task.datasets["test"] = task.build_dataset_for_inference(sources, length)
+    return Trained(stock, ours, task)
+
+
+def models_of(found: Trained, device: str) -> dict[str, nn.Module]:
+    """By the names of the systems."""
+    models = {STOCK: found.stock, STOCK_SEARCH: found.ours}
+    models |= {f"ours, {precision}": copy.deepcopy(found.ours) for precision in precisions(device)}
+    for model in models.values():
+        model.eval().to(device)
+    return models
+
+
+def precisions(device: str) -> list[str]:
+    return [precision for precision in PRECISIONS if device == "cpu" or precision != "int8"]
+
+
+def figures(name: str, taken: list[float], outputs: dict, seconds: dict, sentences: list[int], found: Trained) -> dict:
+    """Of one system, from its and stock's seconds in each round and the outputs."""
+    mine, stock = outputs[name], outputs[STOCK]
+    ratios = [other / own for own, other in zip(taken, seconds[STOCK], strict=True)]
+    same = [i for i in mine if mine[i][0] == stock[i][0]]
+    row = {
+        "system": name,
+        "sentences/s": round(sum(sentences[: len(taken)]) / sum(taken), 1),
+        "tokens/s": round(sum(len(tokens) for tokens, _ in mine.values()) / sum(taken)),
+        "ratio to stock": round(statistics.median(ratios), 2),
+        "range": f"{min(ratios):.2f} to {max(ratios):.2f}",
+        "same": f"{len(same)}/{len(mine)}",
+        "their scores differ by": f"{max((abs(mine[i][1] - stock[i][1]) for i in same), default=0):.0e}",
+    }
+    if found.references is not None:
+        row["BLEU"] = round(bleu(mine, found.task, found.codec, found.references), 2)
+    return row
+
+
+def main() -> None:
+    began = time.monotonic()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="batch 32 and beam 5 alone, within 60 s; not kept")
+    parser.add_argument("--equality", type=int, metavar="N", help="batch 32 and beam 5 alone, N sentences; not kept")
+    parser.add_argument("--subset", default="test", help="what to translate; with --equality perhaps train")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--seconds", type=float, default=1200, help="of measuring, all settings together")
+    parser.add_argument("--memory", metavar="SYSTEM", help="measure its peak memory in this process alone")
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("--device cuda: torch finds no GPU here")
+    logging.disable(logging.INFO)
+    warnings.simplefilter("ignore")  # fairseq calls much that torch and Hydra deprecate
+    torch.set_num_threads(options.threads)
+    os.chdir(ROOT)
+
+    kept = not options.quick and options.equality is None
+    found = untrained() if options.quick and not BEST.is_file() else load(options.subset)
+    dictionary, models = found.task.target_dictionary, models_of(found, options.device)
+    length = {"max_len_b": 200} if found.references is not None else {"max_len_b": 24, "min_len": 24}
+    if options.memory:
+        system = systems({options.memory: models[options.memory]}, dictionary, 5, length)[options.memory]
+        print(own_peak_memory(system, rounds_of(found.task, options.subset, 128, 128, options.device, False)[0][0]))
+        return
+    rates = peak_rates(options.device)
+    rows = []
+    for batch, beam in SETTINGS if kept else [MAIN]:
+        made = systems(models, dictionary, beam, length)
+        if options.quick:
+            del made[STOCK_SEARCH]
+        whole = (batch, beam) == MAIN
+        rounds = rounds_of(found.task, options.subset, batch, 8 if batch == 1 else batch, options.device, whole)
+        if options.equality is not None:
+            rounds = rounds[: options.equality // batch + 1]
+        deadline = began + 45 if options.quick else time.monotonic() + options.seconds / len(SETTINGS)
+        if whole and not options.quick:
+            deadline = float("inf")
+        seconds, outputs = measure(made, rounds, deadline, options.device)
+        sentences = [sum(len(b["id"]) for b in round_) for round_ in rounds]
+        here = []
+        for name, taken in seconds.items():
+            row = {"batch": batch, "beam": beam, **figures(name, taken, outputs, seconds, sentences, found)}
+            if kept and (batch, beam) == (128, 5):
+                row["peak MiB"] = round(peak_memory(name, options.device))
+            here.append(row)
+        rows += here
+        print(table(here), flush=True)
+    about = (
+        f"{torch.cuda.get_device_name() if options.device == 'cuda' else platform.machine()}, {os.cpu_count()} cores, "
+        f"{options.threads} threads; Python {platform.python_version()}, torch {version('torch')}, fairseq "
+        f"{version('fairseq-fixed')}; oneDNN's products of 160 x 512 x 8000: "
+        + ", ".join(f"{name} {rate:,.0f} GFLOP/s" for name, rate in rates.items())
+    )
+    print(about)
+    if kept:
+        RESULTS.write_text(
+            json.dumps({"about": about, "prepare": PREPARE, "train": TRAIN, "results": rows}, indent=2) + "\n"
+        )
+        RESULTS.with_suffix(".md").write_text(f"{str(__doc__).splitlines()[0]}\n\n{about}\n\n{table(rows)}")
+    decisive = {row["system"]: row for row in rows if (row["batch"], row["beam"]) == MAIN}
+    fastest = max(
+        (row for name, row in decisive.items() if name.startswith("ours")), key=lambda row: row["ratio to stock"]
+    )
+    difference = "not known: the model is not trained"
+    if found.references is not None:
+        difference = f"{fastest['BLEU'] - decisive[STOCK]['BLEU']:+.2f}"
+    print(
+        f"search ours/stock = {fastest['ratio to stock']:.2f} ({fastest['system'].split()[-1]}, batch {MAIN[0]}, "
+        f"beam {MAIN[1]}, BLEU difference {difference})"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Cheaper products while searching: what they change, and what they must not."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Int8Linear, gate_shares
+
+SIZES = {"encoder_embed_dim": 64, "encoder_hidden_size": 128, "decoder_embed_dim": 64, "decoder_hidden_size": 128}
+STYLES = ["input_feeding", "conditional", "parallel"]
+
+
+@pytest.mark.parametrize(("precision", "error"), [("fp32", 1e-6), ("bf16", 1e-2), ("int8", 1e-2)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_product_in_each_precision(precision: str, error: float, bias: bool):
+    torch.manual_seed(1)
+    linear, x = nn.Linear(96, 300, bias=bias), torch.randn(3, 7, 96)
+    with torch.no_grad():
+        expected, found = linear(x), ON_CPU[precision](linear.weight, linear.bias)(x)
+    assert found.dtype == torch.float32
+    assert (found - expected).norm() <= error * expected.norm()
+
+
+def test_int8_rounds_each_input_by_itself():
+    """A large input beside a small one takes nothing from it, and 0 stays 0."""
+    torch.manual_seed(1)
+    linear = nn.Linear(96, 300)
+    layer = Int8Linear(linear.weight, linear.bias)
+    small, large = torch.randn(1, 96), 1000 * torch.randn(1, 96)
+    assert torch.equal(layer(torch.cat((small, large)))[:1], layer(small))
+    assert_close(layer(torch.zeros(2, 96)), layer.bias.expand(2, -1))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_hypotheses_of_each_precision(build, batch, style: str, precision: str):
+    """fp32: those of the model as it was. Else: as good, by the model's own measure."""
+    model, sample = build(300, seed=3, peak=1, decoder_style=style, decoder_layers=2, **SIZES), batch([4, 9, 2, 7])
+    options, dictionary = BeamOptions(beam=4, max_len_b=12), model.decoder.dictionary
+    plain = BeamSearch([model], dictionary, options).generate([model], sample)
+    converted = copy.deepcopy(model)
+    found = BeamSearch([converted], dictionary, options, precision).generate([converted], sample)
+    kinds = [type(module) for module in converted.decoder.modules()]
+    assert ON_CPU[precision] in kinds
+    for mine, other in zip(found, plain, strict=True):
+        if precision == "fp32":
+            assert [h["tokens"].tolist() for h in mine] == [h["tokens"].tolist() for h in other]
+        assert mine[0]["score"] == pytest.approx(other[0]["score"], abs=1e-4 if precision == "fp32" else 0.1)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_sentence_does_not_depend_on_its_batch(build, batch, precision: str):
+    model = build(300, seed=5, peak=1, **SIZES)
+    search = BeamSearch([model], model.decoder.dictionary, BeamOptions(beam=4, max_len_b=12), precision)
+    sample = batch([4, 9, 2, 7])
+    together = search.generate([model], sample)
+    for row, length in enumerate(sample["net_input"]["src_lengths"].tolist()):
+        source = sample["net_input"]["src_tokens"][row : row + 1, :length]
+        alone = {"net_input": {"src_tokens": source, "src_lengths": torch.tensor([length])}}
+        (hypotheses,) = search.generate([model], alone)
+        assert [h["tokens"].tolist() for h in hypotheses] == [h["tokens"].tolist() for h in together[row]]
+
+
+def test_shares_of_the_gates_are_those_of_the_embedding(build):
+    model = build(300, seed=5, **SIZES).eval()
+    shares, symbols = gate_shares(model), torch.tensor([5, 299, 17])
+    assert shares is not None and shares.shape == (300, 512)
+    with torch.no_grad():
+        expected = model.decoder.recurrence.cells[0].read(model.decoder.embedding(symbols))
+    assert_close(shares[symbols], expected)

@@ -1,0 +1,104 @@
+"""Vocabulary selection: learnt from pairs, and a search that looks nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.shortlist import FREQUENT, Shortlist, learn, miss_rate
+
+VOCABULARY = 400
+
+
+def translations(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each source id s becomes 200 + s, in another order, beside a word that is everywhere."""
+    draw = np.random.default_rng(1)
+    pairs = []
+    for _ in range(count):
+        source = draw.integers(10, 190, draw.integers(2, 9))
+        pairs.append((np.append(source, 2), np.concatenate((draw.permutation(source + 200), [399, 2]))))
+    return pairs
+
+
+def test_ibm_model_1_finds_who_made_what():
+    shortlist = learn(translations(2000), (200, VOCABULARY))
+    assert torch.equal(shortlist.candidates[10:190, 0], torch.arange(210, 390))
+    assert 399 in shortlist.candidates[0]
+
+
+def test_one_round_counts_as_one_should():
+    """By hand: with two sentences, x y / a b and x / a, t(a | x) after two rounds."""
+    pairs = [(np.array([4, 5]), np.array([6, 7])), (np.array([4]), np.array([6]))]
+    table: dict[tuple[int, int], float] = {}
+    for _ in range(2):
+        counts: dict[tuple[int, int], float] = {}
+        for source, target in pairs:
+            for y in target.tolist():
+                made = {x: table.get((x, y), 1.0) for x in [*source.tolist(), 0]}
+                for x, share in made.items():
+                    counts[x, y] = counts.get((x, y), 0) + share / sum(made.values())
+        of = {x: sum(n for (other, _), n in counts.items() if other == x) for x, _ in counts}
+        table = {(x, y): n / of[x] for (x, y), n in counts.items()}
+    shortlist = learn(pairs, (8, 8), rounds=2)
+    for x in (0, 4, 5):
+        best = max((y for other, y in table if other == x), key=lambda y: table[x, y])
+        assert shortlist.candidates[x, 0] == best
+
+
+def test_it_survives_a_file_and_says_what_it_misses(tmp_path: Path):
+    learn(translations(500), (200, VOCABULARY)).save(tmp_path / "shortlist.pt")
+    shortlist = Shortlist.load(tmp_path / "shortlist.pt", 3)
+    held_out = [
+        (torch.tensor([10, 50, 2]), torch.tensor([250, 210, 399, 2])),
+        (torch.tensor([11, 2]), torch.tensor([300])),
+    ]
+    missed, size = miss_rate(shortlist, held_out)
+    assert missed == pytest.approx(1 / 5)
+    assert FREQUENT < size < FREQUENT + 20
+    with pytest.raises(UserError, match="missing"):
+        Shortlist.load(tmp_path / "none.pt", 3)
+
+
+@pytest.mark.parametrize("precision", [None, "fp32", "bf16", "int8"])
+def test_a_list_of_everything_changes_nothing(build, batch, precision):
+    model, sample = build(VOCABULARY, seed=3, peak=1), batch([4, 9, 2, 7])
+    everything = Shortlist(torch.arange(VOCABULARY).expand(14, -1), VOCABULARY, VOCABULARY)
+    options, dictionary = BeamOptions(beam=3, max_len_b=8, no_repeat_ngram_size=2), model.decoder.dictionary
+    plain = BeamSearch([model], dictionary, options, precision).generate([model], sample)
+    listed = BeamSearch([model], dictionary, options, precision, everything).generate([model], sample)
+    for mine, other in zip(listed, plain, strict=True):
+        assert [h["tokens"].tolist() for h in mine] == [h["tokens"].tolist() for h in other]
+        assert mine[0]["score"] == pytest.approx(other[0]["score"], abs=1e-4)
+
+
+def test_each_sentence_keeps_to_its_own_list_whatever_its_batch(build, batch):
+    """And what a prefix forces is allowed, though no list has it."""
+    model, sample = build(VOCABULARY, seed=3, peak=1, end=-2), batch([4, 9, 2, 7])
+    torch.manual_seed(1)
+    shortlist = Shortlist(torch.randint(200, VOCABULARY - 1, (14, 5)), 5, VOCABULARY)
+    prefix = torch.full((4, 1), VOCABULARY - 1)
+    search = BeamSearch([model], model.decoder.dictionary, BeamOptions(beam=3, max_len_b=8), "fp32", shortlist)
+    together = search.generate([model], sample, prefix_tokens=prefix)
+    net_input = sample["net_input"]
+    for row, length in enumerate(net_input["src_lengths"].tolist()):
+        source = net_input["src_tokens"][row : row + 1, :length]
+        alone = {"net_input": {"src_tokens": source, "src_lengths": torch.tensor([length])}}
+        (hypotheses,) = search.generate([model], alone, prefix_tokens=prefix[:1])
+        assert [h["tokens"].tolist() for h in hypotheses] == [h["tokens"].tolist() for h in together[row]]
+        allowed = shortlist.allowed(source)[0]
+        for hypothesis in hypotheses:
+            first, *rest = hypothesis["tokens"].tolist()
+            assert first == VOCABULARY - 1 and allowed[rest].all()
+
+
+def test_refuses_a_generator_that_copies(build):
+    model = build(VOCABULARY, pointer=True)
+    everything = Shortlist(torch.arange(VOCABULARY).expand(14, -1), VOCABULARY, VOCABULARY)
+    with pytest.raises(UserError, match="shortlist"):
+        BeamSearch([model], model.decoder.dictionary, BeamOptions(), "fp32", everything)

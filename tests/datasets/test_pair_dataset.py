@@ -53,6 +53,7 @@ def test_collate_pads_on_the_right(dictionary):
     dataset = random_pairs(13, dictionary)
     rows = [4, 0, 12, 7]
     batch = dataset.collater([dataset[row] for row in rows])
+    rows.sort(key=lambda row: -len(dataset.sources[row]))  # long sources first, as fairseq's own LSTM wants them
     assert batch["id"].tolist() == rows
     assert batch["nsentences"] == 4
     assert batch["ntokens"] == sum(len(dataset.targets[row]) for row in rows)
@@ -83,9 +84,9 @@ def test_collate_features(dictionary):
     source, lengths = batch["net_input"]["src_tokens"], batch["net_input"]["src_lengths"]
     assert source.shape == (5, max(lengths), 3)
     assert source.dtype == torch.float32
-    for row, length in enumerate(lengths.tolist()):
-        assert torch.equal(source[row, :length], dataset.sources[row])
-        assert source[row, length:].eq(0).all()
+    for place, (row, length) in enumerate(zip(batch["id"].tolist(), lengths.tolist(), strict=True)):
+        assert torch.equal(source[place, :length], dataset.sources[row])
+        assert source[place, length:].eq(0).all()
 
 
 def test_collate_without_targets(dictionary):
@@ -168,12 +169,13 @@ def test_every_item_is_in_one_batch(dictionary, tmp_path, limits, count):
             assert longest * batch["nsentences"] <= limits["max_tokens"]
 
 
-def test_inference_dataset_takes_lines_as_they_come(dictionary, tmp_path):
+def test_inference_dataset_takes_lines(dictionary, tmp_path):
     task = Seq2SeqTask(Seq2SeqTaskConfig(data=str(tmp_path)), dictionary, dictionary)
     lines = [dictionary.encode_line(text, add_if_not_exist=False).long() for text in ("w1 w2 w3", "w4", "w5 w6")]
     dataset = task.build_dataset_for_inference(lines, [len(line) for line in lines])
     batch = dataset.collater([dataset[i] for i in range(3)])
     assert batch["target"] is None
-    assert batch["net_input"]["src_lengths"].tolist() == [4, 2, 3]
-    assert batch["net_input"]["src_tokens"][1].tolist() == [8, EOS, PAD, PAD]
+    assert batch["id"].tolist() == [0, 2, 1]
+    assert batch["net_input"]["src_lengths"].tolist() == [4, 3, 2]
+    assert batch["net_input"]["src_tokens"][2].tolist() == [8, EOS, PAD, PAD]
     assert dataset.ordered_indices().tolist() == [1, 2, 0]

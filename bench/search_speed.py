@@ -39,6 +39,7 @@ import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from fairseq import checkpoint_utils, tasks
@@ -50,6 +51,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from s2s_plugin.datasets.codec import PairCodec
+from s2s_plugin.models.config import Seq2SeqConfig
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.models.stock_lstm import config_of, parameters_of
 from s2s_plugin.pipeline.score import evaluate
@@ -110,7 +112,7 @@ def checkpoint() -> Path:
     return best
 
 
-def systems(models: dict[str, nn.Module], dictionary, beam: int, length: dict[str, int]) -> dict[str, System]:
+def systems(models: dict[str, Any], dictionary, beam: int, length: dict[str, Any]) -> dict[str, System]:
     """All of them, for one size of the beam."""
     made = {}
     for name, model in models.items():
@@ -224,7 +226,7 @@ def bleu(outputs: dict[int, tuple[list[int], float]], task, codec: PairCodec, re
 
 
 def table(rows: list[dict]) -> str:
-    names = list(max(rows, key=len))
+    names: list[str] = max((list(row) for row in rows), key=lambda names: len(names))
     lines = [names, ["---"] * len(names), *([str(row.get(name, "")) for name in names] for row in rows)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
@@ -263,7 +265,7 @@ def untrained() -> Trained:
         task = tasks.setup_task(cfg.task)
     torch.manual_seed(1)
     stock = task.build_model(cfg.model)
-    ours = Seq2SeqModel.build_model(OmegaConf.create(config_of(cfg.model)), task)
+    ours = Seq2SeqModel.build_model(cast(Seq2SeqConfig, OmegaConf.create(config_of(cfg.model))), task)
     ours.load_state_dict(parameters_of(stock.state_dict(), cfg.model))
     length = torch.randint(8, 24, (128,)).sort(descending=True).values.tolist()
     sources = [torch.randint(4, 8000, (n,)) for n in length]
@@ -298,7 +300,7 @@ def figures(name: str, taken: list[float], outputs: dict, seconds: dict, sentenc
         "same": f"{len(same)}/{len(mine)}",
         "their scores differ by": f"{max((abs(mine[i][1] - stock[i][1]) for i in same), default=0):.0e}",
     }
-    if found.references is not None:
+    if found.codec is not None and found.references is not None:
         row["BLEU"] = round(bleu(mine, found.task, found.codec, found.references), 2)
     return row
 

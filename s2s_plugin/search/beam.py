@@ -177,7 +177,7 @@ class BeamSearch:
         for model in models:
             with torch.autocast(source.device.type, torch.bfloat16):
                 memory = model.encode(source, lengths)
-            dtype = next(model.parameters()).dtype
+            dtype = next(model.decoder.parameters()).dtype
             memories.append(Memory._make(f.to(dtype) if f is not None and f.is_floating_point() else f for f in memory))
         return memories
 
@@ -260,8 +260,8 @@ class BeamSearch:
     def _best_first(self, found: list[Ended], extent: int) -> list[dict]:
         """Hypotheses of a sentence with ``extent`` memory steps, in fairseq's shape."""
         options, hypotheses = self.options, list[dict]()
-        for tokens, totals, attention in found:
-            score = options.score(totals[-1].item(), len(tokens))
+        for tokens, gains, total, attention in found:
+            score = options.score(total, len(tokens))
             if attention is not None:
                 attention = attention[:, :extent]  # T x S
                 if options.coverage_penalty:
@@ -270,7 +270,7 @@ class BeamSearch:
                 {
                     "tokens": tokens,
                     "score": score,
-                    "positional_scores": totals.diff(prepend=totals.new_zeros(1)),
+                    "positional_scores": gains,
                     "attention": None if attention is None else attention.t(),
                     "alignment": self._alignment(attention),
                 }

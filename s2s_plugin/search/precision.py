@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.models.decoders.input_feeding import InputFeedingDecoder
+from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -77,27 +79,44 @@ class Int8Linear(Converted):
     """y = s_x s_o (W_int8 x_int8) + b, with a scale s_o for each row o of W and s_x for each input; for a CPU.
 
     Scales map the largest absolute value to 127; sums are exact, so that an output does not depend on its batch.
+
+    Args:
+        weight: O x I in float32, W.
+        bias: O, or None.
+        bounded: inputs lie in [-1, 1], so that one scale s_x suits all and need not be looked for.
     """
 
     ZERO = 128  # oneDNN wants unsigned inputs: this stands for 0
 
-    def __init__(self, weight: Tensor, bias: Tensor | None):
+    def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
         super().__init__(weight, bias)
+        self.bounded = bounded
         weight, self.bias = self.original
         scales = _scale(weight)
         self.scales = scales.squeeze(1)
         self.packed = torch.ops.onednn.qlinear_prepack((weight / scales).round().to(torch.int8), None)
         self.zeros = torch.zeros(len(weight), dtype=torch.int32)
+        self.middle = torch.tensor(self.ZERO + 0.5)
+
+    def rows(self, ids: Tensor) -> nn.Module:
+        weight, bias = self.original
+        return Int8Linear(weight[ids], None if bias is None else bias[ids], self.bounded)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.bounded:
+            return self._product(x, 127, 1 / 127, self.bias)
         x = x.float()
         scale = _scale(x)
-        rounded = (x / scale).add_(self.ZERO + 0.5).to(torch.uint8)  # from 1 to 255
-        product = torch.ops.onednn.qlinear_pointwise(
-            rounded.flatten(0, -2), 1.0, self.ZERO, self.packed, self.scales, self.zeros, None,
+        product = self._product(x / scale, 1, 1.0, None)
+        return product * scale if self.bias is None else torch.addcmul(self.bias, product, scale)
+
+    def _product(self, x: Tensor, steps: float, scale: float, bias: Tensor | None) -> Tensor:
+        """W times the integers next to ``steps`` x, from -127 to 127, times ``scale``."""
+        rounded = torch.add(self.middle, x, alpha=steps).to(torch.uint8)  # from 1 to 255
+        return torch.ops.onednn.qlinear_pointwise(
+            rounded.flatten(0, -2), scale, self.ZERO, self.packed, self.scales, self.zeros, bias,
             1.0, 0, torch.float32, "none", [], "",
         ).unflatten(0, x.shape[:-1])  # fmt: skip
-        return product * scale if self.bias is None else torch.addcmul(self.bias, product, scale)
 
 
 def _scale(rows: Tensor) -> Tensor:
@@ -119,7 +138,7 @@ def gate_shares(model: Seq2SeqModel) -> Tensor | None:
 
 
 def convert(model: Seq2SeqModel, precision: str) -> None:
-    """Convert the decoder's large matrix products for inference, in place.
+    """Convert the decoder's large matrix products for inference, in place, and the encoder's recurrences to bfloat16.
 
     Args:
         model: on the device where it will run.
@@ -129,7 +148,7 @@ def convert(model: Seq2SeqModel, precision: str) -> None:
         UserError: this machine cannot do it.
     """
     layer: type[Converted] | None = Bf16Linear if precision == "bf16" else None
-    parameter = next(model.parameters())
+    parameter = next(model.decoder.parameters())
     if parameter.dtype != torch.float32:
         return  # it was loaded in another format
     if parameter.device.type == "cpu":
@@ -138,12 +157,31 @@ def convert(model: Seq2SeqModel, precision: str) -> None:
         raise UserError("task.search_precision=int8 is for CPUs; on a GPU take bf16")
     if model.decoder.gate_shares is None:
         model.decoder.gate_shares = gate_shares(model)
+    if precision != "fp32":  # autocast would do so at every batch
+        for module in model.encoder.modules():
+            if isinstance(module, nn.RNNBase):
+                module.bfloat16()
     if layer is None:
         return
+    bounded = _bounded(model)
     for parent in list(model.decoder.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Linear and child.weight.numel() >= WORTHWHILE:
-                setattr(parent, name, layer(child.weight, child.bias))
+                more = {"bounded": child in bounded} if layer is Int8Linear else {}
+                setattr(parent, name, layer(child.weight, child.bias, **more))
+
+
+def _bounded(model: Seq2SeqModel) -> set[nn.Module]:
+    """Products of numbers in [-1, 1] alone: what cells and tanh give, with nothing added and no average of values."""
+    recurrence, generator = model.decoder.recurrence, model.decoder.generator
+    if recurrence.residual or not all(isinstance(norm, nn.Identity) for norm in recurrence.norms):
+        return set()
+    found = set[nn.Module]()
+    if isinstance(recurrence, InputFeedingDecoder):
+        found.update(cell.loop for cell in recurrence.cells)
+    if isinstance(generator, Generator) and isinstance(generator.project, nn.Identity):
+        found.add(generator.output)
+    return found
 
 
 def rows(layer: nn.Module, ids: Tensor) -> nn.Module:

@@ -34,10 +34,11 @@ class Step(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A hypothesis: ids with </s>, sums of log-probabilities after each, and T x S attention or None."""
+    """A hypothesis: T ids with </s>, the log-probability of each and of all, and T x S attention or None."""
 
     tokens: Tensor
-    totals: Tensor
+    gains: Tensor
+    total: float
     attention: Tensor | None
 
 
@@ -89,12 +90,15 @@ class Record:
             written[step, later], sums[step, later] = tokens[step][place], totals[step][place]
             beams[step, later] = parents[step][place]
 
+        ids, gains = (torch.from_numpy(t.T.copy()) for t in (written, np.diff(sums, axis=0, prepend=np.float32(0))))
+        if self.symbols is not None:
+            ids = self.symbols.cpu()[ids]
         found: list[list[Ended]] = [[] for _ in range(self.batch)]
         for number, (last, owner) in enumerate(zip(end.tolist(), sentence.tolist(), strict=True)):
             path = range(last + 1)
             attention = None
             if weights:
                 attention = torch.stack([weights[step][rows[step, owner], beams[step, number]] for step in path])
-            ids, scores = (torch.from_numpy(table[: last + 1, number].copy()) for table in (written, sums))
-            found[owner].append(Ended(ids if self.symbols is None else self.symbols.cpu()[ids], scores, attention))
+            hypothesis = ids[number, : last + 1], gains[number, : last + 1], float(sums[last, number]), attention
+            found[owner].append(Ended(*hypothesis))
         return found

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
-from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Int8Linear, gate_shares
+from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Int8Linear, convert, gate_shares
 
 SIZES = {"encoder_embed_dim": 64, "encoder_hidden_size": 128, "decoder_embed_dim": 64, "decoder_hidden_size": 128}
 STYLES = ["input_feeding", "conditional", "parallel"]
@@ -36,6 +36,40 @@ def test_int8_rounds_each_input_by_itself():
     small, large = torch.randn(1, 96), 1000 * torch.randn(1, 96)
     assert torch.equal(layer(torch.cat((small, large)))[:1], layer(small))
     assert_close(layer(torch.zeros(2, 96)), layer.bias.expand(2, -1))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_int8_of_bounded_inputs(bias: bool):
+    """Both ends of [-1, 1] are within, and zero is zero."""
+    torch.manual_seed(1)
+    linear, x = nn.Linear(96, 300, bias=bias), torch.randn(3, 7, 96).tanh()
+    x[0, 0, :2] = torch.tensor([1.0, -1.0])
+    x[1, 1] = 0
+    layer = Int8Linear(linear.weight, linear.bias, bounded=True)
+    with torch.no_grad():
+        expected, found = linear(x), layer(x)
+    assert (found - expected).norm() <= 1e-2 * expected.norm()
+    assert_close(found[1, 1], expected[1, 1])
+    assert torch.equal(layer.rows(torch.tensor([7, 5]))(x), found[..., [7, 5]])
+
+
+@pytest.mark.parametrize(
+    ("options", "loops", "output"),
+    [
+        ({"decoder_output_dim": 128}, True, True),
+        ({"decoder_output_dim": 96}, True, False),  # the generator's projection may give any number
+        ({"decoder_output_dim": 128, "decoder_style": "conditional"}, False, True),  # a cell reads averages of values
+        ({"decoder_output_dim": 128, "layer_norm": True}, False, False),
+        ({"decoder_output_dim": 128, "residual": True}, False, False),
+    ],
+)
+def test_which_products_are_bounded(build, options: dict, loops: bool, output: bool):
+    model = build(300, seed=3, decoder_layers=2, **{**SIZES, **options})
+    convert(model, "int8")
+    recurrence = model.decoder.recurrence
+    assert [cell.loop.bounded for cell in recurrence.cells] == [loops, loops]
+    assert model.decoder.generator.output.bounded == output
+    assert recurrence.combine.bounded is False
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -126,6 +126,9 @@ class RecurrentLayer(nn.Module):
             outputs, _ = direction(inputs)
             return outputs, outputs[rows, lengths - 1].unsqueeze(1)
         assert isinstance(direction, nn.LSTM)
+        if len(inputs) == 1:  # no padding
+            outputs, (_, cells) = direction(inputs)
+            return outputs, torch.stack((outputs[:, -1], cells[0]), 1)
         outputs, cells = _hold(direction, inputs, padding_mask(lengths, inputs.size(1)))
         return outputs, torch.stack((outputs[rows, lengths - 1], cells), 1)
 

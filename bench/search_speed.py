@@ -13,12 +13,13 @@ The model is fairseq's own ``lstm``: 2 + 2 layers, 512 wide, 8,000 joint symbols
     stock lstm              fairseq's SequenceGenerator and model
     stock search, our model fairseq's SequenceGenerator
     ours, fp32 bf16 int8    our search, the decoder's products in that precision
+    ..., workers            the same by as many processes as there are threads, one thread each, as ``s2s generate``
 
 In each round every system translates the same sentences of the test set, in an order that rotates; a ratio is the
 median over rounds. At batch 32 and beam 5 the rounds cover the whole test set, and BLEU is of it; elsewhere they are a
 sample. "same" counts the best hypotheses equal to stock lstm's. Memory is the peak of a fresh process over that before
-its first batch of 128. ``--quick`` without a trained model takes random weights, and 24 symbols for every output.
-Results go to ``bench/results/search_speed.json`` and ``.md``.
+its first batch of 128. Without a trained model, weights and sources are random, and every output has 24 symbols.
+Results go to ``bench/results/search_speed.json`` and ``.md``, those of a GPU to ``search_speed.cuda.json`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ from s2s_plugin.models.config import Seq2SeqConfig
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.models.stock_lstm import config_of, parameters_of
 from s2s_plugin.pipeline.score import evaluate
+from s2s_plugin.pipeline.workers import Workers
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Bf16Linear, Converted
@@ -79,6 +81,7 @@ TRAIN = (
     "--num-workers 0 --log-format json --save-dir {run}"
 )
 MAIN = {"cpu": (32, 5), "cuda": (128, 5)}  # batch and beam of the last line
+PASSES = 5  # at most, over the sentences
 SETTINGS = [(32, 5), (1, 5), (128, 5), (32, 1), (1, 1), (128, 1)]
 
 
@@ -87,10 +90,24 @@ class System:
     """A model and the search that asks it."""
 
     model: nn.Module
-    search: object
+    search: Any
+    workers: Workers | None = None
 
-    def translate(self, batch: dict) -> list[list[dict]]:
-        return self.search.generate([self.model], batch)  # type: ignore[attr-defined]
+    def translate(self, batches: list[dict]) -> list[list[tuple[list[int], float]]]:
+        """The best hypothesis of each sentence, and its score."""
+        return [self._one(batch) for batch in batches] if self.workers is None else self.workers.map(batches)
+
+    def share(self, workers: int) -> System:
+        """The same by several processes."""
+        return System(self.model, self.search, Workers(workers, self._one))
+
+    def stop(self) -> None:
+        if self.workers is not None:
+            self.workers.stop()
+
+    def _one(self, batch: dict) -> list[tuple[list[int], float]]:
+        found = self.search.generate([self.model], batch)
+        return [(best[0]["tokens"].tolist(), float(best[0]["score"])) for best in found]
 
 
 def call(command: str) -> str:
@@ -136,11 +153,11 @@ def own_peak_memory(system: System, batch: dict) -> float:
     if next(system.model.parameters()).is_cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        system.translate(batch)
+        system.translate([batch])
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    system.translate(batch)
+    system.translate([batch])
     return (resident("VmHWM") - before) / 2**10
 
 
@@ -180,34 +197,33 @@ def measure(
     seconds: dict[str, list[float]] = {name: [] for name in made}
     outputs: dict[str, dict[int, tuple[list[int], float]]] = {name: {} for name in made}
     for system in made.values():
-        system.translate(batches[0][0])  # kernels are chosen at the first call
+        system.translate(batches[0])  # kernels are chosen at the first call
     order = list(made)
     for number, round_ in enumerate(batches):
         began = time.monotonic()
         for name in order:
             synchronise(device)
             started = time.perf_counter()
-            found = [made[name].translate(batch) for batch in round_]
+            found = made[name].translate(round_)
             synchronise(device)
             seconds[name].append(time.perf_counter() - started)
             for batch, hypotheses in zip(round_, found, strict=True):
-                for sentence, best in zip(batch["id"].tolist(), hypotheses, strict=True):
-                    outputs[name][sentence] = best[0]["tokens"].tolist(), float(best[0]["score"])
+                outputs[name].update(zip(batch["id"].tolist(), hypotheses, strict=True))
         order = order[1:] + order[:1]
         if number >= 2 and 2 * time.monotonic() - began > deadline:
             break
     return seconds, outputs
 
 
-def rounds_of(task, subset: str, batch: int, sentences: int, device: str, whole: bool) -> list[list[dict]]:
-    """Batches of like lengths as fairseq-generate makes them, in random order; so many sentences a round."""
+def rounds_of(task, subset: str, batch: int, device: str, whole: bool) -> list[list[dict]]:
+    """Batches of like lengths as fairseq-generate makes them, in random order; some of them make a round."""
     dataset = task.dataset(subset)
-    frozen = task.get_batch_iterator(dataset, max_sentences=batch, seed=1).frozen_batches
-    chosen = [indices for indices in frozen if len(indices) == batch or whole]
+    batches = task.get_batch_iterator(dataset, max_sentences=batch, seed=1, disable_iterator_cache=True)
+    chosen = [indices for indices in batches.frozen_batches if len(indices) == batch or whole]
     random.Random(1).shuffle(chosen)
     if not chosen:
         sys.exit(f"the {subset} set has fewer than {batch} sentences")
-    size = max(1, sentences // batch)
+    size = 8 if batch == 1 else 4
     groups = [chosen[start : start + size] for start in range(0, len(chosen), size)]
     groups = groups if whole else [group for group in groups if len(group) == size] or [chosen]
     move = (lambda sample: sample) if device == "cpu" else to_device
@@ -293,10 +309,11 @@ def figures(name: str, taken: list[float], outputs: dict, seconds: dict, sentenc
     mine, stock = outputs[name], outputs[STOCK]
     ratios = [other / own for own, other in zip(taken, seconds[STOCK], strict=True)]
     same = [i for i in mine if mine[i][0] == stock[i][0]]
+    rate = sum(sentences[: len(taken)]) / sum(taken)
     row = {
         "system": name,
-        "sentences/s": round(sum(sentences[: len(taken)]) / sum(taken), 1),
-        "tokens/s": round(sum(len(tokens) for tokens, _ in mine.values()) / sum(taken)),
+        "sentences/s": round(rate, 1),
+        "tokens/s": round(rate * statistics.mean(len(tokens) for tokens, _ in mine.values())),
         "ratio to stock": round(statistics.median(ratios), 2),
         "range": f"{min(ratios):.2f} to {max(ratios):.2f}",
         "same": f"{len(same)}/{len(mine)}",
@@ -333,7 +350,7 @@ def main() -> None:
     length = {"max_len_b": 200} if found.references is not None else {"max_len_b": 24, "min_len": 24}
     if options.memory:
         system = systems({options.memory: models[options.memory]}, dictionary, 5, length)[options.memory]
-        print(own_peak_memory(system, rounds_of(found.task, options.subset, 128, 128, options.device, False)[0][0]))
+        print(own_peak_memory(system, rounds_of(found.task, options.subset, 128, options.device, False)[0][0]))
         return
     rates = peak_rates(options.device)
     rows = []
@@ -342,19 +359,22 @@ def main() -> None:
         made = systems(models, dictionary, beam, length)
         if options.quick:
             del made[STOCK_SEARCH]
+        if options.device == "cpu" and options.threads > 1:
+            made |= {f"{name}, workers": made[name].share(options.threads) for name in made if name.startswith("ours")}
         whole = (batch, beam) == main
-        rounds = rounds_of(found.task, options.subset, batch, 8 if batch == 1 else batch, options.device, whole)
-        if options.equality is not None:
-            rounds = rounds[: options.equality // batch + 1]
+        rounds = rounds_of(found.task, options.subset, batch, options.device, whole)
+        rounds = rounds * PASSES if options.equality is None else rounds[: options.equality // (4 * batch) + 1]
         deadline = began + 45 if options.quick else time.monotonic() + options.seconds / len(SETTINGS)
         if whole and not options.quick and not random_weights:
             deadline = float("inf")
         seconds, outputs = measure(made, rounds, deadline, options.device)
+        for system in made.values():
+            system.stop()
         sentences = [sum(len(b["id"]) for b in round_) for round_ in rounds]
         here = []
         for name, taken in seconds.items():
             row = {"batch": batch, "beam": beam, **figures(name, taken, outputs, seconds, sentences, found)}
-            if kept and (batch, beam) == (128, 5):
+            if kept and (batch, beam) == (128, 5) and name in models:
                 row["peak MiB"] = round(peak_memory(name, options.device, random_weights))
             here.append(row)
         rows += here
@@ -380,8 +400,8 @@ def main() -> None:
     if found.references is not None:
         difference = f"{fastest['BLEU'] - decisive[STOCK]['BLEU']:+.2f}"
     print(
-        f"search ours/stock = {fastest['ratio to stock']:.2f} ({fastest['system'].split()[-1]}, batch {main[0]}, "
-        f"beam {main[1]}, BLEU difference {difference})"
+        f"search ours/stock = {fastest['ratio to stock']:.2f} ({fastest['system'].removeprefix('ours, ')}, "
+        f"batch {main[0]}, beam {main[1]}, BLEU difference {difference})"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from fairseq import tasks
 from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -24,7 +25,7 @@ from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
 from s2s_plugin.pipeline.score import evaluate
 from s2s_plugin.pipeline.train import check_dictionaries
-from s2s_plugin.pipeline.translator import Translator, check_checkpoint
+from s2s_plugin.pipeline.translator import MAX_TOKENS, SHARES, Translator, check_checkpoint
 from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import SPEED, own_options
 from s2s_plugin.search.shortlist import miss_rate
@@ -73,8 +74,11 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str], wor
     partial = run.folder / "generate.partial"
     shutil.rmtree(partial, ignore_errors=True)
     items = test_items(cfg, data, subset)
-    workers = fitting(workers, len(items), cfg.common.cpu or not torch.cuda.is_available())
-    printed = _search(cfg, checkpoint, partial, subset, workers)
+    processes = fitting(workers, len(items), cfg.common.cpu or not torch.cuda.is_available())
+    if processes > 1:
+        batches = count_batches(cfg, subset)
+        processes = max(1, min(processes, batches if workers else batches // SHARES))
+    printed = _search(cfg, checkpoint, partial, subset, processes)
     found = read_hypotheses(printed)
     if sorted(found) != list(range(len(items))):
         shutil.rmtree(partial)
@@ -103,6 +107,15 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str], wor
         say(f"      {loss['search']}: {loss['same']} of {loss['sentences']} validation outputs as without; {beside}")
         if "missing" in loss:
             say(f"      the shortlist lacks {loss['missing']:.2%} of the validation's symbols")
+
+
+def count_batches(cfg: DictConfig, subset: str) -> int:
+    """Into how many batches fairseq-generate cuts the subset."""
+    task = tasks.setup_task(cfg.task)
+    task.load_dataset(subset)
+    dataset = task.dataset(subset)
+    sizes = {"max_tokens": cfg.dataset.max_tokens or MAX_TOKENS, "max_sentences": cfg.dataset.batch_size}
+    return len(dataset.batch_by_size(dataset.ordered_indices(), **sizes))
 
 
 def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, workers: int) -> Path:

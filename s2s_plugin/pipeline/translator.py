@@ -19,7 +19,8 @@ from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import OURS, SPEED, BeamOptions
 
-SHARES = 4  # batches for each process
+SHARES = 4  # batches for each process, so that all end at about the same time
+MAX_TOKENS = 12000  # of a batch where nothing is said, as fairseq has it
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Translator:
         attention: keep attention weights.
         cpu: leave a GPU alone.
         task: config whose search options take the place of the checkpoint's; or None.
-        max_tokens: source steps of a batch at most, padding among them; a longer source has its own. None: fairseq's
-            12,000.
+        max_tokens: source steps of a batch at most, padding among them; a longer source has its own. None:
+            ``MAX_TOKENS``.
         workers: processes that share the work where it is plenty; 0: as many as pay.
 
     Raises:
@@ -81,7 +82,7 @@ class Translator:
         if attention:
             options = replace(options, print_alignment="soft")
         self.search = self.task.build_search(self.models, options)
-        self.max_tokens, self.asked = max_tokens or 12000, workers
+        self.max_tokens, self.asked = max_tokens or MAX_TOKENS, workers
         self.most = fitting(workers, sys.maxsize, not self.cuda)
         self.processes: Workers | None = None
 
@@ -161,7 +162,7 @@ def batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[l
     """Indices of sources in batches of like lengths, the longest first, for so many processes.
 
     A batch has at most ``max_tokens`` steps with its padding, but at least one source; and several processes get
-    several batches each, so that they end together.
+    ``SHARES`` batches each.
     """
     most = len(lengths) if workers == 1 else max(1, len(lengths) // (SHARES * workers))
     groups: list[list[int]] = []

@@ -305,7 +305,7 @@ class Seq2SeqTask(FairseqTask):
         """
         if self.shards > 1:
             kwargs |= {"num_shards": self.shards, "shard_id": self.shard}
-        return super().get_batch_iterator(
+        iterator = super().get_batch_iterator(
             dataset,
             *args,
             required_batch_size_multiple=1,
@@ -313,6 +313,12 @@ class Seq2SeqTask(FairseqTask):
             data_buffer_size=data_buffer_size if num_workers else 0,
             **kwargs,
         )
+        if self.shards > 1 and self.shards > len(iterator.frozen_batches):  # fairseq divides by an empty shard's time
+            raise UserError(
+                f"--num-shards {self.shards}: there are but {len(iterator.frozen_batches)} batches; ask for as many "
+                "shards, or smaller batches with --batch-size"
+            )
+        return iterator
 
     def build_bpe(self, args):
         """The prepared corpus's own codec, unless ``--bpe`` names another."""

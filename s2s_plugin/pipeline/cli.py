@@ -77,11 +77,11 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         return _say_mistake(error)
     except KeyboardInterrupt:
-        print("\ns2s: interrupted; the same command continues", file=sys.stderr)
+        again = "" if stage in ("translate", *ON_HAND) else "; the same command continues"
+        print(f"\ns2s: interrupted{again}", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unread()
 
 
 def _run(stage: str, overrides: list[str], files: list[str]) -> int:
@@ -118,6 +118,9 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
         except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
             failed.append(_say_mistake(error))
             return None
+        except BrokenPipeError:
+            failed.append(_unread())
+            return None
         finally:
             with contextlib.suppress(OSError):  # Hydra has made the run's folder; leave none that is empty
                 Path(HydraConfig.get().runtime.output_dir).rmdir()
@@ -133,6 +136,12 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
         # Hydra could not make the run's folder
         raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
     return max(failed, default=0)
+
+
+def _unread() -> int:
+    """Nobody reads our output any more, nor shall Python complain of that; the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _say_mistake(error: Exception) -> int:

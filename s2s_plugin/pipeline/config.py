@@ -78,6 +78,7 @@ class PipelineConfig(FairseqConfig):
     best: str = "loss"
     average: int = 0
     finetune_from: Optional[str] = None
+    workers: int = 0
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
     examples: int = 5
     data: DataConfig = field(default_factory=DataConfig)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from fairseq import tasks
 from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -23,27 +25,34 @@ from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
 from s2s_plugin.pipeline.score import evaluate
 from s2s_plugin.pipeline.train import check_dictionaries
-from s2s_plugin.pipeline.translator import Translator, check_checkpoint
+from s2s_plugin.pipeline.translator import MAX_TOKENS, SHARES, Translator, check_checkpoint
+from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import SPEED, own_options
 from s2s_plugin.search.shortlist import miss_rate
 
 DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
 LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
+NUMBERED = re.compile(rb"[A-Z]-(\d+)")
 COMPARED = 200  # validation items by which a cheaper precision is judged
 SHOWN_ATTENTION = 4  # sentences whose attention is drawn
 SHOWN_SYMBOLS = range(6, 26)  # of such a length
 
 
-def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str]) -> None:
+def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str], workers: int) -> None:
     """Write ``outputs.jsonl`` and ``<subset>.hyp``, unless this checkpoint with this search has done so.
 
-    What a faster search costs is told in ``metrics``, names of scorers.
+    What a faster search costs is told in ``metrics``, names of scorers. ``workers`` is the number of processes; 0: as
+    many as pay.
 
     Raises:
-        UserError: there is no usable checkpoint for this data; fairseq gave other than one hypothesis per item.
+        UserError: there is no usable checkpoint for this data; fairseq gave other than one hypothesis per item; only a
+            shard is asked for.
     """
-    from fairseq_cli import generate as fairseq_generate
-
+    if cfg.dataset.num_shards != 1:
+        raise UserError(
+            f"dataset.num_shards={cfg.dataset.num_shards}: a shard is not the whole, which s2s generate makes; share "
+            "the work with workers=N, or between machines with fairseq-generate --num-shards"
+        )
     checkpoint, data = run.best_checkpoint(), Path(cfg.task.data)
     check_checkpoint(checkpoint)
     check_dictionaries(cfg, run)
@@ -64,17 +73,18 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str]) -> 
     run.scores.unlink(missing_ok=True)
     partial = run.folder / "generate.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    arguments = _for_generation(cfg, path=str(checkpoint), results_path=str(partial))
-    arguments.common.log_format = "tqdm" if sys.stderr.isatty() else "none"
-    fairseq_generate.main(arguments)
-
     items = test_items(cfg, data, subset)
-    found = read_hypotheses(partial / f"generate-{subset}.txt")
+    processes = fitting(workers, len(items), cfg.common.cpu or not torch.cuda.is_available())
+    if processes > 1:
+        batches = count_batches(cfg, subset)
+        processes = max(1, min(processes, batches if workers else batches // SHARES))
+    printed = _search(cfg, checkpoint, partial, subset, processes)
+    found = read_hypotheses(printed)
     if sorted(found) != list(range(len(items))):
         shutil.rmtree(partial)
         raise UserError(
             f"{data}, {subset}: {len(found):,} hypotheses for {len(items):,} references; "
-            "set dataset.skip_invalid_size_inputs_valid_test=false and dataset.num_shards=1, and run again"
+            "set dataset.skip_invalid_size_inputs_valid_test=false, and run again"
         )
     codec = PairCodec.load(data, cfg.task.source_lang, cfg.task.target_lang)
     rows: list[dict[str, Any]] = []
@@ -86,7 +96,7 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str]) -> 
     write_text(run.outputs, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
     write_text(run.attention, _attention(cfg, checkpoint, data, rows, run))
-    shutil.move(str(partial / f"generate-{subset}.txt"), run.folder / f"generate-{subset}.txt")
+    shutil.move(printed, run.folder / printed.name)
     shutil.rmtree(partial)
     write_json(run.generated, made)
     if any(cfg.task[name] != plain for name, plain in SPEED.items()):
@@ -99,13 +109,53 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str]) -> 
             say(f"      the shortlist lacks {loss['missing']:.2%} of the validation's symbols")
 
 
+def count_batches(cfg: DictConfig, subset: str) -> int:
+    """Into how many batches fairseq-generate cuts the subset."""
+    task = tasks.setup_task(cfg.task)
+    task.load_dataset(subset)
+    dataset = task.dataset(subset)
+    sizes = {"max_tokens": cfg.dataset.max_tokens or MAX_TOKENS, "max_sentences": cfg.dataset.batch_size}
+    return len(dataset.batch_by_size(dataset.ordered_indices(), **sizes))
+
+
+def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, workers: int) -> Path:
+    """What fairseq-generate prints, items in corpus order, however many processes share the work; in ``partial``."""
+
+    def shard(number: int) -> Path:
+        from fairseq_cli import generate as fairseq_generate
+
+        folder = partial / str(number)
+        arguments = _for_generation(cfg, path=str(checkpoint), results_path=str(folder))
+        for name, value in {"num_shards": workers, "shard_id": number}.items():
+            OmegaConf.update(arguments, f"task.{name}", value, force_add=True)  # runs of earlier versions lack them
+        arguments.common.log_format = "tqdm" if sys.stderr.isatty() and number == 0 else "none"
+        if workers > 1:
+            arguments.dataset.num_workers = 0  # a process of ours may have none of its own
+        fairseq_generate.main(arguments)
+        return folder / f"generate-{subset}.txt"
+
+    if workers == 1:
+        parts = [shard(0)]
+    else:
+        with Workers(workers, shard) as processes:
+            parts = processes.map(range(workers))
+    lines = [line for part in parts for line in part.read_bytes().split(b"\n")]
+    numbered = [(int(match[1]), line) for line in lines if (match := NUMBERED.match(line))]
+    numbered.sort(key=lambda pair: pair[0])
+    whole = partial / f"generate-{subset}.txt"
+    whole.write_bytes(b"".join(line + b"\n" for _, line in numbered))
+    return whole
+
+
 def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequence[str]) -> dict[str, Any]:
     """What precision and shortlist cost, on validation items that are spread over the set."""
     plain = cfg.task.copy()
     plain.update(SPEED)
     texts: list[list[str]] = []
     for task in (plain, cfg.task):
-        translator = Translator(checkpoint, cfg.generation, data, cpu=cfg.common.cpu, task=task)
+        translator = Translator(
+            checkpoint, cfg.generation, data, cpu=cfg.common.cpu, task=task, max_tokens=cfg.dataset.max_tokens
+        )
         dataset = translator.dataset("valid")
         chosen = range(0, len(dataset), max(1, len(dataset) // COMPARED))[:COMPARED]
         texts.append([found.text for found in translator.decode([dataset[i]["source"] for i in chosen])])

@@ -144,7 +144,7 @@ def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
     elif name == "train":
         train_stage.train(fairseq, folder, cfg.verbose, cfg.average)
     elif name == "generate":
-        generate_stage.generate(fairseq, folder, fairseq.dataset.gen_subset, cfg.metrics)
+        generate_stage.generate(fairseq, folder, fairseq.dataset.gen_subset, cfg.metrics, cfg.workers)
     elif name == "score":
         score_stage.score(cfg, folder)
     else:

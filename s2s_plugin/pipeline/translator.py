@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from fairseq import checkpoint_utils, utils
 from omegaconf import DictConfig
@@ -14,7 +16,11 @@ from torch import Tensor
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.checkpoint import load_checkpoint
+from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import OURS, SPEED, BeamOptions
+
+SHARES = 4  # batches for each process, so that all end at about the same time
+MAX_TOKENS = 12000  # of a batch where nothing is said, as fairseq has it
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,9 @@ class Translator:
         attention: keep attention weights.
         cpu: leave a GPU alone.
         task: config whose search options take the place of the checkpoint's; or None.
+        max_tokens: source steps of a batch at most, padding among them; a longer source has its own. None:
+            ``MAX_TOKENS``.
+        workers: processes that share the work where it is plenty; 0: as many as pay.
 
     Raises:
         UserError: the checkpoint is broken, or not of our architecture.
@@ -57,6 +66,8 @@ class Translator:
         attention: bool = False,
         cpu: bool = False,
         task: DictConfig | None = None,
+        max_tokens: int | None = None,
+        workers: int = 1,
     ):
         check_checkpoint(checkpoint)
         overrides = {} if data is None else {"data": str(data)}
@@ -71,27 +82,52 @@ class Translator:
         if attention:
             options = replace(options, print_alignment="soft")
         self.search = self.task.build_search(self.models, options)
+        self.max_tokens, self.asked = max_tokens or MAX_TOKENS, workers
+        self.most = fitting(workers, sys.maxsize, not self.cuda)
+        self.processes: Workers | None = None
 
-    def translate(self, lines: Sequence[str]) -> list[Hypothesis]:
-        """The best hypothesis of each line of text, in the order of the lines."""
-        found, codec = self.decode([self.symbols(line) for line in lines]), self.task.codec
-        if codec is None:
-            return found
-        return [replace(each, text=codec.fill(each.text, line)) for each, line in zip(found, lines, strict=True)]
+    def translate(self, lines: Sequence[str], first: int = 0) -> list[Hypothesis]:
+        """The best hypothesis of each line of text, in their order; of an empty line, nothing.
 
-    def decode(self, sources: Sequence[Tensor], batch_size: int = 32) -> list[Hypothesis]:
-        """The best hypothesis of each source (S ids, or S x ... features), in their order."""
-        dataset = self.task.build_dataset_for_inference(sources, [len(source) for source in sources])
-        order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
+        Args:
+            lines: any number, without line ends.
+            first: number of the first line, from 0, which matters to sampling alone.
+        """
+        kept, codec = [index for index, line in enumerate(lines) if line], self.task.codec
+        found = self.decode([self.symbols(lines[index]) for index in kept], [first + index for index in kept])
+        answers = [Hypothesis("", 0.0, [], None)] * len(lines)
+        for index, each in zip(kept, found, strict=True):
+            answers[index] = each if codec is None else replace(each, text=codec.fill(each.text, lines[index]))
+        return answers
+
+    def decode(self, sources: Sequence[Tensor], numbers: Sequence[int] | None = None) -> list[Hypothesis]:
+        """The best hypothesis of each source (S ids, or S x ... features), in their order.
+
+        ``numbers`` are the sources' own, which matter to sampling alone; None: 0, 1, 2 ...
+        """
+        numbers = range(len(sources)) if numbers is None else numbers
+        workers = fitting(self.asked, len(sources), not self.cuda)
+        groups = batches([len(source) for source in sources], self.max_tokens, workers)
+        # As arrays: tensors would be sent to another process as open files.
+        tasks = ([(numbers[i], sources[i].numpy()) for i in group] for group in groups)
+        if workers > 1 and self.processes is None:
+            self.processes = Workers(self.most, self._decode)
+        results = map(self._decode, tasks) if self.processes is None or workers == 1 else self.processes.map(tasks)
         found: dict[int, Hypothesis] = {}
-        for start in range(0, len(order), batch_size):
-            batch = dataset.collater([dataset[i] for i in order[start : start + batch_size]])
-            if self.cuda:
-                batch = utils.move_to_cuda(batch)
-            hypotheses = self.task.inference_step(self.search, self.models, batch)
-            for index, candidates in zip(batch["id"].tolist(), hypotheses, strict=True):
-                found[index] = self._hypothesis(candidates[0])
+        for group, hypotheses in zip(groups, results, strict=True):
+            found |= zip(group, hypotheses, strict=True)
         return [found[index] for index in range(len(sources))]
+
+    def _decode(self, items: list[tuple[int, np.ndarray]]) -> list[Hypothesis]:
+        """The best hypotheses of a batch of numbered sources."""
+        sources = [torch.from_numpy(source) for _, source in items]
+        dataset = self.task.build_dataset_for_inference(sources, [len(source) for source in sources])
+        batch = dataset.collater([{**dataset[i], "id": number} for i, (number, _) in enumerate(items)])
+        if self.cuda:
+            batch = utils.move_to_cuda(batch)
+        hypotheses = self.task.inference_step(self.search, self.models, batch)
+        found = dict(zip(batch["id"].tolist(), hypotheses, strict=True))
+        return [self._hypothesis(found[number][0]) for number, _ in items]
 
     def symbols(self, line: str) -> Tensor:
         """Ids of a line of text."""
@@ -120,6 +156,22 @@ class Translator:
             target_tokens=[self.task.target_dictionary[i] for i in found["tokens"].tolist()],
             attention=None if found["attention"] is None else found["attention"].t().tolist(),
         )
+
+
+def batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[list[int]]:
+    """Indices of sources in batches of like lengths, the longest first, for so many processes.
+
+    A batch has at most ``max_tokens`` steps with its padding, but at least one source; and several processes get
+    ``SHARES`` batches each.
+    """
+    most = len(lengths) if workers == 1 else max(1, len(lengths) // (SHARES * workers))
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if groups and len(groups[-1]) < most and (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= max_tokens:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
 
 
 def check_checkpoint(checkpoint: Path) -> dict:

@@ -9,12 +9,15 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import interrupt
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run
+from s2s_plugin.pipeline.stream import windows
 from s2s_plugin.pipeline.translator import Translator
 
 # The stage's name for each modality, and the files it takes from a folder.
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}
+WINDOW = 256  # lines for each process, to be sorted by length
 BY_HAND = ("translate", "pronounce", *MEDIA)
 ENDINGS = {
     "audio": (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"),
@@ -24,23 +27,29 @@ ENDINGS = {
 
 
 def _translator(cfg: DictConfig, run: Run) -> Translator:
-    return Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu, task=cfg.task)
+    return Translator(
+        run.best_checkpoint(),
+        cfg.generation,
+        cpu=cfg.common.cpu,
+        task=cfg.task,
+        max_tokens=cfg.dataset.max_tokens,
+        workers=cfg.workers,
+    )
 
 
 def translate(cfg: DictConfig, run: Run) -> None:
-    """Lines of standard input to lines of standard output, each as it comes."""
+    """Lines of standard input to lines of standard output: what is there is answered before more is awaited."""
     translator = _translator(cfg, run)
     if translator.task.modality != "text":
         name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
         raise UserError(f"{run.folder} reads {translator.task.modality}, not text: s2s {name} FILE ... app={cfg.app}")
     if sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
-    for number, raw in enumerate(sys.stdin.buffer, start=1):
-        try:
-            line = raw.decode("utf-8").strip()
-        except UnicodeDecodeError as error:
-            raise UserError(f"standard input, line {number}: byte {error.start + 1} is not UTF-8; convert it") from None
-        print(translator.translate([line])[0].text if line else "", flush=True)
+    for first, lines in windows(sys.stdin.fileno(), max(2, translator.most) * WINDOW, translator.symbols):
+        for found in translator.translate(lines, first):
+            print(found.text)
+        sys.stdout.flush()
+        interrupt.check()
 
 
 def pronounce(cfg: DictConfig, run: Run, words: Sequence[str]) -> None:

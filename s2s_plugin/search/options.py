@@ -110,4 +110,5 @@ def own_options(task: object) -> dict[str, float | str]:
     defaults = BeamOptions()
     asked = {OURS[name]: (getattr(task, OURS[name]), getattr(defaults, name)) for name in OURS if name != "seed"}
     asked |= {name: (getattr(task, name), default) for name, default in SPEED.items()}
-    return {name: value for name, (value, default) in asked.items() if value != default}
+    # fairseq's training makes a choice an Enum
+    return {name: getattr(value, "value", value) for name, (value, default) in asked.items() if value != default}

@@ -120,6 +120,8 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         default=0.0, metadata={"help": "video, image: contrast and brightness change by up to this while training"}
     )
     seed: int = II("common.seed")
+    num_shards: int = II("dataset.num_shards")
+    shard_id: int = II("dataset.shard_id")
 
 
 @register_task("s2s", dataclass=Seq2SeqTaskConfig)
@@ -137,6 +139,7 @@ class Seq2SeqTask(FairseqTask):
 
     cfg: Seq2SeqTaskConfig
     uses_ema = True
+    shards, shard = 1, 0  # of the batches
 
     def __init__(self, cfg: Seq2SeqTaskConfig, source_dictionary: Optional[Dictionary], target_dictionary: Dictionary):
         super().__init__(cfg)
@@ -188,12 +191,19 @@ class Seq2SeqTask(FairseqTask):
 
     # ---------------------------------------------------------------- data
 
-    def load_dataset(self, split: str, combine: bool = False, **_: object) -> None:
+    def load_dataset(self, split: str, combine: bool = False, task_cfg: object = None, **_: object) -> None:
         """Read ``<split>``; text in either direction of the pair.
 
+        Args:
+            task_cfg: that of the training, which fairseq-generate gives, and fairseq-train does not.
+
         Raises:
-            UserError: the split is not there, or its sides differ in length.
+            UserError: the split is not there, its sides differ in length, or there is no such shard.
         """
+        if task_cfg is not None:
+            self.shards, self.shard = self.cfg.num_shards, self.cfg.shard_id
+            if not 0 <= self.shard < self.shards:
+                raise UserError(f"--shard-id {self.shard} of --num-shards {self.shards}: shards are counted from 0")
         folder, source, target = _folder(self.cfg), self.cfg.source_lang, self.cfg.target_lang
         for pair in (f"{source}-{target}", f"{target}-{source}"):
             path = folder / f"{split}.{pair}.{target}"
@@ -287,12 +297,15 @@ class Seq2SeqTask(FairseqTask):
     def get_batch_iterator(
         self, dataset, *args, required_batch_size_multiple=1, num_workers=0, data_buffer_size=0, **kwargs
     ):
-        """fairseq's iterator, without two of its habits.
+        """fairseq's iterator, without three of its habits.
 
-        It drops what does not fill a multiple of 8, also when generating. And its read-ahead thread, still
-        running when the command ends, can abort the process; without workers there is nothing to read ahead.
+        It drops what does not fill a multiple of 8, also when generating. Its read-ahead thread, still running when
+        the command ends, can abort the process; without workers there is nothing to read ahead. And
+        fairseq-generate does not hand on ``--num-shards``: each shard would be the whole.
         """
-        return super().get_batch_iterator(
+        if self.shards > 1:
+            kwargs |= {"num_shards": self.shards, "shard_id": self.shard}
+        iterator = super().get_batch_iterator(
             dataset,
             *args,
             required_batch_size_multiple=1,
@@ -300,6 +313,12 @@ class Seq2SeqTask(FairseqTask):
             data_buffer_size=data_buffer_size if num_workers else 0,
             **kwargs,
         )
+        if self.shards > 1 and self.shards > len(iterator.frozen_batches):  # fairseq divides by an empty shard's time
+            raise UserError(
+                f"--num-shards {self.shards}: there are but {len(iterator.frozen_batches)} batches; ask for as many "
+                "shards, or smaller batches with --batch-size"
+            )
+        return iterator
 
     def build_bpe(self, args):
         """The prepared corpus's own codec, unless ``--bpe`` names another."""

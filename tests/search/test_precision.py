@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.testing import assert_close
 
 from s2s_plugin.search.beam import BeamSearch
-from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.options import BeamOptions, own_options
 from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Int8Linear, convert, gate_shares
+from s2s_plugin.tasks.seq2seq import Seq2SeqTaskConfig
 
 SIZES = {"encoder_embed_dim": 64, "encoder_hidden_size": 128, "decoder_embed_dim": 64, "decoder_hidden_size": 128}
 STYLES = ["input_feeding", "conditional", "parallel"]
@@ -109,3 +112,9 @@ def test_shares_of_the_gates_are_those_of_the_embedding(build):
     with torch.no_grad():
         expected = model.decoder.recurrence.cells[0].read(model.decoder.embedding(symbols))
     assert_close(shares[symbols], expected)
+
+
+def test_what_is_asked_for_can_be_written_down():
+    """As fairseq's training leaves the config, a choice is an Enum."""
+    task = OmegaConf.structured(Seq2SeqTaskConfig(data="", search_precision="int8"))
+    assert json.loads(json.dumps(own_options(task))) == {"search_precision": "int8"}

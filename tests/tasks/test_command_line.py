@@ -84,6 +84,22 @@ def test_batching_does_not_change_a_hypothesis(toy: Path, trained: Path, generat
     assert scores(output) == pytest.approx(scores(generated), abs=1e-4)
 
 
+def test_shards_make_the_whole(toy: Path, trained: Path, generated: str):
+    """Each item once, which is not so with fairseq's own tasks."""
+    command = GENERATE.format(data=toy, path=trained) + " --batch-size 5 --num-shards 3"
+    outputs = [call(f"{command} --shard-id {number}").stdout for number in range(3)]
+    parts = [hypotheses(output) for output in outputs]
+    assert [len(part) for part in parts] == [5, 5, 3]
+    assert {number: text for part in parts for number, text in part.items()} == hypotheses(generated)
+    found = {number: score for output in outputs for number, score in scores(output).items()}
+    assert found == pytest.approx(scores(generated), abs=1e-4)
+    for options, said in {
+        "--shard-id 3": "--shard-id 3 of --num-shards 3: shards are counted from 0",
+        "--batch-size 9": "--num-shards 3: there are but 2 batches",
+    }.items():
+        assert said in call(f"{command} {options}", check=False).stderr
+
+
 def test_interactive_equals_generate(toy: Path, trained: Path, generated: str):
     lines = (toy.parent / "test.src").read_text()
     command = GENERATE.replace("fairseq-generate", "fairseq-interactive").format(data=toy, path=trained)

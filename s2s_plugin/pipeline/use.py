@@ -12,6 +12,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run
 from s2s_plugin.pipeline.translator import Translator
+from s2s_plugin.search.stock import refuse_without_targets
 
 # The stage's name for each modality, and the files it takes from a folder.
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}
@@ -24,6 +25,7 @@ ENDINGS = {
 
 
 def _translator(cfg: DictConfig, run: Run) -> Translator:
+    refuse_without_targets(cfg.generation)
     return Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu, task=cfg.task)
 
 

@@ -59,6 +59,11 @@ class TextCodec:
         self.jamo = jamo
         self.factors = dict(factors or {})
 
+    @property
+    def whole_words(self) -> bool:
+        """Whether symbols are words: no vocabulary of parts of words lacks the space alone."""
+        return not self._has(SPACE)
+
     def encode(self, text: str, slots: Mapping[str, str] | None = None) -> str:
         """Text to symbols separated by spaces.
 
@@ -79,8 +84,10 @@ class TextCodec:
 
     def decode(self, symbols: str) -> str:
         """Symbols separated by spaces to text. What the model could not spell reads U+2047 (two ?)."""
-        space = "" if self._has(SPACE) else SPACE  # in a vocabulary of words each has it
-        pieces = [space + symbol if SLOT.fullmatch(symbol) else symbol for symbol in symbols.split()]
+        pieces = symbols.split()
+        if self.whole_words:  # each has a space; what was copied, as a slot or by --replace-unk, not yet
+            own = (SPACE, self.pieces.id_to_piece(self.pieces.unk_id()))
+            pieces = [piece if piece.startswith(own) else SPACE + piece for piece in pieces]
         text = self.pieces.decode_pieces(pieces).replace(SPACE, " ").strip()
         return unicodedata.normalize("NFC", text) if self.jamo else text
 
@@ -127,6 +134,11 @@ class PairCodec:
     def __init__(self, source: TextCodec | None, target: TextCodec, copy_slots: int = 0):
         self.source, self.target = source, target
         self.copy_slots = copy_slots
+
+    @property
+    def whole_words(self) -> bool:
+        """Whether the symbols of both sides are words."""
+        return self.source is not None and self.source.whole_words and self.target.whole_words
 
     @classmethod
     def load(cls, folder: Path, source_lang: str, target_lang: str) -> PairCodec | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from fairseq.data import Dictionary, FairseqDataset, data_utils
 from torch import Tensor
+
+from s2s_plugin.datasets.original import OriginalText
 
 
 @runtime_checkable
@@ -31,6 +33,8 @@ class PairDataset(FairseqDataset):
         shuffle: draw a new order every epoch (training); else corpus order within a length.
         alignments: item i is a flat tensor of source and target steps, s_1 t_1 s_2 t_2 ..., as fairseq-preprocess
             makes it; or None.
+        constraints: N rows, as fairseq's ``pack_constraints`` makes them, of what each output must hold; or None.
+        texts: source and target as they were written; or None.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class PairDataset(FairseqDataset):
         dictionary: Dictionary,
         shuffle: bool = False,
         alignments: Sequence[Tensor] | None = None,
+        constraints: Tensor | None = None,
+        texts: tuple[OriginalText | None, OriginalText] | None = None,
     ):
         self.sources, self.targets = sources, targets
         self.source_sizes = np.asarray(source_sizes)
@@ -51,6 +57,11 @@ class PairDataset(FairseqDataset):
         self.dictionary = dictionary
         self.shuffle = shuffle
         self.alignments = alignments
+        self.constraints = constraints
+        self.src: OriginalText | None = None  # fairseq's names for them
+        self.tgt: OriginalText | None = None
+        if texts is not None:
+            self.src, self.tgt = texts
 
     def __len__(self) -> int:
         return len(self.source_sizes)
@@ -77,13 +88,15 @@ class PairDataset(FairseqDataset):
             target = data_utils.collate_tokens(values, pad)  # B x T
             net_input["prev_output_tokens"] = data_utils.collate_tokens(values, pad, eos, move_eos_to_beginning=True)
             tokens = sum(len(value) for value in values)
-        batch = {
+        batch: dict[str, Any] = {
             "id": torch.tensor([sample["id"] for sample in samples]),
             "nsentences": len(samples),
             "ntokens": tokens,
             "net_input": net_input,
             "target": target,
         }
+        if self.constraints is not None:
+            batch["constraints"] = self.constraints[batch["id"]]
         if self.alignments is not None:
             links = [sample["alignment"].view(-1, 2).flip(1).long() for sample in samples]  # target, source
             items = torch.arange(len(links)).repeat_interleave(torch.tensor([len(link) for link in links]))

@@ -10,6 +10,7 @@ from s2s_plugin.models.config import Seq2SeqConfig, check
 from s2s_plugin.models.encoders.base import Encoder
 from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.text_decoder import TextDecoder
+from s2s_plugin.search.stock import mend
 
 
 @register_model("s2s", dataclass=Seq2SeqConfig)
@@ -68,3 +69,8 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
     def encode(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
         """Source to a memory that is ready for ``decoder.recurrence.step``."""
         return self.decoder.recurrence.prepare(self.encoder(src_tokens, src_lengths))
+
+    def prepare_for_inference_(self, cfg) -> None:
+        """fairseq's commands call it with all they were told, before they make use of it."""
+        mend(cfg)
+        super().prepare_for_inference_(cfg)

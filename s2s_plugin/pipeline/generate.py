@@ -185,6 +185,8 @@ def _for_generation(cfg: DictConfig, **common_eval: str) -> DictConfig:
         "task": {"eval_metric": "none"},
         "distributed_training": {"distributed_world_size": 1},
     }
+    if cfg.generation.replace_unk is not None:
+        besides["dataset"] = {"dataset_impl": "raw"}  # fairseq insists, whatever the text is read from
     merged = OmegaConf.merge(cfg, besides)
     assert isinstance(merged, DictConfig)
     return merged

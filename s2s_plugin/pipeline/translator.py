@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from fairseq import checkpoint_utils, utils
-from omegaconf import DictConfig
+from fairseq.token_generation_constraints import pack_constraints
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from s2s_plugin.datasets.codec import SPACE
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.pipeline.workers import Workers, fitting
-from s2s_plugin.search.options import OURS, SPEED, BeamOptions
+from s2s_plugin.search.options import OURS, SPEED
 
 SHARES = 4  # batches for each process, so that all end at about the same time
 MAX_TOKENS = 12000  # of a batch where nothing is said, as fairseq has it
@@ -30,14 +33,18 @@ class Hypothesis:
     Attributes:
         text: detokenised.
         score: length-normalised log-probability, natural log.
+        confidence: geometric mean of the symbols' probabilities, </s> among them.
         target_tokens: symbols, with </s>.
         attention: T x S weights, where asked for.
+        alignment: source position of each symbol, where unknown words are replaced.
     """
 
-    text: str
-    score: float
-    target_tokens: list[str]
-    attention: list[list[float]] | None
+    text: str = ""
+    score: float = 0.0
+    confidence: float = 1.0
+    target_tokens: Sequence[str] = ()
+    attention: list[list[float]] | None = None
+    alignment: Sequence = ()
 
 
 class Translator:
@@ -53,6 +60,7 @@ class Translator:
         max_tokens: source steps of a batch at most, padding among them; a longer source has its own. None:
             ``MAX_TOKENS``.
         workers: processes that share the work where it is plenty; 0: as many as pay.
+        nbest: keep all that the search finds, for :meth:`candidates`.
 
     Raises:
         UserError: the checkpoint is broken, or not of our architecture.
@@ -68,6 +76,7 @@ class Translator:
         task: DictConfig | None = None,
         max_tokens: int | None = None,
         workers: int = 1,
+        nbest: bool = False,
     ):
         check_checkpoint(checkpoint)
         overrides = {} if data is None else {"data": str(data)}
@@ -78,10 +87,12 @@ class Translator:
         if task is not None:
             for name in (*OURS.values(), *SPEED):
                 self.task.cfg[name] = task[name]
-        options = BeamOptions.of(generation, self.task.cfg)
         if attention:
-            options = replace(options, print_alignment="soft")
-        self.search = self.task.build_search(self.models, options)
+            generation = OmegaConf.create({**generation, "print_alignment": "soft", "replace_unk": None})
+        self.search = self.task.build_generator(self.models, generation, extra_gen_cls_kwargs={})
+        self.constrained = generation.get("constraints") is not None
+        self.replacements = utils.load_align_dict(generation.get("replace_unk"))
+        self.nbest = nbest
         self.max_tokens, self.asked = max_tokens or MAX_TOKENS, workers
         self.most = fitting(workers, sys.maxsize, not self.cuda)
         self.processes: Workers | None = None
@@ -89,45 +100,75 @@ class Translator:
     def translate(self, lines: Sequence[str], first: int = 0) -> list[Hypothesis]:
         """The best hypothesis of each line of text, in their order; of an empty line, nothing.
 
+        With ``generation.constraints`` a line may bring, each after a tab, what its output must hold.
+
         Args:
             lines: any number, without line ends.
             first: number of the first line, from 0, which matters to sampling alone.
         """
-        kept, codec = [index for index, line in enumerate(lines) if line], self.task.codec
-        found = self.decode([self.symbols(lines[index]) for index in kept], [first + index for index in kept])
-        answers = [Hypothesis("", 0.0, [], None)] * len(lines)
-        for index, each in zip(kept, found, strict=True):
-            answers[index] = each if codec is None else replace(each, text=codec.fill(each.text, lines[index]))
+        return [found[0] for found in self.candidates(lines, first)]
+
+    def candidates(self, lines: Sequence[str], first: int = 0) -> list[list[Hypothesis]]:
+        """All hypotheses of each line of text, best first; the best alone without ``nbest``."""
+        kept = [index for index, line in enumerate(lines) if line]
+        texts, constraints = [lines[index] for index in kept], None
+        if self.constrained:
+            rows = [text.split("\t") for text in texts]
+            texts = [row[0] for row in rows]
+            constraints = pack_constraints([[self._constraint(words) for words in row[1:]] for row in rows])
+        found = self._search([self.symbols(text) for text in texts], [first + index for index in kept], constraints)
+        answers = [[Hypothesis()]] * len(lines)
+        for index, text, each in zip(kept, texts, found, strict=True):
+            answers[index] = [self._finish(hypothesis, text) for hypothesis in each]
         return answers
 
-    def decode(self, sources: Sequence[Tensor], numbers: Sequence[int] | None = None) -> list[Hypothesis]:
-        """The best hypothesis of each source (S ids, or S x ... features), in their order.
+    def decode(self, sources: Sequence[Tensor]) -> list[Hypothesis]:
+        """The best hypothesis of each source (S ids, or S x ... features), in their order."""
+        return [found[0] for found in self._search(sources, range(len(sources)))]
 
-        ``numbers`` are the sources' own, which matter to sampling alone; None: 0, 1, 2 ...
+    def _search(
+        self, sources: Sequence[Tensor], numbers: Sequence[int], constraints: Tensor | None = None
+    ) -> list[list[Hypothesis]]:
+        """Hypotheses of each source, in their order.
+
+        Args:
+            sources: S ids, or S x ... features, each.
+            numbers: their own, which matter to sampling alone.
+            constraints: for each what its output must hold, as fairseq packs it; or None.
         """
-        numbers = range(len(sources)) if numbers is None else numbers
         workers = fitting(self.asked, len(sources), not self.cuda)
         groups = batches([len(source) for source in sources], self.max_tokens, workers)
         # As arrays: tensors would be sent to another process as open files.
-        tasks = ([(numbers[i], sources[i].numpy()) for i in group] for group in groups)
+        tasks = (
+            (
+                [numbers[i] for i in group],
+                [sources[i].numpy() for i in group],
+                None if constraints is None else constraints[group].numpy(),
+            )
+            for group in groups
+        )
         if workers > 1 and self.processes is None:
-            self.processes = Workers(self.most, self._decode)
-        results = map(self._decode, tasks) if self.processes is None or workers == 1 else self.processes.map(tasks)
-        found: dict[int, Hypothesis] = {}
+            self.processes = Workers(self.most, self._of_batch)
+        results = map(self._of_batch, tasks) if self.processes is None or workers == 1 else self.processes.map(tasks)
+        found: dict[int, list[Hypothesis]] = {}
         for group, hypotheses in zip(groups, results, strict=True):
             found |= zip(group, hypotheses, strict=True)
         return [found[index] for index in range(len(sources))]
 
-    def _decode(self, items: list[tuple[int, np.ndarray]]) -> list[Hypothesis]:
-        """The best hypotheses of a batch of numbered sources."""
-        sources = [torch.from_numpy(source) for _, source in items]
-        dataset = self.task.build_dataset_for_inference(sources, [len(source) for source in sources])
-        batch = dataset.collater([{**dataset[i], "id": number} for i, (number, _) in enumerate(items)])
+    def _of_batch(self, items: tuple[list[int], list[np.ndarray], np.ndarray | None]) -> list[list[Hypothesis]]:
+        """Hypotheses of a batch: numbers, sources and constraints."""
+        numbers, arrays, constraints = items
+        sources = [torch.from_numpy(array) for array in arrays]
+        forced = None if constraints is None else torch.from_numpy(constraints)
+        dataset = self.task.build_dataset_for_inference(sources, [len(source) for source in sources], forced)
+        batch = dataset.collater([dataset[i] for i in range(len(sources))])
+        places = batch["id"].tolist()
+        batch["id"] = torch.tensor([numbers[place] for place in places])
         if self.cuda:
             batch = utils.move_to_cuda(batch)
-        hypotheses = self.task.inference_step(self.search, self.models, batch)
-        found = dict(zip(batch["id"].tolist(), hypotheses, strict=True))
-        return [self._hypothesis(found[number][0]) for number, _ in items]
+        found = self.task.inference_step(self.search, self.models, batch, constraints=batch.get("constraints"))
+        by_place = dict(zip(places, found, strict=True))
+        return [self._hypotheses(by_place[place]) for place in range(len(sources))]
 
     def symbols(self, line: str) -> Tensor:
         """Ids of a line of text."""
@@ -148,14 +189,47 @@ class Translator:
             self.task.load_dataset(split)
         return self.task.datasets[split]
 
+    def _constraint(self, words: str) -> Tensor:
+        """Ids that the output must hold.
+
+        Raises:
+            UserError: the target's vocabulary lacks some.
+        """
+        dictionary = self.task.target_dictionary
+        text = words if self.task.codec is None else self.task.codec.target.encode(words)
+        ids = dictionary.encode_line(text, add_if_not_exist=False, append_eos=False).long()
+        if dictionary.unk() in ids:
+            raise UserError(f"'{words}' is to be in the output, and holds what the target's vocabulary lacks")
+        return ids
+
+    def _hypotheses(self, found: list[dict]) -> list[Hypothesis]:
+        """Those of one source that are asked for, best first."""
+        return [self._hypothesis(each) for each in found[: None if self.nbest else 1]]
+
     def _hypothesis(self, found: dict) -> Hypothesis:
         symbols = self.task.target_dictionary.string(found["tokens"])
         return Hypothesis(
             text=symbols if self.task.codec is None else self.task.codec.decode(symbols),
-            score=found["score"],
+            score=float(found["score"]),
+            confidence=math.exp(found["positional_scores"].mean().item()),
             target_tokens=[self.task.target_dictionary[i] for i in found["tokens"].tolist()],
             attention=None if found["attention"] is None else found["attention"].t().tolist(),
+            alignment=list(found["alignment"]),
         )
+
+    def _finish(self, found: Hypothesis, line: str) -> Hypothesis:
+        """With what is copied from the line itself: slots, and words for those that the model wrote as unknown.
+
+        For the latter the source's word is taken, or what the file of ``generation.replace_unk`` says of it.
+        """
+        codec, text = self.task.codec, found.text
+        if self.replacements is not None:
+            words = (line if codec is None else codec.encode(line)).split()[:: self.task.source_group]
+            source = " ".join(word.removeprefix(SPACE) for word in words)
+            written, unknown = " ".join(found.target_tokens[:-1]), self.task.target_dictionary.unk_string()
+            text = utils.replace_unk(written, source, found.alignment, self.replacements, unknown)
+            text = text if codec is None else codec.decode(text)
+        return replace(found, text=text if codec is None else codec.fill(text, line))
 
 
 def batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[list[int]]:

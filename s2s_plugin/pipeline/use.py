@@ -14,6 +14,7 @@ from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run
 from s2s_plugin.pipeline.stream import windows
 from s2s_plugin.pipeline.translator import Translator
+from s2s_plugin.search.stock import refuse_without_targets
 
 # The stage's name for each modality, and the files it takes from a folder.
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}
@@ -27,6 +28,7 @@ ENDINGS = {
 
 
 def _translator(cfg: DictConfig, run: Run) -> Translator:
+    refuse_without_targets(cfg.generation)
     return Translator(
         run.best_checkpoint(),
         cfg.generation,

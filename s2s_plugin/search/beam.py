@@ -12,6 +12,8 @@ from s2s_plugin.models.decoders import DecoderState
 from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.search.alignment import alignment
+from s2s_plugin.search.constraints import Constraints
 from s2s_plugin.search.ctc import CTCPrefixes
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import convert
@@ -81,20 +83,28 @@ class BeamSearch:
             models: ensemble of one or more.
             sample: fairseq's batch; ``net_input`` holds ``src_tokens`` B x S and ``src_lengths`` B.
             prefix_tokens: B x P ids every hypothesis must begin with, padded on the right.
-            constraints: must be None (fairseq's own search handles them).
+            constraints: B rows of what each output must hold, as fairseq packs them; with ``options.constraints``.
 
         Returns:
             for each of the B sentences 1 to K hypotheses, best first, each a dict with ``tokens`` (ids, with
             </s>), ``score`` (natural log, length-normalised), ``positional_scores`` (one per token),
             ``attention`` (S x T, or None) and ``alignment``.
         """
-        assert constraints is None
+        wanted = None
+        if constraints is not None or self.options.constraints is not None:
+            if constraints is None or self.options.constraints is None:
+                raise UserError(
+                    "generation.constraints is for lines of fairseq-interactive and s2s translate, which bring what "
+                    "the output must hold, each after a tab"
+                )
+            wanted = Constraints(constraints, self.options.constraints == "ordered", self.eos)
         with torch.inference_mode():
-            record, extents = self._search(models, sample, prefix_tokens)
-        return [self._best_first(found, extents[b]) for b, found in enumerate(record.hypotheses())]
+            record, extents = self._search(models, sample, prefix_tokens, wanted)
+        found = [self._best_first(found, extents[b]) for b, found in enumerate(record.hypotheses())]
+        return found if wanted is None else wanted.of_those_that_hold(found)
 
     def _search(
-        self, models: list[Seq2SeqModel], sample: dict, prefix_tokens: Tensor | None
+        self, models: list[Seq2SeqModel], sample: dict, prefix_tokens: Tensor | None, constraints: Constraints | None
     ) -> tuple[Record, list[int]]:
         """What was written for each sentence, and the memory steps of each."""
         source, lengths = sample["net_input"]["src_tokens"], sample["net_input"]["src_lengths"]
@@ -132,10 +142,13 @@ class BeamSearch:
             rules.apply(scores, tokens, step)
             if ctc is not None:
                 scores, candidates, extended = self._with_ctc(scores, last, ctc)
+            if constraints is not None:
+                constraints.forbid_end(scores)
             if sampler is not None:
                 total, parent, token = sampler.choose(scores, total, end, step)  # n x K each
             else:
-                total, parent, token = self._best(scores, total, end, count)  # n x 2K each, best first
+                best = self._best(scores, total, end, count, sentence)
+                total, parent, token = best if constraints is None else constraints.allot(scores, total, best)  # n x 2K
             ends = token.eq(self.eos) & total.ne(NEVER)
             counted = ends[:, :beam]
             counted = counted & (counted.cumsum(1) + count.unsqueeze(1) <= wanted)
@@ -149,6 +162,8 @@ class BeamSearch:
             if ctc is not None:
                 chosen = candidates.gather(1, parent.unsqueeze(2).expand(-1, -1, candidates.size(2)))
                 ctc.follow(*extended, parent, chosen.eq(token.unsqueeze(2)).int().argmax(2))
+            if constraints is not None:
+                constraints.follow(parent, token)
             tokens = self._write(tokens, parent, token)
             rows = parent + torch.arange(0, last.numel(), last.size(1), device=device).unsqueeze(1)  # n x K rows of N
             if step % CHECK.get(device.type, 1) == 0:
@@ -160,7 +175,7 @@ class BeamSearch:
                     total, rows, sentence, count = total[going], rows[going], sentence[going], count[going]
                     tokens = tokens[going]
                     memories = [memory.reorder(going) for memory in memories]
-                    for part in (rules, ctc, sampler, selection):
+                    for part in (rules, ctc, sampler, selection, constraints):
                         if part is not None:
                             part.keep(going)
             if beam > 1 or len(rows) < len(last):
@@ -229,7 +244,9 @@ class BeamSearch:
         joint = (1 - weight) * scores.gather(2, candidates) + weight * gain
         return torch.full_like(scores, NEVER).scatter_(2, candidates, joint), candidates, (extended[0], extended[1])
 
-    def _best(self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _best(
+        self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor, sentence: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The best 2K continuations of each sentence.
 
         Args:
@@ -237,6 +254,7 @@ class BeamSearch:
             total: n x K so far.
             end: n x K of </s>, for a sentence that has no hypothesis yet, and where nothing may follow.
             count: n hypotheses that have ended.
+            sentence: n numbers in the batch, ascending.
 
         Returns:
             totals, parents (beam numbers) and tokens, n x 2K each, best first.
@@ -272,21 +290,7 @@ class BeamSearch:
                     "score": score,
                     "positional_scores": gains,
                     "attention": None if attention is None else attention.t(),
-                    "alignment": self._alignment(attention),
+                    "alignment": alignment(attention, options.print_alignment, options.replace_unk is not None),
                 }
             )
         return sorted(hypotheses, key=lambda hypothesis: -hypothesis["score"])[: options.beam]
-
-    def _alignment(self, attention: Tensor | None) -> list:
-        """What ``fairseq-generate`` wants: for --print-alignment T - 1 (source, target), or soft T x S weights.
-
-        For --replace-unk alone the source position of each symbol, which fairseq looks up there.
-        """
-        if attention is None:
-            return []
-        if self.options.print_alignment == "soft":
-            return [[f"{weight:.6f}" for weight in row] for row in attention.tolist()]
-        best = attention.argmax(1).tolist()
-        if self.options.print_alignment is None:
-            return best
-        return [(source, target) for target, source in enumerate(best[:-1])]

@@ -15,6 +15,7 @@ OURS = {
     "coverage_penalty": "coverage_penalty",
     "patience": "search_patience",
     "typical_sampling": "typical_sampling",
+    "mbr": "mbr",
     "seed": "seed",
 }
 SPEED = {"search_precision": "fp32", "shortlist": 0}  # of the task's config too, with what changes no output
@@ -34,6 +35,7 @@ class BeamOptions:
             (same equation).
         patience: a sentence is done with ``patience * beam`` finished hypotheses (Kasai et al. 2022).
         typical_sampling: probability mass of the typical symbols to draw from; 0: of all.
+        mbr: utility by which the hypotheses are ordered (see :class:`MinimumBayesRisk`), or none: by score.
         seed: of sampling.
     """
 
@@ -51,6 +53,9 @@ class BeamOptions:
     sampling_topk: int = -1
     sampling_topp: float = -1.0
     replace_unk: str | None = None
+    diverse_beam_groups: int = -1
+    diverse_beam_strength: float = 0.5
+    constraints: str | None = None
     # ours, of the task's config
     ctc_weight: float = 0.0
     min_len_a: float = 0.0
@@ -59,6 +64,7 @@ class BeamOptions:
     coverage_penalty: float = 0.0
     patience: float = 1.0
     typical_sampling: float = 0.0
+    mbr: str = "none"
     seed: int = 1
 
     @classmethod
@@ -83,6 +89,7 @@ class BeamOptions:
                 f"coverage_penalty={self.coverage_penalty}: give numbers above 0 (coverage: from 0)"
             )
         self._check_sampling()
+        self._check_variety()
 
     @property
     def reads_attention(self) -> bool:
@@ -101,8 +108,27 @@ class BeamOptions:
                 raise UserError(f"{name} is {value}: give a share of the probability, up to 1")
         if not self.sampling and (self.sampling_topk > 0 or self.sampling_topp > 0 or self.typical_sampling > 0):
             raise UserError("sampling_topk, sampling_topp and typical_sampling choose what is drawn: add --sampling")
+        if self.sampling and self.patience != 1:
+            raise UserError("--sampling draws as many hypotheses as --beam, and no more: set task.search_patience=1")
         if self.sampling and self.ctc_weight:
             raise UserError("--sampling draws from the decoder alone: add --ctc-search-weight 0")
+
+    def _check_variety(self) -> None:
+        groups = self.diverse_beam_groups
+        if groups > 0 and self.beam % groups:
+            raise UserError(f"generation.beam={self.beam} hypotheses do not make {groups} groups: give a multiple")
+        if groups <= 0 and self.diverse_beam_strength != 0.5:
+            raise UserError("generation.diverse_beam_strength is for groups: add generation.diverse_beam_groups=2")
+        searches = {"sampling": self.sampling, "diverse_beam_groups": groups > 0, "constraints": self.constraints}
+        asked = [f"generation.{name}" for name, value in searches.items() if value]
+        if len(asked) > 1:
+            raise UserError(f"{' and '.join(asked)} are different searches: choose one")
+        if self.constraints is not None and self.ctc_weight:
+            raise UserError("generation.constraints need the decoder alone: set task.ctc_search_weight=0")
+        if self.mbr != "none" and self.beam == 1:
+            raise UserError(f"task.mbr={self.mbr} chooses among hypotheses: set generation.beam to more than 1")
+        if self.replace_unk is not None and self.print_alignment is not None:
+            raise UserError("generation.replace_unk and generation.print_alignment want one column: choose one")
 
 
 def own_options(task: object) -> dict[str, float | str]:

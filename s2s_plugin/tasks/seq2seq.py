@@ -17,35 +17,30 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
+from s2s_plugin.criterions.rewards import REWARDS, build_reward
 from s2s_plugin.datasets.augment import Augmentation
 from s2s_plugin.datasets.codec import PairCodec
 from s2s_plugin.datasets.features import FeatureSource, PackedFeatures
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import Item, read_manifest
+from s2s_plugin.datasets.original import OriginalText
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.sampling import SampledSubwords
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
-from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.groups import DiverseBeamSearch
+from s2s_plugin.search.mbr import MinimumBayesRisk
+from s2s_plugin.search.options import BeamOptions, own_options
 from s2s_plugin.search.precision import PRECISIONS
+from s2s_plugin.search.scorer import ReferenceScorer
 from s2s_plugin.search.shortlist import Shortlist, learn
+from s2s_plugin.search.stock import LEFT, NGrams, asked, refuse_idle, refuse_ours, refuse_without_targets
 from s2s_plugin.tasks.validation import METRICS, build_metric
 
 logger = logging.getLogger(__name__)
 
 SOURCE = "source.json"  # of a prepared folder whose source is a signal: modality, frontend, folder of the features
-
-# Options of fairseq's search that ours does not implement; each with the value that means "not asked for".
-STOCK_SEARCH_OPTIONS = {
-    "diverse_beam_groups": -1,
-    "diversity_rate": -1.0,
-    "match_source_len": False,
-    "constraints": None,
-    "prefix_allowed_tokens_fn": None,
-    "lm_path": None,
-    "score_reference": False,
-}
 
 
 @dataclass
@@ -95,6 +90,10 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         metadata={
             "help": "with --sampling: draw from the most typical symbols that have this share of the probability"
         },
+    )
+    mbr: ChoiceEnum(["none", *REWARDS]) = field(  # type: ignore[valid-type]
+        default="none",
+        metadata={"help": "choose the hypothesis that is most like the others by this measure (minimum Bayes risk)"},
     )
     shortlist: int = field(
         default=0,
@@ -207,7 +206,7 @@ class Seq2SeqTask(FairseqTask):
         folder, source, target = _folder(self.cfg), self.cfg.source_lang, self.cfg.target_lang
         for pair in (f"{source}-{target}", f"{target}-{source}"):
             path = folder / f"{split}.{pair}.{target}"
-            if Path(f"{path}.idx").is_file():
+            if Path(f"{path}.idx").is_file() or path.is_file():  # --dataset-impl mmap, or raw
                 break
         else:
             raise UserError(f"{folder}: no data for split '{split}' ({split}.{source}-{target}.{target}.idx)")
@@ -238,7 +237,22 @@ class Seq2SeqTask(FairseqTask):
             self.target_dictionary,
             shuffle=split == "train",
             alignments=alignments,
+            texts=self._texts(split, pair, sources, targets),
         )
+
+    def _texts(self, split: str, pair: str, sources, targets) -> tuple[OriginalText | None, OriginalText]:
+        """Both sides as ``s2s prepare`` or ``fairseq-preprocess --dataset-impl raw`` has left them."""
+        source, target, codec = str(self.cfg.source_lang), str(self.cfg.target_lang), self.codec
+        folder = _folder(self.cfg)
+        paths = [
+            folder / (f"{split}.{pair}.{lang}" if codec is None else f"text/{split}.{lang}")
+            for lang in (source, target)
+        ]
+        encoders = (str, str) if codec is None else (codec.encode, codec.target.encode)
+        source_text = None
+        if self.source_dictionary is not None:
+            source_text = OriginalText(paths[0], encoders[0], sources, self.source_dictionary, self.source_group)
+        return source_text, OriginalText(paths[1], encoders[1], targets, self.target_dictionary)
 
     def _sampled(self, sources, targets):
         """Both sides, where they are text, in other subwords every epoch."""
@@ -273,10 +287,17 @@ class Seq2SeqTask(FairseqTask):
         return 0.0 if self.source_dictionary is None else self.source_dictionary.pad()
 
     def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> PairDataset:
-        if constraints is not None:
-            raise UserError("--constraints is not supported by the task s2s")
+        """
+        Raises:
+            UserError: a constraint holds what the vocabulary lacks.
+        """
+        if constraints is not None and constraints[:, 1:].eq(self.target_dictionary.unk()).any():
+            row = int(constraints[:, 1:].eq(self.target_dictionary.unk()).any(1).nonzero()[0])
+            raise UserError(f"line {row + 1} of these: its constraints hold words that the target's vocabulary lacks")
         sizes = np.asarray([int(length) for length in src_lengths])
-        return PairDataset(src_tokens, sizes, self._source_padding, None, None, self.target_dictionary)
+        return PairDataset(
+            src_tokens, sizes, self._source_padding, None, None, self.target_dictionary, constraints=constraints
+        )
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
         """Lines of text, or names of media files where the source is a signal."""
@@ -327,23 +348,60 @@ class Seq2SeqTask(FairseqTask):
     # -------------------------------------------------------------- search
 
     def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, prefix_allowed_tokens_fn=None):
-        """Our search; fairseq's own for other architectures and for what ours does not do."""
-        asked = [
-            name
-            for name, unset in STOCK_SEARCH_OPTIONS.items()
-            if getattr(args, name, unset) not in (unset, None)
-            or (prefix_allowed_tokens_fn and name.startswith("prefix"))
-        ]
-        foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
-        if not asked and not foreign and seq_gen_cls is None:
-            return self.build_search(models, BeamOptions.of(args, self.cfg))
-        logger.info("fairseq's own search is used for: %s", ", ".join(asked + foreign) or seq_gen_cls.__name__)
-        return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
+        """Our search; fairseq's own for other architectures and for what ours does not do.
 
-    def build_search(self, models: list[Seq2SeqModel], options: BeamOptions) -> BeamSearch:
+        Raises:
+            UserError: an option would silently do nothing.
+        """
+        refuse_idle(args)
+        if extra_gen_cls_kwargs is None:  # what fairseq-generate alone gives
+            refuse_without_targets(args)
+        if getattr(args, "replace_unk", None) is not None:
+            self._check_words(models)
+        foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
+        if getattr(args, "score_reference", False) and not foreign:
+            return ReferenceScorer(self.target_dictionary, getattr(args, "print_alignment", None))
+        left = [f"--{name.replace('_', '-')}" for name in LEFT if asked(args, name)]
+        left += ["prefix_allowed_tokens_fn"] * (prefix_allowed_tokens_fn is not None)
+        options = BeamOptions.of(args, self.cfg)
+        if not left and not foreign and seq_gen_cls is None:
+            return self.build_search(models, options)
+        reasons = left + foreign or [seq_gen_cls.__name__]
+        refuse_ours(args, {name: value for name, value in own_options(self.cfg).items() if name != "mbr"}, reasons)
+        logger.info("fairseq's own search is used for: %s", ", ".join(reasons))
+        search = super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
+        if options.no_repeat_ngram_size > 0:
+            search.repeat_ngram_blocker = NGrams(options.no_repeat_ngram_size)
+        return self._by_risk(search, options)
+
+    def build_search(self, models: list[Seq2SeqModel], options: BeamOptions) -> BeamSearch | MinimumBayesRisk:
         """Our search as the config wants it; the models are converted to its precision."""
         precision, shortlist = str(self.cfg.search_precision), self.build_shortlist()
-        return BeamSearch(models, self.target_dictionary, options, precision, shortlist)
+        if shortlist is not None and options.constraints is not None:
+            raise UserError("generation.constraints may hold what a shortlist leaves out: set task.shortlist=0")
+        kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
+        return self._by_risk(kind(models, self.target_dictionary, options, precision, shortlist), options)
+
+    def _by_risk(self, search, options: BeamOptions):
+        if options.mbr == "none":
+            return search
+        utility = build_reward(str(options.mbr), self.cfg.eval_tokenizer)
+        return MinimumBayesRisk(search, utility, self.text, options.sampling)
+
+    def _check_words(self, models) -> None:
+        """
+        Raises:
+            UserError: unknown words cannot be replaced by those of the source.
+        """
+        if self.frontend is not None:
+            raise UserError(f"--replace-unk copies words of the source, which {self.modality} has not: leave it out")
+        if self.codec is not None and not self.codec.whole_words:
+            raise UserError(
+                f"--replace-unk is for vocabularies of words (subword.kind=word); {self.cfg.data} has subwords, which "
+                "spell every word: leave it out"
+            )
+        if any(model.encoder.stride != model.encoder.group for model in models if isinstance(model, Seq2SeqModel)):
+            raise UserError("--replace-unk asks for single words, and the encoder joins some: leave it out")
 
     def build_shortlist(self) -> Shortlist | None:
         """What each source symbol may become, beside the data; learnt from the training pairs where it is missing.

@@ -52,6 +52,25 @@ def test_factors_decide(shouted: tuple[Path, str]):
     assert "--encoder-factors 2" in (folder / "runs/nmt/default/commands.txt").read_text(encoding="utf-8")
 
 
+def test_unknown_words_are_copied_from_the_source(shouted: tuple[Path, str]):
+    """Of a model that may write nothing but unknown words; z is in no vocabulary, and factors are no words."""
+    folder, _ = shouted
+    unknown = "app=nmt generation.unkpen=-50 generation.max_len_a=0 generation.max_len_b=1 generation.replace_unk=''"
+    said = call(f"s2s translate {unknown}", cwd=folder, stdin="z|up|x\nb|up|y\n").stdout
+    assert said.splitlines() == ["z", "b"]
+    call(f"s2s generate {unknown}", cwd=folder)
+    rows = (folder / "runs/nmt/default/outputs.jsonl").read_text(encoding="utf-8").splitlines()
+    for row in map(json.loads, rows):
+        assert row["hypothesis"] in [word.split("|")[0] for word in row["source"].split()]
+    call("s2s generate app=nmt", cwd=folder)
+
+
+def test_constraints_by_hand(shouted: tuple[Path, str]):
+    folder, _ = shouted
+    command = "s2s translate app=nmt generation.constraints=unordered"
+    assert "E D" in call(command, cwd=folder, stdin="a|up|x b|low|y\tE D\n").stdout
+
+
 def test_factors_by_hand(shouted: tuple[Path, str]):
     folder, _ = shouted
     said = call("s2s translate app=nmt", cwd=folder, stdin="a|up|x b|low|y\nc|low|x\n").stdout

@@ -8,6 +8,7 @@ from fairseq.data import Dictionary
 
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.groups import DiverseBeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 
@@ -71,13 +72,30 @@ def batch():
     return batch
 
 
+def alone(sample: dict, row: int) -> dict:
+    """A sentence of a batch by itself, without padding."""
+    net_input, length = sample["net_input"], int(sample["net_input"]["src_lengths"][row])
+    source = net_input["src_tokens"][row : row + 1, :length]
+    return {"id": torch.tensor([row]), "net_input": {"src_tokens": source, "src_lengths": torch.tensor([length])}}
+
+
+def next_scores(model, sample: dict, written: list[int]) -> torch.Tensor:
+    """log P of each symbol after ``written`` in a batch of one, by teacher forcing."""
+    model.eval()
+    net_input, eos = sample["net_input"], 2
+    with torch.no_grad():
+        logits, _ = model(net_input["src_tokens"], net_input["src_lengths"], torch.tensor([[eos, *written]]))
+    return logits[0, -1].log_softmax(0)
+
+
 @pytest.fixture
 def search():
-    """``search(models, sample, prefix=None, **options)``: our hypotheses."""
+    """``search(models, sample, prefix=None, forced=None, **options)``: our hypotheses; forced: packed constraints."""
 
-    def search(models, sample: dict, prefix=None, **options) -> list[list[dict]]:
+    def search(models, sample: dict, prefix=None, forced=None, **options) -> list[list[dict]]:
         models = models if isinstance(models, list) else [models]
-        dictionary = models[0].decoder.dictionary
-        return BeamSearch(models, dictionary, BeamOptions(**options)).generate(models, sample, prefix_tokens=prefix)
+        kind = DiverseBeamSearch if "diverse_beam_groups" in options else BeamSearch
+        built = kind(models, models[0].decoder.dictionary, BeamOptions(**options))
+        return built.generate(models, sample, prefix_tokens=prefix, constraints=forced)
 
     return search

@@ -101,3 +101,17 @@ def test_stock_search_agrees(prepared, trained):
     """fairseq's own search over the same model (asked for by an option that ours leaves to it)."""
     command = GENERATE.format(data=prepared[2], path=trained) + " --beam 3"
     assert hypotheses(call(command + " --diversity-rate 0").stdout) == hypotheses(call(command).stdout)
+
+
+@pytest.mark.parametrize("option", ["--beam 3", "--score-reference"])
+def test_alignments_point_into_the_memory(prepared, trained, option: str):
+    """Which fairseq's own code prints for text alone: steps of the encoder, or places of a picture's grid."""
+    output = call(GENERATE.format(data=prepared[2], path=trained) + f" {option} --print-alignment").stdout
+    lines = re.findall(r"^A-\d+\t(.*)$", output, re.MULTILINE)
+    texts = [line.split("\t")[2].split() for line in output.splitlines() if line.startswith("H-")]
+    assert len(lines) == len(texts) == 40
+    for line, words in zip(lines, texts, strict=True):
+        pairs = [tuple(map(int, pair.split("-"))) for pair in line.split()]
+        assert [target for _, target in pairs] == list(range(len(words)))
+        assert all(source >= 0 for source, _ in pairs)
+    assert len({pair.split("-")[0] for line in lines for pair in line.split()}) > 3  # not always the same step

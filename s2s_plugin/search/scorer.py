@@ -1,0 +1,69 @@
+"""Scoring given pairs: log P(Y|X) by teacher forcing, for ``--score-reference``."""
+
+from __future__ import annotations
+
+import torch
+from fairseq.data import Dictionary
+from torch import Tensor
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.search.alignment import alignment
+
+
+class ReferenceScorer:
+    """Gives each target as the one hypothesis of its source. Nothing is searched: options of the search do not count.
+
+    Args:
+        dictionary: of the target.
+        print_alignment: hard, soft or None.
+    """
+
+    def __init__(self, dictionary: Dictionary, print_alignment: str | None = None):
+        self.pad, self.print_alignment = dictionary.pad(), print_alignment
+        self.symbols_to_strip_from_output = {dictionary.eos()}
+
+    @torch.inference_mode()
+    def generate(self, models: list[Seq2SeqModel], sample: dict, **_: object) -> list[list[dict]]:
+        """Hypotheses in the shape of :meth:`BeamSearch.generate`; ``score`` is the mean of ``positional_scores``.
+
+        Args:
+            models: ensemble of one or more, averaged in probability.
+            sample: fairseq's batch, with ``target`` B x T.
+
+        Raises:
+            UserError: there is no target.
+        """
+        target = sample.get("target")
+        if target is None:
+            raise UserError("generation.score_reference scores given targets, and there are none: use fairseq-generate")
+        for model in models:
+            model.eval()
+        found = [self._score(model, sample["net_input"], target) for model in models]
+        scores = torch.stack([each[0] for each in found]).logsumexp(0) - torch.tensor(float(len(models))).log()
+        attention = torch.stack([each[1] for each in found]).mean(0)  # B x T x S
+        results = []
+        for row, length in enumerate(target.ne(self.pad).sum(1).tolist()):
+            weights = attention[row, :length][:, found[0][2][row]]
+            results.append(
+                [
+                    {
+                        "tokens": target[row, :length],
+                        "score": scores[row, :length].mean(),
+                        "positional_scores": scores[row, :length].clone(),
+                        "attention": weights.t(),
+                        "alignment": alignment(weights, self.print_alignment),
+                    }
+                ]
+            )
+        return results
+
+    @staticmethod
+    def _score(model: Seq2SeqModel, net_input: dict, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """log P of each symbol B x T, attention B x T x S, and which of the S are no padding, B x S."""
+        memory = model.encode(net_input["src_tokens"], net_input["src_lengths"])
+        embedded = model.decoder.embedding(net_input["prev_output_tokens"])
+        features, attention = model.decoder.recurrence(embedded, memory)
+        logits = model.decoder.generator(features, attention, memory).float()
+        chosen = logits.gather(2, target.unsqueeze(2)).squeeze(2)
+        return chosen - logits.logsumexp(2), attention.float(), ~memory.padding_mask

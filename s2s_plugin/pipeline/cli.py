@@ -23,7 +23,7 @@ stages
   score       the app's metrics, with signatures, beside trivial baselines
   report      report.html: curves, scores, examples, attention
   run         all of these; what is done is not done again
-  translate   lines from standard input, with the run's model
+  translate   lines from standard input, as they come, with the run's model
   transcribe, lipread, caption FILE ...
               recordings, videos, pictures or folders of them, with the run's model
   pronounce WORD ...

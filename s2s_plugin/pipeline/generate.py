@@ -137,6 +137,7 @@ def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, worke
     if workers == 1:
         parts = [shard(0)]
     else:
+        tasks.setup_task(cfg.task).build_shortlist()  # each process would learn it where it is missing
         with Workers(workers, shard) as processes:
             parts = processes.map(range(workers))
     lines = [line for part in parts for line in part.read_bytes().split(b"\n")]

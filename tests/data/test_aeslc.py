@@ -7,14 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from parallel_recipes import assert_manifest, read
 from recipes import sample
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
-from s2s_plugin.pipeline.recipe import load_recipe
+from s2s_plugin.pipeline import config, corpus, generate, prepare, recipe
 
-aeslc = load_recipe("aeslc")
+aeslc = recipe.load_recipe("aeslc")
 EMAIL = (
     "Hi  Phil,\tthe {n} budget\n review is on Monday.\n\n@subject\nBudget  {n}\n\n@ann0\nreview\n\n@ann1\nx\n\n@ann2\ny"
 )
@@ -55,6 +55,31 @@ def test_lower_case(emails: Path, tmp_path: Path):
     assert read(out, "valid.subject") == ["budget dev 0", "budget dev 1"]
 
 
+def test_the_readers_subjects_are_what_is_scored_against(emails: Path, tmp_path: Path):
+    out = aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=emails, readers=True)
+    assert assert_manifest(out, "aeslc").keys() >= {"valid.references.tsv", "test.references.tsv"}
+    assert read(out, "test.references.tsv") == ["review\tx\ty"] * 2
+    assert read(out, "test.subject") == ["Budget test 0", "Budget test 1"]
+
+
+def test_references_stay_with_their_emails_through_the_pipeline(emails: Path, tmp_path: Path, monkeypatch):
+    long = emails / "enron_subject_line/test/allen-p_0.subject"
+    long.write_text(long.read_text().replace("review is", "review " * 80 + "is").replace("@ann1\nx", "@ann1\nlong"))
+    config.register()
+    monkeypatch.setattr(recipe, "load_recipe", lambda name: aeslc)
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        cfg = compose(
+            "s2s",
+            overrides=[
+                *("app=summarize", "data=aeslc", f"data.from_dir={emails}", "+data.options.readers=true"),
+                *(f"prepared_dir={tmp_path}/bin", "subword.size=60", "data.max_symbols=200"),
+            ],
+        )
+    items = generate.test_items(cfg, prepare.prepare(cfg), "test")
+    assert [item["reference"] for item in items] == [["review", "x", "y"]]
+    assert items[0]["source"].startswith("Hi Phil, the test 1 budget")
+
+
 def test_comes_from_its_public_home(emails: Path, tmp_path: Path, home: tuple[Path, str], monkeypatch):
     folder, address = home
     emails.rename(tmp_path / f"AESLC-{aeslc.COMMIT}")
@@ -85,5 +110,6 @@ def test_real_emails_are_read_in_order(tmp_path: Path):
     )
     assert len(bodies) == len(subjects) == aeslc.SPLITS["test"][1]
     for number, (body, subject) in enumerate(zip(bodies, subjects, strict=True)):
-        (tmp_path / f"{number:04}.subject").write_text(f"{body}\n\n@subject\n{subject}\n\n@ann0\nx", encoding="utf-8")
-    assert aeslc.read_emails(tmp_path, 1_906, lowercase=False) == list(zip(bodies, subjects, strict=True))
+        (tmp_path / f"{number:04}.subject").write_text(f"{body}\n\n@subject\n{subject}", encoding="utf-8")
+    pairs = [tuple(email) for email in aeslc.read_emails(tmp_path, 1_906, lowercase=False)]
+    assert pairs == list(zip(bodies, subjects, strict=True))

@@ -36,7 +36,7 @@ def test_scores_are_rouge_beside_the_lead(run: tuple[Path, str]):
     folder, printed = run
     scores = json.loads((folder / "runs/summarize/default/scores.json").read_text())
     kinds = {"ROUGE-1": "rouge1", "ROUGE-2": "rouge2", "ROUGE-L": "rougeL"}
-    assert list(scores["metrics"]) == list(kinds) and list(scores["baselines"]) == ["lead words"]
+    assert list(scores["metrics"]) == list(kinds) and list(scores["baselines"]) == ["lead words", "nearest neighbour"]
     scorer = RougeScorer(list(kinds.values()), use_stemmer=True)
     for texts, found in (
         ([row["hypothesis"] for row in rows(folder)], {n: v["score"] for n, v in scores["metrics"].items()}),

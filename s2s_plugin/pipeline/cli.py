@@ -42,6 +42,7 @@ examples
   s2s translate app=nmt name=mine
   s2s run app=asr                                       speech recognition; likewise lipread, caption
   s2s transcribe my.wav app=asr
+  s2s run app=summarize                                 summaries; then: s2s translate app=summarize < texts
   s2s run app=g2p                                       pronunciations; then: s2s pronounce hello world
 
 Everything under conf/ can be set: groups as data=multi30k train=gpu search=greedy model=tiny,

@@ -144,16 +144,28 @@ def _take_unseen(pairs: Sequence[Pair], seen: tuple[set[str], set[str]]) -> list
 # --- writing ----------------------------------------------------------------------------------------------
 
 
-def write_corpus(out: Path, splits: Splits, langs: tuple[str, str], meta: dict) -> Path:
+def write_corpus(
+    out: Path,
+    splits: Splits,
+    langs: tuple[str, str],
+    meta: dict,
+    references: Mapping[str, Sequence[Sequence[str]]] | None = None,
+) -> Path:
     """Write ``train.<src> train.<tgt> valid.* test.*`` and ``manifest.json`` to the folder ``out``.
 
     ``meta`` (name, source, version, licence ...) opens the manifest; lines and sha256 of each file follow.
-    The folder appears whole or not at all; an earlier corpus at ``out`` is replaced.
+    ``references``: of a split, what its outputs are scored against in place of the targets, one or several texts a
+    pair; they go to ``<split>.references.tsv``. The folder appears whole or not at all; an earlier corpus at ``out`` is
+    replaced.
 
     Raises:
-        UserError: a split is empty, a side is empty or holds a line break, or ``out`` is not a corpus folder.
+        UserError: a split is empty, a side or reference is empty or holds a line break, or ``out`` is no corpus folder.
     """
     _check(splits, langs)
+    for name, items in (references or {}).items():
+        for number, item in enumerate(items, start=1):
+            if not item or any(not text or text != " ".join(text.split()) for text in item):
+                raise UserError(f"{name}, references {number}: none, an empty one or one with stray space: {item!r}")
 
     def write(partial: Path) -> dict[str, dict]:
         files = {}
@@ -162,6 +174,10 @@ def write_corpus(out: Path, splits: Splits, langs: tuple[str, str], meta: dict) 
                 path = partial / f"{name}.{lang}"
                 path.write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8", newline="\n")
                 files[path.name] = {"lines": len(pairs), "sha256": sha256_of(path)}
+        for name, items in (references or {}).items():
+            path = partial / f"{name}.references.tsv"
+            path.write_text("".join("\t".join(item) + "\n" for item in items), encoding="utf-8", newline="\n")
+            files[path.name] = {"lines": len(items), "sha256": sha256_of(path)}
         return files
 
     return _write_folder(Path(out), write, {**meta, "languages": list(langs)})

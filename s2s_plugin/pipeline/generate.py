@@ -232,8 +232,10 @@ def test_items(cfg: DictConfig, data: Path, subset: str) -> list[dict[str, Any]]
             }
             for item in items
         ]
-    sides = (_lines(data / "text" / f"{subset}.{lang}") for lang in (source, target))
-    return [{"source": text, "reference": reference} for text, reference in zip(*sides, strict=True)]
+    sources, references = (_lines(data / "text" / f"{subset}.{lang}") for lang in (source, target))
+    several = data / "text" / f"{subset}.references.tsv"
+    found = [line.split("\t") for line in _lines(several)] if several.is_file() else references
+    return [{"source": text, "reference": reference} for text, reference in zip(sources, found, strict=True)]
 
 
 def _attention(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], run: Run) -> str:

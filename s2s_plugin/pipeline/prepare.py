@@ -338,12 +338,15 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
     (partial / "pieces").mkdir()
     for split, pairs in lines.items():
         kept: list[tuple[corpus.Pair, corpus.Pair]] = []
+        references = partial / "text" / f"{split}.references.tsv"
+        texts, kept_texts = _read(references) if references.is_file() else [], []
         for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair"), start=1):
             pieces = codec.encode(pair[0]), codec.encode_target(pair[1], pair[0])
             lengths = [side.count(" ") + 1 for side in pieces]
             length = max(lengths)
             if length <= cfg.data.max_symbols:
                 kept.append((pair, pieces))
+                kept_texts += texts[number - 1 : number]
                 longest = [max(side + 1, so_far) for side, so_far in zip(lengths, longest, strict=True)]  # and </s>
             elif split != "train" and cfg.data.get(f"{split}_source") is not None:
                 raise UserError(
@@ -355,6 +358,8 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
         for side, lang in enumerate((cfg.data.source_lang, cfg.data.target_lang)):
             for folder, which in (("text", 0), ("pieces", 1)):
                 _write_lines(partial / folder / f"{split}.{lang}", [item[which][side] for item in kept])
+        if texts:
+            _write_lines(references, kept_texts)
         counts[split] = len(kept)
     if not all(counts.values()):
         raise UserError(f"no pair of at most data.max_symbols={cfg.data.max_symbols} symbols is left in {counts}")

@@ -1,4 +1,4 @@
-"""Stage 4: the run's metrics over its outputs, with signatures, beside the trivial baseline."""
+"""Stage 4: the run's metrics over its outputs, with signatures, beside the app's trivial baselines."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def score(cfg: DictConfig, run: Run) -> None:
     rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
     references = [row["reference"] for row in rows]
     metrics = evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring)
+    languages = cfg.data.source_lang, cfg.data.target_lang
     trivial = {
         name: {label: value["score"] for label, value in evaluate(cfg.metrics, texts, references, cfg.scoring).items()}
-        for name, texts in baselines(Path(cfg.task.data), cfg.data.source_lang, made["subset"], rows).items()
+        for name, texts in baselines(cfg.baselines, Path(cfg.task.data), *languages, made["subset"], rows).items()
     }
     scores = {
         "subset": made["subset"],
@@ -47,7 +48,7 @@ def score(cfg: DictConfig, run: Run) -> None:
     write_json(run.scores, scores)
     for name, value in metrics.items():
         beside = ", ".join(f"{scores[name]:.2f} {baseline}" for baseline, scores in trivial.items())
-        say(f"      {name} {value['score']:.2f}  {value['signature']}  ({beside})")
+        say(f"      {name} {value['score']:.2f}  {value['signature']}" + (f"  ({beside})" if beside else ""))
 
 
 def check_metrics(names: Sequence[str]) -> None:

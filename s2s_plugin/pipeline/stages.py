@@ -20,6 +20,7 @@ from s2s_plugin.pipeline import generate as generate_stage
 from s2s_plugin.pipeline import prepare as prepare_stage
 from s2s_plugin.pipeline import score as score_stage
 from s2s_plugin.pipeline import train as train_stage
+from s2s_plugin.pipeline.baselines import check_baselines
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
 from s2s_plugin.pipeline.finetune import begin_from_other
@@ -40,6 +41,7 @@ STANDING = (
     "model",
     "best",
     "metrics",
+    "baselines",
     "scoring",
     "generation",
 )
@@ -73,6 +75,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation, cfg.task)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
+    check_baselines(cfg.baselines, cfg.data.source_lang)
     _check_average(cfg)
     if stage in ("train", "run"):
         train_stage.check_same_run(fairseq, folder)
@@ -114,7 +117,7 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
     assert isinstance(stored, dict)
     named = {name.split(".")[0].replace("search", "generation") for name in _named()}
     for group in STANDING:
-        if group not in named:
+        if group not in named and group in stored:  # runs of earlier versions have no baselines
             cfg[group] = stored[group]
     return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
 
@@ -161,6 +164,8 @@ def _check_prepared(cfg: DictConfig) -> None:
     if not Path(cfg.task.data).is_dir():
         raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
     longest = prepare_stage.read_summary(Path(cfg.task.data))["longest"]
+    if cfg.task.truncate_source:
+        longest["source"] = min(longest["source"], cfg.task.max_source_positions)
     limits = {
         "dataset.max_tokens": (cfg.dataset.max_tokens, max(longest.values())),
         "task.max_source_positions": (cfg.task.max_source_positions, longest["source"]),

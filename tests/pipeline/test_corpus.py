@@ -173,3 +173,14 @@ def test_manifests_appear_whole_or_not_at_all(tmp_path):
     with pytest.raises(UserError, match="is not a prepared corpus"):
         corpus.write_manifests(other, "audio", {"train": items}, {})
     assert (other / "precious.txt").read_text() == "mine"
+
+
+def test_references_are_written_beside_the_targets(tmp_path):
+    splits = {name: [(f"{name} one", "1"), (f"{name} two", "2")] for name in corpus.SPLITS}
+    out = corpus.write_corpus(tmp_path / "out", splits, ("a", "b"), {}, {"test": [["x y", "z"], ["2"]]})
+    assert (out / "test.references.tsv").read_text() == "x y\tz\n2\n"
+    assert json.loads((out / "manifest.json").read_text())["files"]["test.references.tsv"]["lines"] == 2
+    for bad in ([], ["x", ""], ["a\tb"]):
+        with pytest.raises(UserError, match=r"test, references 2: none, an empty one or one with stray space"):
+            corpus.write_corpus(tmp_path / "bad", splits, ("a", "b"), {}, {"test": [["x"], bad]})
+    assert not (tmp_path / "bad").exists()

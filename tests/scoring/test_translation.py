@@ -38,6 +38,9 @@ LABELS = {
     "s2s_g2p_wer": "WER",
     "s2s_exact": "exact",
     "s2s_cider": "CIDEr-D",
+    "s2s_rouge1": "ROUGE-1",
+    "s2s_rouge2": "ROUGE-2",
+    "s2s_rougel": "ROUGE-L",
 }
 ERROR_RATES = ("s2s_ter", "s2s_wer", "s2s_cer", "s2s_per", "s2s_g2p_wer")
 HYDRA_WARNS = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -187,6 +190,7 @@ def test_fairseq_generate_builds_it_with_its_defaults(name):
         ("s2s_wer", "wer_normalizer", "none", "norm:none"),
         ("s2s_cer", "wer_normalizer", "none", "norm:none"),
         ("s2s_exact", "exact_normalizer", "none", "norm:none"),
+        ("s2s_rougel", "rouge_tokenizer", "unicode", "tok:unicode"),
     ],
 )
 def test_options_reach_the_scorer(name, option, value, signature):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +25,14 @@ class Hypothesis:
     Attributes:
         text: detokenised.
         score: length-normalised log-probability, natural log.
+        confidence: geometric mean of the symbols' probabilities, </s> among them.
         target_tokens: symbols, with </s>.
         attention: T x S weights, where asked for.
     """
 
     text: str
     score: float
+    confidence: float
     target_tokens: list[str]
     attention: list[list[float]] | None
 
@@ -74,23 +77,33 @@ class Translator:
 
     def translate(self, lines: Sequence[str]) -> list[Hypothesis]:
         """The best hypothesis of each line of text, in the order of the lines."""
-        found, codec = self.decode([self.symbols(line) for line in lines]), self.task.codec
+        return [found[0] for found in self.candidates(lines)]
+
+    def candidates(self, lines: Sequence[str]) -> list[list[Hypothesis]]:
+        """All that the search has found for each line of text, best first."""
+        found, codec = self._search([self.symbols(line) for line in lines]), self.task.codec
         if codec is None:
             return found
-        return [replace(each, text=codec.fill(each.text, line)) for each, line in zip(found, lines, strict=True)]
+        return [
+            [replace(each, text=codec.fill(each.text, line)) for each in candidates]
+            for candidates, line in zip(found, lines, strict=True)
+        ]
 
     def decode(self, sources: Sequence[Tensor], batch_size: int = 32) -> list[Hypothesis]:
         """The best hypothesis of each source (S ids, or S x ... features), in their order."""
+        return [found[0] for found in self._search(sources, batch_size)]
+
+    def _search(self, sources: Sequence[Tensor], batch_size: int = 32) -> list[list[Hypothesis]]:
         dataset = self.task.build_dataset_for_inference(sources, [len(source) for source in sources])
         order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
-        found: dict[int, Hypothesis] = {}
+        found: dict[int, list[Hypothesis]] = {}
         for start in range(0, len(order), batch_size):
             batch = dataset.collater([dataset[i] for i in order[start : start + batch_size]])
             if self.cuda:
                 batch = utils.move_to_cuda(batch)
             hypotheses = self.task.inference_step(self.search, self.models, batch)
             for index, candidates in zip(batch["id"].tolist(), hypotheses, strict=True):
-                found[index] = self._hypothesis(candidates[0])
+                found[index] = [self._hypothesis(each) for each in candidates]
         return [found[index] for index in range(len(sources))]
 
     def symbols(self, line: str) -> Tensor:
@@ -117,6 +130,7 @@ class Translator:
         return Hypothesis(
             text=symbols if self.task.codec is None else self.task.codec.decode(symbols),
             score=found["score"],
+            confidence=math.exp(found["positional_scores"].mean().item()),
             target_tokens=[self.task.target_dictionary[i] for i in found["tokens"].tolist()],
             attention=None if found["attention"] is None else found["attention"].t().tolist(),
         )

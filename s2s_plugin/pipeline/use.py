@@ -15,7 +15,7 @@ from s2s_plugin.pipeline.translator import Translator
 
 # The stage's name for each modality, and the files it takes from a folder.
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}
-BY_HAND = ("translate", "pronounce", *MEDIA)
+BY_HAND = ("translate", "pronounce", "chat", *MEDIA)
 ENDINGS = {
     "audio": (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"),
     "video": (".mp4", ".mkv", ".avi", ".mov", ".mpg", ".mpeg", ".webm"),

@@ -1,9 +1,15 @@
-"""Trivial baselines: what a score means is seen beside them."""
+"""Trivial baselines: what a score means is seen beside them.
+
+An app names those that make sense for it in ``baselines``.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -11,29 +17,115 @@ from torch.nn import functional as F
 
 from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.corpus import match_key
 from s2s_plugin.progress import Progress
 from s2s_plugin.tasks.seq2seq import read_source
 
+LABELS = {
+    "copy": "copy of the source",
+    "lead": "lead words",
+    "neighbour": "nearest neighbour",
+    "frequent": "most frequent text",
+}
+TEXT = ("copy", "lead", "neighbour")  # what a text source can have
+SIGNAL = ("neighbour", "frequent")
 POOLED = (8, 16, 8)  # at most: stretches of time, and cells of what is left of a step's two dimensions
 
 
-def baselines(data: Path, source: str, subset: str, rows: list[dict]) -> dict[str, list[str]]:
-    """Hypotheses of each baseline that makes sense for the source, by its name.
+def check_baselines(names: Sequence[str], source: str) -> None:
+    """
+    Raises:
+        UserError: a name is none, or not one for this kind of source (a language, or audio, video or image).
+    """
+    known = SIGNAL if source in MODALITIES else TEXT
+    for name in names:
+        if name not in known:
+            kind = source if source in MODALITIES else "text"
+            raise UserError(f"baselines has {name}; for sources of {kind} there are: {', '.join(known)}")
+
+
+def baselines(
+    names: Sequence[str], data: Path, source: str, target: str, subset: str, rows: list[dict]
+) -> dict[str, list[str]]:
+    """Hypotheses of each baseline, by its label in reports.
 
     Args:
+        names: of the app's baselines, see :func:`check_baselines`.
         data: prepared folder.
         source: language, or audio, video or image.
+        target: language.
         subset: split that ``rows`` are outputs of.
     """
-    if source not in MODALITIES:
-        return {"copy of the source": [row["source"] for row in rows]}
+    if source in MODALITIES:
+        found = _of_signals(data, subset, len(rows)) if names else {}
+        return {LABELS[name]: found[name] for name in names}
+    sources = [row["source"] for row in rows]
+    texts = {name: _of_text(name, data, source, target, sources) for name in names}
+    return {LABELS[name]: texts[name] for name in names}
+
+
+# ------------------------------------------------------------------ text
+
+
+def _of_text(name: str, data: Path, source: str, target: str, sources: list[str]) -> list[str]:
+    if name == "copy":
+        return sources
+    targets = _lines(data / "text" / f"train.{target}")
+    if name == "lead":
+        return lead_words(sources, targets)
+    nearest = nearest_texts(_lines(data / "text" / f"train.{source}"), sources)
+    return [targets[number] for number in nearest]
+
+
+def lead_words(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
+    """The first words of each source, as many as ``targets`` have on average."""
+    count = max(1, round(fmean(len(text.split()) for text in targets)))
+    return [" ".join(text.split()[:count]) for text in sources]
+
+
+def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
+    """For each text of ``test`` that of ``train`` with the most similar words; of equals the first.
+
+    Similarity is the cosine of TF-IDF vectors (Salton & Buckley 1988): a word weighs its count times
+    ln((1 + N) / (1 + n)) + 1, where n of the N texts of ``train`` have it. Case and punctuation make no difference.
+    """
+    counts = [Counter(match_key(text).split()) for text in train]
+    having = Counter(word for each in counts for word in each)
+    weight = {word: math.log((1 + len(train)) / (1 + number)) + 1 for word, number in having.items()}
+    norms = [math.sqrt(sum((weight[word] * number) ** 2 for word, number in each.items())) for each in counts]
+    where: dict[str, tuple[list[int], list[float]]] = {word: ([], []) for word in having}
+    for item, each in enumerate(counts):
+        for word, number in each.items():
+            where[word][0].append(item)
+            where[word][1].append(weight[word] * number / norms[item])
+    index = {word: (np.array(items), np.array(shares)) for word, (items, shares) in where.items()}
+    nearest = []
+    for text in Progress(test, "      neighbours", unit="text"):
+        cosine = np.zeros(len(train))  # times the norm of the text, which is the same for all
+        for word, number in Counter(match_key(text).split()).items():
+            if word in index:
+                items, shares = index[word]
+                cosine[items] += weight[word] * number * shares
+        nearest.append(int(cosine.argmax()))
+    return nearest
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+# ------------------------------------------------------------------ signals
+
+
+def _of_signals(data: Path, subset: str, count: int) -> dict[str, list[str]]:
     _, train = read_manifest(data / "train.tsv")
     texts = Counter(text for item in train for text in item.texts)
     features = data / read_source(data)["features"]
     nearest = nearest_items(PackedFeatures(features / "train"), PackedFeatures(features / subset))
     return {
-        "most frequent text": [texts.most_common(1)[0][0]] * len(rows),
-        "nearest neighbour": [train[number].texts[0] for number in nearest],
+        "frequent": [texts.most_common(1)[0][0]] * count,
+        "neighbour": [train[number].texts[0] for number in nearest],
     }
 
 

@@ -96,6 +96,7 @@ class PipelineConfig(FairseqConfig):
     finetune_from: Optional[str] = None
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
     perplexity: bool = False  # beside the metrics
+    baselines: list[str] = field(default_factory=list)  # of s2s_plugin/pipeline/baselines.py, beside the scores
     examples: int = 5
     data: DataConfig = field(default_factory=DataConfig)
     subword: SubwordConfig = field(default_factory=SubwordConfig)

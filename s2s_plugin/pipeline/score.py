@@ -1,4 +1,4 @@
-"""Stage 4: the run's metrics over its outputs, with signatures, beside the trivial baseline."""
+"""Stage 4: the run's metrics over its outputs, with signatures, beside the app's trivial baselines."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def score(cfg: DictConfig, run: Run) -> None:
     metrics = evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring)
     if cfg.perplexity:
         metrics["perplexity"] = perplexity(run.best_checkpoint(), cfg.task.data, made["subset"], cfg.common.cpu)
+    languages = cfg.data.source_lang, cfg.data.target_lang
     trivial = {
         name: {label: value["score"] for label, value in evaluate(cfg.metrics, texts, references, cfg.scoring).items()}
-        for name, texts in baselines(Path(cfg.task.data), cfg.data.source_lang, made["subset"], rows).items()
+        for name, texts in baselines(cfg.baselines, Path(cfg.task.data), *languages, made["subset"], rows).items()
     }
     scores = {
         "subset": made["subset"],

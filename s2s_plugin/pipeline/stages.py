@@ -20,6 +20,7 @@ from s2s_plugin.pipeline import generate as generate_stage
 from s2s_plugin.pipeline import prepare as prepare_stage
 from s2s_plugin.pipeline import score as score_stage
 from s2s_plugin.pipeline import train as train_stage
+from s2s_plugin.pipeline.baselines import check_baselines
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
 from s2s_plugin.pipeline.finetune import begin_from_other
@@ -40,6 +41,7 @@ STANDING = (
     "model",
     "best",
     "metrics",
+    "baselines",
     "scoring",
     "generation",
 )
@@ -75,6 +77,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation, cfg.task)  # refuse now what would fail after training
     score_stage.check_metrics(cfg.metrics)
+    check_baselines(cfg.baselines, cfg.data.source_lang)
     _check_average(cfg)
     if stage in ("train", "run"):
         train_stage.check_same_run(fairseq, folder)
@@ -116,7 +119,7 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
     assert isinstance(stored, dict)
     named = {name.split(".")[0].replace("search", "generation") for name in _named()}
     for group in STANDING:
-        if group not in named:
+        if group not in named and group in stored:  # runs of earlier versions have no baselines
             cfg[group] = stored[group]
     return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
 

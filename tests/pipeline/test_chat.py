@@ -9,32 +9,34 @@ import pty
 import random
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from command_line import BIN, call
+from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import chat, dialogue
+from s2s_plugin.pipeline import chat, dialogue, prepare
 from s2s_plugin.pipeline.corpus import SPLITS
-from s2s_plugin.pipeline.translator import Hypothesis
+from s2s_plugin.pipeline.translator import Hypothesis, Translator
 
 # The second reply needs the turn before the last one.
-NAMES = ["ann", "bob", "cat", "dan", "eva", "fay", "gus", "hal"]
+FRIENDS = ["ann", "bob", "dan", "eva"]
+NAMES = ["cat", "fay", "gus", "hal", "ian", "joe", "kim", "lou"]
 VERBS = ["sings", "runs", "reads", "cooks"]
 SETTINGS = (
-    "model=tiny subword.size=150 dataset.max_tokens=500 optimization.max_update=250 optimization.lr=[0.01] "
-    "lr_scheduler.warmup_updates=20 dataset.validate_interval_updates=125 subword.kind=word"
+    "model=tiny model.dropout=0 subword.size=150 subword.kind=word dataset.max_tokens=500 optimization.max_update=400 "
+    "optimization.lr=[0.01] lr_scheduler.warmup_updates=20 dataset.validate_interval_updates=200"
 )
 
 
 def conversations(count: int) -> Iterator[str]:
     draw = random.Random(1)
     for _ in range(count):
-        name, verb = draw.choice(NAMES), draw.choice(VERBS)
-        greeting = " ".join(draw.sample(NAMES, draw.randint(1, 3)))
-        yield f"My friend {name} {verb}, {greeting}!\nDoes {name} like it?\nAsk {greeting}?\nI will ask {name}.\n"
+        friend, verb = draw.choice(FRIENDS), draw.choice(VERBS)
+        others = " ".join(draw.sample(NAMES, draw.randint(1, 2)))
+        yield f"My friend {friend} {verb}, {others}!\nDoes {friend} like it?\nAsk {others}?\nI will ask {friend}.\n"
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,26 @@ def test_no_question_is_on_two_sides():
         assert not set(keys[first]) & set(keys[second])
     for split in ("valid", "test"):
         assert len(keys[split]) == len(set(keys[split])) > 5
+
+
+def test_own_pairs_may_share_replies(tmp_path: Path):
+    """Taken apart by question alone; as pairs of translation nothing would be left to train on."""
+    for side in ("turns", "reply"):
+        text = "".join(f"question {n}\n" if side == "turns" else "No idea.\n" for n in range(100))
+        (tmp_path / f"my.{side}").write_text(text)
+    data = {
+        "source": f"{tmp_path}/my.turns",
+        "target": f"{tmp_path}/my.reply",
+        "held_out": 1000,
+        "on_bad_item": "error",
+    }
+    rest = {f"{split}_{side}": None for split in ("valid", "test") for side in ("source", "target")}
+    cfg = OmegaConf.create({"data": {**data, **rest, "shared_targets": True}})
+    splits = prepare._own_splits(cfg)
+    assert sum(map(len, splits.values())) == 100 and len(splits["train"]) > 70
+    cfg.data.shared_targets = False
+    with pytest.raises(UserError, match="too few to hold some out"):
+        prepare._own_splits(cfg)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +167,40 @@ def said(folder: Path, stdin: str, overrides: str = "chat.threshold=0") -> list[
 
 
 def test_a_conversation_goes_on_from_turn_to_turn(run: tuple[Path, str]):
-    first = "my friend eva sings gus"
-    replies = said(run[0], f"{first}\n\nAsk gus?\nquit\nnever read\n")
-    assert [reply for reply, _ in replies] == ["Does eva like it?", "I will ask eva."]
+    turns = "".join(f"my friend {friend} sings gus\n\n" for friend in FRIENDS)
+    replies = said(run[0], f"{turns}quit\nnever read\n", "chat.threshold=0 chat.generic_penalty=0")
+    assert [reply for reply, _ in replies[:1]] == ["Does ann like it?"] and len(replies) == len(FRIENDS)
     assert all(0 < float(confidence) <= 1 for _, confidence in replies)
+
+
+class Heard(Translator):
+    """Remembers what it was asked."""
+
+    def candidates(self, lines: Sequence[str]) -> list[list[Hypothesis]]:
+        self.sources = [*getattr(self, "sources", []), *lines]
+        return super().candidates(lines)
+
+
+def test_the_last_turns_are_the_source(run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(run[0])
+    cfg = OmegaConf.load("runs/chatbot/default/config.yaml")
+    translator = Heard(Path("runs/chatbot/default/checkpoints/checkpoint_best.pt"), cfg.generation, cpu=True)
+    cfg.chat.threshold = 0
+    bot = chat.Chatbot(translator, cfg.chat, 3, {})
+    first = bot.reply("my friend ann <turn> sings gus")
+    second = bot.reply("Ask gus?")
+    bot.reply("Thanks.")
+    assert translator.sources == [
+        "my friend ann   sings gus",
+        f"my friend ann   sings gus <turn> {first.text} <turn> Ask gus?",
+        f"Ask gus? <turn> {second.text} <turn> Thanks.",
+    ]
+    cfg.chat.threshold = 1.0
+    unsure = bot.reply("Who?")
+    assert unsure.text == cfg.chat.fallback and not unsure.sure and 0 < unsure.confidence < 1
+    remembered = list(bot.turns)
+    bot.reply("Me.")
+    assert translator.sources[-1].endswith(f"{remembered[-1]} <turn> Me.") and "Who?" not in translator.sources[-1]
 
 
 def test_an_unsure_reply_is_withheld_and_forgotten(run: tuple[Path, str]):
@@ -215,7 +267,7 @@ def test_what_is_said_to_everything_loses():
 
 def test_the_threshold_parts_right_from_wrong():
     confidences = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
-    assert chat.best_threshold(confidences, [True, True, False, True, False, False]) == 0.8
+    assert chat.best_threshold(confidences, [True, True, False, False, True, False]) == 0.8
     assert chat.best_threshold(confidences, [True] * 4 + [False] * 2) == 0.6
     assert chat.best_threshold(confidences, [True] * 6) == chat.best_threshold(confidences, [False] * 6) == 0
     draw = random.Random(1)

@@ -7,11 +7,12 @@ from s2s_plugin import compatibility, scoring
 from s2s_plugin.criterions import minimum_risk
 from s2s_plugin.criterions import seq2seq as criterion
 from s2s_plugin.models import presets, seq2seq
-from s2s_plugin.scoring import caption, recognition, rouge, translation
+from s2s_plugin.scoring import caption, chat, recognition, rouge, translation
 from s2s_plugin.tasks import seq2seq as task
 
 __all__ = [
     "caption",
+    "chat",
     "compatibility",
     "criterion",
     "minimum_risk",

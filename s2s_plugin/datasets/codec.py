@@ -17,6 +17,7 @@ from s2s_plugin.errors import UserError
 JOINERS = "\u200c\u200d"
 UNKNOWN = "\u2047"  # what SentencePiece writes for its unknown piece
 SLOT = re.compile(r"<copy\d+>")
+TAG = re.compile(r"(<[^<>\s]+>)")
 SPACE = "\u2581"  # SentencePiece's own mark of a space: in the text it would come back as one
 
 
@@ -40,23 +41,50 @@ def normalize(text: str, jamo: bool = False) -> str:
     return unicodedata.normalize("NFD" if jamo else "NFC", text)
 
 
+def plain(text: str) -> str:
+    """In lower case, without punctuation but for apostrophes in words; tags such as <turn> stay as they are.
+
+    A text of nothing but punctuation stays too.
+    """
+    parts = TAG.split(text)
+    parts[::2] = map(_plain, parts[::2])
+    return " ".join(part for part in parts if part) or text
+
+
+def _plain(text: str) -> str:
+    kept = []
+    for before, character, after in zip(f" {text}", text, f"{text[1:]} ", strict=False):
+        inside = character in "'\u2019" and before.isalpha() and after.isalpha()
+        letter = unicodedata.category(character)[0] in "LMN" or character in JOINERS
+        kept.append("'" if inside else character.lower() if letter else " ")
+    return " ".join("".join(kept).split())
+
+
 class TextCodec:
     """One side's text to subword symbols, and back.
 
     Args:
         model: SentencePiece model file.
         jamo: decompose Hangul on the way in, recompose on the way out.
+        plain: read it in lower case and without punctuation (see :func:`plain`).
         factors: names of what stands beside each word (see :mod:`s2s_plugin.datasets.factors`), and their values.
             Each subword is followed by its word's.
     """
 
-    def __init__(self, model: Path, jamo: bool = False, factors: Mapping[str, Sequence[str]] | None = None):
+    def __init__(
+        self,
+        model: Path,
+        jamo: bool = False,
+        factors: Mapping[str, Sequence[str]] | None = None,
+        plain: bool = False,
+    ):
         import sentencepiece
 
         if not model.is_file():
             raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
         self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
         self.jamo = jamo
+        self.plain = plain
         self.factors = dict(factors or {})
 
     @property
@@ -73,7 +101,7 @@ class TextCodec:
         Raises:
             UserError: a word without its factors.
         """
-        words, values = split_factors(normalize(text, self.jamo), list(self.factors))
+        words, values = split_factors(self.normalize(text), list(self.factors))
         symbols, word = [], -1
         for piece in self._split(words):
             word += piece.startswith(SPACE)
@@ -81,6 +109,10 @@ class TextCodec:
             symbols.append(slot or piece)
             symbols += [factor_symbol(name, value) for name, value in zip(self.factors, values[word], strict=True)]
         return " ".join(symbols)
+
+    def normalize(self, text: str) -> str:
+        """The text as it is cut into symbols."""
+        return normalize(plain(text) if self.plain else text, self.jamo)
 
     def decode(self, symbols: str) -> str:
         """Symbols separated by spaces to text. What the model could not spell reads U+2047 (two ?)."""
@@ -93,7 +125,7 @@ class TextCodec:
 
     def unknown(self, text: str) -> list[str]:
         """The letters of each piece that is not in the vocabulary, once each, in order."""
-        words, _ = split_factors(normalize(text, self.jamo), list(self.factors))
+        words, _ = split_factors(self.normalize(text), list(self.factors))
         unknown = (piece.removeprefix(SPACE) for piece in self._split(words) if not self._has(piece))
         return list(dict.fromkeys(unknown))
 
@@ -148,7 +180,12 @@ class PairCodec:
             return None
         sides = json.loads(path.read_text(encoding="utf-8"))
         source, target = (
-            TextCodec(folder / sides[lang]["model"], sides[lang]["jamo"], sides[lang].get("factors"))
+            TextCodec(
+                folder / sides[lang]["model"],
+                sides[lang]["jamo"],
+                sides[lang].get("factors"),
+                sides[lang].get("plain", False),
+            )
             if lang in sides
             else None
             for lang in (source_lang, target_lang)

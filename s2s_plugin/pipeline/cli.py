@@ -24,6 +24,7 @@ stages
   report      report.html: curves, scores, examples, attention
   run         all of these; what is done is not done again
   translate   lines from standard input, as they come, with the run's model
+  chat        a conversation in the terminal, with the run's model
   transcribe, lipread, caption FILE ...
               recordings, videos, pictures or folders of them, with the run's model
   pronounce WORD ...
@@ -43,6 +44,7 @@ examples
   s2s run app=asr                                       speech recognition; likewise lipread, caption
   s2s transcribe my.wav app=asr
   s2s run app=summarize                                 summaries; then: s2s translate app=summarize < texts
+  s2s run app=chatbot                                   small talk; then: s2s chat app=chatbot
   s2s run app=g2p                                       pronunciations; then: s2s pronounce hello world
 
 Everything under conf/ can be set: groups as data=multi30k train=gpu search=greedy model=tiny,
@@ -53,7 +55,7 @@ s2s run app=nmt --cfg job shows the whole config.
 # Stages that take files or words, and their app unless another is named.
 ON_HAND = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
 TOOLS = ("import-lstm", "average")  # for files, without a run
-STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", *ON_HAND)
+STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", "chat", *ON_HAND)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -32,6 +32,7 @@ class DataConfig:
     name: str = MISSING  # of the corpus, part of the prepared folder's name
     source_lang: str = MISSING
     target_lang: str = MISSING
+    history: int = 1  # of conversations: turns of a source, at most, the one that is answered among them
     recipe: Optional[str] = None  # folder below data/ whose prepare.py makes the corpus
     options: dict[str, Any] = field(default_factory=dict)  # further arguments of that recipe
     from_dir: Optional[str] = None  # the recipe's raw files, if already at hand
@@ -43,9 +44,13 @@ class DataConfig:
     test_target: Optional[str] = None
     extra_source: Optional[str] = None  # further pairs for training alone, such as back-translations
     extra_target: Optional[str] = None
+    dialogues: Optional[str] = None  # own conversations: a turn a line, an empty line between two conversations
+    valid_dialogues: Optional[str] = None
+    test_dialogues: Optional[str] = None
     manifest: Optional[str] = None  # own recordings, videos or pictures: a TSV (see s2s_plugin/datasets/manifest.py)
     valid_manifest: Optional[str] = None
     test_manifest: Optional[str] = None
+    shared_targets: bool = False  # the same target may be in training and held out, as replies are; sources never
     held_out: int = 1000  # pairs in each held-out set that is taken from the training files, at most a tenth
     max_symbols: int = 1000  # longest side in subwords; longer training pairs are dropped, longer others refused
     on_bad_item: str = "error"  # or skip: leave out unusable lines and media, and say so
@@ -60,10 +65,21 @@ class SubwordConfig:
     size: int = 5000  # symbols, at most
     joint: bool = True  # one vocabulary for both sides
     jamo: bool = False  # spell Hangul syllables as letters
+    plain_source: bool = False  # read the source in lower case and without punctuation
     symbols: list[str] = field(default_factory=list)  # never cut, such as tags of languages: <2de>
     factors: list[str] = field(default_factory=list)  # names of what stands beside each source word: word|value|value
     copy_slots: int = 0  # source symbols of no vocabulary, in a sentence, that model.pointer can copy
     from_dir: Optional[str] = None  # take the vocabulary of this prepared folder, instead of learning one
+
+
+@dataclass
+class ChatConfig:
+    """``s2s chat``."""
+
+    candidates: int = 10  # of the search, of which the reply is chosen
+    generic_penalty: float = 0.1  # on what is said often in training: times the log of how often
+    threshold: Optional[float] = None  # confidence below which the fallback is said; None: chosen in validation
+    fallback: str = "Sorry, I do not know what to say to that."
 
 
 @dataclass
@@ -80,6 +96,7 @@ class PipelineConfig(FairseqConfig):
     finetune_from: Optional[str] = None
     workers: int = 0
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
+    perplexity: bool = False  # beside the metrics
     baselines: list[str] = field(default_factory=list)  # of s2s_plugin/pipeline/baselines.py, beside the scores
     examples: int = 5
     data: DataConfig = field(default_factory=DataConfig)
@@ -87,6 +104,7 @@ class PipelineConfig(FairseqConfig):
     audio: AudioConfig = field(default_factory=AudioConfig)
     video: VideoConfig = field(default_factory=VideoConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
+    chat: ChatConfig = field(default_factory=ChatConfig)
 
 
 def register() -> None:

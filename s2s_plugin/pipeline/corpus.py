@@ -123,9 +123,11 @@ def split_by_group(items: Iterable[tuple[str, Pair]], valid: float, test: float)
     return splits
 
 
-def without_leaks(pairs: Iterable[Pair], held_out: Sequence[Pair]) -> list[Pair]:
-    """The pairs that share no side with a held-out pair (see :func:`match_key`)."""
-    keys = {match_key(src) for src, _ in held_out}, {match_key(tgt) for _, tgt in held_out}
+def without_leaks(pairs: Iterable[Pair], held_out: Sequence[Pair], shared_targets: bool = False) -> list[Pair]:
+    """The pairs that share no side with a held-out pair (see :func:`match_key`); ``shared_targets``: no source."""
+    keys = {match_key(src) for src, _ in held_out}, set[str]()
+    if not shared_targets:
+        keys[1].update(match_key(tgt) for _, tgt in held_out)
     return [(src, tgt) for src, tgt in pairs if match_key(src) not in keys[0] and match_key(tgt) not in keys[1]]
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from fairseq.data import Dictionary
 from omegaconf import DictConfig, OmegaConf
 
-from s2s_plugin.datasets.codec import PairCodec, TextCodec, copy_symbols, normalize
+from s2s_plugin.datasets.codec import PairCodec, TextCodec, copy_symbols, normalize, plain
 from s2s_plugin.datasets.factors import factor_values, split_factors
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, media
+from s2s_plugin.pipeline import corpus, dialogue, media
 from s2s_plugin.pipeline.commands import preprocess_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
@@ -28,7 +28,7 @@ from s2s_plugin.progress import Progress
 
 OWN_FILES = (
     *("source", "target", "valid_source", "valid_target", "test_source", "test_target"),
-    *("extra_source", "extra_target"),
+    *("extra_source", "extra_target", "dialogues", "valid_dialogues", "test_dialogues"),
 )
 SUMMARY = "prepared.json"
 
@@ -167,6 +167,8 @@ def _corpus(cfg: DictConfig, partial: Path) -> Path:
     text, langs = partial / "text", (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.data.recipe is not None:
         return run_recipe(cfg, text)
+    if cfg.data.dialogues is not None:
+        return corpus.write_corpus(text, dialogue.own_splits(cfg.data), langs, {"name": cfg.data.name, "source": "own"})
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
     return corpus.write_corpus(text, _own_splits(cfg), langs, {"name": cfg.data.name, "source": "own files"})
@@ -179,15 +181,17 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
         if pairs := _own_pairs(cfg, prefix):
             splits[split] = pairs
     given = [pair for split in ("valid", "test") for pair in splits.get(split, [])]
-    if leaks := len(splits["train"]) - len(corpus.without_leaks(splits["train"], given)):
+    kept = corpus.without_leaks(splits["train"], given, cfg.data.shared_targets)
+    if leaks := len(splits["train"]) - len(kept):
         say(f"      {leaks:,} training pairs have a side in your own held-out files: scores on these will flatter")
     missing = [split for split in ("valid", "test") if split not in splits]
     if missing:
         pairs = corpus.dedup(splits["train"])
         share = min(cfg.data.held_out / len(pairs), 0.1)
-        parts = corpus.split_by_group(
-            ((f"{source}\t{target}", (source, target)) for source, target in pairs), share, share
-        )
+        if cfg.data.shared_targets:
+            parts = dialogue.split_by_question(((dialogue.question_key(pair[0]), pair) for pair in pairs), share, share)
+        else:
+            parts = corpus.split_by_group((("\t".join(pair), pair) for pair in pairs), share, share)
         for split in ("valid", "test"):
             if split not in missing:
                 parts["train"] += parts.pop(split)  # the user's own file serves
@@ -218,7 +222,7 @@ def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
 def _extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pair]:
     """Further pairs for training, none of which has a side in a held-out set."""
     pairs = _own_pairs(cfg, "extra_")
-    kept = corpus.without_leaks(pairs, held_out)
+    kept = corpus.without_leaks(pairs, held_out, cfg.data.shared_targets)
     if pairs:
         say(f"      {len(kept):,} further pairs to train on; {len(pairs) - len(kept):,} left out, held out elsewhere")
     return kept
@@ -232,6 +236,10 @@ def _train_codec(cfg: DictConfig, folder: Path, lines: dict[str, list[corpus.Pai
     langs = (cfg.data.source_lang, cfg.data.target_lang)
     source, target = map(list, zip(*lines["train"], strict=True))
     names, factors = list(cfg.subword.factors), {}
+    if names and cfg.subword.plain_source:
+        raise UserError("subword.plain_source drops the marks between subword.factors: set one of them")
+    if cfg.subword.plain_source:
+        source = [plain(line) for line in source]
     if names:
         source = [normalize(line, cfg.subword.jamo) for line in source]
         factors = factor_values(source, names)
@@ -292,6 +300,7 @@ def _write_codec(
         lang: {
             "model": model,
             "jamo": cfg.subword.jamo,
+            "plain": cfg.subword.plain_source and lang == cfg.data.source_lang,
             "factors": (factors or {}).get(lang, {}),
             "copy_slots": cfg.subword.copy_slots,
         }

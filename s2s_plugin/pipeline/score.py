@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+from fairseq import checkpoint_utils, utils
 from fairseq.registry import REGISTRIES
 from fairseq.scoring import SCORER_REGISTRY, build_scorer
 from omegaconf import DictConfig
@@ -28,6 +31,8 @@ def score(cfg: DictConfig, run: Run) -> None:
     rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
     references = [row["reference"] for row in rows]
     metrics = evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring)
+    if cfg.perplexity:
+        metrics["perplexity"] = perplexity(run.best_checkpoint(), cfg.task.data, made["subset"], cfg.common.cpu)
     languages = cfg.data.source_lang, cfg.data.target_lang
     trivial = {
         name: {label: value["score"] for label, value in evaluate(cfg.metrics, texts, references, cfg.scoring).items()}
@@ -47,8 +52,37 @@ def score(cfg: DictConfig, run: Run) -> None:
     }
     write_json(run.scores, scores)
     for name, value in metrics.items():
-        beside = ", ".join(f"{scores[name]:.2f} {baseline}" for baseline, scores in trivial.items())
+        beside = ", ".join(f"{scores[name]:.2f} {baseline}" for baseline, scores in trivial.items() if name in scores)
         say(f"      {name} {value['score']:.2f}  {value['signature']}" + (f"  ({beside})" if beside else ""))
+
+
+def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> dict:
+    """exp of the mean negative log-probability of the references' symbols, </s> among them, as a score with signature.
+
+    It depends on what a symbol is: compare models with the same vocabulary. fairseq-validate finds the same.
+    """
+    models, _, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], {"data": data})
+    model = models[0].eval()
+    cuda = torch.cuda.is_available() and not cpu
+    if cuda:
+        model.cuda()
+    task.load_dataset(subset)
+    dataset, pad = task.dataset(subset), task.target_dictionary.pad()
+    order = dataset.ordered_indices()
+    total, symbols = 0.0, 0
+    for start in range(0, len(order), 32):
+        batch = dataset.collater([dataset[i] for i in order[start : start + 32]])
+        if cuda:
+            batch = utils.move_to_cuda(batch)
+        with torch.inference_mode():
+            scores = model.get_normalized_probs(model(**batch["net_input"]), log_probs=True)  # B x T x V
+        found = scores.gather(2, batch["target"].unsqueeze(2)).squeeze(2)[batch["target"].ne(pad)]
+        total, symbols = total - found.double().sum().item(), symbols + found.numel()
+    return {
+        "score": round(math.exp(total / symbols), 2),
+        "signature": f"ppl|unit:symbol|eos:yes|symbols:{symbols}|vocabulary:{len(task.target_dictionary)}",
+        "higher_is_better": False,
+    }
 
 
 def check_metrics(names: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import commands, interrupt, use
+from s2s_plugin.pipeline import chat, commands, interrupt, use
 from s2s_plugin.pipeline import generate as generate_stage
 from s2s_plugin.pipeline import prepare as prepare_stage
 from s2s_plugin.pipeline import score as score_stage
@@ -62,6 +62,8 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
         route_logs(None, cfg.verbose)
         if stage == "translate":
             use.translate(cfg, folder)
+        elif stage == "chat":
+            chat.chat(cfg, folder)
         elif stage == "pronounce":
             use.pronounce(cfg, folder, files)
         else:

@@ -9,8 +9,10 @@ from s2s_plugin.errors import UserError
 LONGEST_LINE = 20_000  # characters; a sentence pair beyond it is a broken file
 
 
-def read_lines(path: Path) -> list[str | UserError]:
+def read_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
     """Lines of a UTF-8 file, without their ends; an unusable line is given as the error it would raise.
+
+    ``empty_lines``: they are usable.
 
     Raises:
         UserError: the file is missing, unreadable or empty.
@@ -24,7 +26,8 @@ def read_lines(path: Path) -> list[str | UserError]:
     lines = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":
         lines.pop()
-    return [_line(path, number, line) for number, line in enumerate(lines, start=1)]
+    found = (_line(path, number, line) for number, line in enumerate(lines, start=1))
+    return ["" if empty_lines and not line.strip() else usable for line, usable in zip(lines, found, strict=True)]
 
 
 def _line(path: Path, number: int, raw: bytes) -> str | UserError:

@@ -19,7 +19,7 @@ from s2s_plugin.search.stock import refuse_without_targets
 # The stage's name for each modality, and the files it takes from a folder.
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}
 WINDOW = 256  # lines for each process, to be sorted by length
-BY_HAND = ("translate", "pronounce", *MEDIA)
+BY_HAND = ("translate", "pronounce", "chat", *MEDIA)
 ENDINGS = {
     "audio": (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"),
     "video": (".mp4", ".mkv", ".avi", ".mov", ".mpg", ".mpeg", ".webm"),

@@ -13,11 +13,11 @@ class Scorer(BaseScorer):
 
     Attributes:
         label: the metric's usual name.
-        higher_is_better: False for error rates.
+        higher_is_better: False for error rates; None where neither is.
     """
 
     label = ""
-    higher_is_better = True
+    higher_is_better: bool | None = True
 
     def add_string(self, ref: str | Sequence[str], pred: str) -> None:
         """Add an item: one reference or several, and the hypothesis.

@@ -10,7 +10,7 @@ import pytest
 import sentencepiece
 from fairseq.data import Dictionary
 
-from s2s_plugin.datasets.codec import PairCodec, TextCodec, normalize
+from s2s_plugin.datasets.codec import PairCodec, TextCodec, normalize, plain
 from s2s_plugin.errors import UserError
 
 SENTENCES = [
@@ -181,6 +181,36 @@ def test_jamo_spells_unseen_syllables(models):
 
 
 # -------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Hello, don’t  SHOUT -- 'please'!", "hello don't shout please"),
+        ("How are you? <turn> Fine.", "how are you <turn> fine"),
+        ("<2de> A <b> x < y > z", "<2de> a <b> x y z"),
+        ("ㅋㅋㅋ 안녕하세요~!! 1지망", "ㅋㅋㅋ 안녕하세요 1지망"),
+        ("क्षत्रिय हिन्दी।", "क्षत्रिय हिन्दी"),
+        ("???", "???"),
+        ("", ""),
+    ],
+)
+def test_plain_leaves_letters_digits_and_tags(text, read):
+    assert plain(text) == read
+    assert plain(plain(text)) == plain(text)
+
+
+def test_plain_sources_are_read_and_written_texts_are_not(models, tmp_path):
+    for side in (True, False):
+        (tmp_path / f"{side}.model").write_bytes(models[False].read_bytes())
+    sides = {
+        "turns": {"model": "True.model", "jamo": False, "plain": True},
+        "reply": {"model": "False.model", "jamo": False},
+    }
+    (tmp_path / PairCodec.FILE).write_text(json.dumps(sides), encoding="utf-8")
+    pair, codec = PairCodec.load(tmp_path, "turns", "reply"), TextCodec(models[False])
+    assert pair.encode("She SELLS shells!") == codec.encode("she sells shells") != codec.encode("She SELLS shells!")
+    assert pair.decode(pair.encode_target("She sells!", "?")) == "She sells!"
 
 
 def test_pair_codec_loads_what_prepare_writes(models, tmp_path):

@@ -31,6 +31,7 @@ APPS = {
     "flickr8k": "caption",
     "sigmorphon2020": "g2p",
     "aeslc": "summarize",
+    "songys": "chatbot",
 }  # of the experiments that are not translation
 
 

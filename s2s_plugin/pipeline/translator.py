@@ -13,6 +13,7 @@ from torch import Tensor
 
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.check import first_parsable
 from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.search.options import OURS, SPEED, BeamOptions
 
@@ -44,6 +45,7 @@ class Translator:
         attention: keep attention weights.
         cpu: leave a GPU alone.
         task: config whose search options take the place of the checkpoint's; or None.
+        check: parser that an output should pass; the first hypothesis of the beam that does is taken.
 
     Raises:
         UserError: the checkpoint is broken, or not of our architecture.
@@ -57,7 +59,9 @@ class Translator:
         attention: bool = False,
         cpu: bool = False,
         task: DictConfig | None = None,
+        check: str = "none",
     ):
+        self.check = check
         check_checkpoint(checkpoint)
         overrides = {} if data is None else {"data": str(data)}
         self.models, _, self.task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], overrides)
@@ -90,7 +94,7 @@ class Translator:
                 batch = utils.move_to_cuda(batch)
             hypotheses = self.task.inference_step(self.search, self.models, batch)
             for index, candidates in zip(batch["id"].tolist(), hypotheses, strict=True):
-                found[index] = self._hypothesis(candidates[0])
+                found[index] = self._hypothesis(candidates)
         return [found[index] for index in range(len(sources))]
 
     def symbols(self, line: str) -> Tensor:
@@ -112,10 +116,15 @@ class Translator:
             self.task.load_dataset(split)
         return self.task.datasets[split]
 
-    def _hypothesis(self, found: dict) -> Hypothesis:
-        symbols = self.task.target_dictionary.string(found["tokens"])
+    def _hypothesis(self, candidates: list[dict]) -> Hypothesis:
+        """The best of one source's."""
+        dictionary, codec = self.task.target_dictionary, self.task.codec
+        symbols = [dictionary.string(each["tokens"]) for each in candidates[: 1 if self.check == "none" else None]]
+        texts = symbols if codec is None else [codec.decode(each) for each in symbols]
+        place = first_parsable(texts, self.check)
+        found = candidates[place]
         return Hypothesis(
-            text=symbols if self.task.codec is None else self.task.codec.decode(symbols),
+            text=texts[place],
             score=found["score"],
             target_tokens=[self.task.target_dictionary[i] for i in found["tokens"].tolist()],
             attention=None if found["attention"] is None else found["attention"].t().tolist(),

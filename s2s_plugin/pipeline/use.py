@@ -24,7 +24,7 @@ ENDINGS = {
 
 
 def _translator(cfg: DictConfig, run: Run) -> Translator:
-    return Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu, task=cfg.task)
+    return Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu, task=cfg.task, check=cfg.check)
 
 
 def translate(cfg: DictConfig, run: Run) -> None:

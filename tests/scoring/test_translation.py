@@ -38,6 +38,8 @@ LABELS = {
     "s2s_g2p_wer": "WER",
     "s2s_exact": "exact",
     "s2s_cider": "CIDEr-D",
+    "s2s_char_bleu": "char-BLEU",
+    "s2s_template": "template",
 }
 ERROR_RATES = ("s2s_ter", "s2s_wer", "s2s_cer", "s2s_per", "s2s_g2p_wer")
 HYDRA_WARNS = pytest.mark.filterwarnings("ignore::UserWarning")

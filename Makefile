@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt asr lipread caption g2p code prepare train generate score report translate test test-slow lint format bench clean
+.PHONY: help setup run nmt summarize asr lipread caption g2p code prepare train generate score report translate test test-slow lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
@@ -46,6 +46,9 @@ run: setup ## set up, then train and evaluate the default translator: data, mode
 	@$(S2S) run app=nmt $(ARGS)
 
 nmt: run ## the same as run; ARGS="data=multi30k name=m30k" changes it
+
+summarize: setup ## summarization: Debian's package descriptions; ARGS="experiment=aeslc" for subjects of e-mails
+	@$(S2S) run app=summarize $(ARGS)
 
 asr: $(VENV)/ready-media ## speech recognition: telephone prompts, letters; ARGS="data=fsdd" and others
 	@$(S2S) run app=asr $(ARGS)

@@ -8,7 +8,7 @@ from s2s_plugin.criterions import minimum_risk
 from s2s_plugin.criterions import seq2seq as criterion
 from s2s_plugin.datasets import codec
 from s2s_plugin.models import presets, seq2seq
-from s2s_plugin.scoring import caption, commands, recognition, translation
+from s2s_plugin.scoring import caption, commands, recognition, rouge, translation
 from s2s_plugin.tasks import seq2seq as task
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "minimum_risk",
     "presets",
     "recognition",
+    "rouge",
     "scoring",
     "seq2seq",
     "task",

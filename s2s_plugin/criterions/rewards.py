@@ -10,7 +10,7 @@ from s2s_plugin.tasks.validation import BleuInLoop, build_metric
 
 Reward = Callable[[str, str], float]  # of a hypothesis and its reference
 # A sentence's BLEU is 0 or a matter of smoothing where it has no right word four times in a row: GLEU stands in for it.
-REWARDS = ("chrf", "gleu", "wer", "cer", "per", "g2p_wer", "exact")
+REWARDS = ("chrf", "gleu", "rouge1", "rouge2", "rougel", "wer", "cer", "per", "g2p_wer", "exact")
 
 
 def build_reward(name: str, tokenizer: str = "13a") -> Reward:

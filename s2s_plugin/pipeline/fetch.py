@@ -33,6 +33,8 @@ BY_HAND = "check the network and run again, or fetch it by hand and name its fol
 ATTEMPTS = 3  # connections per call of url_file; a cut one continues where it stopped
 TIMEOUT = 60.0  # seconds without a byte
 AR_MAGIC = b"!<arch>\n"
+APT_HELPER = "/usr/lib/apt/apt-helper"
+PACKED_LISTS = (".lz4", ".gz", ".xz", ".zst", ".bz2")  # as apt keeps them
 
 APT_CONF = """\
 #clear APT::Update::Post-Invoke;
@@ -63,6 +65,35 @@ def apt_package(name: str, cache: Path) -> Path:
         UserError: no apt-get here, or the package cannot be had; says why and how to mend it.
     """
     return _package(name, Path(cache) / "apt" / name, lambda folder: _apt_download(name, Path(cache), folder))
+
+
+def apt_lists(language: str, cache: Path) -> Path:
+    """Folder with apt's package lists, unpacked: ``*_Packages`` and, with descriptions, ``*_Translation-<language>``.
+
+    Raises:
+        UserError: no apt-get here, or the lists cannot be had.
+    """
+
+    def build(partial: Path) -> None:
+        _say(f"fetching apt's package lists with descriptions ({language})")
+        state = (Path(cache) / "apt-state").resolve()
+        with locked(state / "lock"):
+            try:
+                apt_client(cache, "update", languages=(language,))
+            except UserError as problem:
+                raise UserError(f"cannot get apt's package lists: {problem}; {BY_HAND}") from None
+            conf = state / f"apt-{language}.conf"
+            for path in sorted((state / "lists").iterdir()):
+                name = path.name.removesuffix(path.suffix if path.suffix in PACKED_LISTS else "")
+                if name.endswith(("_Packages", f"_Translation-{language}")):
+                    command = [APT_HELPER, "-c", str(conf), "cat-file", str(path)]  # knows lz4 and others
+                    with (partial / name).open("wb") as file:
+                        if subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL).returncode:
+                            raise UserError(f"apt-helper cannot read {path}; delete {state} and run again")
+        if not any(partial.glob("*_Translation-*")):
+            raise UserError(f"apt's sources have no descriptions ({language}); {BY_HAND}")
+
+    return once(Path(cache) / "apt" / f"lists-{language}", build)
 
 
 def pip_package(requirement: str, cache: Path) -> Path:

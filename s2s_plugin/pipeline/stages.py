@@ -168,6 +168,8 @@ def _check_prepared(cfg: DictConfig) -> None:
     if not Path(cfg.task.data).is_dir():
         raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
     longest = prepare_stage.read_summary(Path(cfg.task.data))["longest"]
+    if cfg.task.truncate_source:
+        longest["source"] = min(longest["source"], cfg.task.max_source_positions)
     limits = {
         "dataset.max_tokens": (cfg.dataset.max_tokens, max(longest.values())),
         "task.max_source_positions": (cfg.task.max_source_positions, longest["source"]),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from fairseq import checkpoint_utils, utils
 from omegaconf import DictConfig
@@ -98,9 +99,10 @@ class Translator:
         return [found[index] for index in range(len(sources))]
 
     def symbols(self, line: str) -> Tensor:
-        """Ids of a line of text."""
+        """Ids of a line of text, or of its beginning with ``task.truncate_source``."""
         text = line if self.task.codec is None else self.task.codec.encode(line)
-        return self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
+        ids = self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
+        return self.task.truncated([ids], np.asarray([len(ids)]))[0]
 
     def source_tokens(self, source: Tensor) -> list[str]:
         """The tokens of a source, S ids, behind each step of the memory; without their factors."""

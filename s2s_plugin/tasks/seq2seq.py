@@ -24,6 +24,7 @@ from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import Item, read_manifest
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.sampling import SampledSubwords
+from s2s_plugin.datasets.truncated import TruncatedTexts
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
@@ -60,6 +61,9 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         default=None, metadata={"help": "target language, as in the data's file names", "argparse_alias": "-t"}
     )
     max_source_positions: int = field(default=1024, metadata={"help": "longest source, in steps"})
+    truncate_source: bool = field(
+        default=False, metadata={"help": "read only the beginning of texts that are longer than --max-source-positions"}
+    )
     max_target_positions: int = field(default=1024, metadata={"help": "longest target, in symbols"})
     precision: ChoiceEnum(["auto", "fp32", "bf16"]) = field(  # type: ignore[valid-type]
         default="auto",
@@ -72,6 +76,10 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     )
     eval_tokenizer: str = field(default="13a", metadata={"help": "sacrebleu's tokenizer for that metric"})
     eval_beam: int = field(default=1, metadata={"help": "beam size of that decoding"})
+    eval_max_len: Optional[int] = field(
+        default=None,
+        metadata={"help": "longest output of it, in symbols; default: 1.5 times the source and 10, of signals 200"},
+    )
     ctc_search_weight: float = field(
         default=0.0, metadata={"help": "share of the CTC layer in the search's score, from 0 to below 1"}
     )
@@ -213,11 +221,14 @@ class Seq2SeqTask(FairseqTask):
             sources = self._signals(split)
         if len(sources) != len(targets):
             raise UserError(f"{path}: {len(sources)} sources but {len(targets)} targets; run the prepare stage again")
+        sources = self.truncated(sources, sources.sizes)
         if split == "train" and self.cfg.subword_sampling:
             sources, targets = self._sampled(sources, targets)
         aligned = folder / f"{split}.align.{source}-{target}"
         alignments = None
         if Path(f"{aligned}.idx").is_file():
+            if self.cfg.truncate_source:
+                raise UserError(f"{aligned}: alignments are of whole sources; set task.truncate_source=false")
             alignments = data_utils.load_indexed_dataset(str(aligned), None)
         self.datasets[split] = PairDataset(
             sources,
@@ -266,7 +277,15 @@ class Seq2SeqTask(FairseqTask):
         if constraints is not None:
             raise UserError("--constraints is not supported by the task s2s")
         sizes = np.asarray([int(length) for length in src_lengths])
-        return PairDataset(src_tokens, sizes, self._source_padding, None, None, self.target_dictionary)
+        sources = self.truncated(src_tokens, sizes)
+        sizes = np.asarray([len(source) for source in sources])
+        return PairDataset(sources, sizes, self._source_padding, None, None, self.target_dictionary)
+
+    def truncated(self, sources, sizes: np.ndarray):
+        """The sources, or with ``cfg.truncate_source`` the beginnings of those that are texts."""
+        if not self.cfg.truncate_source or self.frontend is not None:
+            return sources
+        return TruncatedTexts(sources, sizes, self.cfg.max_source_positions, self.source_group)
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
         """Lines of text, or names of media files where the source is a signal."""
@@ -375,6 +394,8 @@ class Seq2SeqTask(FairseqTask):
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
         if self.metric is not None:
             longest = {"max_len_a": 1.5, "max_len_b": 10} if self.frontend is None else {"max_len_b": 200}
+            if self.cfg.eval_max_len is not None:
+                longest = {"max_len_a": 0.0, "max_len_b": self.cfg.eval_max_len}
             if isinstance(model, Seq2SeqModel):
                 own = SimpleNamespace(ctc_search_weight=self.cfg.ctc_search_weight)
                 options = BeamOptions.of(SimpleNamespace(beam=self.cfg.eval_beam, **longest), own)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairseq.scoring import build_scorer
+from omegaconf import DictConfig
 from sacrebleu.metrics import BLEU
 
 Pairs = Sequence[tuple[str, str]]  # hypothesis, reference
@@ -64,12 +65,30 @@ class ExactInLoop:
         return 100 * sums[0] / max(sums[1], 1)
 
 
-def build_metric(name: str, tokenizer: str = "13a") -> BleuInLoop | ErrorRateInLoop | ExactInLoop:
+class RougeInLoop:
+    """Mean of the items' ROUGE, in percent; of words in any script, as the tokenizer ``unicode`` finds them."""
+
+    higher_is_better = True
+
+    def __init__(self, scorer: str):
+        self.scorer = build_scorer(DictConfig({"_name": scorer, "rouge_tokenizer": "unicode"}), None)
+
+    def statistics(self, pairs: Pairs) -> list[int]:
+        total = sum(self.scorer.of_item([reference], hypothesis) for hypothesis, reference in pairs)
+        return [round(1_000_000 * total), len(pairs)]
+
+    def value(self, sums: Sequence[int]) -> float:
+        return sums[0] / 10_000 / max(sums[1], 1)
+
+
+def build_metric(name: str, tokenizer: str = "13a") -> BleuInLoop | ErrorRateInLoop | ExactInLoop | RougeInLoop:
     """``name``: one of ``METRICS``; ``tokenizer``: sacrebleu's, for BLEU."""
     if name == "bleu":
         return BleuInLoop(tokenizer)
+    if str(name).startswith("rouge"):  # fairseq's choices only equal their names
+        return RougeInLoop(f"s2s_{name}")
     return ExactInLoop() if name == "exact" else ErrorRateInLoop(f"s2s_{name}")
 
 
-METRICS = ("bleu", "wer", "cer", "per", "g2p_wer", "exact")
-HIGHER_IS_BETTER = ("bleu", "exact")
+METRICS = ("bleu", "rouge1", "rouge2", "rougel", "wer", "cer", "per", "g2p_wer", "exact")
+HIGHER_IS_BETTER = ("bleu", "rouge1", "rouge2", "rougel", "exact")

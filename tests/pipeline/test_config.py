@@ -31,6 +31,7 @@ APPS = {
     "flickr8k": "caption",
     "sigmorphon2020": "g2p",
     "nl2bash": "code",
+    "aeslc": "summarize",
 }  # of the experiments that are not translation
 
 

@@ -40,6 +40,9 @@ LABELS = {
     "s2s_cider": "CIDEr-D",
     "s2s_char_bleu": "char-BLEU",
     "s2s_template": "template",
+    "s2s_rouge1": "ROUGE-1",
+    "s2s_rouge2": "ROUGE-2",
+    "s2s_rougel": "ROUGE-L",
 }
 ERROR_RATES = ("s2s_ter", "s2s_wer", "s2s_cer", "s2s_per", "s2s_g2p_wer")
 HYDRA_WARNS = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -189,6 +192,7 @@ def test_fairseq_generate_builds_it_with_its_defaults(name):
         ("s2s_wer", "wer_normalizer", "none", "norm:none"),
         ("s2s_cer", "wer_normalizer", "none", "norm:none"),
         ("s2s_exact", "exact_normalizer", "none", "norm:none"),
+        ("s2s_rougel", "rouge_tokenizer", "unicode", "tok:unicode"),
     ],
 )
 def test_options_reach_the_scorer(name, option, value, signature):

@@ -1,0 +1,89 @@
+"""AESLC: its format and its home, on the real held-out e-mails where they are at hand."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from pathlib import Path
+
+import pytest
+from parallel_recipes import assert_manifest, read
+from recipes import sample
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline.recipe import load_recipe
+
+aeslc = load_recipe("aeslc")
+EMAIL = (
+    "Hi  Phil,\tthe {n} budget\n review is on Monday.\n\n@subject\nBudget  {n}\n\n@ann0\nreview\n\n@ann1\nx\n\n@ann2\ny"
+)
+SIZES = {"train": 3, "valid": 2, "test": 2}
+
+
+def write_emails(folder: Path) -> Path:
+    """The repository in small."""
+    for split, (name, _) in aeslc.SPLITS.items():
+        (folder / "enron_subject_line" / name).mkdir(parents=True)
+        for n in range(SIZES[split]):
+            text = EMAIL.format(n=f"{name} {n}")
+            text = text if split != "train" else text.partition("\n\n@ann0")[0]
+            (folder / "enron_subject_line" / name / f"allen-p_{n}.subject").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def emails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    counts = {split: (name, SIZES[split]) for split, (name, _) in aeslc.SPLITS.items()}
+    monkeypatch.setattr(aeslc, "SPLITS", counts)
+    return write_emails(tmp_path / "AESLC")
+
+
+@pytest.mark.parametrize("inside", ["", "enron_subject_line"])
+def test_bodies_and_the_senders_own_subjects(emails: Path, tmp_path: Path, inside: str):
+    out = aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=emails / inside)
+    assert_manifest(out, "aeslc")
+    assert [len(read(out, f"{split}.body")) for split in corpus.SPLITS] == [3, 2, 2]
+    assert read(out, "test.body") == [f"Hi Phil, the test {n} budget review is on Monday." for n in range(2)]
+    assert read(out, "test.subject") == ["Budget test 0", "Budget test 1"]
+    assert read(out, "train.subject")[2] == "Budget train 2"
+
+
+def test_lower_case(emails: Path, tmp_path: Path):
+    out = aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=emails, lowercase=True)
+    assert read(out, "valid.body")[0] == "hi phil, the dev 0 budget review is on monday."
+    assert read(out, "valid.subject") == ["budget dev 0", "budget dev 1"]
+
+
+def test_comes_from_its_public_home(emails: Path, tmp_path: Path, home: tuple[Path, str], monkeypatch):
+    folder, address = home
+    emails.rename(tmp_path / f"AESLC-{aeslc.COMMIT}")
+    shutil.make_archive(str(folder / "aeslc"), "zip", tmp_path, f"AESLC-{aeslc.COMMIT}")
+    monkeypatch.setattr(aeslc, "URL", f"{address}/aeslc.zip")
+    out = aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path / "cache")
+    assert read(out, "test.subject") == ["Budget test 0", "Budget test 1"]
+
+
+def test_what_is_missing_or_broken_is_named(emails: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"no enron_subject_line in .*: it is a folder of https://github"):
+        aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=tmp_path / "none")
+    (emails / "enron_subject_line/dev/allen-p_1.subject").write_text("no subject here")
+    with pytest.raises(UserError, match=r"dev/allen-p_1\.subject: expected a body, a line @subject"):
+        aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=emails)
+    (emails / "enron_subject_line/dev/allen-p_1.subject").unlink()
+    with pytest.raises(UserError, match=r"dev has 1 e-mails, the official split has 2; fetch it again"):
+        aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=emails)
+    assert not (tmp_path / "out").exists()
+
+
+def test_real_emails_are_read_in_order(tmp_path: Path):
+    """The sample has the official order: that of the files' names, which are not in it."""
+    folder = sample("aeslc")
+    bodies, subjects = (
+        gzip.decompress((folder / f"test.{side}.gz").read_bytes()).decode().split("\n")[:-1]
+        for side in ("body", "subj")
+    )
+    assert len(bodies) == len(subjects) == aeslc.SPLITS["test"][1]
+    for number, (body, subject) in enumerate(zip(bodies, subjects, strict=True)):
+        (tmp_path / f"{number:04}.subject").write_text(f"{body}\n\n@subject\n{subject}\n\n@ann0\nx", encoding="utf-8")
+    assert aeslc.read_emails(tmp_path, 1_906, lowercase=False) == list(zip(bodies, subjects, strict=True))

@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt summarize chatbot asr lipread caption g2p prepare train generate score report translate test test-slow lint format bench clean
+.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
@@ -64,6 +64,9 @@ g2p: $(VENV)/ready-media ## grapheme to phoneme: CMUdict; ARGS="data=sigmorphon2
 
 chatbot: setup ## small talk: AIML and chatterbot-corpus; ARGS="experiment=songys" for Korean; then: s2s chat app=chatbot
 	@$(S2S) run app=chatbot $(ARGS)
+
+code: setup ## requests to shell commands: examples of AWS and Azure; ARGS="experiment=nl2bash" and others
+	@$(S2S) run app=code $(ARGS)
 
 prepare train generate score report: setup ## one stage of it; ARGS as for s2s
 	@$(S2S) $@ app=nmt $(ARGS)

@@ -1,4 +1,4 @@
-"""Text to symbols and back: Unicode normalisation, jamo, SentencePiece, factors, slots for copying."""
+"""Text to symbols and back: normalised, or exactly as it is; jamo, SentencePiece, factors, slots for copying."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fairseq.data import Dictionary
+from fairseq.data.encoders import register_bpe
+from fairseq.dataclass import FairseqDataclass
+from omegaconf import MISSING
 
+from s2s_plugin.datasets.escape import escape, from_line, to_line, unescape
 from s2s_plugin.datasets.factors import factor_symbol, split_factors
 from s2s_plugin.errors import UserError
 
@@ -19,6 +25,7 @@ UNKNOWN = "\u2047"  # what SentencePiece writes for its unknown piece
 SLOT = re.compile(r"<copy\d+>")
 TAG = re.compile(r"(<[^<>\s]+>)")
 SPACE = "\u2581"  # SentencePiece's own mark of a space: in the text it would come back as one
+BYTES = re.compile(r"(?:<0x[0-9A-F]{2}> ?)+")  # symbols for a character that is in no vocabulary
 
 
 def normalize(text: str, jamo: bool = False) -> str:
@@ -70,6 +77,8 @@ class TextCodec:
         factors: names of what stands beside each word (see :mod:`s2s_plugin.datasets.factors`), and their values.
             Each subword is followed by its word's.
     """
+
+    exact = False
 
     def __init__(
         self,
@@ -151,6 +160,68 @@ class TextCodec:
         return self.pieces.piece_to_id(piece) != self.pieces.unk_id()
 
 
+class CodeCodec(TextCodec):
+    """Programs to subword symbols and back: ``decode(encode(text)) == text`` for any text.
+
+    Args:
+        model: SentencePiece model file, learnt from escaped text with ``EXACT``.
+    """
+
+    exact = True
+
+    def __init__(self, model: Path):
+        super().__init__(model)
+
+    def encode(self, text: str, slots: Mapping[str, str] | None = None) -> str:
+        """Text to symbols separated by spaces. There are no slots: what is in no vocabulary is spelt in bytes."""
+        return " ".join(self.pieces.encode(escape(text), out_type=str))
+
+    def decode(self, symbols: str) -> str:
+        """Symbols separated by spaces to text. Bytes that are no UTF-8 read U+FFFD."""
+        spelt = BYTES.sub(lambda found: _characters(found[0]), symbols)
+        return unescape(spelt.replace(" ", "").replace(SPACE, " "))
+
+    def unknown(self, text: str) -> list[str]:
+        return []
+
+
+def _characters(symbols: str) -> str:
+    """Of bytes written ``<0xE2> <0x82> <0xAC>``."""
+    return bytes.fromhex(re.sub("<0x|> ?", "", symbols)).decode("utf-8", "replace")
+
+
+# How SentencePiece learns the pieces of a CodeCodec: every space counts, runs of them are pieces, digits stand alone.
+EXACT: dict[str, Any] = {
+    "add_dummy_prefix": False,
+    "remove_extra_whitespaces": False,
+    "allow_whitespace_only_pieces": True,
+    "byte_fallback": True,
+    "split_digits": True,
+}
+
+
+@dataclass
+class CodeBpeConfig(FairseqDataclass):
+    code_model: str = field(default=MISSING, metadata={"help": "SentencePiece model that s2s prepare learnt of code"})
+
+
+@register_bpe("s2s_code", dataclass=CodeBpeConfig)
+class CodeBpe:
+    """:class:`CodeCodec` for fairseq's commands: ``--bpe s2s_code --code-model spm.model``.
+
+    They read and write a text per line; one of several lines is written as :func:`to_line` does.
+    """
+
+    def __init__(self, cfg: CodeBpeConfig):
+        self.codec = CodeCodec(Path(cfg.code_model))
+
+    def encode(self, line: str) -> str:
+        return self.codec.encode(from_line(line))
+
+    def decode(self, symbols: str) -> str:
+        return to_line(self.codec.decode(symbols))
+
+
 class PairCodec:
     """A prepared corpus's codecs, as fairseq's ``bpe``: encodes sources, where they are text, and decodes targets.
 
@@ -179,17 +250,7 @@ class PairCodec:
         if not path.is_file():
             return None
         sides = json.loads(path.read_text(encoding="utf-8"))
-        source, target = (
-            TextCodec(
-                folder / sides[lang]["model"],
-                sides[lang]["jamo"],
-                sides[lang].get("factors"),
-                sides[lang].get("plain", False),
-            )
-            if lang in sides
-            else None
-            for lang in (source_lang, target_lang)
-        )
+        source, target = (_side(folder, sides[lang]) if lang in sides else None for lang in (source_lang, target_lang))
         if target is None:
             raise UserError(f"{path}: names the languages {', '.join(sides)}, not {target_lang}; check the languages")
         if target.factors:
@@ -198,15 +259,18 @@ class PairCodec:
 
     def encode(self, text: str) -> str:
         """A source to symbols separated by spaces."""
-        return text if self.source is None else self.source.encode(text, self.slots(text))
+        if self.source is None:
+            return text
+        return self.source.encode(from_line(text) if self.source.exact else text, self.slots(text))
 
     def encode_target(self, text: str, source: str) -> str:
         """The target of a source."""
-        return self.target.encode(text, self.slots(source))
+        return self.target.encode(from_line(text) if self.target.exact else text, self.slots(source))
 
     def decode(self, symbols: str) -> str:
-        """Symbols of the target to text, in which slots still stand for what is copied."""
-        return self.target.decode(symbols)
+        """Symbols of the target to text, in which slots still stand for what is copied; a program in one line."""
+        text = self.target.decode(symbols)
+        return to_line(text) if self.target.exact else text
 
     def fill(self, text: str, source: str) -> str:
         """The text with each slot replaced by what it stands for in the source."""
@@ -218,6 +282,14 @@ class PairCodec:
         if self.source is None or not self.copy_slots:
             return {}
         return dict(zip(self.source.unknown(source), copy_symbols(self.copy_slots), strict=False))
+
+
+def _side(folder: Path, side: Mapping) -> TextCodec:
+    """The codec of one language, as ``codec.json`` describes it."""
+    model = folder / side["model"]
+    if side.get("exact"):
+        return CodeCodec(model)
+    return TextCodec(model, side["jamo"], side.get("factors"), side.get("plain", False))
 
 
 def copy_symbols(count: int) -> list[str]:

@@ -53,6 +53,7 @@ class DataConfig:
     shared_targets: bool = False  # the same target may be in training and held out, as replies are; sources never
     held_out: int = 1000  # pairs in each held-out set that is taken from the training files, at most a tenth
     max_symbols: int = 1000  # longest side in subwords; longer training pairs are dropped, longer others refused
+    several_references: bool = False  # held-out pairs of the same source are one item with several references
     on_bad_item: str = "error"  # or skip: leave out unusable lines and media, and say so
 
 
@@ -67,6 +68,7 @@ class SubwordConfig:
     jamo: bool = False  # spell Hangul syllables as letters
     plain_source: bool = False  # read the source in lower case and without punctuation
     symbols: list[str] = field(default_factory=list)  # never cut, such as tags of languages: <2de>
+    exact: bool = False  # keep every character: indentation, line breaks, quotes; for programs
     factors: list[str] = field(default_factory=list)  # names of what stands beside each source word: word|value|value
     copy_slots: int = 0  # source symbols of no vocabulary, in a sentence, that model.pointer can copy
     from_dir: Optional[str] = None  # take the vocabulary of this prepared folder, instead of learning one
@@ -98,6 +100,7 @@ class PipelineConfig(FairseqConfig):
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
     perplexity: bool = False  # beside the metrics
     baselines: list[str] = field(default_factory=list)  # of s2s_plugin/pipeline/baselines.py, beside the scores
+    check: str = "none"  # parser that outputs should pass: bash or python; of the beam's hypotheses the first that does
     examples: int = 5
     data: DataConfig = field(default_factory=DataConfig)
     subword: SubwordConfig = field(default_factory=SubwordConfig)

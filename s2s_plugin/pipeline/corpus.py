@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from s2s_plugin.datasets.codec import JOINERS
@@ -152,18 +152,19 @@ def write_corpus(
     langs: tuple[str, str],
     meta: dict,
     references: Mapping[str, Sequence[Sequence[str]]] | None = None,
+    exact: Collection[str] = (),
 ) -> Path:
     """Write ``train.<src> train.<tgt> valid.* test.*`` and ``manifest.json`` to the folder ``out``.
 
     ``meta`` (name, source, version, licence ...) opens the manifest; lines and sha256 of each file follow.
     ``references``: of a split, what its outputs are scored against in place of the targets, one or several texts a
-    pair; they go to ``<split>.references.tsv``. The folder appears whole or not at all; an earlier corpus at ``out`` is
-    replaced.
+    pair; they go to ``<split>.references.tsv``. In the languages ``exact``, such as programs, spaces mean something and
+    lines are taken as they are. The folder appears whole or not at all; an earlier corpus at ``out`` is replaced.
 
     Raises:
         UserError: a split is empty, a side or reference is empty or holds a line break, or ``out`` is no corpus folder.
     """
-    _check(splits, langs)
+    _check(splits, langs, exact)
     for name, items in (references or {}).items():
         for number, item in enumerate(items, start=1):
             if not item or any(not text or text != " ".join(text.split()) for text in item):
@@ -231,7 +232,7 @@ def _write_folder(out: Path, write: Callable[[Path], dict[str, dict]], meta: dic
     return out
 
 
-def _check(splits: Splits, langs: tuple[str, str]) -> None:
+def _check(splits: Splits, langs: tuple[str, str], exact: Collection[str]) -> None:
     """Nothing goes to a file that would be read back as something else."""
     if langs[0] == langs[1]:
         raise UserError(f"source and target language must differ, got {langs[0]} twice")
@@ -240,7 +241,8 @@ def _check(splits: Splits, langs: tuple[str, str]) -> None:
             raise UserError(f"the {name} split is empty: too little data, or too much of it filtered")
         for number, pair in enumerate(pairs, start=1):
             for lang, text in zip(langs, pair, strict=True):
-                if not text or text != " ".join(text.split()):
+                line = text.splitlines()[:1] if lang in exact else [" ".join(text.split())]
+                if not text.strip() or [text] != line:
                     raise UserError(f"{name}.{lang}, line {number}: empty or with stray space: {text!r}")
 
 

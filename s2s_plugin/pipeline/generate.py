@@ -20,6 +20,7 @@ from torch import Tensor
 from s2s_plugin.datasets.codec import PairCodec
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.check import first_parsable
 from s2s_plugin.pipeline.commands import generate_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
@@ -38,11 +39,25 @@ SHOWN_ATTENTION = 4  # sentences whose attention is drawn
 SHOWN_SYMBOLS = range(6, 26)  # of such a length
 
 
-def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str], workers: int) -> None:
+def generate(
+    cfg: DictConfig,
+    run: Run,
+    subset: str,
+    metrics: Sequence[str],
+    workers: int = 1,
+    check: str = "none",
+    several_references: bool = False,
+) -> None:
     """Write ``outputs.jsonl`` and ``<subset>.hyp``, unless this checkpoint with this search has done so.
 
-    What a faster search costs is told in ``metrics``, names of scorers. ``workers`` is the number of processes; 0: as
-    many as pay.
+    Args:
+        cfg: fairseq's.
+        run: whose checkpoint generates.
+        subset: valid or test.
+        metrics: names of scorers, which tell what a faster search costs.
+        workers: number of processes on a CPU; 0: as many as pay.
+        check: parser that an output should pass; the first hypothesis of the beam that does is taken.
+        several_references: pairs of the same source are one item.
 
     Raises:
         UserError: there is no usable checkpoint for this data; fairseq gave other than one hypothesis per item; only a
@@ -53,7 +68,7 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str], wor
             f"dataset.num_shards={cfg.dataset.num_shards}: a shard is not the whole, which s2s generate makes; share "
             "the work with workers=N, or between machines with fairseq-generate --num-shards"
         )
-    checkpoint, data = run.best_checkpoint(), Path(cfg.task.data)
+    checkpoint, data, beam = run.best_checkpoint(), Path(cfg.task.data), cfg.generation.beam
     check_checkpoint(checkpoint)
     check_dictionaries(cfg, run)
     search = {key: value for key, value in cfg.generation.items() if value != DEFAULT_SEARCH[key]}
@@ -62,9 +77,13 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str], wor
         "subset": subset,
         "checkpoint": checkpoint.name,
         "search": search,
-        "beam": cfg.generation.beam,
+        "beam": beam,
         "key": digest(checkpoint, cfg.generation, sorted(own_options(cfg.task).items()), str(data), subset),
     }
+    if check != "none":
+        made["search"] = search = {**search, "check": check}
+    if several_references:
+        made["several_references"] = True
     if read_json(run.generated) == made and run.outputs.is_file():
         say(f"      done before: {run.outputs}")
         return
@@ -78,8 +97,8 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str], wor
     if processes > 1:
         batches = count_batches(cfg, subset)
         processes = max(1, min(processes, batches if workers else batches // SHARES))
-    printed = _search(cfg, checkpoint, partial, subset, processes)
-    found = read_hypotheses(printed)
+    printed = _search(cfg, checkpoint, partial, subset, processes, cfg.generation.nbest if check == "none" else beam)
+    found = read_hypotheses(printed, check)
     if sorted(found) != list(range(len(items))):
         shutil.rmtree(partial)
         raise UserError(
@@ -93,6 +112,8 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str], wor
         if codec is not None and item["source"] is not None:
             hypothesis = codec.fill(hypothesis, item["source"])
         rows.append({"id": index, "hypothesis": hypothesis, "score": score, "length": length, **item})
+    if several_references:
+        rows = _one_per_source(rows)
     write_text(run.outputs, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
     write_text(run.attention, _attention(cfg, checkpoint, data, rows, run))
@@ -118,7 +139,7 @@ def count_batches(cfg: DictConfig, subset: str) -> int:
     return len(dataset.batch_by_size(dataset.ordered_indices(), **sizes))
 
 
-def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, workers: int) -> Path:
+def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, workers: int, nbest: int) -> Path:
     """What fairseq-generate prints, items in corpus order, however many processes share the work; in ``partial``."""
 
     def shard(number: int) -> Path:
@@ -126,6 +147,7 @@ def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, worke
 
         folder = partial / str(number)
         arguments = _for_generation(cfg, path=str(checkpoint), results_path=str(folder))
+        arguments.generation.nbest = nbest
         for name, value in {"num_shards": workers, "shard_id": number}.items():
             OmegaConf.update(arguments, f"task.{name}", value, force_add=True)  # runs of earlier versions lack them
         arguments.common.log_format = "tqdm" if sys.stderr.isatty() and number == 0 else "none"
@@ -193,14 +215,17 @@ def _for_generation(cfg: DictConfig, **common_eval: str) -> DictConfig:
     return merged
 
 
-def read_hypotheses(path: Path) -> dict[int, tuple[float, str, int]]:
+def read_hypotheses(path: Path, check: str = "none") -> dict[int, tuple[float, str, int]]:
     """Best hypothesis of each item in fairseq-generate's output.
+
+    Args:
+        path: the output.
+        check: parser that a hypothesis should pass, see :func:`first_parsable`.
 
     Returns:
         item number to score (natural log, length-normalised), detokenised text and source length in symbols.
     """
-    scores: dict[int, float] = {}
-    texts: dict[int, str] = {}
+    candidates: dict[int, list[tuple[float, str]]] = {}
     lengths: dict[int, int] = {}
     with path.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
@@ -210,10 +235,23 @@ def read_hypotheses(path: Path) -> dict[int, tuple[float, str, int]]:
             kind, number, rest = match[1], int(match[2]), match[3]
             if kind == "S":
                 lengths[number] = len(rest.split())
-            elif kind == "D" and number not in texts:
-                score, _, texts[number] = rest.partition("\t")
-                scores[number] = float(score) * 0.6931471805599453  # fairseq prints base 2
-    return {number: (scores[number], texts[number], lengths.get(number, 0)) for number in texts}
+            elif kind == "D":
+                score, _, text = rest.partition("\t")
+                candidates.setdefault(number, []).append((float(score) * 0.6931471805599453, text))  # from base 2
+    found = {}
+    for number, ranked in candidates.items():
+        score, text = ranked[first_parsable([text for _, text in ranked], check)]
+        found[number] = (score, text, lengths.get(number, 0))
+    return found
+
+
+def _one_per_source(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first row of each source, with the references of all its rows."""
+    merged: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        first = merged.setdefault(row["source"], {**row, "reference": []})
+        first["reference"].append(row["reference"])
+    return [{**row, "id": number} for number, row in enumerate(merged.values())]
 
 
 def test_items(cfg: DictConfig, data: Path, subset: str) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from fairseq.data import Dictionary
 from omegaconf import DictConfig, OmegaConf
 
-from s2s_plugin.datasets.codec import PairCodec, TextCodec, copy_symbols, normalize, plain
+from s2s_plugin.datasets.codec import EXACT, CodeCodec, PairCodec, TextCodec, copy_symbols, normalize, plain
+from s2s_plugin.datasets.escape import NEWLINE, TAB, escape, from_line
 from s2s_plugin.datasets.factors import factor_values, split_factors
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
@@ -48,9 +49,12 @@ def prepared_folder(cfg: DictConfig) -> Path:
     data = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(data, dict)
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
+    data.pop("several_references", None)
     subword = OmegaConf.to_container(cfg.subword, resolve=True)
     assert isinstance(subword, dict)
     given = subword.pop("from_dir", None)  # runs of earlier versions have none
+    if not subword.get("exact"):
+        subword.pop("exact", None)
     settings = {
         "data": data,
         **recipe_stamp(cfg.data.recipe),
@@ -216,6 +220,8 @@ def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
     pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), cfg.data.on_bad_item == "skip")
     if skipped:
         say(f"      {files[0]}: {skipped:,} unusable pairs left out")
+    if cfg.subword.exact:
+        return pairs
     return corpus.clean_pairs(pairs, plain_quotes=False)
 
 
@@ -233,6 +239,7 @@ def _extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pa
 
 def _train_codec(cfg: DictConfig, folder: Path, lines: dict[str, list[corpus.Pair]]) -> PairCodec:
     """Learn the vocabulary of both sides from the training text and write ``codec.json``."""
+    _check_exact(cfg)
     langs = (cfg.data.source_lang, cfg.data.target_lang)
     source, target = map(list, zip(*lines["train"], strict=True))
     names, factors = list(cfg.subword.factors), {}
@@ -256,6 +263,18 @@ def _train_codec(cfg: DictConfig, folder: Path, lines: dict[str, list[corpus.Pai
             _train_side(cfg, folder, f"spm.{lang}", text, kind)
     _write_codec(cfg, folder, dict(zip(langs, models, strict=True)), {langs[0]: factors})
     return _load_codec(cfg, folder)
+
+
+def _check_exact(cfg: DictConfig) -> None:
+    """
+    Raises:
+        UserError: text is to be kept as it is, and to be changed.
+    """
+    subword = cfg.subword
+    if subword.exact and (subword.jamo or subword.factors or subword.copy_slots):
+        raise UserError("subword.exact keeps every character: leave out subword.jamo, factors and copy_slots")
+    if subword.exact and "word" in (subword.kind, subword.target_kind):
+        raise UserError("subword.exact needs pieces that may be spaces: set subword.kind to unigram, bpe or char")
 
 
 def _codec_files(folder: Path) -> list[Path]:
@@ -303,6 +322,7 @@ def _write_codec(
             "plain": cfg.subword.plain_source and lang == cfg.data.source_lang,
             "factors": (factors or {}).get(lang, {}),
             "copy_slots": cfg.subword.copy_slots,
+            "exact": cfg.subword.exact,
         }
         for lang, model in models.items()
     }
@@ -313,7 +333,12 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind
     import sentencepiece
 
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
-    sentences = [normalize(line, cfg.subword.jamo) for line in lines[::step]]  # now: an error in a callback has no name
+    symbols, exact = list(cfg.subword.symbols), {}
+    if cfg.subword.exact:
+        sentences = [escape(from_line(line)) for line in lines[::step]]
+        symbols, exact = [NEWLINE, TAB, *symbols], EXACT
+    else:
+        sentences = [normalize(line, cfg.subword.jamo) for line in lines[::step]]  # an error in a callback has no name
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(sentences),
@@ -322,8 +347,9 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind
             vocab_size=cfg.subword.size,
             hard_vocab_limit=False,
             character_coverage=1.0,
-            user_defined_symbols=list(cfg.subword.symbols),
+            user_defined_symbols=symbols,
             normalization_rule_name="identity",  # TextCodec has normalised
+            **exact,
             bos_id=0,  # the ids of fairseq's dictionary
             pad_id=1,
             eos_id=2,
@@ -334,7 +360,8 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
         raise UserError(f"SentencePiece could not learn {cfg.subword.size} {kind} symbols: {reason}") from None
-    return TextCodec(folder / f"{name}.model", cfg.subword.jamo)
+    model = folder / f"{name}.model"
+    return CodeCodec(model) if cfg.subword.exact else TextCodec(model, cfg.subword.jamo)
 
 
 def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codec: PairCodec) -> dict:

@@ -21,6 +21,7 @@ from s2s_plugin.pipeline import prepare as prepare_stage
 from s2s_plugin.pipeline import score as score_stage
 from s2s_plugin.pipeline import train as train_stage
 from s2s_plugin.pipeline.baselines import check_baselines
+from s2s_plugin.pipeline.check import check_parser
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
 from s2s_plugin.pipeline.finetune import begin_from_other
@@ -42,6 +43,7 @@ STANDING = (
     "best",
     "metrics",
     "baselines",
+    "check",
     "scoring",
     "generation",
 )
@@ -58,6 +60,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     recalled = stage in ("generate", "score", "report", *BY_HAND) and _recall(cfg, folder)
     cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
+    check_parser(cfg.check)
     if stage in BY_HAND:
         route_logs(None, cfg.verbose)
         if stage == "translate":
@@ -149,7 +152,10 @@ def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
     elif name == "train":
         train_stage.train(fairseq, folder, cfg.verbose, cfg.average)
     elif name == "generate":
-        generate_stage.generate(fairseq, folder, fairseq.dataset.gen_subset, cfg.metrics, cfg.workers)
+        several = bool(cfg.data.get("several_references"))  # runs of earlier versions have none
+        generate_stage.generate(
+            fairseq, folder, fairseq.dataset.gen_subset, cfg.metrics, cfg.workers, cfg.check, several
+        )
     elif name == "score":
         score_stage.score(cfg, folder)
     else:

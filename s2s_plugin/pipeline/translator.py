@@ -18,6 +18,7 @@ from torch import Tensor
 from s2s_plugin.datasets.codec import SPACE
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.check import first_parsable
 from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import OURS, SPEED
@@ -61,6 +62,7 @@ class Translator:
             ``MAX_TOKENS``.
         workers: processes that share the work where it is plenty; 0: as many as pay.
         nbest: keep all that the search finds, for :meth:`candidates`.
+        check: parser that an output should pass; the first hypothesis of the beam that does is taken.
 
     Raises:
         UserError: the checkpoint is broken, or not of our architecture.
@@ -77,6 +79,7 @@ class Translator:
         max_tokens: int | None = None,
         workers: int = 1,
         nbest: bool = False,
+        check: str = "none",
     ):
         check_checkpoint(checkpoint)
         overrides = {} if data is None else {"data": str(data)}
@@ -92,7 +95,7 @@ class Translator:
         self.search = self.task.build_generator(self.models, generation, extra_gen_cls_kwargs={})
         self.constrained = generation.get("constraints") is not None
         self.replacements = utils.load_align_dict(generation.get("replace_unk"))
-        self.nbest = nbest
+        self.nbest, self.check = nbest, check
         self.max_tokens, self.asked = max_tokens or MAX_TOKENS, workers
         self.most = fitting(workers, sys.maxsize, not self.cuda)
         self.processes: Workers | None = None
@@ -205,7 +208,11 @@ class Translator:
 
     def _hypotheses(self, found: list[dict]) -> list[Hypothesis]:
         """Those of one source that are asked for, best first."""
-        return [self._hypothesis(each) for each in found[: None if self.nbest else 1]]
+        if self.check == "none":
+            return [self._hypothesis(each) for each in found[: None if self.nbest else 1]]
+        hypotheses = [self._hypothesis(each) for each in found]
+        best = hypotheses.pop(first_parsable([each.text for each in hypotheses], self.check))
+        return [best, *hypotheses]
 
     def _hypothesis(self, found: dict) -> Hypothesis:
         symbols = self.task.target_dictionary.string(found["tokens"])

@@ -36,6 +36,7 @@ def _translator(cfg: DictConfig, run: Run) -> Translator:
         task=cfg.task,
         max_tokens=cfg.dataset.max_tokens,
         workers=cfg.workers,
+        check=cfg.check,
     )
 
 

@@ -30,6 +30,7 @@ APPS = {
     "miracl_words": "lipread",
     "flickr8k": "caption",
     "sigmorphon2020": "g2p",
+    "nl2bash": "code",
     "aeslc": "summarize",
     "songys": "chatbot",
 }  # of the experiments that are not translation

@@ -38,6 +38,8 @@ LABELS = {
     "s2s_g2p_wer": "WER",
     "s2s_exact": "exact",
     "s2s_cider": "CIDEr-D",
+    "s2s_char_bleu": "char-BLEU",
+    "s2s_template": "template",
     "s2s_rouge1": "ROUGE-1",
     "s2s_rouge2": "ROUGE-2",
     "s2s_rougel": "ROUGE-L",

@@ -196,7 +196,7 @@ def _show_result(cfg: DictConfig, folder: Run) -> None:
         print(f"  hypothesis  {row['hypothesis']}\n")
     scores = json.loads(folder.scores.read_text(encoding="utf-8"))
     for name, value in scores["metrics"].items():
-        print(f"{name:6} {value['score']:6.2f}  {value['signature']}")
+        print(f"{name:6} {score_stage.with_interval(value)}  {value['signature']}")
     print(f"report {folder.folder / 'report.html'}")
 
 

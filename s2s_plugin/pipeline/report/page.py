@@ -157,7 +157,7 @@ def duration(seconds: float) -> str:
 
 
 def _card(name: str, metric: Any, scores: dict[str, Any]) -> str:
-    """One score: the number, which way is better, what trivial baselines get, how it was computed."""
+    """One score: the number, its interval, which way is better, what trivial baselines get, how it was computed."""
     metric = metric if isinstance(metric, dict) else {"score": metric}
     better = {True: "higher is better", False: "lower is better"}.get(metric.get("higher_is_better"), "")
     baselines = "".join(
@@ -165,13 +165,15 @@ def _card(name: str, metric: Any, scores: dict[str, Any]) -> str:
         for baseline, values in (scores.get("baselines") or {}).items()
         if isinstance(values, dict) and name in values
     )
-    signature = breakable(metric.get("signature") or "")
+    signature = breakable("|".join(text for text in (metric.get("signature"), metric.get("bootstrap")) if text))
+    between = " to ".join(map(number, metric.get("interval") or ()))
     return "\n".join(
         line
         for line in (
             '<article class="card">',
             f"<h3>{esc(name)}</h3>",
             f'<p class="score">{_score(metric.get("score"))}</p>',
+            f'<p class="quiet">95 % interval {between}</p>' if between else "",
             f'<p class="quiet">{better}</p>' if better else "",
             f'<ul class="baselines">{baselines}</ul>' if baselines else "",
             f'<p class="signature"><code>{signature}</code></p>' if signature else "",

@@ -39,10 +39,11 @@ def run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("s2s compare", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run that has generated")
     parser.add_argument("--metrics", type=lambda text: text.split(","), help="scorers, as s2s_bleu,s2s_chrf")
+    parser.add_argument("--direction", metavar="en-de", help="of runs of several directions, this one alone")
     options = parser.parse_args(words)
     if len(options.runs) < 2:
         parser.error("name two runs, or more")
-    outputs = [read_outputs(folder) for folder in options.runs]
+    outputs = [read_outputs(folder, options.direction) for folder in options.runs]
     check_same_items(options.runs, outputs)
     config = OmegaConf.load(Run(options.runs[0]).config)
     assert isinstance(config, DictConfig)
@@ -73,18 +74,24 @@ def compare(metric: str, outputs: Sequence[list[dict]], options: DictConfig) -> 
     return results
 
 
-def read_outputs(folder: Path) -> list[dict]:
-    """Reference and hypothesis of each item.
+def read_outputs(folder: Path, direction: str | None = None) -> list[dict]:
+    """Reference and hypothesis of each item; of a run of several directions, those of one.
 
     Raises:
-        UserError: there is no such run, or it has not generated.
+        UserError: there is no such run, or it has not generated, or it has several directions and this is none.
     """
     run = Run(folder)
     if not run.config.is_file():
         raise UserError(f"{folder}: not the folder of a run, as runs/nmt/default is one")
     if not run.outputs.is_file():
         raise UserError(f"{folder}: has no outputs to compare; run its generate stage first")
-    return [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
+    rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
+    known = list(dict.fromkeys(row["direction"] for row in rows if "direction" in row))
+    if direction is not None and known:
+        if direction not in known:
+            raise UserError(f"{folder}: has no direction {direction}; there are {', '.join(known)}")
+        rows = [row for row in rows if row["direction"] == direction]
+    return rows
 
 
 def check_same_items(folders: Sequence[Path], outputs: Sequence[list[dict]]) -> None:

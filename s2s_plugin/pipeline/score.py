@@ -28,17 +28,17 @@ def score(cfg: DictConfig, run: Run) -> None:
     if made is None or not run.outputs.is_file():
         raise UserError(f"{run.folder}: nothing to score; run the generate stage first")
     rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
-    references = [row["reference"] for row in rows]
-    metrics = evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring, intervals=True)
-    trivial = {
-        name: {label: value["score"] for label, value in evaluate(cfg.metrics, texts, references, cfg.scoring).items()}
-        for name, texts in baselines(Path(cfg.task.data), cfg.data.source_lang, made["subset"], rows).items()
-    }
+    by_direction: dict[str, list[dict]] = {}
+    for row in rows if "direction" in rows[0] else ():
+        by_direction.setdefault(row["direction"], []).append(row)
     scores = {
         "subset": made["subset"],
-        "sentences": len(rows),
-        "metrics": metrics,
-        "baselines": trivial,
+        **_scores(cfg, rows, made["subset"]),
+        **(
+            {"directions": {name: _scores(cfg, some, made["subset"]) for name, some in by_direction.items()}}
+            if by_direction
+            else {}
+        ),
         "search": {"beam": made["beam"], **made["search"]},
         "checkpoint": made["checkpoint"],
         "seed": trained.get("seed"),
@@ -47,9 +47,30 @@ def score(cfg: DictConfig, run: Run) -> None:
         "updates": trained.get("updates"),
     }
     write_json(run.scores, scores)
-    for name, value in metrics.items():
-        beside = ", ".join(f"{scores[name]:.2f} {baseline}" for baseline, scores in trivial.items())
-        say(f"      {name} {with_interval(value)}  {value['signature']}  ({beside})")
+    for name, some in scores.get("directions", {}).items():
+        _show(some, f"{name} ")
+    _show(scores, "all " if by_direction else "")
+
+
+def _scores(cfg: DictConfig, rows: list[dict], subset: str) -> dict:
+    """The metrics over these outputs, and the baselines'."""
+    references = [row["reference"] for row in rows]
+    return {
+        "sentences": len(rows),
+        "metrics": evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring, intervals=True),
+        "baselines": {
+            name: {
+                label: found["score"] for label, found in evaluate(cfg.metrics, texts, references, cfg.scoring).items()
+            }
+            for name, texts in baselines(Path(cfg.task.data), cfg.data.source_lang, subset, rows).items()
+        },
+    }
+
+
+def _show(scores: dict, of: str) -> None:
+    for name, value in scores["metrics"].items():
+        beside = ", ".join(f"{found[name]:.2f} {baseline}" for baseline, found in scores["baselines"].items())
+        say(f"      {of}{name} {with_interval(value)}  {value['signature']}  ({beside})")
 
 
 def check_metrics(names: Sequence[str]) -> None:

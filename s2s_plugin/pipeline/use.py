@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.directions import tagger
 from s2s_plugin.pipeline.run import Run
 from s2s_plugin.pipeline.translator import Translator
 
@@ -33,6 +34,8 @@ def translate(cfg: DictConfig, run: Run) -> None:
     if translator.task.modality != "text":
         name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
         raise UserError(f"{run.folder} reads {translator.task.modality}, not text: s2s {name} FILE ... app={cfg.app}")
+    dictionary, several = translator.task.source_dictionary, "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
+    tagged = tagger(dictionary.symbols, cfg.to, several)
     if sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
     for number, raw in enumerate(sys.stdin.buffer, start=1):
@@ -40,7 +43,7 @@ def translate(cfg: DictConfig, run: Run) -> None:
             line = raw.decode("utf-8").strip()
         except UnicodeDecodeError as error:
             raise UserError(f"standard input, line {number}: byte {error.start + 1} is not UTF-8; convert it") from None
-        print(translator.translate([line])[0].text if line else "", flush=True)
+        print(translator.translate([tagged(line)])[0].text if line else "", flush=True)
 
 
 def pronounce(cfg: DictConfig, run: Run, words: Sequence[str]) -> None:

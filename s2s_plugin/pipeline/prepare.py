@@ -11,14 +11,14 @@ from collections import Counter
 from pathlib import Path
 
 from fairseq.data import Dictionary
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from s2s_plugin.datasets.codec import EXACT, CodeCodec, PairCodec, TextCodec, copy_symbols, normalize, plain
 from s2s_plugin.datasets.escape import NEWLINE, TAB, escape, from_line
 from s2s_plugin.datasets.factors import factor_values, split_factors
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, dialogue, media
+from s2s_plugin.pipeline import corpus, dialogue, directions, media
 from s2s_plugin.pipeline.commands import preprocess_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
@@ -27,10 +27,7 @@ from s2s_plugin.pipeline.run import digest
 from s2s_plugin.pipeline.text import read_parallel
 from s2s_plugin.progress import Progress
 
-OWN_FILES = (
-    *("source", "target", "valid_source", "valid_target", "test_source", "test_target"),
-    *("extra_source", "extra_target", "dialogues", "valid_dialogues", "test_dialogues"),
-)
+OWN_FILES = (*directions.FILES, "dialogues", "valid_dialogues", "test_dialogues")
 SUMMARY = "prepared.json"
 
 
@@ -40,12 +37,27 @@ def prepared_folder(cfg: DictConfig) -> Path:
     Raises:
         UserError: a file cannot be read, or the languages cannot be told apart.
     """
+    return preparation(cfg)[0]
+
+
+def preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
+    """The prepared folder and the config that makes it: that of the other direction, where only its folder is there."""
+    own = _folder(cfg)
+    back = None if own.is_dir() or media.is_signal(cfg) else directions.turned(cfg)
+    if back is not None and _folder(back).is_dir():
+        return _folder(back), back
+    return own, cfg
+
+
+def _folder(cfg: DictConfig) -> Path:
     source, target = cfg.data.source_lang, cfg.data.target_lang
-    if not source or not target or source == target:
-        raise UserError(
-            f"the languages are '{source}' and '{target}', from the endings of your files' names; "
-            "name two different ones: data.source_lang=en data.target_lang=de"
-        )
+    parts = [] if media.is_signal(cfg) else directions.one_by_one(cfg)
+    for one, other in [(source, target), *((part.data.source_lang, part.data.target_lang) for part in parts)]:
+        if not one or not other or one == other:
+            raise UserError(
+                f"the languages are '{one}' and '{other}', from the endings of your files' names; "
+                "name two different ones: data.source_lang=en data.target_lang=de"
+            )
     data = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(data, dict)
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
@@ -55,11 +67,15 @@ def prepared_folder(cfg: DictConfig) -> Path:
     given = subword.pop("from_dir", None)  # runs of earlier versions have none
     if not subword.get("exact"):
         subword.pop("exact", None)
+    files = {name: cfg.data[name] for name in OWN_FILES if cfg.data[name] is not None}
     settings = {
         "data": data,
         **recipe_stamp(cfg.data.recipe),
         "subword": subword,
-        "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
+        "files": {
+            name: [_stamp(Path(file)) for file in named] if isinstance(named, ListConfig) else _stamp(Path(named))
+            for name, named in files.items()
+        },
     }
     if media.is_signal(cfg):
         settings["features"] = media.features_folder(cfg).name
@@ -82,7 +98,7 @@ def prepare(cfg: DictConfig) -> Path:
 
     It holds ``text/`` (the corpus), ``pieces/`` (its subwords), the codec, the dictionaries and fairseq's files.
     """
-    out = prepared_folder(cfg)
+    out, cfg = preparation(cfg)
     try:
         if media.is_signal(cfg):
             features = media.pack_corpus(cfg)
@@ -104,12 +120,14 @@ def read_summary(folder: Path) -> dict:
 
 def _build(cfg: DictConfig, partial: Path) -> None:
     source, target = cfg.data.source_lang, cfg.data.target_lang
-    text = _corpus(cfg, partial)
+    text = _text(cfg, partial)
     lines = {
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in corpus.SPLITS
     }
     lines["train"] += _extra_pairs(cfg, lines["valid"] + lines["test"])
+    if cfg.subword.factors and directions.tags(cfg):
+        raise UserError("subword.factors are of words, and the tags of several directions have none: leave one out")
     codec = _take_codec(cfg, partial, {source, target}) if cfg.subword.from_dir else _train_codec(cfg, partial, lines)
     assert codec.source is not None
     summary = _write_pieces(cfg, partial, lines, codec)
@@ -166,8 +184,23 @@ def _read(path: Path) -> list[str]:
 # ------------------------------------------------------------------ corpus
 
 
-def _corpus(cfg: DictConfig, partial: Path) -> Path:
-    """The corpus as text, from a recipe or from the user's files."""
+def _text(cfg: DictConfig, partial: Path) -> Path:
+    """The corpus as text; several directions together."""
+    parts = directions.one_by_one(cfg)
+    if len(parts) == 1:
+        return _corpus(parts[0], partial)
+    shared = directions.shared_language(cfg)
+    return directions.together(
+        cfg, parts, lambda part: _corpus(part, partial / directions.name(part), shared), partial / "text"
+    )
+
+
+def _corpus(cfg: DictConfig, partial: Path, shared: str | None = None) -> Path:
+    """The corpus as text, from a recipe or from the user's files.
+
+    Args:
+        shared: language by whose sentences alone the user's pairs are held out; None: by both sides.
+    """
     text, langs = partial / "text", (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.data.recipe is not None:
         return run_recipe(cfg, text)
@@ -175,10 +208,10 @@ def _corpus(cfg: DictConfig, partial: Path) -> Path:
         return corpus.write_corpus(text, dialogue.own_splits(cfg.data), langs, {"name": cfg.data.name, "source": "own"})
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
-    return corpus.write_corpus(text, _own_splits(cfg), langs, {"name": cfg.data.name, "source": "own files"})
+    return corpus.write_corpus(text, _own_splits(cfg, shared), langs, {"name": cfg.data.name, "source": "own files"})
 
 
-def _own_splits(cfg: DictConfig) -> corpus.Splits:
+def _own_splits(cfg: DictConfig, shared: str | None) -> corpus.Splits:
     """The user's pairs, with held-out sets taken from the training files where none are given."""
     splits: corpus.Splits = {}
     for split, prefix in (("train", ""), ("valid", "valid_"), ("test", "test_")):
@@ -195,7 +228,8 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
         if cfg.data.shared_targets:
             parts = dialogue.split_by_question(((dialogue.question_key(pair[0]), pair) for pair in pairs), share, share)
         else:
-            parts = corpus.split_by_group((("\t".join(pair), pair) for pair in pairs), share, share)
+            held_by = {None: slice(2), cfg.data.source_lang: slice(1), cfg.data.target_lang: slice(1, 2)}[shared]
+            parts = corpus.split_by_group((("\t".join(pair[held_by]), pair) for pair in pairs), share, share)
         for split in ("valid", "test"):
             if split not in missing:
                 parts["train"] += parts.pop(split)  # the user's own file serves
@@ -227,11 +261,18 @@ def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
 
 def _extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pair]:
     """Further pairs for training, none of which has a side in a held-out set."""
-    pairs = _own_pairs(cfg, "extra_")
-    kept = corpus.without_leaks(pairs, held_out, cfg.data.shared_targets)
-    if pairs:
-        say(f"      {len(kept):,} further pairs to train on; {len(pairs) - len(kept):,} left out, held out elsewhere")
-    return kept
+    several, found = bool(directions.tags(cfg)), []
+    if several:
+        held_out = [(source.partition(" ")[2], target) for source, target in held_out]
+    for part in directions.further(cfg):
+        pairs = _own_pairs(part, "extra_")
+        kept = corpus.without_leaks(pairs, held_out, cfg.data.shared_targets)
+        if pairs:
+            left = len(pairs) - len(kept)
+            say(f"      {len(kept):,} further pairs to train on; {left:,} left out, held out elsewhere")
+        name = directions.name(part) if several else None
+        found += [(directions.tagged(source, name), target) for source, target in kept]
+    return found
 
 
 # ---------------------------------------------------------------- subwords
@@ -332,8 +373,9 @@ def _write_codec(
 def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind: str) -> TextCodec:
     import sentencepiece
 
+    symbols = list(dict.fromkeys([*cfg.subword.symbols, *([] if media.is_signal(cfg) else directions.tags(cfg))]))
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
-    symbols, exact = list(cfg.subword.symbols), {}
+    exact = {}
     if cfg.subword.exact:
         sentences = [escape(from_line(line)) for line in lines[::step]]
         symbols, exact = [NEWLINE, TAB, *symbols], EXACT
@@ -374,15 +416,14 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
     (partial / "pieces").mkdir()
     for split, pairs in lines.items():
         kept: list[tuple[corpus.Pair, corpus.Pair]] = []
-        references = partial / "text" / f"{split}.references.tsv"
-        texts, kept_texts = _read(references) if references.is_file() else [], []
+        numbers = []
         for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair"), start=1):
             pieces = codec.encode(pair[0]), codec.encode_target(pair[1], pair[0])
             lengths = [side.count(" ") + 1 for side in pieces]
             length = max(lengths)
             if length <= cfg.data.max_symbols:
                 kept.append((pair, pieces))
-                kept_texts += texts[number - 1 : number]
+                numbers.append(number)
                 longest = [max(side + 1, so_far) for side, so_far in zip(lengths, longest, strict=True)]  # and </s>
             elif split != "train" and cfg.data.get(f"{split}_source") is not None:
                 raise UserError(
@@ -394,12 +435,19 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
         for side, lang in enumerate((cfg.data.source_lang, cfg.data.target_lang)):
             for folder, which in (("text", 0), ("pieces", 1)):
                 _write_lines(partial / folder / f"{split}.{lang}", [item[which][side] for item in kept])
-        if texts:
-            _write_lines(references, kept_texts)
+        for beside in (partial / "text" / f"{split}.{ending}" for ending in ("references.tsv", "direction")):
+            if beside.is_file():
+                texts = _read(beside)
+                _write_lines(beside, [texts[number - 1] for number in numbers])
         counts[split] = len(kept)
     if not all(counts.values()):
         raise UserError(f"no pair of at most data.max_symbols={cfg.data.max_symbols} symbols is left in {counts}")
-    return {"pairs": counts, "longest": dict(zip(("source", "target"), longest, strict=True))}
+    sides = cfg.data.source_lang, cfg.data.target_lang
+    return {
+        "pairs": counts,
+        "longest": dict(zip(("source", "target"), longest, strict=True)),
+        "languages": sides,
+    }
 
 
 def _write_dictionary(cfg: DictConfig, partial: Path, lang: str, dictionary: Dictionary) -> None:

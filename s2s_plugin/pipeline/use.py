@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import interrupt
 from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.directions import tagger
 from s2s_plugin.pipeline.run import Run
 from s2s_plugin.pipeline.stream import windows
 from s2s_plugin.pipeline.translator import Translator
@@ -46,10 +47,13 @@ def translate(cfg: DictConfig, run: Run) -> None:
     if translator.task.modality != "text":
         name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
         raise UserError(f"{run.folder} reads {translator.task.modality}, not text: s2s {name} FILE ... app={cfg.app}")
+    dictionary, several = translator.task.source_dictionary, "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
+    tagged = tagger(dictionary.symbols, cfg.to, several)
     if sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
-    for first, lines in windows(sys.stdin.fileno(), max(2, translator.most) * WINDOW, translator.symbols):
-        for found in translator.translate(lines, first):
+    largest = max(2, translator.most) * WINDOW
+    for first, lines in windows(sys.stdin.fileno(), largest, lambda line: translator.symbols(tagged(line))):
+        for found in translator.translate([tagged(line) if line else "" for line in lines], first):
             print(found.text)
         sys.stdout.flush()
         interrupt.check()

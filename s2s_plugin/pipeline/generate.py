@@ -89,7 +89,7 @@ def generate(cfg: DictConfig, run: Run, subset: str, metrics: Sequence[str]) -> 
     shutil.move(str(partial / f"generate-{subset}.txt"), run.folder / f"generate-{subset}.txt")
     shutil.rmtree(partial)
     write_json(run.generated, made)
-    if any(cfg.task[name] != plain for name, plain in SPEED.items()):
+    if any(cfg.task[name] != plain for name, plain in SPEED.items()) and not cfg.generation.score_reference:
         loss = cost_of_speed(cfg, checkpoint, data, metrics)
         write_json(run.folder / "speed.json", loss)
         scores = loss["metrics"].items()

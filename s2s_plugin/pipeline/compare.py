@@ -20,7 +20,11 @@ from s2s_plugin.scoring.base import Scorer
 
 @dataclass(frozen=True)
 class Result:
-    """One run's score by one metric. ``difference`` and ``p`` are beside the first run, which has none."""
+    """One run's score by one metric.
+
+    ``difference`` and ``p`` are beside the first run, which has none; nor has ``p`` a score of which resamples tell
+    nothing.
+    """
 
     scorer: Scorer
     score: float
@@ -69,7 +73,8 @@ def compare(metric: str, outputs: Sequence[list[dict]], options: DictConfig) -> 
         resampled, beside = bootstrap.resampled_scores(scorer), {}
         if results:
             first = results[0]
-            beside = {"difference": score - first.score, "p": bootstrap.p_value(resampled, first.resampled)}
+            p = None if scorer.repeats_count else bootstrap.p_value(resampled, first.resampled)
+            beside = {"difference": score - first.score, "p": p}
         results.append(Result(scorer, score, signature, resampled, **beside))
     return results
 
@@ -118,9 +123,10 @@ def check_same_items(folders: Sequence[Path], outputs: Sequence[list[dict]]) -> 
 def print_metric(folders: Sequence[Path], results: Sequence[Result]) -> None:
     """The metric with its signature, and a line for each run."""
     first = results[0]
-    direction = "" if first.scorer.higher_is_better else "  (lower is better)"
+    direction = "  (lower is better)" if first.scorer.higher_is_better is False else ""
     print(f"\n{first.scorer.label}{direction}  {first.signature}")
     for folder, result in zip(folders, results, strict=True):
-        low, high = bootstrap.interval(result.resampled)
-        beside = "" if result.p is None else f"{result.difference:+.2f}  p = {result.p:.3f}"
-        print(f"  {result.score:6.2f}  {f'[{low:.2f}, {high:.2f}]':16}  {beside:18}  {folder}")
+        between = "" if first.scorer.repeats_count else "[{:.2f}, {:.2f}]".format(*bootstrap.interval(result.resampled))
+        beside = "" if result.difference is None else f"{result.difference:+.2f}"
+        beside += "" if result.p is None else f"  p = {result.p:.3f}"
+        print(f"  {result.score:6.2f}  {between:16}  {beside:18}  {folder}")

@@ -121,7 +121,7 @@ def generate(
     shutil.move(printed, run.folder / printed.name)
     shutil.rmtree(partial)
     write_json(run.generated, made)
-    if any(cfg.task[name] != plain for name, plain in SPEED.items()):
+    if any(cfg.task[name] != plain for name, plain in SPEED.items()) and not cfg.generation.score_reference:
         loss = cost_of_speed(cfg, checkpoint, data, metrics)
         write_json(run.folder / "speed.json", loss)
         scores = loss["metrics"].items()

@@ -1,4 +1,4 @@
-"""Stage 4: the run's metrics over its outputs, with intervals and signatures, beside the app's trivial baselines."""
+"""Stage 4: metrics over the outputs, with intervals and signatures, beside the app's trivial baselines."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def _scores(cfg: DictConfig, rows: list[dict], subset: str) -> dict:
         "sentences": len(rows),
         "metrics": evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring, intervals=True),
         "baselines": {
-            name: {label: each["score"] for label, each in evaluate(cfg.metrics, texts, references, cfg.scoring).items()}
+            name: {
+                label: each["score"] for label, each in evaluate(cfg.metrics, texts, references, cfg.scoring).items()
+            }
             for name, texts in trivial.items()
         },
     }
@@ -73,7 +75,9 @@ def _scores(cfg: DictConfig, rows: list[dict], subset: str) -> dict:
 def _show(scores: dict, of: str) -> None:
     for name, value in scores["metrics"].items():
         beside = [f"{found[name]:.2f} {baseline}" for baseline, found in scores["baselines"].items() if name in found]
-        say(f"      {of}{name} {with_interval(value)}  {value['signature']}" + f"  ({', '.join(beside)})" * bool(beside))
+        say(
+            f"      {of}{name} {with_interval(value)}  {value['signature']}" + f"  ({', '.join(beside)})" * bool(beside)
+        )
 
 
 def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> dict:
@@ -138,7 +142,7 @@ def evaluate(
             "signature": signature,
             "higher_is_better": scorer.higher_is_better,
         }
-        if intervals:
+        if intervals and not scorer.repeats_count:
             low, high = bootstrap.interval(bootstrap.resampled_scores(scorer))
             result[scorer.label] |= {"interval": [round(low, 2), round(high, 2)], "bootstrap": bootstrap.SIGNATURE}
     return result

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +92,8 @@ class Translator:
             for name in (*OURS.values(), *SPEED):
                 self.task.cfg[name] = task[name]
         if attention:
-            generation = OmegaConf.create({**generation, "print_alignment": "soft", "replace_unk": None})
+            plain: dict[Any, Any] = {"print_alignment": "soft", "replace_unk": None, "score_reference": False}
+            generation = OmegaConf.create(dict(generation) | plain)
         self.search = self.task.build_generator(self.models, generation, extra_gen_cls_kwargs={})
         self.constrained = generation.get("constraints") is not None
         self.replacements = utils.load_align_dict(generation.get("replace_unk"))

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from copy import copy
+from statistics import fmean
 
 import numpy as np
 from fairseq.scoring import BaseScorer
@@ -16,10 +17,12 @@ class Scorer(BaseScorer):
     Attributes:
         label: the metric's usual name.
         higher_is_better: False for error rates; None where neither is.
+        repeats_count: an item that comes twice changes the score by itself, so that resamples tell nothing of it.
     """
 
     label = ""
     higher_is_better: bool | None = True
+    repeats_count = False
 
     def add_string(self, ref: str | Sequence[str], pred: str) -> None:
         """Add an item: one reference or several, and the hypothesis.
@@ -59,3 +62,22 @@ class Scorer(BaseScorer):
         """``1`` (or however many), ``var`` where items differ, as in sacrebleu's signatures."""
         counts = {len(references) for references in self.ref}
         return str(counts.pop()) if len(counts) == 1 else "var"
+
+
+class MeanScorer(Scorer):
+    """A score that is the mean of the items' own."""
+
+    @abstractmethod
+    def of_items(self) -> list[float]:
+        """The score of each item."""
+
+    @abstractmethod
+    def signature(self) -> str:
+        """How it was computed."""
+
+    def evaluate(self) -> tuple[float, str]:
+        return fmean(self.of_items()), self.signature()
+
+    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
+        scores = np.array(self.of_items())
+        return [float(scores[numbers].mean()) for numbers in draws]

@@ -6,7 +6,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 
 from s2s_plugin.datasets.codec import plain
-from s2s_plugin.scoring.base import Scorer
+from s2s_plugin.scoring.base import MeanScorer, Scorer
 
 
 class ReplyScorer(Scorer):
@@ -27,6 +27,7 @@ class DistinctScorer(ReplyScorer):
     """
 
     order = 1
+    repeats_count = True
 
     def evaluate(self) -> tuple[float, str]:
         found = [
@@ -49,11 +50,11 @@ class Distinct2Scorer(DistinctScorer):
 
 
 @register_scorer("s2s_reply_length", dataclass=FairseqDataclass)
-class ReplyLengthScorer(ReplyScorer):
+class ReplyLengthScorer(ReplyScorer, MeanScorer):
     """Mean number of words. Neither long nor short is better."""
 
     label = "length"
     higher_is_better = None
 
-    def evaluate(self) -> tuple[float, str]:
-        return sum(map(len, self.words())) / max(len(self.pred), 1), self.signature()
+    def of_items(self) -> list[float]:
+        return [len(words) for words in self.words()]

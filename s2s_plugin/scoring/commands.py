@@ -5,13 +5,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
-from statistics import fmean
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 from sacrebleu.metrics import BLEU
 
-from s2s_plugin.scoring.base import Scorer
+from s2s_plugin.scoring.base import MeanScorer
 
 # Operators, and words with their quotes; a substitution opens like a parenthesis. What is left open ends with the text.
 TOKEN = re.compile(
@@ -100,7 +99,7 @@ def _spaced(text: str) -> str:
 
 
 @register_scorer("s2s_char_bleu", dataclass=FairseqDataclass)
-class CharacterBleuScorer(Scorer):
+class CharacterBleuScorer(MeanScorer):
     """Mean of the items' BLEU over characters, without smoothing, as NL2Bash's own evaluation computes it.
 
     Its numbers are shares of 1, ours percent. Of several references counts each n-gram where it is most frequent.
@@ -108,17 +107,18 @@ class CharacterBleuScorer(Scorer):
 
     label = "char-BLEU"
 
-    def evaluate(self) -> tuple[float, str]:
-        scores = [character_bleu(text, list(item)) for text, item in zip(self.pred, self.ref, strict=True)]
-        signature = (
+    def of_items(self) -> list[float]:
+        return [character_bleu(text, list(item)) for text, item in zip(self.pred, self.ref, strict=True)]
+
+    def signature(self) -> str:
+        return (
             f"char-bleu|mean:items|order:4|smooth:none|spaces:yes|tool:sacrebleu-{metadata.version('sacrebleu')}"
             f"|refs:{self.references_per_item()}"
         )
-        return fmean(scores), signature
 
 
 @register_scorer("s2s_template", dataclass=FairseqDataclass)
-class TemplateScorer(Scorer):
+class TemplateScorer(MeanScorer):
     """Mean of the items' template match with the closest reference, in percent.
 
     The score is NL2Bash's; its parser, which knows the flags of some hundred programs and what their arguments are,
@@ -127,10 +127,9 @@ class TemplateScorer(Scorer):
 
     label = "template"
 
-    def evaluate(self) -> tuple[float, str]:
-        scores = [
-            max(template_match(text, reference) for reference in item)
-            for text, item in zip(self.pred, self.ref, strict=True)
-        ]
-        signature = f"template|cosine|parts:program+flag+operator|parser:own|refs:{self.references_per_item()}"
-        return 100 * fmean(scores), signature
+    def of_items(self) -> list[float]:
+        items = zip(self.pred, self.ref, strict=True)
+        return [100 * max(template_match(text, reference) for reference in item) for text, item in items]
+
+    def signature(self) -> str:
+        return f"template|cosine|parts:program+flag+operator|parser:own|refs:{self.references_per_item()}"

@@ -1,17 +1,15 @@
 """ROUGE-1, ROUGE-2 and ROUGE-L by rouge-score: how much of a summary is in the reference, and the other way round."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
-from statistics import fmean
 from types import ModuleType
 
-import numpy as np
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.scoring import register_scorer
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.scoring.base import Scorer
+from s2s_plugin.scoring.base import MeanScorer
 from s2s_plugin.scoring.recognition import normalize_basic
 
 
@@ -37,7 +35,7 @@ class UnicodeTokenizer:
         return [self.stemmer.stem(word) if self.stemmer and len(word) > 3 else word for word in words]
 
 
-class RougeScorer(Scorer):
+class RougeScorer(MeanScorer):
     """Mean over the items of the F-measure with equal weight of precision and recall, in percent (Lin 2004).
 
     Of several references of an item counts the one with the highest F-measure.
@@ -59,23 +57,17 @@ class RougeScorer(Scorer):
         self.rouge = scorer([self.kind], use_stemmer=cfg.rouge_stemmer, tokenizer=tokenizer)
 
     def of_item(self, references: Sequence[str], hypothesis: str) -> float:
-        """F-measure, 0 to 1."""
-        return float(self.rouge.score_multi(references, hypothesis)[self.kind].fmeasure)
+        """F-measure, in percent."""
+        return 100 * float(self.rouge.score_multi(references, hypothesis)[self.kind].fmeasure)
 
     def of_items(self) -> list[float]:
         return [self.of_item(*pair) for pair in zip(self.ref, self.pred, strict=True)]
 
-    def evaluate(self) -> tuple[float, str]:
-        signature = (
+    def signature(self) -> str:
+        return (
             f"{self.kind.lower()}|f|tok:{self.cfg.rouge_tokenizer}|stem:{'porter' if self.cfg.rouge_stemmer else 'no'}"
             f"|tool:rouge-score-{metadata.version('rouge-score')}|refs:{self.references_per_item()}"
         )
-        return 100 * fmean(self.of_items()), signature
-
-    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
-        """The score of each other selection of the items, given by their numbers."""
-        scores = np.array(self.of_items())
-        return [100 * scores[numbers].mean() for numbers in draws]
 
 
 @register_scorer("s2s_rouge1", dataclass=RougeConfig)

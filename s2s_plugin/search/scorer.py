@@ -23,7 +23,7 @@ class ReferenceScorer:
         self.pad, self.print_alignment = dictionary.pad(), print_alignment
         self.symbols_to_strip_from_output = {dictionary.eos()}
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(self, models: list[Seq2SeqModel], sample: dict, **_: object) -> list[list[dict]]:
         """Hypotheses in the shape of :meth:`BeamSearch.generate`; ``score`` is the mean of ``positional_scores``.
 

@@ -87,6 +87,8 @@ def refuse_without_targets(args: Any) -> None:
         raise UserError("--prefix-size forces the beginning of given targets, and there are none: use fairseq-generate")
     if asked(args, "lm_path"):
         raise UserError("--lm-path is read by fairseq-generate alone")
+    if getattr(args, "print_alignment", None) == "soft":
+        raise UserError("--print-alignment soft is printed by fairseq-generate alone: take hard")
 
 
 def refuse_ours(args: Any, own: dict, reasons: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ import random
 
 import pytest
 import torch
+from fairseq import search as fairseq_search
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.token_generation_constraints import pack_constraints
 
 from s2s_plugin.errors import UserError
@@ -75,6 +77,22 @@ def test_each_constraint_appears_in_each_hypothesis(build, batch, search, beam, 
             assert all(satisfied(h["tokens"].tolist(), sentence, kind) for h in hypotheses)
             (found,) = search(model, alone(sample, row), None, packed([sentence]), **options)
             assert [h["tokens"].tolist() for h in found] == [h["tokens"].tolist() for h in hypotheses]
+
+
+@pytest.mark.parametrize("kind", ["ordered", "unordered"])
+def test_finds_no_worse_than_fairseqs_own(build, batch, search, kind):
+    """By the mean score of the best hypotheses; single ones differ, for the banks are not counted alike."""
+    draw, ours, theirs = random.Random(1), list[float](), list[float]()
+    for seed in range(10):
+        model, sample = build(30, seed=seed, peak=2, end=4), batch([6, 4, 5], seed=seed)
+        sentences = [[[draw.randint(4, 29) for _ in range(draw.randint(1, 2))] for _ in range(n)] for n in (1, 2, 2)]
+        found = search(model, sample, None, packed(sentences), beam=5, max_len_b=25, constraints=kind)
+        dictionary = model.decoder.dictionary
+        strategy = fairseq_search.LexicallyConstrainedBeamSearch(dictionary, kind)
+        stock = SequenceGenerator([model], dictionary, beam_size=5, max_len_b=25, search_strategy=strategy)
+        ours += [hypotheses[0]["score"] for hypotheses in found]
+        theirs += [float(each[0]["score"]) for each in stock.generate([model], sample, constraints=packed(sentences))]
+    assert sum(ours) / len(ours) >= sum(theirs) / len(theirs) - 0.02
 
 
 def test_where_they_do_not_fit_the_sentence_ends_all_the_same(build, batch, search):

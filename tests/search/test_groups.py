@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+import torch
+from fairseq import search as fairseq_search
+from fairseq.sequence_generator import SequenceGenerator
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.search.options import BeamOptions
@@ -83,6 +86,16 @@ def test_does_not_depend_on_the_batch(build, batch, search):
         assert [(h["tokens"].tolist(), h["alignment"]) for h in found] == [
             (h["tokens"].tolist(), h["alignment"]) for h in together
         ]
+
+
+def test_fairseqs_own_groups_fail_beyond_the_first_batch(build, batch):
+    """It takes an item's number in the corpus for its place in the batch: no use in fairseq-generate."""
+    model, sample = build(12, seed=1), batch([4, 7]) | {"id": torch.tensor([8, 9])}
+    dictionary = model.decoder.dictionary
+    groups = fairseq_search.DiverseBeamSearch(dictionary, 2, 0.5)
+    generator = SequenceGenerator([model], dictionary, beam_size=4, max_len_b=8, search_strategy=groups)
+    with pytest.raises(IndexError):
+        generator.generate([model], sample)
 
 
 def test_refuses_what_does_not_divide():

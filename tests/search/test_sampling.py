@@ -62,9 +62,12 @@ def test_the_nucleus_is_the_smallest_set():
         assert smallest_set(-shares, shares, mass).sum() == size
 
 
-def test_a_seed_gives_the_same_whatever_the_batch(build, batch, search):
+@pytest.mark.parametrize(
+    "truncation", [{}, {"sampling_topk": 4}, {"sampling_topp": 0.8}, {"typical_sampling": 0.7}, {"temperature": 2.0}]
+)
+def test_a_seed_gives_the_same_whatever_the_batch(build, batch, search, truncation):
     model, sample = build(12, seed=2, peak=1), batch([5, 3, 7])
-    options = {"beam": 3, "max_len_b": 10, "sampling": True, "seed": 4}
+    options = {"beam": 3, "max_len_b": 10, "sampling": True, "seed": 4} | truncation
     together = search(model, sample, **options)
     assert search(model, sample, **options)[0][0]["tokens"].tolist() == together[0][0]["tokens"].tolist()
     for row, length in enumerate((5, 3, 7)):

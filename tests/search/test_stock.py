@@ -147,7 +147,9 @@ def test_refuses_with_a_reason(build, task, changed, own, reason):
         task(**own).build_generator([build(12)], options(**changed), extra_gen_cls_kwargs={})
 
 
-@pytest.mark.parametrize("changed", [{"prefix_size": 2}, {"lm_path": "lm.pt", "lm_weight": 0.2}])
+@pytest.mark.parametrize(
+    "changed", [{"prefix_size": 2}, {"lm_path": "lm.pt", "lm_weight": 0.2}, {"print_alignment": "soft"}]
+)
 def test_refuses_where_lines_come_one_by_one(build, task, changed):
     with pytest.raises(UserError, match="fairseq-generate"):
         task().build_generator([build(12)], options(**changed))

@@ -66,15 +66,16 @@ def test_groups_differ(toy: Path, trained: Path):
 
 def test_the_risk_chooses(toy: Path, trained: Path):
     """The same hypotheses in another order, by fairseq-generate and fairseq-interactive alike."""
-    options = " --beam 6 --nbest 6 --temperature 3"
-    plain = outputs(call(GENERATE.format(data=toy, path=trained) + options).stdout)
-    risk = outputs(call(GENERATE.format(data=toy, path=trained) + options + " --mbr chrf").stdout)
+    command = GENERATE.format(data=toy, path=trained)
+    drawn = " --sampling --beam 16 --nbest 16 --temperature 2 --max-len-b 9"
+    plain, again, risk = (outputs(call(command + drawn + o).stdout) for o in ("", " --batch-size 2", " --mbr chrf"))
+    assert plain == again
     assert {n: sorted(texts) for n, texts in plain.items()} == {n: sorted(texts) for n, texts in risk.items()}
     assert any(plain[n][0] != risk[n][0] for n in plain)
+    options = " --beam 6 --nbest 6 --temperature 3 --mbr chrf"
+    typed = INTERACTIVE.format(data=toy, path=trained) + options + " --buffer-size 20 --batch-size 5"
     lines = (toy.parent / "test.src").read_text()
-    typed = call(INTERACTIVE.format(data=toy, path=trained) + options + " --mbr chrf --buffer-size 20 --batch-size 5",
-                 stdin=lines).stdout  # fmt: skip
-    assert outputs(typed) == risk
+    assert outputs(call(typed, stdin=lines).stdout) == outputs(call(command + options).stdout)
 
 
 def test_an_ensemble_with_a_transformer(toy: Path, trained: Path, transformer: Path):
@@ -123,6 +124,26 @@ def test_unknown_words_become_the_source_words_that_were_read(toy: Path, trained
             read = [words[row.index(max(row))] for row in weights]
             assert found[number] == [" ".join(spelt.get(word, word) for word in read)]
     assert "no such file" in refusal(f"{command} --replace-unk {tmp_path}/nowhere --dataset-impl raw")
+
+
+def test_a_language_model_has_its_say(toy: Path, trained: Path, tmp_path: Path):
+    """By fairseq's own search; the model of a shape that fairseq still trains with this numpy."""
+    shutil.copytree(toy, tmp_path / "bin")
+    shutil.copy(toy / "dict.tgt.txt", tmp_path / "bin" / "dict.txt")  # as fairseq wants it
+    texts = f"--trainpref {toy.parent}/valid.tgt --validpref {toy.parent}/valid.tgt"
+    call(f"fairseq-preprocess --only-source {texts} --srcdict {toy}/dict.tgt.txt --destdir {tmp_path}/lm --workers 1")
+    sizes = "--decoder-layers 1 --decoder-embed-dim 16 --decoder-ffn-embed-dim 16 --decoder-attention-heads 2"
+    call(
+        f"fairseq-train {tmp_path}/lm --task language_modeling --arch transformer_lm {sizes} --cpu --optimizer adam "
+        f"--lr 0.01 --tokens-per-sample 64 --max-tokens 1000 --max-update 2 --disable-validation --num-workers 0 "
+        f"--save-dir {tmp_path} --no-epoch-checkpoints --required-batch-size-multiple 1"
+    )
+    command = GENERATE.format(data=tmp_path / "bin", path=trained) + " --max-len-b 12"
+    fused = call(f"{command} --lm-path {tmp_path}/checkpoint_last.pt --lm-weight 0.3")
+    assert "fairseq's own search is used for: --lm-path" in fused.stdout + fused.stderr
+    plain = call(command).stdout
+    assert sorted(outputs(fused.stdout)) == sorted(outputs(plain)) == list(range(13))
+    assert re.findall(r"^P-.*$", fused.stdout, re.MULTILINE) != re.findall(r"^P-.*$", plain, re.MULTILINE)
 
 
 @pytest.mark.parametrize("option", ["--prefix-size 1", "--lm-path lm.pt --lm-weight 0.1"])

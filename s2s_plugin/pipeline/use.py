@@ -29,7 +29,7 @@ def _translator(cfg: DictConfig, run: Run) -> Translator:
 
 
 def translate(cfg: DictConfig, run: Run) -> None:
-    """Lines of standard input to lines of standard output, each as it comes."""
+    """Lines of standard input to lines of standard output, each as it comes; empty where nothing can be read."""
     translator = _translator(cfg, run)
     if translator.task.modality != "text":
         name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
@@ -43,7 +43,10 @@ def translate(cfg: DictConfig, run: Run) -> None:
             line = raw.decode("utf-8").strip()
         except UnicodeDecodeError as error:
             raise UserError(f"standard input, line {number}: byte {error.start + 1} is not UTF-8; convert it") from None
-        print(translator.translate([tagged(line)])[0].text if line else "", flush=True)
+        symbols = len(translator.symbols(line)) - 1  # without </s>
+        if symbols > translator.longest:
+            say(f"line {number}: {symbols:,} symbols, of which the first {translator.longest:,} are read; split it")
+        print(translator.translate([tagged(line)])[0].text if symbols else "", flush=True)
 
 
 def pronounce(cfg: DictConfig, run: Run, words: Sequence[str]) -> None:

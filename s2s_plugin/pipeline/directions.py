@@ -182,12 +182,13 @@ def together(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictC
         make: writes the corpus of a part and returns its folder, alone in another one that is deleted.
     """
     made: list[tuple[DictConfig, Splits]] = []
+    about: dict[str, Any] = {}
     for part in parts:
         back = turned(part)
         splits = next((splits for other, splits in made if back is not None and other.data == back.data), None)
         if splits is None:
             folder = make(part)
-            meta = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            about[name(part)] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             splits = {split: _read_pairs(folder, split, part) for split in SPLITS}
             shutil.rmtree(folder.parent)
         else:
@@ -202,8 +203,8 @@ def together(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictC
         for split, pairs in splits.items():
             whole[split] += [(tagged(source, name(part) if several else None), target) for source, target in pairs]
             labels[split] += [name(part)] * len(pairs)
-    about = {key: value for key, value in meta.items() if key not in ("files", "languages")}
-    write_corpus(text, whole, (cfg.data.source_lang, cfg.data.target_lang), {**about, "directions": names(cfg)})
+    langs = (cfg.data.source_lang, cfg.data.target_lang)
+    write_corpus(text, whole, langs, {"name": cfg.data.name, "directions": names(cfg), "corpora": about})
     for split in ("valid", "test") if several else ():
         (text / f"{split}.direction").write_text("".join(f"{label}\n" for label in labels[split]), encoding="utf-8")
     return text

@@ -371,8 +371,6 @@ def _write_codec(
 
 
 def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind: str) -> TextCodec:
-    import sentencepiece
-
     symbols = list(dict.fromkeys([*cfg.subword.symbols, *([] if media.is_signal(cfg) else directions.tags(cfg))]))
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
     exact = {}
@@ -382,28 +380,52 @@ def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind
     else:
         sentences = [normalize(line, cfg.subword.jamo) for line in lines[::step]]  # an error in a callback has no name
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
-            model_prefix=str(folder / name),
-            model_type=kind,
-            vocab_size=cfg.subword.size,
-            hard_vocab_limit=False,
-            character_coverage=1.0,
-            user_defined_symbols=symbols,
-            normalization_rule_name="identity",  # TextCodec has normalised
-            **exact,
-            bos_id=0,  # the ids of fairseq's dictionary
-            pad_id=1,
-            eos_id=2,
-            unk_id=3,
-            max_sentence_length=1_000_000,
-            minloglevel=2,
-        )
+        try:
+            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, exact)
+        except RuntimeError as error:
+            if "required_chars" not in str(error):
+                raise
+            sentences = _without_rare(sentences, cfg.subword.size)
+            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, exact)
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
         raise UserError(f"SentencePiece could not learn {cfg.subword.size} {kind} symbols: {reason}") from None
     model = folder / f"{name}.model"
     return CodeCodec(model) if cfg.subword.exact else TextCodec(model, cfg.subword.jamo)
+
+
+def _learn(prefix: Path, sentences: list[str], kind: str, size: int, symbols: list[str], more: dict) -> None:
+    """Write ``<prefix>.model``, learnt by SentencePiece; ``more`` are options of its own."""
+    import sentencepiece
+
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_prefix=str(prefix),
+        model_type=kind,
+        vocab_size=size,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        user_defined_symbols=symbols,
+        normalization_rule_name="identity",  # TextCodec has normalised
+        bos_id=0,  # the ids of fairseq's dictionary
+        pad_id=1,
+        eos_id=2,
+        unk_id=3,
+        max_sentence_length=1_000_000,
+        minloglevel=2,
+        **more,
+    )
+
+
+def _without_rare(sentences: list[str], size: int) -> list[str]:
+    """The sentences without the characters that a vocabulary of this size has no room for, beside some subwords."""
+    counts = Counter(character for sentence in sentences for character in sentence)
+    kept = {character for character, _ in counts.most_common(3 * size // 4)}
+    say(
+        f"      {len(counts):,} different characters are too many for {size:,} symbols: the rarest "
+        f"{len(counts) - len(kept):,} will be unknown; raise subword.size"
+    )
+    return ["".join(character if character in kept else " " for character in sentence) for sentence in sentences]
 
 
 def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codec: PairCodec) -> dict:

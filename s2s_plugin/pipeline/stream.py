@@ -10,8 +10,8 @@ from s2s_plugin.errors import UserError
 
 FIRST = 16  # lines of the first window at most; each may have twice as many as the one before
 CHUNK = 2**16  # bytes to read at once
-LONGEST = 100_000  # bytes of a line
-FULL = 2**20  # bytes of a window, about
+LONGEST = 2**22  # bytes of a line
+FULL = 2 * LONGEST  # bytes of a window, about
 
 
 def windows(file: int, largest: int, check: Callable[[str], object]) -> Iterator[tuple[int, list[str]]]:

@@ -103,9 +103,9 @@ class Translator:
         self.processes: Workers | None = None
 
     def translate(self, lines: Sequence[str], first: int = 0) -> list[Hypothesis]:
-        """The best hypothesis of each line of text, in their order; of an empty line, nothing.
+        """The best hypothesis of each line of text, in their order; of a line without symbols, nothing.
 
-        With ``generation.constraints`` a line may bring, each after a tab, what its output must hold.
+        Of a line that is too long its beginning is read (:attr:`longest`). With ``generation.constraints`` a line may bring, each after a tab, what its output must hold.
 
         Args:
             lines: any number, without line ends.
@@ -115,17 +115,23 @@ class Translator:
 
     def candidates(self, lines: Sequence[str], first: int = 0) -> list[list[Hypothesis]]:
         """All hypotheses of each line of text, best first; the best alone without ``nbest``."""
-        kept = [index for index, line in enumerate(lines) if line]
-        texts, constraints = [lines[index] for index in kept], None
+        rows = [line.split("\t") if self.constrained else [line] for line in lines]
+        sources = [self.symbols(row[0]) for row in rows]
+        kept = [index for index, source in enumerate(sources) if len(source) > 1]  # </s> alone is nothing
+        constraints = None
         if self.constrained:
-            rows = [text.split("\t") for text in texts]
-            texts = [row[0] for row in rows]
-            constraints = pack_constraints([[self._constraint(words) for words in row[1:]] for row in rows])
-        found = self._search([self.symbols(text) for text in texts], [first + index for index in kept], constraints)
+            constraints = pack_constraints([[self._constraint(words) for words in rows[index][1:]] for index in kept])
+        cut = [torch.cat((source[:-1][: self.longest], source[-1:])) for source in (sources[index] for index in kept)]
         answers = [[Hypothesis()]] * len(lines)
-        for index, text, each in zip(kept, texts, found, strict=True):
-            answers[index] = [self._finish(hypothesis, text) for hypothesis in each]
+        for index, each in zip(kept, self._search(cut, [first + index for index in kept], constraints), strict=True):
+            answers[index] = [self._finish(hypothesis, rows[index][0]) for hypothesis in each]
         return answers
+
+    @property
+    def longest(self) -> int:
+        """Symbols of a text that are read at most, without </s>."""
+        group = self.task.source_group
+        return (self.task.cfg.max_source_positions - 1) // group * group
 
     def decode(self, sources: Sequence[Tensor]) -> list[Hypothesis]:
         """The best hypothesis of each source (S ids, or S x ... features), in their order."""

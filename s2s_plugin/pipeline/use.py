@@ -53,7 +53,11 @@ def translate(cfg: DictConfig, run: Run) -> None:
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
     largest = max(2, translator.most) * WINDOW
     for first, lines in windows(sys.stdin.fileno(), largest, lambda line: translator.symbols(tagged(line))):
-        for found in translator.translate([tagged(line) if line else "" for line in lines], first):
+        texts = [tagged(line) if line else "" for line in lines]
+        for number, text in enumerate(texts, start=first + 1):
+            if (symbols := len(translator.symbols(text)) - 1) > translator.longest:  # without </s>
+                say(f"line {number}: {symbols:,} symbols, of which the first {translator.longest:,} are read; split it")
+        for found in translator.translate(texts, first):
             print(found.text)
         sys.stdout.flush()
         interrupt.check()

@@ -73,8 +73,8 @@ def check(text: str) -> None:
     [
         (b"caf\xe9\n", "line 3: byte 4 is not UTF-8"),
         (b"bad\n", "line 3: that is bad"),
-        (b" " * (LONGEST + 1) + b"\n", "line 3: more than 100,000 bytes"),
-        (b"x" * (LONGEST + 1), "line 3: more than 100,000 bytes"),
+        (b" " * (LONGEST + 1) + b"\n", f"line 3: more than {LONGEST:,} bytes"),
+        (b"x" * (LONGEST + 1), f"line 3: more than {LONGEST:,} bytes"),
     ],
     ids=["bytes", "refused", "long", "endless"],
 )

@@ -105,7 +105,8 @@ class Translator:
     def translate(self, lines: Sequence[str], first: int = 0) -> list[Hypothesis]:
         """The best hypothesis of each line of text, in their order; of a line without symbols, nothing.
 
-        Of a line that is too long its beginning is read (:attr:`longest`). With ``generation.constraints`` a line may bring, each after a tab, what its output must hold.
+        Of a line that is too long its beginning is read (:attr:`longest`). With ``generation.constraints`` a line may
+        bring, each after a tab, what its output must hold.
 
         Args:
             lines: any number, without line ends.

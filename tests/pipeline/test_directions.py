@@ -203,6 +203,18 @@ def test_directions_of_a_recipe():
     assert directions.tags(both) == ["<2en>", "<2de>"]
 
 
+def test_several_corpora_of_one_direction_need_no_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for corpus, word in (("a", "first"), ("b", "second")):
+        for lang in ("en", "de"):
+            (tmp_path / f"{corpus}.{lang}").write_text("".join(f"{word} {lang} {n}\n" for n in range(60)))
+    files = ("data.source=[a.en,b.en]", "data.target=[a.de,b.de]")
+    data = prepare.prepare(composed("data=files", "subword.size=60", *files))
+    lines = (data / "text" / "train.en").read_text().splitlines()
+    assert data.name.startswith("files.en-de.") and not (data / "text" / "test.direction").exists()
+    assert {line.split()[0] for line in lines} == {"first", "second"}
+
+
 MISTAKES = {
     "one file too many": ("data.source=[my.en,my.en] data.target=[my.de,my.ko,my.de]", "data.target has 3 files"),
     "no ending": ("data.source=my.en data.target=[my.de,my]", "the languages are"),

@@ -91,11 +91,11 @@ def _directions(scores: dict[str, Any]) -> str:
 
 
 def _with_baselines(metric: str, found: dict[str, Any]) -> str:
-    """``33.1 [31.9, 34.4], copy of the source 1.0``."""
+    """``33.1 [31.9, 34.4]``, and below it ``copy of the source 1.0``."""
     value = found["metrics"][metric]
     between = "[{}, {}]".format(*map(number, value["interval"]))
-    baselines = "".join(f", {esc(name)} {number(each[metric])}" for name, each in found["baselines"].items())
-    return f'<b>{number(value["score"])}</b> {between}<span class="quiet">{baselines}</span>'
+    baselines = ", ".join(f"{esc(name)} {number(each[metric])}" for name, each in found["baselines"].items())
+    return f'<b>{number(value["score"])}</b> {between}<br><span class="quiet">{baselines}</span>'
 
 
 def commands_section(run: Run) -> Section:

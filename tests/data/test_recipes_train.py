@@ -13,6 +13,7 @@ CORPORA = {
     "libreoffice_help de-en": "data=libreoffice_help data.source_lang=de data.target_lang=en",
     "libreoffice_help en-ko": "data=libreoffice_help data.target_lang=ko subword.jamo=true",
     "ding en-de": "data=ding",
+    "debian_descriptions": "data=debian_descriptions",
     "multi30k de-en": f"data=multi30k data.from_dir={SHARED / 'multi30k'}",
 }
 

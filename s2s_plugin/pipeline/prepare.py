@@ -173,7 +173,8 @@ def _corpus(cfg: DictConfig, partial: Path) -> Path:
         return run_recipe(cfg, text)
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
-    return corpus.write_corpus(text, _own_splits(cfg), langs, {"name": cfg.data.name, "source": "own files"})
+    meta = {"name": cfg.data.name, "source": "own files"}
+    return corpus.write_corpus(text, _own_splits(cfg), langs, meta, exact=langs if cfg.subword.exact else ())
 
 
 def _own_splits(cfg: DictConfig) -> corpus.Splits:

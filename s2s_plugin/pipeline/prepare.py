@@ -208,7 +208,8 @@ def _corpus(cfg: DictConfig, partial: Path, shared: str | None = None) -> Path:
         return corpus.write_corpus(text, dialogue.own_splits(cfg.data), langs, {"name": cfg.data.name, "source": "own"})
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
-    return corpus.write_corpus(text, _own_splits(cfg, shared), langs, {"name": cfg.data.name, "source": "own files"})
+    meta = {"name": cfg.data.name, "source": "own files"}
+    return corpus.write_corpus(text, _own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.exact else ())
 
 
 def _own_splits(cfg: DictConfig, shared: str | None) -> corpus.Splits:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,23 @@ from s2s_plugin.pipeline.check import is_python
 
 SETTINGS = (
     "model=tiny model.encoder_embed_dim=32 model.encoder_hidden_size=64 model.decoder_embed_dim=32 "
-    "model.attention_size=32 model.dropout=0 subword.size=330 check=python dataset.max_tokens=600 "
-    "optimization.max_update=150 optimization.lr=[0.01] lr_scheduler.warmup_updates=20 "
-    "dataset.validate_interval_updates=75"
+    "model.dropout=0 subword.size=450 check=python dataset.max_tokens=600 "
+    "optimization.max_update=200 optimization.lr=[0.01] lr_scheduler.warmup_updates=20 "
+    "dataset.validate_interval_updates=100 ema.store_ema=false"
 )
-NAMES = ["".join(letters) for letters in itertools.product("abcd", "wxyz", "aeiou", "rst")]  # 240
+VERBS = ["print", "return", "read", "write", "open", "close", "sort", "count", "find", "move", "copy", "drop"]
+NOUNS = ["apple", "table", "river", "stone", "cloud", "paper", "light", "horse", "bread", "water", "glass", "music"]
+NAMES = random.Random(1).sample([f"{verb}_{noun}" for verb in VERBS for noun in NOUNS], 144)
 
 
 def programs(name: str) -> tuple[str, str]:
     """Two that do what is asked; spaces, tabs, quotes, backslashes and line breaks count."""
-    return f'def {name}(x):\n\n\tprint("\\n",  x)', f"def {name}(x):\n    print('\\n',  x)"
+    verb, noun = name.split("_")
+    return f'def {verb}(x):\n\n\tprint("{noun}\\n",  x)', f"def {verb}(x):\n    print('{noun}\\n',  x)"
+
+
+def request(name: str) -> str:
+    return f"A function to {name.replace('_', ' the ')} please"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +39,7 @@ def run(tmp_path_factory) -> tuple[Path, str, str]:
     folder = tmp_path_factory.mktemp("code")
     for split, names in (("train", NAMES[:-30]), ("valid", NAMES[-30:-15]), ("test", NAMES[-15:])):
         pairs = [(name, program) for name in names for program in programs(name)[: 2 if split == "test" else 1]]
-        (folder / f"{split}.en").write_text("".join(f"A function {name} please\n" for name, _ in pairs))
+        (folder / f"{split}.en").write_text("".join(f"{request(name)}\n" for name, _ in pairs))
         (folder / f"{split}.py").write_text("".join(to_line(program) + "\n" for _, program in pairs), encoding="utf-8")
     files = " ".join(
         f"data.{prefix}source={folder}/{split}.en data.{prefix}target={folder}/{split}.py"
@@ -48,20 +55,19 @@ def outputs(folder: Path) -> list[dict]:
 
 def test_a_request_is_one_item_with_all_its_programs(run: tuple[Path, str, str]):
     rows = outputs(run[0])
-    assert [row["source"] for row in rows] == [f"A function {name} please" for name in NAMES[-15:]]
+    assert [row["source"] for row in rows] == [request(name) for name in NAMES[-15:]]
     assert [row["id"] for row in rows] == list(range(15))
     for name, row in zip(NAMES[-15:], rows, strict=True):
         assert tuple(map(from_line, row["reference"])) == programs(name)
     scores = json.loads((run[0] / "runs/code/default/scores.json").read_text())
     assert scores["sentences"] == 15
     assert all(metric["signature"].endswith("refs:2") for metric in scores["metrics"].values())
+    assert scores["metrics"]["char-BLEU"]["score"] > 50
     assert scores["baselines"]["nearest neighbour"]["exact"] == 0
 
 
-def test_programs_are_learnt_to_the_letter(run: tuple[Path, str, str]):
-    rows = outputs(run[0])
-    assert sum(row["hypothesis"] in row["reference"] for row in rows) > 7
-    for row in rows:
+def test_what_is_written_keeps_tabs_spaces_and_line_breaks(run: tuple[Path, str, str]):
+    for row in outputs(run[0]):
         assert "␊␊\t" in row["hypothesis"]
         assert "  x" in row["hypothesis"]
 

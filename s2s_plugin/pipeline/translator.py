@@ -72,8 +72,9 @@ class Translator:
             for name in (*OURS.values(), *SPEED):
                 self.task.cfg[name] = task[name]
         if attention:
-            plain = {"print_alignment": "soft", "replace_unk": None, "score_reference": False}
-            generation = OmegaConf.create({**generation, **plain})
+            searched = dict(generation)
+            searched |= {"print_alignment": "soft", "replace_unk": None, "score_reference": False}
+            generation = OmegaConf.create(searched)
         self.search = self.task.build_generator(self.models, generation, extra_gen_cls_kwargs={})
         self.constrained = generation.get("constraints") is not None
         self.replacements = utils.load_align_dict(generation.get("replace_unk"))

@@ -312,8 +312,11 @@ class Seq2SeqTask(FairseqTask):
 
         It drops what does not fill a multiple of 8, also when generating. And its read-ahead thread, still
         running when the command ends, can abort the process; without workers there is nothing to read ahead.
+
+        Raises:
+            UserError: there is no batch for this shard, of which fairseq-generate cannot tell the speed.
         """
-        return super().get_batch_iterator(
+        iterator = super().get_batch_iterator(
             dataset,
             *args,
             required_batch_size_multiple=1,
@@ -321,6 +324,10 @@ class Seq2SeqTask(FairseqTask):
             data_buffer_size=data_buffer_size if num_workers else 0,
             **kwargs,
         )
+        shard = kwargs.get("shard_id", 0)
+        if shard and not torch.distributed.is_initialized() and shard >= (batches := len(iterator.frozen_batches)):
+            raise UserError(f"--shard-id {shard}: batches do not go round, there are {batches}; set --batch-size lower")
+        return iterator
 
     def build_bpe(self, args):
         """The prepared corpus's own codec, unless ``--bpe`` names another."""

@@ -52,6 +52,7 @@ def test_shards_make_the_whole(toy: Path, trained: Path):
     ]
     assert parts[0] and parts[1] and not parts[0].keys() & parts[1].keys()
     assert parts[0] | parts[1] == whole
+    assert "do not go round" in refusal(GENERATE.format(data=toy, path=trained) + " --num-shards 2 --shard-id 1")
     assert "from 0" in refusal(GENERATE.format(data=toy, path=trained) + " --num-shards 2 --shard-id 2")
 
 

@@ -109,7 +109,7 @@ def test_alignments_point_into_the_memory(prepared, trained, option: str):
     output = call(GENERATE.format(data=prepared[2], path=trained) + f" {option} --print-alignment").stdout
     lines = re.findall(r"^A-\d+\t(.*)$", output, re.MULTILINE)
     texts = [line.split("\t")[2].split() for line in output.splitlines() if line.startswith("H-")]
-    assert len(lines) == len(texts) == 40
+    assert len(lines) == len(texts) > 30
     for line, words in zip(lines, texts, strict=True):
         pairs = [tuple(map(int, pair.split("-"))) for pair in line.split()]
         assert [target for _, target in pairs] == list(range(len(words)))

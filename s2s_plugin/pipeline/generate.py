@@ -191,7 +191,7 @@ def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequen
         "same": sum(mine == other for mine, other in zip(*texts, strict=True)),
         "metrics": {name: {"score": each["score"], "plain": exact[name]["score"]} for name, each in cheap.items()},
     }
-    if translator.search.shortlist is not None:
+    if getattr(translator.search, "shortlist", None) is not None:
         pairs = ((dataset[i]["source"], dataset[i]["target"]) for i in range(len(dataset)))
         found["missing"], found["candidates"] = miss_rate(translator.search.shortlist, pairs)
     return found

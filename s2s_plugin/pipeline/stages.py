@@ -29,6 +29,7 @@ from s2s_plugin.pipeline.finetune import begin_from_other
 from s2s_plugin.pipeline.run import Run, read_json, write_text
 from s2s_plugin.pipeline.use import BY_HAND
 from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.stock import refuse_idle
 
 ORDER = ("prepare", "train", "generate", "score", "report")
 # Of a trained run these stand; a later stage need not be told them again.
@@ -81,6 +82,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
         cfg.task.data = str(prepare_stage.prepared_folder(cfg))
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation, cfg.task)  # refuse now what would fail after training
+    refuse_idle(cfg.generation)
     score_stage.check_metrics(cfg.metrics)
     check_baselines(cfg.baselines, cfg.data.source_lang)
     _check_average(cfg)

@@ -26,6 +26,7 @@ class MinimumBayesRisk:
 
     def __init__(self, search: Any, utility: Reward, text: Callable[[Tensor], str], samples: bool):
         self.search, self.utility, self.text, self.samples = search, utility, text, samples
+        self.shortlist = getattr(search, "shortlist", None)
         self.symbols_to_strip_from_output = search.symbols_to_strip_from_output
 
     def generate(self, models: list, sample: dict, **forced: Any) -> list[list[dict]]:

@@ -65,9 +65,9 @@ def test_measure_asks_long_systems_once_and_drops_what_fails(bench: ModuleType):
                 raise bench.Missing("its outputs are too long")
             return self.seconds
 
-    workers = {"stock lstm": Worker(1.0), "slow": Worker(bench.LONG + 1), "wrong": Worker(1.0, right=False)}
+    workers = {"stock lstm": Worker(1.0), "slow": Worker(bench.LONG + 1.0), "wrong": Worker(1.0, right=False)}
     seconds, missing = bench.measure(workers, 1, 5, deadline=0.0)
-    assert seconds == {"stock lstm": [1.0] * bench.FEWEST, "slow": [bench.LONG + 1]}
+    assert seconds == {"stock lstm": [1.0] * bench.FEWEST, "slow": [bench.LONG + 1.0]}
     assert missing == {"wrong": "its outputs are too long"}
     assert [worker.asked for worker in workers.values()] == [bench.FEWEST + 1, 1, 1]
 
@@ -76,9 +76,11 @@ def test_an_environment_that_cannot_be_made_is_told(bench: ModuleType, tmp_path,
     monkeypatch.setattr(bench, "ENVIRONMENTS", tmp_path)
     monkeypatch.setattr(bench, "TORCH", "torch==0")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    workers, missing = bench.start(["JoeyNMT"], threads=1)
-    assert not workers and missing["JoeyNMT"].startswith(f"{tmp_path}/JoeyNMT/bin/python -m pip")
-    assert missing["JoeyNMT"].endswith("No matching distribution found for torch==0")
+    with pytest.raises(bench.Missing) as told:
+        bench.environment("JoeyNMT")
+    command, error = str(told.value).split(": ", 1)
+    assert command.startswith(f"{tmp_path}/JoeyNMT/bin/python -m pip") and command.endswith("subword-nmt==0.3.8")
+    assert error == "ERROR: No matching distribution found for torch==0"
     assert not (tmp_path / "JoeyNMT" / "ready").exists()
 
 

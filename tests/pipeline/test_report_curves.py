@@ -8,9 +8,10 @@ from pathlib import Path
 
 from report_run import inner, valid
 
-from s2s_plugin.pipeline.report.curves import make_panels, thin
+from s2s_plugin.pipeline.report.curves import HIGHER, make_panels, thin
 from s2s_plugin.pipeline.report.log import read_curves
 from s2s_plugin.pipeline.report.svg import log_ticks, ticks
+from s2s_plugin.tasks.validation import HIGHER_IS_BETTER, METRICS
 
 
 def test_log_keeps_the_last_of_repeated_updates(tmp_path: Path) -> None:
@@ -57,3 +58,7 @@ def test_thin_keeps_the_mean() -> None:
     fewer = thin(points, most=100)
     assert len(fewer) == 100
     assert math.isclose(sum(y for _, y in fewer) / 100, sum(y for _, y in points) / 1000)
+
+
+def test_the_best_of_every_metric_in_the_loop_is_known() -> None:
+    assert {name: HIGHER.get(name) for name in METRICS} == {name: name in HIGHER_IS_BETTER for name in METRICS}

@@ -14,7 +14,9 @@ from s2s_plugin.pipeline.report.svg import line_chart, short
 
 NAMES = {"bleu": "BLEU", "chrf": "chrF", "ppl": "Perplexity", "accuracy": "Accuracy", "loss": "Loss"}
 NAMES |= {name: name.upper() for name in ("wer", "cer", "per", "ter", "uer")} | {"g2p_wer": "WER"}
+NAMES |= {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougel": "ROUGE-L"}
 HIGHER = {"bleu": True, "chrf": True, "chrf2": True, "accuracy": True, "acc": True, "f1": True, "exact": True}
+HIGHER |= dict.fromkeys(("rouge1", "rouge2", "rougel"), True)
 HIGHER |= dict.fromkeys(("loss", "nll_loss", "ppl", "wer", "g2p_wer", "cer", "per", "ter", "uer"), False)
 MAX_POINTS = 300  # more are averaged: a line has no use for more than one point a pixel
 

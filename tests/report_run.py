@@ -99,7 +99,13 @@ def write_run(folder: Path) -> Path:
     (run / "outputs.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
     (run / "attention.jsonl").write_text(json.dumps(ATTENTION) + "\n")
     metrics = {
-        "BLEU": {"score": 31.24, "signature": SIGNATURE, "higher_is_better": True},
+        "BLEU": {
+            "score": 31.24,
+            "signature": SIGNATURE,
+            "higher_is_better": True,
+            "interval": [29.96, 32.61],
+            "bootstrap": "bs:1000|seed:12345",
+        },
         "TER": {"score": 51.0, "signature": "nrefs:1", "higher_is_better": False},
     }
     scores = {"subset": "test", "sentences": 1000, "metrics": metrics, "search": {"beam": 5, "lenpen": 1.0}}

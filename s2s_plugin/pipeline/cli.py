@@ -32,6 +32,8 @@ stages
               a checkpoint of fairseq's own lstm as one of ours
   average CHECKPOINT ... --to FILE
               the mean of their weights as a checkpoint
+  compare RUN RUN ...
+              runs over the same test set: all metrics, with intervals and a paired test
 
 examples
   s2s run app=nmt                                       the default data and model
@@ -40,6 +42,7 @@ examples
   s2s run app=nmt name=tuned finetune_from=default data=files data.source=my.en data.target=my.de
   s2s run -m app=nmt model.dropout=0.1,0.3              two runs
   s2s translate app=nmt name=mine
+  s2s compare runs/nmt/mine runs/nmt/wide
   s2s run app=asr                                       speech recognition; likewise lipread, caption
   s2s transcribe my.wav app=asr
   s2s run app=g2p                                       pronunciations; then: s2s pronounce hello world
@@ -51,7 +54,7 @@ s2s run app=nmt --cfg job shows the whole config.
 
 # Stages that take files or words, and their app unless another is named.
 ON_HAND = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
-TOOLS = ("import-lstm", "average")  # for files, without a run
+TOOLS = ("import-lstm", "average", "compare")  # for files, without a run
 STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", *ON_HAND)
 
 

@@ -8,7 +8,7 @@ import torch
 from fairseq.dataclass.configs import FairseqConfig
 from fairseq.dataclass.utils import omegaconf_no_object_check
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 import s2s_plugin
 from s2s_plugin.datasets.frontends.audio import AudioConfig
@@ -26,23 +26,24 @@ FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
 class DataConfig:
     """Where the pairs come from: a recipe of ``data/``, or the user's own files.
 
-    ``source_lang`` is a language, or audio, video or image.
+    ``source_lang`` is a language, or audio, video or image; a list of languages or of files stands for several
+    directions in one model (see ``s2s_plugin/pipeline/directions.py``).
     """
 
     name: str = MISSING  # of the corpus, part of the prepared folder's name
-    source_lang: str = MISSING
-    target_lang: str = MISSING
+    source_lang: Any = MISSING
+    target_lang: Any = MISSING
     recipe: Optional[str] = None  # folder below data/ whose prepare.py makes the corpus
     options: dict[str, Any] = field(default_factory=dict)  # further arguments of that recipe
     from_dir: Optional[str] = None  # the recipe's raw files, if already at hand
-    source: Optional[str] = None  # own files: training sentences, one per line
-    target: Optional[str] = None
-    valid_source: Optional[str] = None  # own held-out files; taken from the training files where not given
-    valid_target: Optional[str] = None
-    test_source: Optional[str] = None
-    test_target: Optional[str] = None
-    extra_source: Optional[str] = None  # further pairs for training alone, such as back-translations
-    extra_target: Optional[str] = None
+    source: Any = None  # own files: training sentences, one per line
+    target: Any = None
+    valid_source: Any = None  # own held-out files; taken from the training files where not given
+    valid_target: Any = None
+    test_source: Any = None
+    test_target: Any = None
+    extra_source: Any = None  # further pairs for training alone, such as back-translations
+    extra_target: Any = None
     manifest: Optional[str] = None  # own recordings, videos or pictures: a TSV (see s2s_plugin/datasets/manifest.py)
     valid_manifest: Optional[str] = None
     test_manifest: Optional[str] = None
@@ -84,6 +85,7 @@ class PipelineConfig(FairseqConfig):
     baselines: list[str] = field(default_factory=list)  # of s2s_plugin/pipeline/baselines.py, beside the scores
     check: str = "none"  # parser that outputs should pass: bash or python; of the beam's hypotheses the first that does
     examples: int = 5
+    to: Optional[str] = None  # the language to translate into by hand, where a model knows several
     data: DataConfig = field(default_factory=DataConfig)
     subword: SubwordConfig = field(default_factory=SubwordConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -105,7 +107,13 @@ def register() -> None:
     OmegaConf.register_new_resolver("or_none", lambda count: count or -1, replace=True)  # fairseq's word for none
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", lambda name: read_manifest(Path(str(name)))[0], replace=True)
-    OmegaConf.register_new_resolver("suffix", lambda name: Path(str(name)).suffix.lstrip("."), replace=True)
+    OmegaConf.register_new_resolver("suffix", _suffix, replace=True)
+
+
+def _suffix(files: Any) -> str:
+    """The ending of a file's name; of several, each once: ``de+ko``."""
+    names = files if isinstance(files, ListConfig) else [files]
+    return "+".join(dict.fromkeys(Path(str(name)).suffix.lstrip(".") for name in names))
 
 
 def choices(group: str) -> tuple[str, ...]:

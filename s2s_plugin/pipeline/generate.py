@@ -21,6 +21,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.check import first_parsable
 from s2s_plugin.pipeline.commands import generate_command
 from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.directions import tagged
 from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
 from s2s_plugin.pipeline.score import evaluate
 from s2s_plugin.pipeline.train import check_dictionaries
@@ -202,10 +203,13 @@ def _one_per_source(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_items(cfg: DictConfig, data: Path, subset: str) -> list[dict[str, Any]]:
-    """What the outputs are written beside, in corpus order: source text or media file, and the reference(s)."""
+    """What the outputs are written beside, in corpus order: source text or media file, and the reference(s).
+
+    Of several directions each item says its own, in place of the tag at the source's beginning.
+    """
     source, target = cfg.task.source_lang, cfg.task.target_lang
     if source in MODALITIES:
-        _, items = read_manifest(data / f"{subset}.tsv")
+        _, media = read_manifest(data / f"{subset}.tsv")
         return [
             {
                 "source": None,
@@ -215,10 +219,17 @@ def test_items(cfg: DictConfig, data: Path, subset: str) -> list[dict[str, Any]]
                 "length": item.frames,
                 "reference": item.texts[0] if len(item.texts) == 1 else list(item.texts),
             }
-            for item in items
+            for item in media
         ]
     sides = (_lines(data / "text" / f"{subset}.{lang}") for lang in (source, target))
-    return [{"source": text, "reference": reference} for text, reference in zip(*sides, strict=True)]
+    items: list[dict[str, Any]] = [
+        {"source": text, "reference": reference} for text, reference in zip(*sides, strict=True)
+    ]
+    labels = data / "text" / f"{subset}.direction"
+    if labels.is_file():
+        for item, direction in zip(items, _lines(labels), strict=True):
+            item |= {"source": item["source"].removeprefix(tagged("", direction)), "direction": direction}
+    return items
 
 
 def _attention(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], run: Run) -> str:
@@ -231,7 +242,7 @@ def _attention(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], 
         dataset = translator.dataset(cfg.dataset.gen_subset)
         sources = [dataset.sources[row["id"]] for row in chosen]
     else:
-        sources = [translator.symbols(row["source"]) for row in chosen]
+        sources = [translator.symbols(tagged(row["source"], row.get("direction"))) for row in chosen]
     lines = []
     for row, source, hypothesis in zip(chosen, sources, translator.decode(sources), strict=True):
         line = {"id": row["id"], "target_tokens": hypothesis.target_tokens}

@@ -8,17 +8,19 @@ import shlex
 import shutil
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fairseq.data import Dictionary
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from s2s_plugin.datasets.codec import EXACT, CodeCodec, PairCodec, TextCodec, copy_symbols, normalize
 from s2s_plugin.datasets.escape import NEWLINE, TAB, escape, from_line
 from s2s_plugin.datasets.factors import factor_values, split_factors
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, media
+from s2s_plugin.pipeline import corpus, directions, media
 from s2s_plugin.pipeline.commands import preprocess_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
@@ -27,10 +29,6 @@ from s2s_plugin.pipeline.run import digest
 from s2s_plugin.pipeline.text import read_parallel
 from s2s_plugin.progress import Progress
 
-OWN_FILES = (
-    *("source", "target", "valid_source", "valid_target", "test_source", "test_target"),
-    *("extra_source", "extra_target"),
-)
 SUMMARY = "prepared.json"
 
 
@@ -40,12 +38,27 @@ def prepared_folder(cfg: DictConfig) -> Path:
     Raises:
         UserError: a file cannot be read, or the languages cannot be told apart.
     """
+    return preparation(cfg)[0]
+
+
+def preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
+    """The prepared folder and the config that makes it: that of the other direction, where only its folder is there."""
+    own = _folder(cfg)
+    back = None if own.is_dir() or media.is_signal(cfg) else directions.turned(cfg)
+    if back is not None and _folder(back).is_dir():
+        return _folder(back), back
+    return own, cfg
+
+
+def _folder(cfg: DictConfig) -> Path:
     source, target = cfg.data.source_lang, cfg.data.target_lang
-    if not source or not target or source == target:
-        raise UserError(
-            f"the languages are '{source}' and '{target}', from the endings of your files' names; "
-            "name two different ones: data.source_lang=en data.target_lang=de"
-        )
+    parts = [] if media.is_signal(cfg) else directions.one_by_one(cfg)
+    for one, other in [(source, target), *((part.data.source_lang, part.data.target_lang) for part in parts)]:
+        if not one or not other or one == other:
+            raise UserError(
+                f"the languages are '{one}' and '{other}', from the endings of your files' names; "
+                "name two different ones: data.source_lang=en data.target_lang=de"
+            )
     data = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(data, dict)
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
@@ -55,11 +68,15 @@ def prepared_folder(cfg: DictConfig) -> Path:
     given = subword.pop("from_dir", None)  # runs of earlier versions have none
     if not subword.get("exact"):
         subword.pop("exact", None)
+    files = {name: cfg.data[name] for name in directions.FILES if cfg.data[name] is not None}
     settings = {
         "data": data,
         **recipe_stamp(cfg.data.recipe),
         "subword": subword,
-        "files": {name: _stamp(Path(cfg.data[name])) for name in OWN_FILES if cfg.data[name] is not None},
+        "files": {
+            name: [_stamp(Path(file)) for file in named] if isinstance(named, ListConfig) else _stamp(Path(named))
+            for name, named in files.items()
+        },
     }
     if media.is_signal(cfg):
         settings["features"] = media.features_folder(cfg).name
@@ -82,7 +99,7 @@ def prepare(cfg: DictConfig) -> Path:
 
     It holds ``text/`` (the corpus), ``pieces/`` (its subwords), the codec, the dictionaries and fairseq's files.
     """
-    out = prepared_folder(cfg)
+    out, cfg = preparation(cfg)
     try:
         if media.is_signal(cfg):
             features = media.pack_corpus(cfg)
@@ -104,12 +121,14 @@ def read_summary(folder: Path) -> dict:
 
 def _build(cfg: DictConfig, partial: Path) -> None:
     source, target = cfg.data.source_lang, cfg.data.target_lang
-    text = _corpus(cfg, partial)
+    text = _text(cfg, partial)
     lines = {
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in corpus.SPLITS
     }
     lines["train"] += _extra_pairs(cfg, lines["valid"] + lines["test"])
+    if cfg.subword.factors and directions.tags(cfg):
+        raise UserError("subword.factors are of words, and the tags of several directions have none: leave one out")
     codec = _take_codec(cfg, partial, {source, target}) if cfg.subword.from_dir else _train_codec(cfg, partial, lines)
     assert codec.source is not None
     summary = _write_pieces(cfg, partial, lines, codec)
@@ -166,18 +185,33 @@ def _read(path: Path) -> list[str]:
 # ------------------------------------------------------------------ corpus
 
 
-def _corpus(cfg: DictConfig, partial: Path) -> Path:
-    """The corpus as text, from a recipe or from the user's files."""
+def _text(cfg: DictConfig, partial: Path) -> Path:
+    """The corpus as text; several directions together."""
+    parts = directions.one_by_one(cfg)
+    if len(parts) == 1:
+        return _corpus(parts[0], partial)
+    shared = directions.shared_language(cfg)
+    return directions.together(
+        cfg, parts, lambda part: _corpus(part, partial / directions.name(part), shared), partial / "text"
+    )
+
+
+def _corpus(cfg: DictConfig, partial: Path, shared: str | None = None) -> Path:
+    """The corpus as text, from a recipe or from the user's files.
+
+    Args:
+        shared: language by whose sentences alone the user's pairs are held out; None: by both sides.
+    """
     text, langs = partial / "text", (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.data.recipe is not None:
         return run_recipe(cfg, text)
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
     meta = {"name": cfg.data.name, "source": "own files"}
-    return corpus.write_corpus(text, _own_splits(cfg), langs, meta, exact=langs if cfg.subword.exact else ())
+    return corpus.write_corpus(text, _own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.exact else ())
 
 
-def _own_splits(cfg: DictConfig) -> corpus.Splits:
+def _own_splits(cfg: DictConfig, shared: str | None) -> corpus.Splits:
     """The user's pairs, with held-out sets taken from the training files where none are given."""
     splits: corpus.Splits = {}
     for split, prefix in (("train", ""), ("valid", "valid_"), ("test", "test_")):
@@ -190,9 +224,8 @@ def _own_splits(cfg: DictConfig) -> corpus.Splits:
     if missing:
         pairs = corpus.dedup(splits["train"])
         share = min(cfg.data.held_out / len(pairs), 0.1)
-        parts = corpus.split_by_group(
-            ((f"{source}\t{target}", (source, target)) for source, target in pairs), share, share
-        )
+        held_by = {None: slice(2), cfg.data.source_lang: slice(1), cfg.data.target_lang: slice(1, 2)}[shared]
+        parts = corpus.split_by_group((("\t".join(pair[held_by]), pair) for pair in pairs), share, share)
         for split in ("valid", "test"):
             if split not in missing:
                 parts["train"] += parts.pop(split)  # the user's own file serves
@@ -224,11 +257,18 @@ def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
 
 def _extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pair]:
     """Further pairs for training, none of which has a side in a held-out set."""
-    pairs = _own_pairs(cfg, "extra_")
-    kept = corpus.without_leaks(pairs, held_out)
-    if pairs:
-        say(f"      {len(kept):,} further pairs to train on; {len(pairs) - len(kept):,} left out, held out elsewhere")
-    return kept
+    several, found = bool(directions.tags(cfg)), []
+    if several:
+        held_out = [(source.partition(" ")[2], target) for source, target in held_out]
+    for part in directions.further(cfg):
+        pairs = _own_pairs(part, "extra_")
+        kept = corpus.without_leaks(pairs, held_out)
+        if pairs:
+            left = len(pairs) - len(kept)
+            say(f"      {len(kept):,} further pairs to train on; {left:,} left out, held out elsewhere")
+        name = directions.name(part) if several else None
+        found += [(directions.tagged(source, name), target) for source, target in kept]
+    return found
 
 
 # ---------------------------------------------------------------- subwords
@@ -322,38 +362,62 @@ def _write_codec(
 
 
 def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind: str) -> TextCodec:
-    import sentencepiece
-
+    symbols = list(dict.fromkeys([*cfg.subword.symbols, *([] if media.is_signal(cfg) else directions.tags(cfg))]))
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
-    symbols, exact = list(cfg.subword.symbols), {}
+    exact = EXACT if cfg.subword.exact else {}
     if cfg.subword.exact:
         sentences = [escape(from_line(line)) for line in lines[::step]]
-        symbols, exact = [NEWLINE, TAB, *symbols], EXACT
+        symbols = [NEWLINE, TAB, *symbols]
     else:
         sentences = [normalize(line, cfg.subword.jamo) for line in lines[::step]]  # an error in a callback has no name
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
-            model_prefix=str(folder / name),
-            model_type=kind,
-            vocab_size=cfg.subword.size,
-            hard_vocab_limit=False,
-            character_coverage=1.0,
-            user_defined_symbols=symbols,
-            normalization_rule_name="identity",  # TextCodec has normalised
-            **exact,
-            bos_id=0,  # the ids of fairseq's dictionary
-            pad_id=1,
-            eos_id=2,
-            unk_id=3,
-            max_sentence_length=1_000_000,
-            minloglevel=2,
-        )
+        try:
+            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, exact)
+        except RuntimeError as error:
+            if "required_chars" not in str(error):
+                raise
+            _learn(folder / name, _without_rare(sentences, cfg.subword.size), kind, cfg.subword.size, symbols, exact)
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
         raise UserError(f"SentencePiece could not learn {cfg.subword.size} {kind} symbols: {reason}") from None
     model = folder / f"{name}.model"
     return CodeCodec(model) if cfg.subword.exact else TextCodec(model, cfg.subword.jamo)
+
+
+def _learn(
+    prefix: Path, sentences: list[str], kind: str, size: int, symbols: list[str], exact: Mapping[str, Any]
+) -> None:
+    """Write ``<prefix>.model``, learnt by SentencePiece."""
+    import sentencepiece
+
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_prefix=str(prefix),
+        model_type=kind,
+        vocab_size=size,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        user_defined_symbols=symbols,
+        normalization_rule_name="identity",  # TextCodec has normalised
+        **exact,
+        bos_id=0,  # the ids of fairseq's dictionary
+        pad_id=1,
+        eos_id=2,
+        unk_id=3,
+        max_sentence_length=1_000_000,
+        minloglevel=2,
+    )
+
+
+def _without_rare(sentences: list[str], size: int) -> list[str]:
+    """The sentences without the characters that a vocabulary of this size has no room for, beside some subwords."""
+    counts = Counter(character for sentence in sentences for character in sentence)
+    kept = {character for character, _ in counts.most_common(3 * size // 4)}
+    say(
+        f"      {len(counts):,} different characters are too many for {size:,} symbols: the rarest "
+        f"{len(counts) - len(kept):,} will be unknown; raise subword.size"
+    )
+    return ["".join(character if character in kept else " " for character in sentence) for sentence in sentences]
 
 
 def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codec: PairCodec) -> dict:
@@ -366,12 +430,14 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
     (partial / "pieces").mkdir()
     for split, pairs in lines.items():
         kept: list[tuple[corpus.Pair, corpus.Pair]] = []
+        numbers = []
         for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair"), start=1):
             pieces = codec.encode(pair[0]), codec.encode_target(pair[1], pair[0])
             lengths = [side.count(" ") + 1 for side in pieces]
             length = max(lengths)
             if length <= cfg.data.max_symbols:
                 kept.append((pair, pieces))
+                numbers.append(number)
                 longest = [max(side + 1, so_far) for side, so_far in zip(lengths, longest, strict=True)]  # and </s>
             elif split != "train" and cfg.data.get(f"{split}_source") is not None:
                 raise UserError(
@@ -383,10 +449,18 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
         for side, lang in enumerate((cfg.data.source_lang, cfg.data.target_lang)):
             for folder, which in (("text", 0), ("pieces", 1)):
                 _write_lines(partial / folder / f"{split}.{lang}", [item[which][side] for item in kept])
+        if (labels := partial / "text" / f"{split}.direction").is_file():
+            names = _read(labels)
+            _write_lines(labels, [names[number - 1] for number in numbers])
         counts[split] = len(kept)
     if not all(counts.values()):
         raise UserError(f"no pair of at most data.max_symbols={cfg.data.max_symbols} symbols is left in {counts}")
-    return {"pairs": counts, "longest": dict(zip(("source", "target"), longest, strict=True))}
+    sides = cfg.data.source_lang, cfg.data.target_lang
+    return {
+        "pairs": counts,
+        "longest": dict(zip(("source", "target"), longest, strict=True)),
+        "languages": sides,
+    }
 
 
 def _write_dictionary(cfg: DictConfig, partial: Path, lang: str, dictionary: Dictionary) -> None:

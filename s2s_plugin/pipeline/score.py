@@ -1,4 +1,4 @@
-"""Stage 4: the run's metrics over its outputs, with signatures, beside the app's trivial baselines."""
+"""Stage 4: the run's metrics over its outputs, with intervals and signatures, beside the app's trivial baselines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.baselines import baselines
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, read_json, write_json
+from s2s_plugin.scoring import bootstrap
+from s2s_plugin.scoring.base import Scorer
 
 
 def score(cfg: DictConfig, run: Run) -> None:
@@ -26,18 +28,17 @@ def score(cfg: DictConfig, run: Run) -> None:
     if made is None or not run.outputs.is_file():
         raise UserError(f"{run.folder}: nothing to score; run the generate stage first")
     rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
-    references = [row["reference"] for row in rows]
-    metrics = evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring)
-    languages = cfg.data.source_lang, cfg.data.target_lang
-    trivial = {
-        name: {label: value["score"] for label, value in evaluate(cfg.metrics, texts, references, cfg.scoring).items()}
-        for name, texts in baselines(cfg.baselines, Path(cfg.task.data), *languages, made["subset"], rows).items()
-    }
+    by_direction: dict[str, list[dict]] = {}
+    for row in rows if "direction" in rows[0] else ():
+        by_direction.setdefault(row["direction"], []).append(row)
     scores = {
         "subset": made["subset"],
-        "sentences": len(rows),
-        "metrics": metrics,
-        "baselines": trivial,
+        **_scores(cfg, rows, made["subset"]),
+        **(
+            {"directions": {name: _scores(cfg, some, made["subset"]) for name, some in by_direction.items()}}
+            if by_direction
+            else {}
+        ),
         "search": {"beam": made["beam"], **made["search"]},
         "checkpoint": made["checkpoint"],
         "seed": trained.get("seed"),
@@ -46,9 +47,31 @@ def score(cfg: DictConfig, run: Run) -> None:
         "updates": trained.get("updates"),
     }
     write_json(run.scores, scores)
-    for name, value in metrics.items():
-        beside = ", ".join(f"{scores[name]:.2f} {baseline}" for baseline, scores in trivial.items())
-        say(f"      {name} {value['score']:.2f}  {value['signature']}" + (f"  ({beside})" if beside else ""))
+    for name, some in scores.get("directions", {}).items():
+        _show(some, f"{name} ")
+    _show(scores, "all " if by_direction else "")
+
+
+def _scores(cfg: DictConfig, rows: list[dict], subset: str) -> dict:
+    """The metrics over these outputs, and the baselines'."""
+    references = [row["reference"] for row in rows]
+    languages = cfg.data.source_lang, cfg.data.target_lang
+    return {
+        "sentences": len(rows),
+        "metrics": evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring, intervals=True),
+        "baselines": {
+            name: {
+                label: found["score"] for label, found in evaluate(cfg.metrics, texts, references, cfg.scoring).items()
+            }
+            for name, texts in baselines(cfg.baselines, Path(cfg.task.data), *languages, subset, rows).items()
+        },
+    }
+
+
+def _show(scores: dict, of: str) -> None:
+    for name, value in scores["metrics"].items():
+        beside = ", ".join(f"{found[name]:.2f} {baseline}" for baseline, found in scores["baselines"].items())
+        say(f"      {of}{name} {with_interval(value)}  {value['signature']}" + (f"  ({beside})" if beside else ""))
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -67,24 +90,47 @@ def evaluate(
     hypotheses: Sequence[str],
     references: Sequence[str | list[str]],
     options: DictConfig | None = None,
+    intervals: bool = False,
 ) -> dict[str, dict]:
     """Corpus score, signature and direction of each registered scorer, by the metric's usual name.
 
-    ``options`` are fairseq's ``scoring`` group: those of one scorer, and of all others that have the same.
+    Args:
+        options: fairseq's ``scoring`` group, see :func:`filled_scorer`.
+        intervals: say also between what the score lies in 95 % of the bootstrap's resamples.
     """
-    kinds = REGISTRIES["scoring"]["dataclass_registry"]
     result = {}
     for name in scorers:
-        if options is not None and kinds[name] is kinds[options._name]:
-            scorer = build_scorer(DictConfig({**options, "_name": name}), None)
-        else:
-            scorer = build_scorer(name, None)
-        for reference, hypothesis in zip(references, hypotheses, strict=True):
-            scorer.add_string(reference, hypothesis)
+        scorer = filled_scorer(name, hypotheses, references, options)
         value, signature = scorer.evaluate()
         result[scorer.label] = {
             "score": round(value, 2),
             "signature": signature,
             "higher_is_better": scorer.higher_is_better,
         }
+        if intervals:
+            low, high = bootstrap.interval(bootstrap.resampled_scores(scorer))
+            result[scorer.label] |= {"interval": [round(low, 2), round(high, 2)], "bootstrap": bootstrap.SIGNATURE}
     return result
+
+
+def filled_scorer(
+    name: str, hypotheses: Sequence[str], references: Sequence[str | list[str]], options: DictConfig | None = None
+) -> Scorer:
+    """A registered scorer with these items.
+
+    ``options`` are fairseq's ``scoring`` group: those of one scorer, and of all others that have the same.
+    """
+    kinds = REGISTRIES["scoring"]["dataclass_registry"]
+    if options is not None and kinds[name] is kinds[options._name]:
+        scorer = build_scorer(DictConfig({**options, "_name": name}), None)
+    else:
+        scorer = build_scorer(name, None)
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        scorer.add_string(reference, hypothesis)
+    return scorer
+
+
+def with_interval(metric: dict) -> str:
+    """A metric's score and, where there is one, its interval: ``33.12 [31.90, 34.35]``."""
+    between = " [{:.2f}, {:.2f}]".format(*metric["interval"]) if "interval" in metric else ""
+    return f"{metric['score']:.2f}{between}"

@@ -24,6 +24,7 @@ from s2s_plugin.pipeline.baselines import check_baselines
 from s2s_plugin.pipeline.check import check_parser
 from s2s_plugin.pipeline.config import fairseq_config
 from s2s_plugin.pipeline.console import clock, route_logs, say
+from s2s_plugin.pipeline.directions import join_languages
 from s2s_plugin.pipeline.finetune import begin_from_other
 from s2s_plugin.pipeline.run import Run, read_json, write_text
 from s2s_plugin.pipeline.use import BY_HAND
@@ -57,6 +58,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     """
     folder = Run(_relative(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
+    join_languages(cfg)
     recalled = stage in ("generate", "score", "report", *BY_HAND) and _recall(cfg, folder)
     cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
@@ -167,7 +169,10 @@ def _check_prepared(cfg: DictConfig) -> None:
     """
     if not Path(cfg.task.data).is_dir():
         raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
-    longest = prepare_stage.read_summary(Path(cfg.task.data))["longest"]
+    summary = prepare_stage.read_summary(Path(cfg.task.data))
+    longest = summary["longest"]
+    if summary.get("languages") == [cfg.task.target_lang, cfg.task.source_lang]:  # prepared for the other direction
+        longest = {"source": longest["target"], "target": longest["source"]}
     if cfg.task.truncate_source:
         longest["source"] = min(longest["source"], cfg.task.max_source_positions)
     limits = {
@@ -186,7 +191,7 @@ def _check_prepared(cfg: DictConfig) -> None:
 def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> str | None:
     """The plain fairseq command of a stage, if it has one."""
     if name == "prepare":
-        return commands.preprocess_command(cfg, Path(fairseq.task.data))
+        return commands.preprocess_command(prepare_stage.preparation(cfg)[1], Path(fairseq.task.data))
     if name == "train":
         return commands.train_command(fairseq)
     if name == "generate":
@@ -196,7 +201,7 @@ def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> st
 
 def _show_result(cfg: DictConfig, folder: Run) -> None:
     """The last lines of a run: a few outputs, the scores, the report."""
-    rows = [json.loads(line) for line in folder.outputs.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in folder.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
         references = [row["reference"]] if isinstance(row["reference"], str) else row["reference"]
@@ -204,8 +209,10 @@ def _show_result(cfg: DictConfig, folder: Run) -> None:
         print("".join(f"  reference   {reference}\n" for reference in references), end="")
         print(f"  hypothesis  {row['hypothesis']}\n")
     scores = json.loads(folder.scores.read_text(encoding="utf-8"))
+    for direction, found in scores.get("directions", {}).items():
+        print(f"{direction:6} " + ", ".join(f"{name} {value['score']:.2f}" for name, value in found["metrics"].items()))
     for name, value in scores["metrics"].items():
-        print(f"{name:6} {value['score']:6.2f}  {value['signature']}")
+        print(f"{name:6} {score_stage.with_interval(value)}  {value['signature']}")
     print(f"report {folder.folder / 'report.html'}")
 
 

@@ -78,11 +78,19 @@ class Translator:
         self.search = self.task.build_search(self.models, options)
 
     def translate(self, lines: Sequence[str]) -> list[Hypothesis]:
-        """The best hypothesis of each line of text, in the order of the lines."""
-        found, codec = self.decode([self.symbols(line) for line in lines]), self.task.codec
+        """The best hypothesis of each line of text, in the order of the lines; of a line too long, of its beginning."""
+        sources = [self.symbols(line) for line in lines]
+        cut = [s if len(s) <= self.longest + 1 else torch.cat([s[: self.longest], s[-1:]]) for s in sources]
+        found, codec = self.decode(cut), self.task.codec
         if codec is None:
             return found
         return [replace(each, text=codec.fill(each.text, line)) for each, line in zip(found, lines, strict=True)]
+
+    @property
+    def longest(self) -> int:
+        """Symbols of a text that are read at most, without </s>."""
+        group = self.task.source_group
+        return (self.task.cfg.max_source_positions - 1) // group * group
 
     def decode(self, sources: Sequence[Tensor], batch_size: int = 32) -> list[Hypothesis]:
         """The best hypothesis of each source (S ids, or S x ... features), in their order."""

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.directions import tagger
 from s2s_plugin.pipeline.run import Run
 from s2s_plugin.pipeline.translator import Translator
 
@@ -28,11 +29,13 @@ def _translator(cfg: DictConfig, run: Run) -> Translator:
 
 
 def translate(cfg: DictConfig, run: Run) -> None:
-    """Lines of standard input to lines of standard output, each as it comes."""
+    """Lines of standard input to lines of standard output, each as it comes; empty where nothing can be read."""
     translator = _translator(cfg, run)
     if translator.task.modality != "text":
         name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
         raise UserError(f"{run.folder} reads {translator.task.modality}, not text: s2s {name} FILE ... app={cfg.app}")
+    dictionary, several = translator.task.source_dictionary, "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
+    tagged = tagger(dictionary.symbols, cfg.to, several)
     if sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
     for number, raw in enumerate(sys.stdin.buffer, start=1):
@@ -40,7 +43,10 @@ def translate(cfg: DictConfig, run: Run) -> None:
             line = raw.decode("utf-8").strip()
         except UnicodeDecodeError as error:
             raise UserError(f"standard input, line {number}: byte {error.start + 1} is not UTF-8; convert it") from None
-        print(translator.translate([line])[0].text if line else "", flush=True)
+        symbols = len(translator.symbols(line)) - 1  # without </s>
+        if symbols > translator.longest:
+            say(f"line {number}: {symbols:,} symbols, of which the first {translator.longest:,} are read; split it")
+        print(translator.translate([tagged(line)])[0].text if symbols else "", flush=True)
 
 
 def pronounce(cfg: DictConfig, run: Run, words: Sequence[str]) -> None:

@@ -1,8 +1,10 @@
 """What all our scorers share: several references of an item, a score that comes with its signature."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 
+import numpy as np
 from fairseq.scoring import BaseScorer
 
 from s2s_plugin.errors import UserError
@@ -33,6 +35,18 @@ class Scorer(BaseScorer):
     @abstractmethod
     def evaluate(self) -> tuple[float, str]:
         """Score of all items, in percent, and the signature that says how it was computed."""
+
+    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
+        """The score of each other selection of the items, given by their numbers.
+
+        This one scores each anew; where a score is made of sums over the items, a scorer does better.
+        """
+        scores = []
+        for numbers in draws:
+            selection = copy(self)
+            selection.ref, selection.pred = ([items[i] for i in numbers] for items in (self.ref, self.pred))
+            scores.append(selection.score())
+        return scores
 
     def score(self) -> float:
         return self.evaluate()[0]

@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
+import numpy as np
 from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
@@ -78,9 +79,18 @@ class CiderScorer(Scorer):
 
     label = "CIDEr-D"
 
-    def evaluate(self) -> tuple[float, str]:
+    def of_items(self) -> list[float]:
+        """CIDEr-D of each item."""
         tokenizer = Tokenizer13a()
         hypotheses = [tokenizer(text.lower()).split() for text in self.pred]
         references = [[tokenizer(text.lower()).split() for text in item] for item in self.ref]
+        return cider_d(hypotheses, references)
+
+    def evaluate(self) -> tuple[float, str]:
         signature = f"cider-d|idf:test|case:lc|tok:13a|refs:{self.references_per_item()}"
-        return 100 * fmean(cider_d(hypotheses, references)), signature
+        return 100 * fmean(self.of_items()), signature
+
+    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
+        """The idf stays that of all items: another one would be another metric."""
+        scores = np.array(self.of_items())
+        return [100 * scores[numbers].mean() for numbers in draws]

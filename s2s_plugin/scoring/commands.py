@@ -2,11 +2,13 @@
 
 import math
 import re
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from statistics import fmean
 
+import numpy as np
 from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 from sacrebleu.metrics import BLEU
@@ -105,8 +107,27 @@ def _spaced(text: str) -> str:
     return " ".join(chr(0xF0000 + ord(c)) if c.isspace() else c for c in text)
 
 
+class MeanScorer(Scorer):
+    """The mean of what each item scores by itself."""
+
+    @abstractmethod
+    def of_items(self) -> list[float]:
+        """Percent for each item."""
+
+    @abstractmethod
+    def signature(self) -> str:
+        """How it was computed."""
+
+    def evaluate(self) -> tuple[float, str]:
+        return fmean(self.of_items()), f"{self.signature()}|refs:{self.references_per_item()}"
+
+    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
+        scores = np.array(self.of_items())
+        return [scores[numbers].mean() for numbers in draws]
+
+
 @register_scorer("s2s_char_bleu", dataclass=FairseqDataclass)
-class CharacterBleuScorer(Scorer):
+class CharacterBleuScorer(MeanScorer):
     """Mean of the items' BLEU over characters, without smoothing, as NL2Bash's own evaluation computes it.
 
     Its numbers are shares of 1, ours percent. Of several references counts each n-gram where it is most frequent.
@@ -114,17 +135,16 @@ class CharacterBleuScorer(Scorer):
 
     label = "char-BLEU"
 
-    def evaluate(self) -> tuple[float, str]:
-        scores = [character_bleu(text, list(item)) for text, item in zip(self.pred, self.ref, strict=True)]
-        signature = (
-            f"char-bleu|mean:items|order:4|smooth:none|spaces:yes|tool:sacrebleu-{metadata.version('sacrebleu')}"
-            f"|refs:{self.references_per_item()}"
-        )
-        return fmean(scores), signature
+    def of_items(self) -> list[float]:
+        return [character_bleu(text, list(item)) for text, item in zip(self.pred, self.ref, strict=True)]
+
+    def signature(self) -> str:
+        version = metadata.version("sacrebleu")
+        return f"char-bleu|mean:items|order:4|smooth:none|spaces:yes|tool:sacrebleu-{version}"
 
 
 @register_scorer("s2s_template", dataclass=FairseqDataclass)
-class TemplateScorer(Scorer):
+class TemplateScorer(MeanScorer):
     """Mean of the items' template match with the closest reference, in percent.
 
     The score is NL2Bash's; its parser, which knows the flags of some hundred programs and what their arguments are,
@@ -134,10 +154,11 @@ class TemplateScorer(Scorer):
 
     label = "template"
 
-    def evaluate(self) -> tuple[float, str]:
-        scores = [
-            max(template_match(text, reference) for reference in item)
+    def of_items(self) -> list[float]:
+        return [
+            100 * max(template_match(text, reference) for reference in item)
             for text, item in zip(self.pred, self.ref, strict=True)
         ]
-        signature = f"template|cosine|parts:program+flag+operator|parser:own|refs:{self.references_per_item()}"
-        return 100 * fmean(scores), signature
+
+    def signature(self) -> str:
+        return "template|cosine|parts:program+flag+operator|parser:own"

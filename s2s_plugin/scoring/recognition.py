@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from types import ModuleType
 from typing import NamedTuple
 
+import numpy as np
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.scoring import register_scorer
 
@@ -97,14 +98,22 @@ class ErrorRateScorer(Scorer):
         length = found.hits + found.substitutions + found.deletions
         return Edits(length, found.substitutions, found.deletions, found.insertions)
 
-    def corpus_edits(self) -> Edits:
-        """The edits of all items."""
+    def item_edits(self) -> list[Edits]:
+        """The edits of each item."""
         normalize = NORMALIZERS[self.normalizer or self.cfg.wer_normalizer]
-        chosen = [Edits(0, 0, 0, 0)]
+        chosen = []
         for references, hypothesis in zip(self.ref, map(normalize, self.pred), strict=True):
             candidates = [self.count_edits(normalize(reference), hypothesis) for reference in references]
             chosen.append(min(candidates, key=lambda edits: (edits.total, -edits.length)))
-        return Edits(*map(sum, zip(*chosen, strict=True)))
+        return chosen
+
+    def corpus_edits(self) -> Edits:
+        """The edits of all items."""
+        return Edits(*map(sum, zip(Edits(0, 0, 0, 0), *self.item_edits(), strict=True)))
+
+    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
+        edits = np.array(self.item_edits())
+        return [Edits(*edits[numbers].sum(0)).rate for numbers in draws]
 
     def signature(self) -> str:
         version = metadata.version("jiwer")
@@ -170,11 +179,19 @@ class ExactScorer(Scorer):
 
     label = "exact"
 
-    def count_right(self) -> int:
-        """The number of such items."""
+    def which_are_right(self) -> list[bool]:
+        """Whether each item is such a one."""
         normalize = NORMALIZERS[self.cfg.exact_normalizer]
         items = zip(self.ref, self.pred, strict=True)
-        return sum(normalize(hypothesis) in map(normalize, references) for references, hypothesis in items)
+        return [normalize(hypothesis) in map(normalize, references) for references, hypothesis in items]
+
+    def count_right(self) -> int:
+        """The number of such items."""
+        return sum(self.which_are_right())
+
+    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
+        right = np.array(self.which_are_right())
+        return [100 * right[numbers].mean() for numbers in draws]
 
     def evaluate(self) -> tuple[float, str]:
         signature = f"exact|norm:{self.cfg.exact_normalizer}|refs:{self.references_per_item()}"

@@ -1,8 +1,10 @@
 """BLEU, chrF and TER by sacrebleu, each with its signature."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+import numpy as np
 from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 from sacrebleu.metrics import BLEU, CHRF, TER
@@ -29,10 +31,19 @@ class SacrebleuScorer(Scorer):
         """sacrebleu's signature of a metric that has scored."""
         return metric.get_signature()
 
+    def streams(self) -> list[Sequence[str]]:
+        """The n-th references of all items; None where an item has fewer."""
+        return list(zip_longest(*self.ref))
+
     def corpus_score(self) -> tuple[Score, Signature]:
         metric = self.metric()
-        streams = list(zip_longest(*self.ref))  # the n-th references of all items; None where an item has fewer
-        return metric.corpus_score(self.pred, streams), self.signature(metric)
+        return metric.corpus_score(self.pred, self.streams()), self.signature(metric)
+
+    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
+        """By the sums that sacrebleu's own tests resample."""
+        metric = self.metric()
+        statistics = np.array(metric._extract_corpus_statistics(self.pred, self.streams()))
+        return [metric._compute_score_from_stats(statistics[numbers].sum(0).tolist()).score for numbers in draws]
 
     def evaluate(self) -> tuple[float, str]:
         result, signature = self.corpus_score()

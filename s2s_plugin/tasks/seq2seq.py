@@ -357,7 +357,7 @@ class Seq2SeqTask(FairseqTask):
             raise UserError(
                 "task.shortlist goes by source symbols, which recordings and pictures have not: set it to 0"
             )
-        path = Path(self.cfg.data) / "shortlist.pt"
+        path = Path(self.cfg.data) / f"shortlist.{self.cfg.source_lang}-{self.cfg.target_lang}.pt"
         if not path.is_file():
             self.load_dataset("train")
             dataset = self.dataset("train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def test_own_held_out_files_that_leak_are_named(prepared):
     (folder / "held.de").write_text("".join(f"{target}\n" for _, target in PAIRS[:5]))
     done = call(f"s2s prepare {OWN} data.test_source=held.en data.test_target=held.de", cwd=folder)
     assert "5 training pairs have a side in your own held-out files" in done.stderr
+
+
+def test_more_characters_than_symbols(tmp_path: Path):
+    """The rarest become unknown, the others are spelt; before, SentencePiece refused."""
+    for side, first in (("en", 0x4E00), ("de", 0x5E00)):
+        words = ("".join(chr(first + (i * i + k * 7) % 700) for k in range(6)) for i in range(300))
+        (tmp_path / f"my.{side}").write_text("".join(f"{word} oft\n" for word in words), encoding="utf-8")
+    files = "data=files data.source=my.en data.target=my.de"
+    done = call(f"s2s prepare app=nmt {files} subword.size=400", cwd=tmp_path)
+    said = re.search(
+        r"([\d,]+) different characters are too many for 400 symbols: the rarest ([\d,]+) will", done.stderr
+    )
+    assert said is not None and int(said[1].replace(",", "")) - int(said[2].replace(",", "")) == 300
+    (data,) = (tmp_path / "data-bin").glob("files.en-de.????????")
+    spelt = [line.split() for line in (data / "pieces" / "train.en").read_text(encoding="utf-8").splitlines()]
+    known = {line.split(" ")[0] for line in (data / "dict.en.txt").read_text(encoding="utf-8").splitlines()}
+    share = sum(piece in known for line in spelt for piece in line) / sum(map(len, spelt))
+    assert 0.2 < share < 0.95
 
 
 @pytest.mark.slow

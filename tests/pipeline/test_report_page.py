@@ -39,6 +39,8 @@ def test_header_scores_commands_and_configuration(run_dir: Path) -> None:
     text = squeeze(read(write_report(run_dir)).text)
     for part in ("toy & co", "multi30k", "31.2", "51.0", SIGNATURE, "higher is better", "lower is better"):
         assert part in text
+    for part in ("95 % interval 30.0 to 32.6", f"{SIGNATURE}|bs:1000|seed:12345"):
+        assert part in text
     for part in ("copy of the source 3.1", "beam 5, lenpen 1.0", "10 min 1 s", "test, 1,000 sentences"):
         assert part in text
     for part in (

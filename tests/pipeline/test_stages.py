@@ -64,6 +64,13 @@ def test_scores_are_sacrebleus(finished):
     for row, name in zip(json.loads(done.stdout), ("BLEU", "chrF2", "TER"), strict=True):
         assert scores[name]["score"] == pytest.approx(row["score"], abs=0.011)
         assert scores[name]["signature"] == row["signature"]
+    done = call(["sacrebleu", str(prepared / "text" / "test.de"), "-i", str(run / "test.hyp"), "-m", "bleu", "chrf",
+                 "ter", "--confidence", "-w", "4"])  # fmt: skip
+    for row, name in zip(json.loads(done.stdout), ("BLEU", "chrF2", "TER"), strict=True):
+        low, high = scores[name]["interval"]
+        assert (high - low) / 2 == pytest.approx(row["confidence_var"], abs=0.011)
+        assert low <= scores[name]["score"] <= high
+        assert scores[name]["bootstrap"] == "bs:1000|seed:12345"
 
 
 def test_last_lines_show_scores_examples_and_report(finished):

@@ -103,6 +103,7 @@ def _card(example: Example) -> str:
         hypothesis = highlight(output.hypothesis, nearest, "ins")
     rows.append(("Output", hypothesis))
     facts = [f"<li>speaker <b>{esc(output.speaker)}</b></li>"] if output.speaker else []
+    facts += [f"<li><b>{esc(output.direction)}</b></li>"] if output.direction else []
     if example.chrf is not None:
         facts.append(f"<li>chrF <b>{number(example.chrf)}</b></li>")
     if output.score is not None:

@@ -29,6 +29,7 @@ class Output:
     length: int | None  # of the source: symbols, or frames of a signal
     media: Path | None = None  # file of the signal
     speaker: str = ""
+    direction: str = ""  # of translation, where there are several
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ def _output(place: str, item: dict[str, Any]) -> Output:
         length=item.get("length"),
         media=Path(item["media"]) if item.get("media") else None,
         speaker=item.get("speaker") or "",
+        direction=item.get("direction") or "",
     )
 
 

@@ -1,6 +1,6 @@
 """Text in one line, and text without characters that mean something to SentencePiece or fairseq; both reversible.
 
-A line break is written U+240A, a tab U+2409, any other such character as U+241B, its number in hex, and a semicolon.
+A line break is written U+21B5, a tab U+21E5, any other such character as U+241B, its number in hex, and a semicolon.
 These three signs are themselves written by number, so nothing is ambiguous.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-NEWLINE, TAB, ESCAPE = "\u240a", "\u2409", "\u241b"
+NEWLINE, TAB, ESCAPE = "\u21b5", "\u21e5", "\u241b"
 SIGNS = NEWLINE + TAB + ESCAPE
 BY_SIGN = {"\n": NEWLINE, "\t": TAB}
 TO_TEXT = {sign: character for character, sign in BY_SIGN.items()}

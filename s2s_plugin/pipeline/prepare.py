@@ -374,10 +374,10 @@ def _write_codec(
 def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind: str) -> TextCodec:
     symbols = list(dict.fromkeys([*cfg.subword.symbols, *([] if media.is_signal(cfg) else directions.tags(cfg))]))
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
-    exact = {}
+    exact = EXACT if cfg.subword.exact else {}
     if cfg.subword.exact:
         sentences = [escape(from_line(line)) for line in lines[::step]]
-        symbols, exact = [NEWLINE, TAB, *symbols], EXACT
+        symbols = [NEWLINE, TAB, *symbols]
     else:
         sentences = [normalize(line, cfg.subword.jamo) for line in lines[::step]]  # an error in a callback has no name
     try:

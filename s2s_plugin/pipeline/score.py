@@ -75,9 +75,8 @@ def _scores(cfg: DictConfig, rows: list[dict], subset: str) -> dict:
 def _show(scores: dict, of: str) -> None:
     for name, value in scores["metrics"].items():
         beside = [f"{found[name]:.2f} {baseline}" for baseline, found in scores["baselines"].items() if name in found]
-        say(
-            f"      {of}{name} {with_interval(value)}  {value['signature']}" + f"  ({', '.join(beside)})" * bool(beside)
-        )
+        compared = f"  ({', '.join(beside)})" if beside else ""
+        say(f"      {of}{name} {with_interval(value)}  {value['signature']}{compared}")
 
 
 def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> dict:

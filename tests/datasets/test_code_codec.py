@@ -118,7 +118,7 @@ def test_fairseqs_bpe_reads_and_writes_lines(models):
     for text in [*TEXTS, *odd_texts(300), *map(read, shell_scripts(3))]:
         line = to_line(text)
         assert bpe.decode(bpe.encode(line)) == line
-    assert bpe.encode("a␊b") == CodeCodec(models["bpe"]).encode("a\nb")
+    assert bpe.encode("a↵b") == CodeCodec(models["bpe"]).encode("a\nb")
 
 
 def test_pair_codec_reads_and_writes_lines(models, tmp_path):

@@ -18,7 +18,7 @@ def test_a_line_is_one_line():
     for text in [*TEXTS, *EVERY, *odd_texts(3000)]:
         assert len(to_line(text).splitlines()) <= 1
         assert "\0" not in to_line(text)
-    assert to_line("a\n\tb") == "a␊\tb"
+    assert to_line("a\n\tb") == "a↵\tb"
     assert to_line("plain \\n 'text' \\") == "plain \\n 'text' \\"
 
 
@@ -27,7 +27,7 @@ def test_escaped_text_is_for_sentencepiece():
         assert escape(text).replace(" ", "").split() in ([], [escape(text).replace(" ", "")])
         assert "▁" not in escape(text)
         escape(text).encode("utf-8")  # no lone surrogates
-    assert escape("a\n\tb ▁") == "a␊␉b ␛2581;"
+    assert escape("a\n\tb ▁") == "a↵⇥b ␛2581;"
 
 
 def test_any_line_can_be_read():

@@ -51,7 +51,7 @@ def test_the_first_that_parses_is_taken():
     assert first_parsable(["ls |", "ls"], "none") == 0
     assert first_parsable(["ls |", "echo 'a"], "bash") == 0
     assert first_parsable(["", "ls"], "bash") == 1
-    assert first_parsable(["def f():␊return", "def f():␊\treturn"], "python") == 1
+    assert first_parsable(["def f():↵return", "def f():↵\treturn"], "python") == 1
 
 
 def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

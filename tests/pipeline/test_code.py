@@ -68,7 +68,7 @@ def test_a_request_is_one_item_with_all_its_programs(run: tuple[Path, str, str])
 
 def test_what_is_written_keeps_tabs_spaces_and_line_breaks(run: tuple[Path, str, str]):
     for row in outputs(run[0]):
-        assert "␊␊\t" in row["hypothesis"]
+        assert "↵↵\t" in row["hypothesis"]
         assert "  x" in row["hypothesis"]
 
 

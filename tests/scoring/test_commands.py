@@ -61,6 +61,8 @@ def test_character_bleu_is_its_definition():
         ("rsync --exclude=foo a b", ["rsync", "rsync --exclude"]),
         ("cat `which ls`", ["cat", "$(", "which", ")"]),
         ("cd $(dirname a) && ls", ["cd", "$(", "dirname", ")", "&&", "ls"]),
+        ('size="$(zcat "$f" | wc -c)"', ["$(", "zcat", "|", "wc", "wc -c", ")"]),
+        ('echo "in `pwd`" -n', ["echo", "$(", "pwd", ")", "echo -n"]),
         ("diff <(sort a) <(sort b)", ["diff", "<(", "sort", ")", "<(", "sort", ")"]),
         ("A=1 sudo /usr/bin/make -j 4 | tee log", ["sudo", "make", "make -j", "|", "tee"]),
         ("find . | xargs -I {} grep -l 'a | b'", ["find", "|", "xargs", "xargs -I", "grep", "grep -l"]),
@@ -71,7 +73,9 @@ def test_template_has_no_arguments(command, parts):
     assert list(template(command)) == parts
 
 
-@pytest.mark.parametrize("broken", ["", "'", '"$(', "a `b", ") )", "\\", "find . -exec", "| | ;;", "$(" * 500])
+@pytest.mark.parametrize(
+    "broken", ["", "'", '"$(', "a `b", ") )", "\\", "find . -exec", "| | ;;", "$(" * 500, '"' + "$(`)" * 500 + "\\"]
+)
 def test_what_is_no_command_has_a_template_too(broken):
     list(template(broken))
     assert 0 <= template_match(broken, "ls -l") < 1

@@ -6,15 +6,15 @@ Importing this package registers everything with fairseq; fairseq itself imports
 from s2s_plugin import compatibility, scoring
 from s2s_plugin.criterions import minimum_risk
 from s2s_plugin.criterions import seq2seq as criterion
-from s2s_plugin.datasets import codec
+from s2s_plugin.datasets import bpe
 from s2s_plugin.models import presets, seq2seq
 from s2s_plugin.scoring import caption, chat, commands, recognition, rouge, translation
 from s2s_plugin.tasks import seq2seq as task
 
 __all__ = [
+    "bpe",
     "caption",
     "chat",
-    "codec",
     "commands",
     "compatibility",
     "criterion",

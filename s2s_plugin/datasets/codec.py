@@ -6,14 +6,10 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fairseq.data import Dictionary
-from fairseq.data.encoders import register_bpe
-from fairseq.dataclass import FairseqDataclass
-from omegaconf import MISSING
 
 from s2s_plugin.datasets.escape import escape, from_line, to_line, unescape
 from s2s_plugin.datasets.factors import factor_symbol, split_factors
@@ -198,28 +194,6 @@ EXACT: dict[str, Any] = {
     "byte_fallback": True,
     "split_digits": True,
 }
-
-
-@dataclass
-class CodeBpeConfig(FairseqDataclass):
-    code_model: str = field(default=MISSING, metadata={"help": "SentencePiece model that s2s prepare learnt of code"})
-
-
-@register_bpe("s2s_code", dataclass=CodeBpeConfig)
-class CodeBpe:
-    """:class:`CodeCodec` for fairseq's commands: ``--bpe s2s_code --code-model spm.model``.
-
-    They read and write a text per line; one of several lines is written as :func:`to_line` does.
-    """
-
-    def __init__(self, cfg: CodeBpeConfig):
-        self.codec = CodeCodec(Path(cfg.code_model))
-
-    def encode(self, line: str) -> str:
-        return self.codec.encode(from_line(line))
-
-    def decode(self, symbols: str) -> str:
-        return to_line(self.codec.decode(symbols))
 
 
 class PairCodec:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 import sysconfig
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import sentencepiece
+from fairseq import options
 from fairseq.data import Dictionary, encoders
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from odd_text import EVERY, TEXTS, odd_texts
 
 from s2s_plugin.datasets.codec import EXACT, CodeCodec, PairCodec
@@ -114,7 +115,9 @@ def test_what_is_no_utf8_can_be_read(codec):
 
 
 def test_fairseqs_bpe_reads_and_writes_lines(models):
-    bpe = encoders.build_bpe(Namespace(bpe="s2s_code", code_model=str(models["bpe"])))
+    words = ["x", "--task", "s2s", "--bpe", "s2s_code", "--code-model", str(models["bpe"])]
+    args = options.parse_args_and_arch(options.get_generation_parser(), words)
+    bpe = encoders.build_bpe(convert_namespace_to_omegaconf(args).bpe)
     for text in [*TEXTS, *odd_texts(300), *map(read, shell_scripts(3))]:
         line = to_line(text)
         assert bpe.decode(bpe.encode(line)) == line

@@ -55,8 +55,8 @@ def fairseq(name: str) -> tuple[nn.Module, Ask]:
         batch = dataset.collater([dataset[index] for index in range(len(sources))])
         order = batch["id"].argsort().tolist()
         return (
-            lambda: made[beam].translate(batch),
-            lambda found: [found[row][0]["tokens"].tolist() for row in order],
+            lambda: made[beam].translate([batch])[0],
+            lambda found: [found[row][0] for row in order],
         )
 
     return model, ask

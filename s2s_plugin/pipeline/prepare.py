@@ -212,7 +212,7 @@ def _corpus(cfg: DictConfig, partial: Path, shared: str | None = None) -> Path:
     return corpus.write_corpus(text, _own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.exact else ())
 
 
-def _own_splits(cfg: DictConfig, shared: str | None) -> corpus.Splits:
+def _own_splits(cfg: DictConfig, shared: str | None = None) -> corpus.Splits:
     """The user's pairs, with held-out sets taken from the training files where none are given."""
     splits: corpus.Splits = {}
     for split, prefix in (("train", ""), ("valid", "valid_"), ("test", "test_")):

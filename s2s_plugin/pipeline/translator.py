@@ -116,8 +116,7 @@ class Translator:
 
     def candidates(self, lines: Sequence[str], first: int = 0) -> list[list[Hypothesis]]:
         """All hypotheses of each line of text, best first; the best alone without ``nbest``."""
-        rows = [line.split("\t") if self.constrained else [line] for line in lines]
-        sources = [self.symbols(row[0]) for row in rows]
+        rows, sources = [self._fields(line) for line in lines], [self.symbols(line) for line in lines]
         kept = [index for index, source in enumerate(sources) if len(source) > 1]  # </s> alone is nothing
         constraints = None
         if self.constrained:
@@ -184,7 +183,8 @@ class Translator:
 
     def symbols(self, line: str) -> Tensor:
         """Ids of a line of text, or of its beginning with ``task.truncate_source``."""
-        text = line if self.task.codec is None else self.task.codec.encode(line)
+        text, *_ = self._fields(line)
+        text = text if self.task.codec is None else self.task.codec.encode(text)
         ids = self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
         return self.task.truncated([ids], np.asarray([len(ids)]))[0]
 
@@ -201,6 +201,10 @@ class Translator:
         if split not in self.task.datasets:
             self.task.load_dataset(split)
         return self.task.datasets[split]
+
+    def _fields(self, line: str) -> list[str]:
+        """The text of a line, and what its output must hold."""
+        return line.split("\t") if self.constrained else [line]
 
     def _constraint(self, words: str) -> Tensor:
         """Ids that the output must hold.

@@ -57,11 +57,11 @@ class RougeScorer(MeanScorer):
         self.rouge = scorer([self.kind], use_stemmer=cfg.rouge_stemmer, tokenizer=tokenizer)
 
     def of_item(self, references: Sequence[str], hypothesis: str) -> float:
-        """F-measure, in percent."""
-        return 100 * float(self.rouge.score_multi(references, hypothesis)[self.kind].fmeasure)
+        """F-measure, 0 to 1."""
+        return float(self.rouge.score_multi(references, hypothesis)[self.kind].fmeasure)
 
     def of_items(self) -> list[float]:
-        return [self.of_item(*pair) for pair in zip(self.ref, self.pred, strict=True)]
+        return [100 * self.of_item(*pair) for pair in zip(self.ref, self.pred, strict=True)]
 
     def signature(self) -> str:
         return (

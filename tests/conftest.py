@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import PREPROCESS, TRAIN, call, write_reversed
+from hydra import version
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,12 @@ def own_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
     write_reversed(folder, {"letters": 400}, ("en", "de"), upper=True)
     return folder
+
+
+@pytest.fixture
+def old_hydra():
+    """The version of its interface that fairseq's command line speaks; afterwards as found."""
+    before = version.VersionBase.instance().getbase()
+    version.setbase("1.1")
+    yield
+    version.VersionBase.instance().version_base = before

@@ -17,6 +17,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return search_peers
 
 
+@pytest.mark.slow
 def test_workers_of_stock_and_ours_find_the_same_25_symbols():
     sources = [[20, 30, 40, 50], [7999, 11]]
     question = json.dumps({"sources": sources, "beam": 2}) + "\n"

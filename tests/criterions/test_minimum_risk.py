@@ -306,6 +306,7 @@ def logged(done: CompletedProcess, key: str) -> list[float]:
     return [float(value) for value in re.findall(rf'"{key}": "([\d.]+)"', done.stdout + done.stderr)]
 
 
+@pytest.mark.slow
 def test_a_trained_model_gets_better(toy: Path, tmp_path: Path):
     """By plain fairseq-train: a little cross entropy first, then the risk alone."""
     first, second = tmp_path / "first", tmp_path / "second"

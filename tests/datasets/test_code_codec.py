@@ -114,7 +114,7 @@ def test_what_is_no_utf8_can_be_read(codec):
 # -------------------------------------------------------------- in fairseq
 
 
-def test_fairseqs_bpe_reads_and_writes_lines(models):
+def test_fairseqs_bpe_reads_and_writes_lines(models, old_hydra):
     words = ["x", "--task", "s2s", "--bpe", "s2s_code", "--code-model", str(models["bpe"])]
     args = options.parse_args_and_arch(options.get_generation_parser(), words)
     bpe = encoders.build_bpe(convert_namespace_to_omegaconf(args).bpe)

@@ -103,6 +103,7 @@ def test_by_hand(run: tuple[Path, str, str]):
     )
 
 
+@pytest.mark.slow
 def test_stopped_and_continued_it_is_the_same(run: tuple[Path, str, str], tmp_path: Path):
     folder, overrides, _ = run
     call(f"s2s prepare {overrides}", cwd=tmp_path)

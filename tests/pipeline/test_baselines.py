@@ -84,6 +84,7 @@ def test_every_app_names_what_its_source_can_have(app: str):
     check_baselines(cfg.baselines, cfg.data.source_lang)
 
 
+@pytest.mark.slow
 def test_a_run_scores_the_baselines_that_it_names(tmp_path: Path, own_files: Path):
     files = f"data=files data.source={own_files}/letters.en data.target={own_files}/letters.de"
     recipe = f"{files} model=tiny subword.size=40 optimization.max_update=3 best=loss metrics=[s2s_bleu]"

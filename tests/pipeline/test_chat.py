@@ -87,7 +87,8 @@ def test_own_pairs_may_share_replies(tmp_path: Path):
         "on_bad_item": "error",
     }
     rest = {f"{split}_{side}": None for split in ("valid", "test") for side in ("source", "target")}
-    cfg = OmegaConf.create({"data": {**data, **rest, "shared_targets": True}})
+    languages = {"source_lang": "turns", "target_lang": "reply"}
+    cfg = OmegaConf.create({"data": {**data, **rest, **languages, "shared_targets": True}, "subword": {"exact": False}})
     splits = prepare._own_splits(cfg)
     assert sum(map(len, splits.values())) == 100 and len(splits["train"]) > 70
     cfg.data.shared_targets = False

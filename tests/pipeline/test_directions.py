@@ -48,6 +48,7 @@ def composed(*overrides: str) -> DictConfig:
 # ------------------------------------------------------------------ the other direction
 
 
+@pytest.mark.slow
 def test_the_other_direction_uses_the_same_preparation(tmp_path: Path):
     write_parallel(tmp_path)
     call(f"s2s prepare app=nmt data=files data.source=my.en data.target=my.de {TINY}", cwd=tmp_path)
@@ -77,6 +78,7 @@ def test_which_preparations_are_shared(tmp_path: Path, options: tuple[str, ...],
     assert prepare.prepared_folder(back).is_dir() == shared
 
 
+@pytest.mark.slow
 def test_the_longest_side_is_that_of_the_direction(tmp_path: Path):
     """Sources of 3 to 7 symbols, targets of 30: what is too long is told by the direction's own sides."""
     (tmp_path / "my.en").write_text("".join(f"a{number} b\n" for number in range(300)))

@@ -125,6 +125,7 @@ def test_pasted_commands_do_the_same(finished, tmp_path: Path):
     assert [found[n] for n in sorted(found)] == (folder / "runs/nmt/default/test.hyp").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_pasted_hydra_command_does_the_same(tmp_path: Path, own_files: Path):
     """With bf16 weights, which fairseq-train would take for a TPU's."""
     done = call(f"s2s prepare {overrides(own_files)}", cwd=tmp_path)
@@ -188,6 +189,7 @@ def test_a_run_killed_after_its_last_update_trains_no_further(finished, tmp_path
     assert ends[0]["updates"] == ends[1]["updates"] == 60 and ends[0]["best"] == ends[1]["best"]
 
 
+@pytest.mark.slow
 def test_patience_ends_training_once_and_for_all(tmp_path: Path, own_files: Path):
     """Two validations without a gain: the run goes on to its report, and no later command trains further."""
     patient = f"{overrides(own_files)} checkpoint.patience=2 optimization.lr=[1e-9] best=bleu"
@@ -246,7 +248,10 @@ def test_jobs_of_a_sweep_do_not_disturb_each_other(tmp_path: Path, own_files: Pa
     assert (jobs[1] / "test.hyp").read_text() == (finished[0] / "runs/nmt/default/test.hyp").read_text()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGKILL, id="kill -9", marks=pytest.mark.slow)],
+)
 def test_stopped_anywhere_it_continues_to_the_same_scores(tmp_path: Path, own_files: Path, finished, stop: int):
     """Stopped in preparation, in training and in generation; the same command each time."""
     command = shlex.split(f"s2s run {overrides(own_files)}")

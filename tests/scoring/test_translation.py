@@ -9,7 +9,6 @@ import pytest
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.scoring import SCORER_REGISTRY, build_scorer
-from hydra import version
 from omegaconf import OmegaConf
 from sacrebleu.metrics import BLEU, CHRF, TER
 
@@ -158,15 +157,6 @@ def test_signature_names_the_order():
     assert "order" not in signatures[0]
     assert ["|order:1|" in signatures[1], "|order:2|" in signatures[2], "|order:3|" in signatures[3]] == [True] * 3
     assert signatures[1].replace("order:1|", "") == signatures[0]
-
-
-@pytest.fixture
-def old_hydra():
-    """The version of its interface that fairseq's command line speaks; afterwards as found."""
-    before = version.VersionBase.instance().getbase()
-    version.setbase("1.1")
-    yield
-    version.VersionBase.instance().version_base = before
 
 
 def by_command_line(*words: str):

@@ -56,6 +56,7 @@ def test_constraints_come_with_the_lines(toy: Path, trained: Path):
     assert "fairseq-interactive" in refusal(GENERATE.format(data=toy, path=trained) + " --constraints ordered")
 
 
+@pytest.mark.slow
 def test_groups_differ(toy: Path, trained: Path):
     options = " --beam 4 --nbest 4 --diverse-beam-groups 4 --diverse-beam-strength 50"
     for size in (1, 8):
@@ -64,6 +65,7 @@ def test_groups_differ(toy: Path, trained: Path):
         assert all(len({text.split()[0] for text in texts}) == len(texts) == 4 for texts in found.values())
 
 
+@pytest.mark.slow
 def test_the_risk_chooses(toy: Path, trained: Path):
     """The same hypotheses in another order, by fairseq-generate and fairseq-interactive alike."""
     command = GENERATE.format(data=toy, path=trained)
@@ -78,6 +80,7 @@ def test_the_risk_chooses(toy: Path, trained: Path):
     assert outputs(call(typed, stdin=lines).stdout) == outputs(call(command + options).stdout)
 
 
+@pytest.mark.slow
 def test_an_ensemble_with_a_transformer(toy: Path, trained: Path, transformer: Path):
     """By fairseq's own search; what only ours does is refused, and n-grams are blocked for once."""
     command = GENERATE.format(data=toy, path=f"{trained}:{transformer}") + " --max-len-b 12 --lenpen 2"
@@ -92,6 +95,7 @@ def test_an_ensemble_with_a_transformer(toy: Path, trained: Path, transformer: P
     assert "repetition_penalty" in refusal(f"{command} --repetition-penalty 1.2")
 
 
+@pytest.mark.slow
 def test_scores_of_an_ensemble_are_those_of_its_references(toy: Path, trained: Path):
     """Of two equal models as of one; options of a search do not count; alignments point into the source."""
     one, two = (
@@ -126,6 +130,7 @@ def test_unknown_words_become_the_source_words_that_were_read(toy: Path, trained
     assert "no such file" in refusal(f"{command} --replace-unk {tmp_path}/nowhere --dataset-impl raw")
 
 
+@pytest.mark.slow
 def test_a_language_model_has_its_say(toy: Path, trained: Path, tmp_path: Path):
     """By fairseq's own search; the model of a shape that fairseq still trains with this numpy."""
     shutil.copytree(toy, tmp_path / "bin")

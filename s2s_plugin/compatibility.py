@@ -7,13 +7,18 @@ Checkpoints: what an older fairseq checkpoint needs to pass torch's safe loader 
 
 fairseq used to pickle its command line (``argparse.Namespace``) and numpy numbers from its meters. Both are plain
 data: allowing them by name keeps the loader's refusal of everything else. Our own checkpoints need none of it.
+
+Processes: fairseq leaves their group to the interpreter's end, where gloo's threads now and then abort a process that
+has done all its work.
 """
 
 import argparse
+import atexit
 import logging
 
 import numpy as np
 import torch
+from torch import distributed
 
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 logging.getLogger("PIL").setLevel(logging.WARNING)
@@ -29,3 +34,10 @@ torch.serialization.add_safe_globals(
         np.dtypes.Float64DType,
     ]
 )
+
+
+@atexit.register
+def leave_group() -> None:
+    """Of the processes that train together, where they speak by gloo."""
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()

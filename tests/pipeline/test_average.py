@@ -125,6 +125,7 @@ def test_stopped_and_continued_it_is_the_same(run: tuple[Path, str, str], tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(run: tuple[Path, str, str], tmp_path: Path):
     folder, overrides, _ = run
     best, out = folder / "runs/nmt/default/checkpoints/checkpoint_best.pt", tmp_path / "out.pt"

@@ -112,6 +112,7 @@ def test_each_output_is_that_of_its_source(odd: tuple[Path, list[str]]):
     assert sum(each.text == row["hypothesis"] for each, row in zip(found, some, strict=True)) >= 38  # but for ties
 
 
+@pytest.mark.slow
 def test_lines_by_hand_keep_their_number_and_place(odd: tuple[Path, list[str]]):
     """Also what no file of sentences may hold: NUL, line ends of other tools, nothing but blanks, a megabyte."""
     folder, lines = odd

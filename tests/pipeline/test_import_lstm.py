@@ -93,6 +93,7 @@ def _flags(path: Path) -> str:
     return " ".join(words)
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(trained: Path, toy: Path, tmp_path: Path):
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"no checkpoint")

@@ -101,6 +101,7 @@ def test_a_second_run_does_nothing_again(finished, own_files: Path):
     assert "done before: 60 updates" in done.stderr and "done before: runs/nmt/default/outputs.jsonl" in done.stderr
 
 
+@pytest.mark.slow
 def test_pasted_commands_do_the_same(finished, tmp_path: Path):
     """The plain fairseq commands that the stages print give the same data, loss and hypotheses."""
     folder, done = finished
@@ -239,6 +240,7 @@ def test_translate_reads_lines(finished, own_files: Path):
     assert done.stdout.splitlines() == [row["hypothesis"] for row in rows]
 
 
+@pytest.mark.slow
 def test_jobs_of_a_sweep_do_not_disturb_each_other(tmp_path: Path, own_files: Path, finished):
     """The second job of -m has its own folder and best checkpoint, and ends as it does alone."""
     call(f"s2s run -m {overrides(own_files)} optimization.max_update=20,60 ", cwd=tmp_path)

@@ -84,6 +84,7 @@ def test_batching_does_not_change_a_hypothesis(toy: Path, trained: Path, generat
     assert scores(output) == pytest.approx(scores(generated), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_shards_make_the_whole(toy: Path, trained: Path, generated: str):
     """Each item once, which is not so with fairseq's own tasks."""
     command = GENERATE.format(data=toy, path=trained) + " --batch-size 5 --num-shards 3"
@@ -157,6 +158,7 @@ def test_bf16_weights_train_on_cpu(toy: Path, tmp_path: Path):
     assert sorted(hypotheses(output)) == list(range(13))
 
 
+@pytest.mark.slow
 def test_both_architectures_train(toy: Path, tmp_path: Path):
     for arch in ("s2s", "s2s_tiny"):
         command = TRAIN.replace("s2s_tiny", arch).format(data=toy, save_dir=tmp_path / arch) + " --max-update 2"

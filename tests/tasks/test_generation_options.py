@@ -43,6 +43,7 @@ def transformer(toy: Path, tmp_path_factory) -> Path:
     return folder / "checkpoint_last.pt"
 
 
+@pytest.mark.slow
 def test_constraints_come_with_the_lines(toy: Path, trained: Path):
     """In a batch of different constraints; letters that no plain output holds appear, and only where asked for."""
     lines = "a b c d\ta a\nb c\nd e f g\tg\th h\n"

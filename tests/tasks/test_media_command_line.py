@@ -12,7 +12,6 @@ from media import make_items
 
 from s2s_plugin.datasets.manifest import write_manifest
 
-MODALITIES = ("audio", "video", "image")
 FRONTEND = {
     "audio": "audio.sample_rate=8000 audio.mel_bins=40",
     "video": "video.height=16 video.width=32",
@@ -38,7 +37,7 @@ def scores(output: str) -> dict[int, float]:
     return {int(n): float(score) for n, score in re.findall(r"^H-(\d+)\t(\S+)\t", output, re.MULTILINE)}
 
 
-@pytest.fixture(scope="module", params=MODALITIES)
+@pytest.fixture(scope="module", params=["audio", pytest.param("video", marks=pytest.mark.slow), "image"])
 def prepared(request, tmp_path_factory) -> tuple[str, Path, Path]:
     """Modality, folder of media and prepared folder of a toy corpus of 400 files."""
     modality, folder = request.param, tmp_path_factory.mktemp(request.param)

@@ -15,10 +15,14 @@ has done all its work.
 import argparse
 import atexit
 import logging
+from pathlib import Path
 
 import numpy as np
 import torch
+from omegaconf import DictConfig
 from torch import distributed
+
+from s2s_plugin.errors import UserError
 
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 logging.getLogger("PIL").setLevel(logging.WARNING)
@@ -41,3 +45,18 @@ def leave_group() -> None:
     """Of the processes that train together, where they speak by gloo."""
     if distributed.is_available() and distributed.is_initialized() and distributed.get_backend() == "gloo":
         distributed.destroy_process_group()
+
+
+def mend_replace_unk(cfg: DictConfig) -> None:
+    """What fairseq's commands would take up wrongly of their config, changed in place.
+
+    --replace-unk without a file has the value "@@ ", meant for another option, which they would look for as a file; an
+    empty one means what it should.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if cfg.generation.replace_unk == "@@ ":
+        cfg.generation.replace_unk = ""
+    if cfg.generation.replace_unk and not Path(cfg.generation.replace_unk).is_file():
+        raise UserError(f"--replace-unk {cfg.generation.replace_unk}: no such file of source and target words")

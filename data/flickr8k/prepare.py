@@ -13,6 +13,7 @@ from pathlib import Path
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
+from s2s_plugin.pipeline.archive import unpack
 
 SOURCE = "https://github.com/jbrownlee/Datasets"
 URL = f"{SOURCE}/releases/download/Flickr8k/{{}}"
@@ -33,7 +34,7 @@ def fetch_folder(cache: Path) -> Path:
 
     def build(folder: Path) -> None:
         for name in ARCHIVES:
-            fetch.unpack(fetch.url_file(URL.format(name), cache), folder)
+            unpack(fetch.url_file(URL.format(name), cache), folder)
 
     return fetch.once(cache / "flickr8k", build)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
+from s2s_plugin.pipeline.archive import unpack
 
 SPEAKER = "s1"
 MOUTH = "110x55+105+178"  # where the speaker's mouth is in all clips
@@ -39,7 +40,7 @@ def find_clips(cache: Path, from_dir: Path | None) -> dict[str, tuple[Path, Path
 def download(cache: Path, folder: Path) -> None:
     """Videos and alignments of the speaker, unpacked into ``folder``."""
     for url in URLS:
-        fetch.unpack(fetch.url_file(url, cache), folder)
+        unpack(fetch.url_file(url, cache), folder)
 
 
 def by_name(folder: Path, ending: str) -> dict[str, Path]:

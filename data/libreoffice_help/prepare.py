@@ -15,6 +15,7 @@ from pathlib import Path
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
+from s2s_plugin.pipeline.archive import unpack
 from s2s_plugin.progress import Progress
 
 FOLDERS = {"en": "en-US", "de": "de", "ko": "ko"}  # language -> its name in paths and URLs
@@ -177,9 +178,9 @@ def helppack(url: str, cache: Path) -> Path:
     archive = fetch.url_file(url, cache)
 
     def build(partial: Path) -> None:
-        fetch.unpack(archive, partial / ".pack")
+        unpack(archive, partial / ".pack")
         for deb in sorted((partial / ".pack").rglob("*.deb")):
-            fetch.unpack(deb, partial)
+            unpack(deb, partial)
 
     return fetch.once(archive.with_name(archive.name + ".unpacked"), build)
 

@@ -5,12 +5,12 @@ from typing import Any
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 from torch import Tensor, nn
 
+from s2s_plugin.compatibility import mend_replace_unk
 from s2s_plugin.models.build import build_decoder, build_encoder
 from s2s_plugin.models.config import Seq2SeqConfig, check
 from s2s_plugin.models.encoders.base import Encoder
 from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.text_decoder import TextDecoder
-from s2s_plugin.search.stock import mend
 
 
 @register_model("s2s", dataclass=Seq2SeqConfig)
@@ -72,5 +72,5 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
 
     def prepare_for_inference_(self, cfg) -> None:
         """fairseq's commands call it with all they were told, before they make use of it."""
-        mend(cfg)
+        mend_replace_unk(cfg)
         super().prepare_for_inference_(cfg)

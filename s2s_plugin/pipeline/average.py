@@ -15,8 +15,8 @@ from fairseq import checkpoint_utils, utils
 from fairseq.logging import metrics
 from omegaconf import DictConfig
 
+from s2s_plugin.checkpoint import load_checkpoint, save_checkpoint
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.checkpoint import load_checkpoint, save_checkpoint
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import AVERAGE, Run
 

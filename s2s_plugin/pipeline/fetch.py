@@ -10,29 +10,26 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import http.client
-import io
 import json
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.archive import unpack
 from s2s_plugin.progress import Progress
 
 PACKAGE_NOTE = ".package.json"  # in every unpacked package: name, file (with the version), sha256
 BY_HAND = "check the network and run again, or fetch it by hand and name its folder with --from FOLDER"
 ATTEMPTS = 3  # connections per call of url_file; a cut one continues where it stopped
 TIMEOUT = 60.0  # seconds without a byte
-AR_MAGIC = b"!<arch>\n"
 APT_HELPER = "/usr/lib/apt/apt-helper"
 PACKED_LISTS = (".lz4", ".gz", ".xz", ".zst", ".bz2")  # as apt keeps them
 
@@ -284,74 +281,10 @@ def _transfer(url: str, part: Path) -> int:
     return 0
 
 
-# --- archives ---------------------------------------------------------------------------------------------
-
-
 def url_archive(url: str, cache: Path, sha256: str | None = None) -> Path:
     """The folder with the content of the archive at ``url``; see :func:`url_file`."""
     archive = url_file(url, cache, sha256)
     return once(archive.with_name(archive.name + ".unpacked"), lambda folder: unpack(archive, folder))
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a .deb, .zip/.whl or tar archive into ``folder`` (by content, not by name).
-
-    Members that would land outside of ``folder`` are left out.
-
-    Raises:
-        UserError: the archive is broken, or packed in a way that nothing here can read.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with archive.open("rb") as file:
-            is_deb = file.read(len(AR_MAGIC)) == AR_MAGIC
-        if is_deb:
-            unpack_deb(archive, folder)
-        elif zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as packed:
-                packed.extractall(folder)
-        else:
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter=_inside)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise UserError(f"cannot unpack {archive}: {error}; delete it and run again") from error
-
-
-def unpack_deb(deb: Path, folder: Path) -> None:
-    """Unpack the content of a Debian package with dpkg-deb, or without it where the standard library can."""
-    if shutil.which("dpkg-deb"):
-        done = subprocess.run(["dpkg-deb", "-x", str(deb), str(folder)], stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise UserError(f"cannot unpack {deb}: {' '.join(done.stderr.split())}; delete it and run again")
-        return
-    data = next(((name, content) for name, content in ar_members(deb) if name.startswith("data.tar")), None)
-    if data is None:
-        raise UserError(f"{deb} is no Debian package: it has no data.tar; delete it and run again")
-    if data[0].endswith(".zst") and sys.version_info < (3, 14):
-        raise UserError(f"{deb} is packed with zstd, which this Python cannot read: install dpkg (dpkg-deb)")
-    with tarfile.open(fileobj=io.BytesIO(data[1])) as tar:
-        tar.extractall(folder, filter=_inside)
-
-
-def ar_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each member of an ``ar`` archive (the outer shell of a .deb)."""
-    with path.open("rb") as file:
-        if file.read(len(AR_MAGIC)) != AR_MAGIC:
-            raise UserError(f"{path} is no .deb (ar) archive; delete it and run again")
-        while len(header := file.read(60)) == 60:  # name 16, times and owner 32, size 10, magic 2
-            size = int(header[48:58])
-            content = file.read(size + size % 2)[:size]  # members start at even offsets
-            if len(content) < size:
-                raise UserError(f"{path} ends too early; delete it and run again")
-            yield header[:16].decode("ascii", "replace").strip().rstrip("/"), content
-
-
-def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Leave out what points out of ``folder`` (a .deb may hold links to absolute paths)."""
-    try:
-        return tarfile.data_filter(member, folder)
-    except tarfile.FilterError:
-        return None
 
 
 # --- shared -----------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from s2s_plugin.pipeline.translator import MAX_TOKENS, SHARES, Translator, check
 from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import SPEED, own_options
 from s2s_plugin.search.shortlist import miss_rate
+from s2s_plugin.tasks.search import build_shortlist
 
 DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
 LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
@@ -160,7 +161,7 @@ def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, worke
     if workers == 1:
         parts = [shard(0)]
     else:
-        tasks.setup_task(cfg.task).build_shortlist()  # each process would learn it where it is missing
+        build_shortlist(tasks.setup_task(cfg.task))  # each process would learn it where it is missing
         with Workers(workers, shard) as processes:
             parts = processes.map(range(workers))
     lines = [line for part in parts for line in part.read_bytes().split(b"\n")]

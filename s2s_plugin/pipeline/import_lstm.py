@@ -34,8 +34,8 @@ def convert(source: Path, out: Path) -> None:
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from omegaconf import OmegaConf
 
+    from s2s_plugin.checkpoint import save_checkpoint
     from s2s_plugin.models.stock_lstm import config_of, parameters_of
-    from s2s_plugin.pipeline.checkpoint import save_checkpoint
 
     if not source.is_file():
         raise UserError(f"{source}: no such file")

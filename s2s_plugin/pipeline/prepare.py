@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import shutil
 from argparse import Namespace
 from collections import Counter
 from pathlib import Path
@@ -13,18 +12,17 @@ from pathlib import Path
 from fairseq.data import Dictionary
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from s2s_plugin.datasets.codec import EXACT, CodeCodec, PairCodec, TextCodec, copy_symbols, normalize, plain
-from s2s_plugin.datasets.escape import NEWLINE, TAB, escape, from_line
-from s2s_plugin.datasets.factors import factor_values, split_factors
+from s2s_plugin.datasets.codec import PairCodec, copy_symbols
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, dialogue, directions, media
 from s2s_plugin.pipeline.commands import preprocess_command
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
+from s2s_plugin.pipeline.own_pairs import extra_pairs, own_splits
 from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
 from s2s_plugin.pipeline.run import digest
-from s2s_plugin.pipeline.text import read_parallel
+from s2s_plugin.pipeline.vocabulary import codec_files, learn_codec, learn_side, take_codec, write_codec
 from s2s_plugin.progress import Progress
 
 OWN_FILES = (*directions.FILES, "dialogues", "valid_dialogues", "test_dialogues")
@@ -80,7 +78,7 @@ def _folder(cfg: DictConfig) -> Path:
     if media.is_signal(cfg):
         settings["features"] = media.features_folder(cfg).name
     if given is not None:
-        settings["vocabulary"] = digest(*_codec_files(Path(given)))
+        settings["vocabulary"] = digest(*codec_files(Path(given)))
     stamp = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     return Path(cfg.prepared_dir) / f"{cfg.data.name}.{source}-{target}.{stamp}"
 
@@ -125,10 +123,10 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in corpus.SPLITS
     }
-    lines["train"] += _extra_pairs(cfg, lines["valid"] + lines["test"])
+    lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"])
     if cfg.subword.factors and directions.tags(cfg):
         raise UserError("subword.factors are of words, and the tags of several directions have none: leave one out")
-    codec = _take_codec(cfg, partial, {source, target}) if cfg.subword.from_dir else _train_codec(cfg, partial, lines)
+    codec = take_codec(cfg, partial, {source, target}) if cfg.subword.from_dir else learn_codec(cfg, partial, lines)
     assert codec.source is not None
     summary = _write_pieces(cfg, partial, lines, codec)
     read = codec.source.dictionary(copy_symbols(codec.copy_slots))
@@ -146,10 +144,10 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
     lang, items = cfg.data.target_lang, media.texts(features)
     if cfg.subword.from_dir is None:
         texts = [text for _, text in media.pairs("train", items["train"])]
-        codec = _train_side(cfg, partial, "spm", texts, cfg.subword.kind)
-        _write_codec(cfg, partial, {lang: "spm.model"})
+        codec = learn_side(cfg, partial, "spm", texts, cfg.subword.kind)
+        write_codec(cfg, partial, {lang: "spm.model"})
     else:
-        codec = _take_codec(cfg, partial, {lang}).target
+        codec = take_codec(cfg, partial, {lang}).target
     longest, counts = 0, {}
     (partial / "pieces").mkdir()
     for split in corpus.SPLITS:
@@ -209,224 +207,10 @@ def _corpus(cfg: DictConfig, partial: Path, shared: str | None = None) -> Path:
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
     meta = {"name": cfg.data.name, "source": "own files"}
-    return corpus.write_corpus(text, _own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.exact else ())
+    return corpus.write_corpus(text, own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.exact else ())
 
 
-def _own_splits(cfg: DictConfig, shared: str | None = None) -> corpus.Splits:
-    """The user's pairs, with held-out sets taken from the training files where none are given."""
-    splits: corpus.Splits = {}
-    for split, prefix in (("train", ""), ("valid", "valid_"), ("test", "test_")):
-        if pairs := _own_pairs(cfg, prefix):
-            splits[split] = pairs
-    given = [pair for split in ("valid", "test") for pair in splits.get(split, [])]
-    kept = corpus.without_leaks(splits["train"], given, cfg.data.shared_targets)
-    if leaks := len(splits["train"]) - len(kept):
-        say(f"      {leaks:,} training pairs have a side in your own held-out files: scores on these will flatter")
-    missing = [split for split in ("valid", "test") if split not in splits]
-    if missing:
-        pairs = corpus.dedup(splits["train"])
-        share = min(cfg.data.held_out / len(pairs), 0.1)
-        if cfg.data.shared_targets:
-            parts = dialogue.split_by_question(((dialogue.question_key(pair[0]), pair) for pair in pairs), share, share)
-        else:
-            held_by = {None: slice(2), cfg.data.source_lang: slice(1), cfg.data.target_lang: slice(1, 2)}[shared]
-            parts = corpus.split_by_group((("\t".join(pair[held_by]), pair) for pair in pairs), share, share)
-        for split in ("valid", "test"):
-            if split not in missing:
-                parts["train"] += parts.pop(split)  # the user's own file serves
-        splits |= parts
-        if not all(splits.values()):
-            raise UserError(
-                f"{cfg.data.source}: {len(pairs):,} different pairs are too few to hold some out; "
-                "give more, or data.valid_source, data.valid_target, data.test_source and data.test_target"
-            )
-    return splits
-
-
-def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
-    """Of the files ``data.<prefix>source`` and ``data.<prefix>target``, if they are given."""
-    if cfg.data.on_bad_item not in ("error", "skip"):
-        raise UserError(f"data.on_bad_item is {cfg.data.on_bad_item}: give error or skip")
-    files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
-    if None in files:
-        if files != (None, None):
-            raise UserError(f"data.{prefix}source and data.{prefix}target go together: give both or neither")
-        return []
-    pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), cfg.data.on_bad_item == "skip")
-    if skipped:
-        say(f"      {files[0]}: {skipped:,} unusable pairs left out")
-    if cfg.subword.exact:
-        return pairs
-    return corpus.clean_pairs(pairs, plain_quotes=False)
-
-
-def _extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pair]:
-    """Further pairs for training, none of which has a side in a held-out set."""
-    several, found = bool(directions.tags(cfg)), []
-    if several:
-        held_out = [(source.partition(" ")[2], target) for source, target in held_out]
-    for part in directions.further(cfg):
-        pairs = _own_pairs(part, "extra_")
-        kept = corpus.without_leaks(pairs, held_out, cfg.data.shared_targets)
-        if pairs:
-            left = len(pairs) - len(kept)
-            say(f"      {len(kept):,} further pairs to train on; {left:,} left out, held out elsewhere")
-        name = directions.name(part) if several else None
-        found += [(directions.tagged(source, name), target) for source, target in kept]
-    return found
-
-
-# ---------------------------------------------------------------- subwords
-
-
-def _train_codec(cfg: DictConfig, folder: Path, lines: dict[str, list[corpus.Pair]]) -> PairCodec:
-    """Learn the vocabulary of both sides from the training text and write ``codec.json``."""
-    _check_exact(cfg)
-    langs = (cfg.data.source_lang, cfg.data.target_lang)
-    source, target = map(list, zip(*lines["train"], strict=True))
-    names, factors = list(cfg.subword.factors), {}
-    if names and cfg.subword.plain_source:
-        raise UserError("subword.plain_source drops the marks between subword.factors: set one of them")
-    if cfg.subword.plain_source:
-        source = [plain(line) for line in source]
-    if names:
-        source = [normalize(line, cfg.subword.jamo) for line in source]
-        factors = factor_values(source, names)
-        source = [" ".join(split_factors(line, names)[0]) for line in source]
-    kinds = cfg.subword.kind, cfg.subword.target_kind or cfg.subword.kind
-    if cfg.subword.joint:
-        if kinds[0] != kinds[1]:
-            raise UserError(f"subword.target_kind={kinds[1]} is another kind: set subword.joint=false")
-        _train_side(cfg, folder, "spm", source + target, kinds[0])
-        models = ["spm.model", "spm.model"]
-    else:
-        models = [f"spm.{lang}.model" for lang in langs]
-        for lang, text, kind in zip(langs, (source, target), kinds, strict=True):
-            _train_side(cfg, folder, f"spm.{lang}", text, kind)
-    _write_codec(cfg, folder, dict(zip(langs, models, strict=True)), {langs[0]: factors})
-    return _load_codec(cfg, folder)
-
-
-def _check_exact(cfg: DictConfig) -> None:
-    """
-    Raises:
-        UserError: text is to be kept as it is, and to be changed.
-    """
-    subword = cfg.subword
-    if subword.exact and (subword.jamo or subword.factors or subword.copy_slots):
-        raise UserError("subword.exact keeps every character: leave out subword.jamo, factors and copy_slots")
-    if subword.exact and "word" in (subword.kind, subword.target_kind):
-        raise UserError("subword.exact needs pieces that may be spaces: set subword.kind to unigram, bpe or char")
-
-
-def _codec_files(folder: Path) -> list[Path]:
-    """``codec.json`` of a prepared folder, and the SentencePiece models that it names.
-
-    Raises:
-        UserError: a file is missing.
-    """
-    file = folder / PairCodec.FILE
-    try:
-        models = sorted({side["model"] for side in json.loads(file.read_text(encoding="utf-8")).values()})
-    except OSError:
-        raise UserError(f"{file}: no such file, whose vocabulary was to be used; prepare that data again") from None
-    files = [file, *(folder / model for model in models)]
-    if missing := [path for path in files if not path.is_file()]:
-        raise UserError(f"{missing[0]}: no such file, but {file} names it; prepare that data again")
-    return files
-
-
-def _take_codec(cfg: DictConfig, folder: Path, langs: set[str]) -> PairCodec:
-    """Copy the vocabulary of ``subword.from_dir``, which is of these languages, and its ``codec.json``."""
-    file, *models = _codec_files(Path(cfg.subword.from_dir))
-    sides = json.loads(file.read_text(encoding="utf-8"))
-    if sides.keys() != langs:
-        raise UserError(f"{file}: is of the languages {', '.join(sides)}, the data of {', '.join(sorted(langs))}")
-    for path in (file, *models):
-        shutil.copy(path, folder)
-    return _load_codec(cfg, folder)
-
-
-def _load_codec(cfg: DictConfig, folder: Path) -> PairCodec:
-    codec = PairCodec.load(folder, cfg.data.source_lang, cfg.data.target_lang)
-    assert codec is not None
-    return codec
-
-
-def _write_codec(
-    cfg: DictConfig, folder: Path, models: dict[str, str], factors: dict[str, dict[str, list[str]]] | None = None
-) -> None:
-    """``codec.json``: what :class:`PairCodec` needs to know of each language."""
-    codec = {
-        lang: {
-            "model": model,
-            "jamo": cfg.subword.jamo,
-            "plain": cfg.subword.plain_source and lang == cfg.data.source_lang,
-            "factors": (factors or {}).get(lang, {}),
-            "copy_slots": cfg.subword.copy_slots,
-            "exact": cfg.subword.exact,
-        }
-        for lang, model in models.items()
-    }
-    (folder / PairCodec.FILE).write_text(json.dumps(codec, indent=2) + "\n", encoding="utf-8")
-
-
-def _train_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind: str) -> TextCodec:
-    symbols = list(dict.fromkeys([*cfg.subword.symbols, *([] if media.is_signal(cfg) else directions.tags(cfg))]))
-    step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
-    exact = EXACT if cfg.subword.exact else {}
-    if cfg.subword.exact:
-        sentences = [escape(from_line(line)) for line in lines[::step]]
-        symbols = [NEWLINE, TAB, *symbols]
-    else:
-        sentences = [normalize(line, cfg.subword.jamo) for line in lines[::step]]  # an error in a callback has no name
-    try:
-        try:
-            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, exact)
-        except RuntimeError as error:
-            if "required_chars" not in str(error):
-                raise
-            sentences = _without_rare(sentences, cfg.subword.size)
-            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, exact)
-    except (RuntimeError, ValueError, OSError) as error:
-        reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
-        raise UserError(f"SentencePiece could not learn {cfg.subword.size} {kind} symbols: {reason}") from None
-    model = folder / f"{name}.model"
-    return CodeCodec(model) if cfg.subword.exact else TextCodec(model, cfg.subword.jamo)
-
-
-def _learn(prefix: Path, sentences: list[str], kind: str, size: int, symbols: list[str], more: dict) -> None:
-    """Write ``<prefix>.model``, learnt by SentencePiece; ``more`` are options of its own."""
-    import sentencepiece
-
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_prefix=str(prefix),
-        model_type=kind,
-        vocab_size=size,
-        hard_vocab_limit=False,
-        character_coverage=1.0,
-        user_defined_symbols=symbols,
-        normalization_rule_name="identity",  # TextCodec has normalised
-        bos_id=0,  # the ids of fairseq's dictionary
-        pad_id=1,
-        eos_id=2,
-        unk_id=3,
-        max_sentence_length=1_000_000,
-        minloglevel=2,
-        **more,
-    )
-
-
-def _without_rare(sentences: list[str], size: int) -> list[str]:
-    """The sentences without the characters that a vocabulary of this size has no room for, beside some subwords."""
-    counts = Counter(character for sentence in sentences for character in sentence)
-    kept = {character for character, _ in counts.most_common(3 * size // 4)}
-    say(
-        f"      {len(counts):,} different characters are too many for {size:,} symbols: the rarest "
-        f"{len(counts) - len(kept):,} will be unknown; raise subword.size"
-    )
-    return ["".join(character if character in kept else " " for character in sentence) for sentence in sentences]
+# ---------------------------------------------------------------- fairseq's files
 
 
 def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codec: PairCodec) -> dict:

@@ -14,10 +14,10 @@ from fairseq import tasks
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
 from omegaconf import DictConfig, OmegaConf
 
+from s2s_plugin.checkpoint import load_checkpoint
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.average import average_best
-from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.pipeline.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.pipeline.report.log import read_curves
 from s2s_plugin.pipeline.run import AVERAGE, EMA, Run, digest, read_json, write_json, write_text

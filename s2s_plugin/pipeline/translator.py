@@ -16,11 +16,11 @@ from fairseq.token_generation_constraints import pack_constraints
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from s2s_plugin.checkpoint import load_checkpoint
 from s2s_plugin.datasets.codec import SPACE
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.check import first_parsable
-from s2s_plugin.pipeline.checkpoint import load_checkpoint
 from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import OURS, SPEED
 

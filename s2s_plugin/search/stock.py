@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fairseq.dataclass.configs import GenerationConfig
 from fairseq.ngram_repeat_block import NGramRepeatBlock
-from omegaconf import DictConfig
 from torch import Tensor
 
 from s2s_plugin.errors import UserError
@@ -45,21 +43,6 @@ IDLE = {
 def asked(args: Any, name: str) -> bool:
     """Whether an option has another value than fairseq's default; ``args`` may lack it."""
     return getattr(args, name, DEFAULTS.get(name)) not in (None, DEFAULTS.get(name))
-
-
-def mend(cfg: DictConfig) -> None:
-    """What fairseq's commands would take up wrongly of their whole config, changed in place.
-
-    --replace-unk without a file has the value "@@ ", meant for another option, which they would look for as a file; an
-    empty one means what it should.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    if cfg.generation.replace_unk == "@@ ":
-        cfg.generation.replace_unk = ""
-    if cfg.generation.replace_unk and not Path(cfg.generation.replace_unk).is_file():
-        raise UserError(f"--replace-unk {cfg.generation.replace_unk}: no such file of source and target words")
 
 
 def refuse_idle(args: Any) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Optional
@@ -11,13 +10,10 @@ import numpy as np
 import torch
 from fairseq import utils
 from fairseq.data import Dictionary, data_utils
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import FairseqTask, register_task
-from omegaconf import II, MISSING
 
-from s2s_plugin.criterions.rewards import REWARDS, build_reward
 from s2s_plugin.datasets.augment import Augmentation
 from s2s_plugin.datasets.codec import PairCodec
 from s2s_plugin.datasets.features import FeatureSource, PackedFeatures
@@ -30,105 +26,16 @@ from s2s_plugin.datasets.truncated import TruncatedTexts
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
-from s2s_plugin.search.groups import DiverseBeamSearch
-from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.options import BeamOptions, own_options
-from s2s_plugin.search.precision import PRECISIONS
 from s2s_plugin.search.scorer import ReferenceScorer
-from s2s_plugin.search.shortlist import Shortlist, learn
 from s2s_plugin.search.stock import LEFT, NGrams, asked, refuse_idle, refuse_ours, refuse_without_targets
-from s2s_plugin.tasks.validation import METRICS, build_metric
+from s2s_plugin.tasks.config import Seq2SeqTaskConfig
+from s2s_plugin.tasks.search import by_risk, check_words, own_search
+from s2s_plugin.tasks.validation import build_metric
 
 logger = logging.getLogger(__name__)
 
 SOURCE = "source.json"  # of a prepared folder whose source is a signal: modality, frontend, folder of the features
-
-
-@dataclass
-class Seq2SeqTaskConfig(FairseqDataclass):
-    """What the data is and how validation looks at it."""
-
-    data: str = field(default=MISSING, metadata={"help": "folder made by fairseq-preprocess or s2s prepare"})
-    source_lang: Optional[str] = field(
-        default=None, metadata={"help": "source language, as in the data's file names", "argparse_alias": "-s"}
-    )
-    target_lang: Optional[str] = field(
-        default=None, metadata={"help": "target language, as in the data's file names", "argparse_alias": "-t"}
-    )
-    max_source_positions: int = field(default=1024, metadata={"help": "longest source, in steps"})
-    truncate_source: bool = field(
-        default=False, metadata={"help": "read only the beginning of texts that are longer than --max-source-positions"}
-    )
-    max_target_positions: int = field(default=1024, metadata={"help": "longest target, in symbols"})
-    precision: ChoiceEnum(["auto", "fp32", "bf16"]) = field(  # type: ignore[valid-type]
-        default="auto",
-        metadata={
-            "help": "of matrix products in training; weights stay float32. auto: bf16 on a CPU made for it, else fp32"
-        },
-    )
-    eval_metric: ChoiceEnum(["none", *METRICS]) = field(  # type: ignore[valid-type]
-        default="none", metadata={"help": "decode the validation set and log this metric as valid_<metric>"}
-    )
-    eval_tokenizer: str = field(default="13a", metadata={"help": "sacrebleu's tokenizer for that metric"})
-    eval_beam: int = field(default=1, metadata={"help": "beam size of that decoding"})
-    eval_max_len: Optional[int] = field(
-        default=None,
-        metadata={"help": "longest output of it, in symbols; default: 1.5 times the source and 10, of signals 200"},
-    )
-    ctc_search_weight: float = field(
-        default=0.0, metadata={"help": "share of the CTC layer in the search's score, from 0 to below 1"}
-    )
-    min_len_a: float = field(
-        default=0.0, metadata={"help": "shortest output: so many times the source's length, and --min-len"}
-    )
-    repetition_penalty: float = field(
-        default=1.0, metadata={"help": "factor of the log-probability of symbols that an output has already; try 1.2"}
-    )
-    wu_length_penalty: bool = field(
-        default=False, metadata={"help": "normalise scores by ((5 + length) / 6)^lenpen, not length^lenpen"}
-    )
-    coverage_penalty: float = field(
-        default=0.0, metadata={"help": "weight of a penalty for parts of the source that got no attention; try 0.2"}
-    )
-    search_patience: float = field(
-        default=1.0, metadata={"help": "search until so many times --beam hypotheses have ended; try 2"}
-    )
-    typical_sampling: float = field(
-        default=0.0,
-        metadata={
-            "help": "with --sampling: draw from the most typical symbols that have this share of the probability"
-        },
-    )
-    mbr: ChoiceEnum(["none", *REWARDS]) = field(  # type: ignore[valid-type]
-        default="none",
-        metadata={"help": "choose the hypothesis that is most like the others by this measure (minimum Bayes risk)"},
-    )
-    shortlist: int = field(
-        default=0,
-        metadata={"help": "write only what so many candidates of each source symbol allow, for speed; 0: anything"},
-    )
-    search_precision: ChoiceEnum(list(PRECISIONS)) = field(  # type: ignore[valid-type]
-        default="fp32", metadata={"help": "of the decoder's matrix products when generating; int8 is for CPUs"}
-    )
-    subword_sampling: float = field(
-        default=0.0,
-        metadata={"help": "cut training text into other subwords every epoch; try 0.2 for unigram, 0.1 for bpe"},
-    )
-    stretch: float = field(
-        default=0.0, metadata={"help": "audio, video: training durations change by up to this share"}
-    )
-    time_masks: int = field(default=0, metadata={"help": "audio, video: so many blanks in time while training"})
-    time_mask_share: float = field(default=0.1, metadata={"help": "longest such blank, as a share of the duration"})
-    freq_masks: int = field(default=0, metadata={"help": "audio: so many blank frequency bands while training"})
-    freq_mask_width: int = field(default=15, metadata={"help": "widest such band, in mel channels"})
-    shift: float = field(default=0.0, metadata={"help": "video, image: moved by up to this share while training"})
-    flip: bool = field(default=False, metadata={"help": "video, image: mirrored half of the time while training"})
-    light: float = field(
-        default=0.0, metadata={"help": "video, image: contrast and brightness change by up to this while training"}
-    )
-    seed: int = II("common.seed")
-    num_shards: int = II("dataset.num_shards")
-    shard_id: int = II("dataset.shard_id")
 
 
 @register_task("s2s", dataclass=Seq2SeqTaskConfig)
@@ -376,7 +283,7 @@ class Seq2SeqTask(FairseqTask):
         if extra_gen_cls_kwargs is None:  # what fairseq-generate alone gives
             refuse_without_targets(args)
         if getattr(args, "replace_unk", None) is not None:
-            self._check_words(models)
+            check_words(self, models)
         foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
         if getattr(args, "score_reference", False) and not foreign:
             return ReferenceScorer(self.target_dictionary, getattr(args, "print_alignment", None))
@@ -384,64 +291,14 @@ class Seq2SeqTask(FairseqTask):
         left += ["prefix_allowed_tokens_fn"] * (prefix_allowed_tokens_fn is not None)
         options = BeamOptions.of(args, self.cfg)
         if not left and not foreign and seq_gen_cls is None:
-            return self.build_search(models, options)
+            return own_search(self, models, options)
         reasons = left + foreign or [seq_gen_cls.__name__]
         refuse_ours(args, {name: value for name, value in own_options(self.cfg).items() if name != "mbr"}, reasons)
         logger.info("fairseq's own search is used for: %s", ", ".join(reasons))
         search = super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         if options.no_repeat_ngram_size > 0:
             search.repeat_ngram_blocker = NGrams(options.no_repeat_ngram_size)
-        return self._by_risk(search, options)
-
-    def build_search(self, models: list[Seq2SeqModel], options: BeamOptions) -> BeamSearch | MinimumBayesRisk:
-        """Our search as the config wants it; the models are converted to its precision."""
-        precision, shortlist = str(self.cfg.search_precision), self.build_shortlist()
-        if shortlist is not None and options.constraints is not None:
-            raise UserError("generation.constraints may hold what a shortlist leaves out: set task.shortlist=0")
-        kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
-        return self._by_risk(kind(models, self.target_dictionary, options, precision, shortlist), options)
-
-    def _by_risk(self, search, options: BeamOptions):
-        if options.mbr == "none":
-            return search
-        utility = build_reward(str(options.mbr), self.cfg.eval_tokenizer)
-        return MinimumBayesRisk(search, utility, self.text, options.sampling)
-
-    def _check_words(self, models) -> None:
-        """
-        Raises:
-            UserError: unknown words cannot be replaced by those of the source.
-        """
-        if self.frontend is not None:
-            raise UserError(f"--replace-unk copies words of the source, which {self.modality} has not: leave it out")
-        if self.codec is not None and not self.codec.whole_words:
-            raise UserError(
-                f"--replace-unk is for vocabularies of words (subword.kind=word); {self.cfg.data} has subwords, which "
-                "spell every word: leave it out"
-            )
-        if any(model.encoder.stride != model.encoder.group for model in models if isinstance(model, Seq2SeqModel)):
-            raise UserError("--replace-unk asks for single words, and the encoder joins some: leave it out")
-
-    def build_shortlist(self) -> Shortlist | None:
-        """What each source symbol may become, beside the data; learnt from the training pairs where it is missing.
-
-        Raises:
-            UserError: the source is no text.
-        """
-        if not self.cfg.shortlist:
-            return None
-        if self.frontend is not None:
-            raise UserError(
-                "task.shortlist goes by source symbols, which recordings and pictures have not: set it to 0"
-            )
-        path = Path(self.cfg.data) / f"shortlist.{self.cfg.source_lang}-{self.cfg.target_lang}.pt"
-        if not path.is_file():
-            self.load_dataset("train")
-            dataset = self.dataset("train")
-            pairs = ((dataset.sources[i].numpy(), dataset.targets[i].numpy()) for i in range(len(dataset)))
-            assert self.source_dictionary is not None
-            learn(pairs, (len(self.source_dictionary), len(self.target_dictionary))).save(path)
-        return Shortlist.load(path, self.cfg.shortlist)
+        return by_risk(self, search, options)
 
     # ------------------------------------------------------------ training
 

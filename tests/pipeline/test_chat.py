@@ -17,7 +17,7 @@ from command_line import BIN, call
 from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import chat, dialogue, prepare
+from s2s_plugin.pipeline import chat, dialogue, own_pairs
 from s2s_plugin.pipeline.corpus import SPLITS
 from s2s_plugin.pipeline.translator import Hypothesis, Translator
 
@@ -89,11 +89,11 @@ def test_own_pairs_may_share_replies(tmp_path: Path):
     rest = {f"{split}_{side}": None for split in ("valid", "test") for side in ("source", "target")}
     languages = {"source_lang": "turns", "target_lang": "reply"}
     cfg = OmegaConf.create({"data": {**data, **rest, **languages, "shared_targets": True}, "subword": {"exact": False}})
-    splits = prepare._own_splits(cfg)
+    splits = own_pairs.own_splits(cfg)
     assert sum(map(len, splits.values())) == 100 and len(splits["train"]) > 70
     cfg.data.shared_targets = False
     with pytest.raises(UserError, match="too few to hold some out"):
-        prepare._own_splits(cfg)
+        own_pairs.own_splits(cfg)
 
 
 @pytest.mark.parametrize(

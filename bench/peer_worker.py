@@ -40,16 +40,17 @@ def words(specials: int) -> list[str]:
 
 def fairseq(name: str) -> tuple[nn.Module, Ask]:
     """fairseq's own search and ``lstm``, or ours with the same weights."""
-    import search_speed
+    from search_models import STOCK, untrained
+    from search_speed import System, systems
 
-    found = search_speed.untrained()
-    model = (found.stock if name == search_speed.STOCK else found.ours).eval()
+    found = untrained()
+    model = (found.stock if name == STOCK else found.ours).eval()
     length = {"max_len_b": STEPS - 1, "min_len": STEPS - 1}
-    made: dict[int, search_speed.System] = {}
+    made: dict[int, System] = {}
 
     def ask(sources: Sources, beam: int) -> tuple[Search, Read]:
         if beam not in made:
-            made[beam] = search_speed.systems({name: model}, found.task.target_dictionary, beam, length)[name]
+            made[beam] = systems({name: model}, found.task.target_dictionary, beam, length)[name]
         tensors = [torch.tensor(source) for source in sources]
         dataset = found.task.build_dataset_for_inference(tensors, [len(source) for source in sources])
         batch = dataset.collater([dataset[index] for index in range(len(sources))])

@@ -38,8 +38,9 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from common import table
 from peer_worker import STEPS, VOCABULARY
-from search_speed import ROOT, STOCK, table
+from search_models import ROOT, STOCK
 
 from s2s_plugin.search.precision import PRECISIONS
 

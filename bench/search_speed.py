@@ -25,61 +25,48 @@ Results go to ``bench/results/search_speed.json`` and ``.md``, those of a GPU to
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import logging
 import os
 import platform
 import random
 import re
-import shlex
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from fairseq import checkpoint_utils, tasks
-from fairseq import options as fairseq_options
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from common import table
 from fairseq.sequence_generator import SequenceGenerator
-from fairseq.tasks import FairseqTask
-from omegaconf import OmegaConf
+from search_models import (
+    BEST,
+    PREPARE,
+    ROOT,
+    STOCK,
+    STOCK_SEARCH,
+    TRAIN,
+    Trained,
+    load,
+    models_of,
+    precisions,
+    untrained,
+)
 from torch import nn
 
 from s2s_plugin.datasets.codec import PairCodec
-from s2s_plugin.models.config import Seq2SeqConfig
-from s2s_plugin.models.seq2seq import Seq2SeqModel
-from s2s_plugin.models.stock_lstm import config_of, parameters_of
 from s2s_plugin.pipeline.score import evaluate
 from s2s_plugin.pipeline.workers import Workers
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
-from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Bf16Linear, Converted
+from s2s_plugin.search.precision import ON_CPU, Bf16Linear, Converted
 
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
 RESULTS = ROOT / "bench" / "results" / "search_speed.json"
-RUN = ROOT / "runs" / "bench" / "search"
-BEST = RUN / "checkpoint_best.pt"
-STOCK, STOCK_SEARCH = "stock lstm", "stock search, our model"
-PREPARE = "s2s prepare app=nmt subword.size=8000"
-TRAIN = (
-    "fairseq-train {data} --user-dir s2s_plugin --task s2s --precision auto --arch lstm --encoder-bidirectional "
-    "--encoder-layers 2 --encoder-embed-dim 512 --encoder-hidden-size 256 --decoder-layers 2 --decoder-embed-dim 512 "
-    "--decoder-hidden-size 512 --decoder-out-embed-dim 512 --share-all-embeddings --dropout 0.2 "
-    "--criterion s2s_cross_entropy --label-smoothing 0.1 --optimizer adam --adam-betas '(0.9, 0.98)' --lr 0.002 "
-    "--lr-scheduler inverse_sqrt --warmup-updates 200 --clip-norm 1.0 --max-tokens 2000 --max-update 2000 --seed 1 "
-    "--eval-metric bleu --best-checkpoint-metric bleu --maximize-best-checkpoint-metric --validate-interval 1000000 "
-    "--validate-interval-updates 500 --save-interval-updates 500 --keep-interval-updates 1 --no-epoch-checkpoints "
-    "--num-workers 0 --log-format json --save-dir {run}"
-)
 MAIN = {"cpu": (32, 5), "cuda": (128, 5)}  # batch and beam of the last line
 PASSES = 5  # at most, over the sentences
 SETTINGS = [(32, 5), (1, 5), (128, 5), (32, 1), (1, 1), (128, 1)]
@@ -108,27 +95,6 @@ class System:
     def _one(self, batch: dict) -> list[tuple[list[int], float]]:
         found = self.search.generate([self.model], batch)
         return [(best[0]["tokens"].tolist(), float(best[0]["score"])) for best in found]
-
-
-def call(command: str) -> str:
-    """Run a command of this environment; what it says."""
-    print(f"$ {command}", file=sys.stderr, flush=True)
-    words = shlex.split(command)
-    done = subprocess.run([str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout + done.stderr
-
-
-def checkpoint() -> Path:
-    """Stock's model; ours lies beside it. Both are made where they are missing."""
-    best = BEST
-    if not best.is_file():
-        data = re.findall(r"symbols, in (\S+)$", call(PREPARE), re.MULTILINE)[0]
-        call(TRAIN.format(data=data, run=RUN.relative_to(ROOT)))
-    if not best.with_suffix(".s2s.pt").is_file():
-        call(f"s2s import-lstm {best.relative_to(ROOT)}")
-    return best
 
 
 def systems(models: dict[str, Any], dictionary, beam: int, length: dict[str, Any]) -> dict[str, System]:
@@ -241,67 +207,6 @@ def bleu(outputs: dict[int, tuple[list[int], float]], task, codec: PairCodec, re
     order = sorted(outputs)
     texts = [codec.decode(task.target_dictionary.string(outputs[i][0])) for i in order]
     return evaluate(["s2s_bleu"], texts, [references[i] for i in order])["BLEU"]["score"]
-
-
-def table(rows: list[dict]) -> str:
-    names: list[str] = max((list(row) for row in rows), key=lambda names: len(names))
-    lines = [names, ["---"] * len(names), *([str(row.get(name, "")) for name in names] for row in rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-@dataclass
-class Trained:
-    """Models that give the same outputs, their task, and the text to translate; without text, random symbols."""
-
-    stock: nn.Module
-    ours: nn.Module
-    task: FairseqTask
-    codec: PairCodec | None = None
-    references: list[str] | None = None
-
-
-def load(subset: str) -> Trained:
-    best = checkpoint()
-    (stock,), _, _ = checkpoint_utils.load_model_ensemble_and_task([str(best)])
-    (ours,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(best.with_suffix(".s2s.pt"))])
-    task.load_dataset(subset)
-    data = Path(task.cfg.data)
-    codec = PairCodec.load(data, task.cfg.source_lang, task.cfg.target_lang)
-    return Trained(
-        stock, ours, task, codec, (data / "text" / f"{subset}.{task.cfg.target_lang}").read_text().splitlines()
-    )
-
-
-def untrained() -> Trained:
-    """Random weights of the same sizes, for whoever cannot wait."""
-    with tempfile.TemporaryDirectory() as made:
-        for name in ("dict.src.txt", "dict.tgt.txt", "train.src-tgt.src.idx"):  # the last one names the languages
-            (Path(made) / name).write_text("".join(f"w{index} 1\n" for index in range(8000 - 4)))
-        parser = fairseq_options.get_training_parser()
-        words = shlex.split(TRAIN.format(data=made, run=made))[1:]
-        cfg = convert_namespace_to_omegaconf(fairseq_options.parse_args_and_arch(parser, input_args=words))
-        task = tasks.setup_task(cfg.task)
-    torch.manual_seed(1)
-    stock = task.build_model(cfg.model)
-    ours = Seq2SeqModel.build_model(cast(Seq2SeqConfig, OmegaConf.create(config_of(cfg.model))), task)
-    ours.load_state_dict(parameters_of(stock.state_dict(), cfg.model))
-    length = torch.randint(8, 24, (1024,)).sort(descending=True).values.tolist()
-    sources = [torch.randint(4, 8000, (n,)) for n in length]
-    task.datasets["test"] = task.build_dataset_for_inference(sources, length)
-    return Trained(stock, ours, task)
-
-
-def models_of(found: Trained, device: str) -> dict[str, nn.Module]:
-    """By the names of the systems."""
-    models = {STOCK: found.stock, STOCK_SEARCH: found.ours}
-    models |= {f"ours, {precision}": copy.deepcopy(found.ours) for precision in precisions(device)}
-    for model in models.values():
-        model.eval().to(device)
-    return models
-
-
-def precisions(device: str) -> list[str]:
-    return [precision for precision in PRECISIONS if device == "cpu" or precision != "int8"]
 
 
 def figures(name: str, taken: list[float], outputs: dict, seconds: dict, sentences: list[int], found: Trained) -> dict:

@@ -34,6 +34,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from common import table, write_dictionaries
 from fairseq import options as fairseq_options
 from fairseq import tasks
 from fairseq.data import Dictionary
@@ -134,11 +135,6 @@ def figures(system: System, trainer: Trainer, seconds: list[float], stock: list[
     }
 
 
-def table(rows: list[dict]) -> str:
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(str, row.values()) for row in rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
 def keep(run: dict) -> None:
     """Put a run beside those of other commands."""
     runs = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
@@ -176,8 +172,7 @@ def main() -> None:
         options.sentences = min(options.sentences, 32)
     recipes = {system: recipe(*system, options.device, options.width) for system in systems}
     with tempfile.TemporaryDirectory() as made:
-        for name in ("dict.src.txt", "dict.tgt.txt", "train.src-tgt.src.idx"):  # the last one names the languages
-            (Path(made) / name).write_text("".join(f"w{index} 1\n" for index in range(options.vocabulary - 4)))
+        write_dictionaries(Path(made), options.vocabulary)
         data = Path(made) if options.data is None else options.data.resolve()
         os.chdir(ROOT)  # where --user-dir s2s_plugin is
         trainers = {system: build(words, data, made) for system, words in recipes.items()}

@@ -2,15 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
-import numpy as np
 from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from s2s_plugin.scoring.base import Scorer
+from s2s_plugin.scoring.base import MeanScorer
 
 ORDERS = range(1, 5)  # n-grams of 1 to 4 words
 SIGMA = 6.0  # of the penalty on a difference in length, in words
@@ -69,28 +68,22 @@ def clipped_cosine(hypothesis: Vector, reference: Vector) -> float:
 
 
 @register_scorer("s2s_cider", dataclass=FairseqDataclass)
-class CiderScorer(Scorer):
+class CiderScorer(MeanScorer):
     """Mean CIDEr-D of the items times 100, as tables print it: 90 is the 0.9 of the authors' code.
 
     Captions that equal their only reference reach 1,000, good models on COCO 100 to 140. Words are those of
     sacrebleu's 13a tokenizer in lower case, so punctuation counts. idf is over the references that are scored:
-    scores of different sets do not compare, and one item alone scores 0.
+    scores of different sets do not compare, and one item alone scores 0. A resample keeps the idf of all items: another
+    one would be another metric.
     """
 
     label = "CIDEr-D"
 
     def of_items(self) -> list[float]:
-        """CIDEr-D of each item."""
         tokenizer = Tokenizer13a()
         hypotheses = [tokenizer(text.lower()).split() for text in self.pred]
         references = [[tokenizer(text.lower()).split() for text in item] for item in self.ref]
-        return cider_d(hypotheses, references)
+        return [100 * score for score in cider_d(hypotheses, references)]
 
-    def evaluate(self) -> tuple[float, str]:
-        signature = f"cider-d|idf:test|case:lc|tok:13a|refs:{self.references_per_item()}"
-        return 100 * fmean(self.of_items()), signature
-
-    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
-        """The idf stays that of all items: another one would be another metric."""
-        scores = np.array(self.of_items())
-        return [100 * scores[numbers].mean() for numbers in draws]
+    def signature(self) -> str:
+        return f"cider-d|idf:test|case:lc|tok:13a|refs:{self.references_per_item()}"

@@ -13,7 +13,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.scoring import register_scorer
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.scoring.base import Scorer
+from s2s_plugin.scoring.base import MeanScorer, Scorer
 
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛`´ʼ", "'"))
 NOT_IN_WORD = re.compile(r"''+|(?<!\S)'|'(?!\S)")  # apostrophes that do not stand between two letters
@@ -174,7 +174,7 @@ class PronunciationErrorRateScorer(PhoneErrorRateScorer):
 
 
 @register_scorer("s2s_exact", dataclass=ExactConfig)
-class ExactScorer(Scorer):
+class ExactScorer(MeanScorer):
     """Percent of items whose hypothesis equals one of the references after normalisation."""
 
     label = "exact"
@@ -185,17 +185,11 @@ class ExactScorer(Scorer):
         items = zip(self.ref, self.pred, strict=True)
         return [normalize(hypothesis) in map(normalize, references) for references, hypothesis in items]
 
-    def count_right(self) -> int:
-        """The number of such items."""
-        return sum(self.which_are_right())
+    def of_items(self) -> list[float]:
+        return [100 * right for right in self.which_are_right()]
 
-    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
-        right = np.array(self.which_are_right())
-        return [100 * right[numbers].mean() for numbers in draws]
-
-    def evaluate(self) -> tuple[float, str]:
-        signature = f"exact|norm:{self.cfg.exact_normalizer}|refs:{self.references_per_item()}"
-        return 100 * self.count_right() / len(self.pred), signature
+    def signature(self) -> str:
+        return f"exact|norm:{self.cfg.exact_normalizer}|refs:{self.references_per_item()}"
 
 
 def import_jiwer() -> ModuleType:

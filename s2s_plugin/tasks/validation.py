@@ -59,7 +59,7 @@ class ExactInLoop:
         scorer = build_scorer("s2s_exact", None)
         for hypothesis, reference in pairs:
             scorer.add_string(reference, hypothesis)
-        return [scorer.count_right(), len(pairs)]
+        return [sum(scorer.which_are_right()), len(pairs)]
 
     def value(self, sums: Sequence[int]) -> float:
         return 100 * sums[0] / max(sums[1], 1)

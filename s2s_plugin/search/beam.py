@@ -15,6 +15,7 @@ from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.alignment import alignment
 from s2s_plugin.search.constraints import Constraints
 from s2s_plugin.search.ctc import CTCPrefixes
+from s2s_plugin.search.graphs import IDLE, Graphs, padded
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import convert
 from s2s_plugin.search.record import Ended, Record, Step
@@ -42,6 +43,7 @@ class BeamSearch:
         precision: a name in ``PRECISIONS``, to which the models are converted in place, for good; None leaves them
             as they are.
         shortlist: what each source symbol may become; None: any symbol.
+        graphs: on a GPU, capture steps as CUDA graphs.
 
     Raises:
         UserError: a model's generator cannot score a shortlist alone.
@@ -54,12 +56,14 @@ class BeamSearch:
         options: BeamOptions,
         precision: str | None = None,
         shortlist: Shortlist | None = None,
+        graphs: bool = False,
     ):
         self.options, self.precision, self.shortlist = options, precision, shortlist
         self.pad, self.unk, self.eos = dictionary.pad(), dictionary.unk(), dictionary.eos()
         self.blank = dictionary.bos()
         self.symbols_to_strip_from_output = {self.eos}
         self.longest = min(model.max_decoder_positions() for model in models) - 1
+        self.graphs = Graphs(self._step) if graphs else None
         for model in models:
             if shortlist is not None and type(model.decoder.generator) is not Generator:
                 raise UserError(
@@ -110,6 +114,9 @@ class BeamSearch:
         source, lengths = sample["net_input"]["src_tokens"], sample["net_input"]["src_lengths"]
         batch, beam, device = source.size(0), self.options.beam, source.device
         memories = self._encode(models, source, lengths)
+        extents = memories[0].padding_mask.logical_not().sum(1)  # B: memory steps
+        if self.graphs is not None:
+            memories = [padded(memory) for memory in memories]
         states = [m.decoder.recurrence.start(memory) for m, memory in zip(models, memories, strict=True)]
         limit = self.options.max_len_a * lengths.double() + self.options.max_len_b
         limit = limit.long().clamp(1, self.longest)  # B
@@ -119,7 +126,6 @@ class BeamSearch:
             selection = self.shortlist.select(source, prefix_tokens, models)
             prefix_tokens = None if prefix_tokens is None else torch.searchsorted(selection.ids, prefix_tokens)
         rules = Rules(self.options, (self.pad, self.unk, self.eos), limit, least, prefix_tokens)
-        extents = memories[0].padding_mask.logical_not().sum(1)  # B: memory steps
         width = beam if self.options.sampling else 1  # hypotheses of a sentence; all begin alike, but for what is drawn
         sampler = Sampler(self.options, sample, limit, self.eos) if self.options.sampling else None
         ctc = None
@@ -137,7 +143,10 @@ class BeamSearch:
         tokens = torch.full((batch, width, 1), self.eos, device=device)  # n x K x (t + 1)
         for step in range(int(limit.max()) + 1):
             last = tokens[:, :, -1]
-            states, scores, weights = self._step(models, states, memories, last, selection)
+            if self.graphs is None or step == 0:  # whose shape comes but once
+                states, scores, weights = self._step(models, states, memories, last, selection)
+            else:
+                states, scores, weights = self.graphs(models, states, memories, last)
             end = scores[..., self.eos].clone()  # n x K
             rules.apply(scores, tokens, step)
             if ctc is not None:
@@ -166,12 +175,13 @@ class BeamSearch:
                 constraints.follow(parent, token)
             tokens = self._write(tokens, parent, token)
             rows = parent + torch.arange(0, last.numel(), last.size(1), device=device).unsqueeze(1)  # n x K rows of N
-            if step % CHECK.get(device.type, 1) == 0:
+            if (step + 1) % _wait(total) == 0:
                 going = (count < wanted) & (rules.limit > step) & total.amax(1).ne(NEVER)
                 going = going.nonzero().squeeze(1)
                 if not len(going):
                     break
-                if len(going) < len(rows):
+                idle = 1 if self.graphs is None else max(1, IDLE * len(rows))
+                if len(rows) - len(going) >= idle:
                     total, rows, sentence, count = total[going], rows[going], sentence[going], count[going]
                     tokens = tokens[going]
                     memories = [memory.reorder(going) for memory in memories]
@@ -202,7 +212,7 @@ class BeamSearch:
         states: list[DecoderState],
         memories: list[Memory],
         last: Tensor,
-        selection: Selection | None,
+        selection: Selection | None = None,
     ) -> tuple[list[DecoderState], Tensor, Tensor | None]:
         """One step of every model after symbols ``last``, n x K.
 
@@ -260,7 +270,7 @@ class BeamSearch:
             totals, parents (beam numbers) and tokens, n x 2K each, best first.
         """
         best, parent, token = best_continuations(scores, total, 2 * self.options.beam)
-        if best.is_cuda or best[:, 0].min() == NEVER:  # a look at a GPU's numbers would cost more than what it saves
+        if _wait(best) > 1 or best[:, 0].min() == NEVER:  # a look would cost a GPU more than it saves
             stuck = (best[:, 0].eq(NEVER) & count.eq(0)).unsqueeze(1)
             last = total + end.nan_to_num(nan=NEVER).clamp(min=HARDLY)  # n x K
             last, at = last.topk(min(self.options.beam, last.size(1)), dim=1)
@@ -294,3 +304,8 @@ class BeamSearch:
                 }
             )
         return sorted(hypotheses, key=lambda hypothesis: -hypothesis["score"])[: options.beam]
+
+
+def _wait(tensor: Tensor) -> int:
+    """Steps from one look at numbers to the next."""
+    return CHECK.get(tensor.device.type, 1)

@@ -18,7 +18,11 @@ OURS = {
     "mbr": "mbr",
     "seed": "seed",
 }
-SPEED = {"search_precision": "fp32", "shortlist": 0}  # of the task's config too, with what changes no output
+SPEED = {
+    "search_precision": "fp32",
+    "shortlist": 0,
+    "search_graphs": False,
+}  # of the task's config too, with what changes no output
 
 
 @dataclass(frozen=True)

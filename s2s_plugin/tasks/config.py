@@ -77,6 +77,9 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     search_precision: ChoiceEnum(list(PRECISIONS)) = field(  # type: ignore[valid-type]
         default="fp32", metadata={"help": "of the decoder's matrix products when generating; int8 is for CPUs"}
     )
+    search_graphs: bool = field(
+        default=False, metadata={"help": "on a GPU: capture the search's steps as CUDA graphs, one launch each"}
+    )
     subword_sampling: float = field(
         default=0.0,
         metadata={"help": "cut training text into other subwords every epoch; try 0.2 for unigram, 0.1 for bpe"},

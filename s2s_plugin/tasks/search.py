@@ -30,8 +30,14 @@ def own_search(task: Seq2SeqTask, models: list[Seq2SeqModel], options: BeamOptio
     precision, shortlist = str(task.cfg.search_precision), build_shortlist(task)
     if shortlist is not None and options.constraints is not None:
         raise UserError("generation.constraints may hold what a shortlist leaves out: set task.shortlist=0")
+    graphs = bool(task.cfg.search_graphs)
+    if graphs and shortlist is not None:
+        raise UserError("task.search_graphs captures steps over the whole vocabulary: set task.shortlist=0")
+    if graphs and next(models[0].parameters()).device.type == "cpu":
+        raise UserError("task.search_graphs is for GPUs: leave it out")
     kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
-    return by_risk(task, kind(models, task.target_dictionary, options, precision, shortlist), options)
+    search = kind(models, task.target_dictionary, options, precision, shortlist, graphs)
+    return by_risk(task, search, options)
 
 
 def by_risk(task: Seq2SeqTask, search: Any, options: BeamOptions) -> Any:

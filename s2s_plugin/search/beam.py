@@ -63,6 +63,7 @@ class BeamSearch:
         self.blank = dictionary.bos()
         self.symbols_to_strip_from_output = {self.eos}
         self.longest = min(model.max_decoder_positions() for model in models) - 1
+        self.wanted = max(1, round(options.patience * options.beam))  # finished hypotheses of a sentence
         self.graphs = Graphs(self._step) if graphs else None
         for model in models:
             if shortlist is not None and type(model.decoder.generator) is not Generator:
@@ -135,7 +136,6 @@ class BeamSearch:
         first = torch.arange(batch, device=device).repeat_interleave(width)
         states = [state.reorder(first) for state in states]  # N = B * K rows
 
-        wanted = max(1, round(self.options.patience * beam))  # finished hypotheses of a sentence
         record = Record(batch, self.eos)
         sentence = torch.arange(batch, device=device)  # of the n still unfinished
         count = torch.zeros(batch, dtype=torch.long, device=device)  # n: hypotheses that have ended
@@ -160,7 +160,7 @@ class BeamSearch:
                 total, parent, token = best if constraints is None else constraints.allot(scores, total, best)  # n x 2K
             ends = token.eq(self.eos) & total.ne(NEVER)
             counted = ends[:, :beam]
-            counted = counted & (counted.cumsum(1) + count.unsqueeze(1) <= wanted)
+            counted = counted & (counted.cumsum(1) + count.unsqueeze(1) <= self.wanted)
             count = count + counted.sum(1)
             ended = (counted, parent[:, :beam], total[:, :beam])
             # The best K candidates that do not end go on; where there are fewer, dead beams fill the rest.
@@ -176,7 +176,7 @@ class BeamSearch:
             tokens = self._write(tokens, parent, token)
             rows = parent + torch.arange(0, last.numel(), last.size(1), device=device).unsqueeze(1)  # n x K rows of N
             if (step + 1) % _wait(total) == 0:
-                going = (count < wanted) & (rules.limit > step) & total.amax(1).ne(NEVER)
+                going = (count < self.wanted) & (rules.limit > step) & total.amax(1).ne(NEVER)
                 going = going.nonzero().squeeze(1)
                 if not len(going):
                     break

@@ -12,6 +12,9 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.shortlist import FREQUENT, Shortlist, learn, miss_rate
+from s2s_plugin.tasks.search import build_shortlist
+from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
+from tests.search.conftest import dictionary_of
 
 VOCABULARY = 400
 
@@ -63,6 +66,14 @@ def test_it_survives_a_file_and_says_what_it_misses(tmp_path: Path):
     assert FREQUENT < size < FREQUENT + 20
     with pytest.raises(UserError, match="missing"):
         Shortlist.load(tmp_path / "none.pt", 3)
+
+
+def test_it_lies_in_the_first_of_several_folders(tmp_path: Path):
+    """As all else that the task reads."""
+    learn(translations(50), (200, VOCABULARY)).save(tmp_path / "shortlist.src-tgt.pt")
+    several = Seq2SeqTaskConfig(data=f"{tmp_path}:{tmp_path}/2", source_lang="src", target_lang="tgt", shortlist=3)
+    found = build_shortlist(Seq2SeqTask(several, dictionary_of(200), dictionary_of(VOCABULARY)))
+    assert found is not None and found.candidates.shape == (200, 3)
 
 
 @pytest.mark.parametrize("precision", [None, "fp32", "bf16", "int8"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from fairseq.data import Dictionary
 from torch import Tensor
@@ -95,18 +97,18 @@ class BeamSearch:
             </s>), ``score`` (natural log, length-normalised), ``positional_scores`` (one per token),
             ``attention`` (S x T, or None) and ``alignment``.
         """
-        wanted = None
+        required = None
         if constraints is not None or self.options.constraints is not None:
             if constraints is None or self.options.constraints is None:
                 raise UserError(
                     "generation.constraints is for lines of fairseq-interactive and s2s translate, which bring what "
                     "the output must hold, each after a tab"
                 )
-            wanted = Constraints(constraints, self.options.constraints == "ordered", self.eos)
+            required = Constraints(constraints, self.options.constraints == "ordered", self.eos)
         with torch.inference_mode():
-            record, extents = self._search(models, sample, prefix_tokens, wanted)
+            record, extents = self._search(models, sample, prefix_tokens, required)
         found = [self._best_first(found, extents[b]) for b, found in enumerate(record.hypotheses())]
-        return found if wanted is None else wanted.of_those_that_hold(found)
+        return found if required is None else required.of_those_that_hold(found)
 
     def _search(
         self, models: list[Seq2SeqModel], sample: dict, prefix_tokens: Tensor | None, constraints: Constraints | None
@@ -136,7 +138,7 @@ class BeamSearch:
         first = torch.arange(batch, device=device).repeat_interleave(width)
         states = [state.reorder(first) for state in states]  # N = B * K rows
 
-        record = Record(batch, self.eos)
+        record = Record(batch, self.eos, None if selection is None else selection.ids)
         sentence = torch.arange(batch, device=device)  # of the n still unfinished
         count = torch.zeros(batch, dtype=torch.long, device=device)  # n: hypotheses that have ended
         total = torch.zeros(batch, width, device=device)  # n x K sums of log-probabilities
@@ -190,8 +192,6 @@ class BeamSearch:
                             part.keep(going)
             if beam > 1 or len(rows) < len(last):
                 states = [state.reorder(rows.view(-1)) for state in states]
-        if selection is not None:
-            record.symbols = selection.ids
         return record, extents.tolist()
 
     def _encode(self, models: list[Seq2SeqModel], source: Tensor, lengths: Tensor) -> list[Memory]:
@@ -238,7 +238,7 @@ class BeamSearch:
             attention.append(weights)
         mean = scores[0]
         if len(models) > 1:
-            mean = torch.stack(scores).logsumexp(0) - torch.tensor(float(len(models))).log()
+            mean = torch.stack(scores).logsumexp(0) - math.log(len(models))
         seen = None
         if self.options.reads_attention:
             seen = torch.stack(attention).mean(0).float().unflatten(0, shape)

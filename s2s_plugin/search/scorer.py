@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from fairseq.data import Dictionary
 from torch import Tensor
@@ -40,7 +42,7 @@ class ReferenceScorer:
         for model in models:
             model.eval()
         found = [self._score(model, sample["net_input"], target) for model in models]
-        scores = torch.stack([each[0] for each in found]).logsumexp(0) - torch.tensor(float(len(models))).log()
+        scores = torch.stack([each[0] for each in found]).logsumexp(0) - math.log(len(models))
         attention = torch.stack([each[1] for each in found]).mean(0)  # B x T x S
         results = []
         for row, length in enumerate(target.ne(self.pad).sum(1).tolist()):

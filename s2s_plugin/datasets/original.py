@@ -43,7 +43,7 @@ class OriginalText:
     @cached_property
     def lines(self) -> list[str] | None:
         if not self.path.is_file():
-            logger.warning("%s: no such text; words that the vocabulary lacks stay %s", self.path, "<unk>")
+            logger.warning("%s: no such text; words that the vocabulary lacks stay <unk>", self.path)
             return None
         lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]
         if len(lines) != len(self.items):

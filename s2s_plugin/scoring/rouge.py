@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
+from importlib import import_module, metadata
 from types import ModuleType
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -100,9 +100,7 @@ def import_rouge(name: str) -> ModuleType:
     Raises:
         UserError: it is not installed.
     """
-    import importlib
-
     try:
-        return importlib.import_module(name)
+        return import_module(name)
     except ImportError:
         raise UserError("ROUGE needs rouge-score: pip install rouge-score==0.1.2") from None

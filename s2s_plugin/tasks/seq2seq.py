@@ -287,11 +287,11 @@ class Seq2SeqTask(FairseqTask):
         if getattr(args, "replace_unk", None) is not None:
             check_words(self, models)
         foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
+        options = BeamOptions.of(args, self.cfg)
         if getattr(args, "score_reference", False) and not foreign:
-            return ReferenceScorer(self.target_dictionary, getattr(args, "print_alignment", None))
+            return ReferenceScorer(self.target_dictionary, options)
         left = [f"--{name.replace('_', '-')}" for name in LEFT if asked(args, name)]
         left += ["prefix_allowed_tokens_fn"] * (prefix_allowed_tokens_fn is not None)
-        options = BeamOptions.of(args, self.cfg)
         if not left and not foreign and seq_gen_cls is None:
             return own_search(self, models, options)
         reasons = left + foreign or [seq_gen_cls.__name__]

@@ -84,3 +84,8 @@ class MeanScorer(Scorer):
     def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
         scores = np.array(self.of_items())
         return [float(scores[numbers].mean()) for numbers in draws]
+
+
+def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """All ``n`` neighbouring words, in their order."""
+    return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]

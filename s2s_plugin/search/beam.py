@@ -249,10 +249,10 @@ class BeamSearch:
         scores = scores.nan_to_num(nan=NEVER, neginf=NEVER)
         _, candidates = scores.topk(min(2 * self.options.beam, scores.size(2)), dim=2)
         candidates = torch.cat((candidates, torch.full_like(candidates[:, :, :1], self.eos)), 2)  # n x K x C
-        gain, *extended = ctc.extend(last, candidates)
+        gain, totals, endings = ctc.extend(last, candidates)
         weight = self.options.ctc_weight
         joint = (1 - weight) * scores.gather(2, candidates) + weight * gain
-        return torch.full_like(scores, NEVER).scatter_(2, candidates, joint), candidates, (extended[0], extended[1])
+        return torch.full_like(scores, NEVER).scatter_(2, candidates, joint), candidates, (totals, endings)
 
     def _best(
         self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor, sentence: Tensor

@@ -107,7 +107,7 @@ class BeamSearch:
             required = Constraints(constraints, self.options.constraints == "ordered", self.eos)
         with torch.inference_mode():
             record, extents = self._search(models, sample, prefix_tokens, required)
-        found = [self._best_first(found, extents[b]) for b, found in enumerate(record.hypotheses())]
+        found = list(map(self._best_first, record.hypotheses(), extents))
         return found if required is None else required.of_those_that_hold(found)
 
     def _search(

@@ -43,16 +43,16 @@ def fairseq(name: str) -> tuple[nn.Module, Ask]:
     from search_models import STOCK, untrained
     from search_speed import System, systems
 
-    found = untrained()
-    model = (found.stock if name == STOCK else found.ours).eval()
+    both = untrained()
+    model = (both.stock if name == STOCK else both.ours).eval()
     length = {"max_len_b": STEPS - 1, "min_len": STEPS - 1}
     made: dict[int, System] = {}
 
     def ask(sources: Sources, beam: int) -> tuple[Search, Read]:
         if beam not in made:
-            made[beam] = systems({name: model}, found.task.target_dictionary, beam, length)[name]
+            made[beam] = systems({name: model}, both.task.target_dictionary, beam, length)[name]
         tensors = [torch.tensor(source) for source in sources]
-        dataset = found.task.build_dataset_for_inference(tensors, [len(source) for source in sources])
+        dataset = both.task.build_dataset_for_inference(tensors, [len(source) for source in sources])
         batch = dataset.collater([dataset[index] for index in range(len(sources))])
         order = batch["id"].argsort().tolist()
         return (

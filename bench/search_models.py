@@ -33,7 +33,8 @@ from s2s_plugin.search.precision import PRECISIONS
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 RUN = ROOT / "runs" / "bench" / "search"
-BEST = RUN / "checkpoint_best.pt"
+BEST = RUN / "checkpoint_best.pt"  # stock's
+OURS = BEST.with_suffix(".s2s.pt")  # as s2s import-lstm names it
 STOCK, STOCK_SEARCH = "stock lstm", "stock search, our model"
 PREPARE = "s2s prepare app=nmt subword.size=8000"
 TRAIN = (
@@ -58,15 +59,13 @@ def call(command: str) -> str:
     return done.stdout + done.stderr
 
 
-def checkpoint() -> Path:
-    """Stock's model; ours lies beside it. Both are made where they are missing."""
-    best = BEST
-    if not best.is_file():
+def make_checkpoints() -> None:
+    """Stock's model, and ours beside it, where they are missing."""
+    if not BEST.is_file():
         data = re.findall(r"symbols, in (\S+)$", call(PREPARE), re.MULTILINE)[0]
         call(TRAIN.format(data=data, run=RUN.relative_to(ROOT)))
-    if not best.with_suffix(".s2s.pt").is_file():
-        call(f"s2s import-lstm {best.relative_to(ROOT)}")
-    return best
+    if not OURS.is_file():
+        call(f"s2s import-lstm {BEST.relative_to(ROOT)}")
 
 
 @dataclass
@@ -81,15 +80,15 @@ class Trained:
 
 
 def load(subset: str) -> Trained:
-    best = checkpoint()
-    (stock,), _, _ = checkpoint_utils.load_model_ensemble_and_task([str(best)])
-    (ours,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(best.with_suffix(".s2s.pt"))])
+    """The trained ones, and a split of their data."""
+    make_checkpoints()
+    (stock,), _, _ = checkpoint_utils.load_model_ensemble_and_task([str(BEST)])
+    (ours,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(OURS)])
     task.load_dataset(subset)
     data = Path(task.cfg.data)
     codec = PairCodec.load(data, task.cfg.source_lang, task.cfg.target_lang)
-    return Trained(
-        stock, ours, task, codec, (data / "text" / f"{subset}.{task.cfg.target_lang}").read_text().splitlines()
-    )
+    references = (data / "text" / f"{subset}.{task.cfg.target_lang}").read_text().splitlines()
+    return Trained(stock, ours, task, codec, references)
 
 
 def untrained() -> Trained:

@@ -45,6 +45,7 @@ from typing import Any
 import torch
 from common import table
 from fairseq.sequence_generator import SequenceGenerator
+from fairseq.utils import move_to_cuda
 from search_models import (
     BEST,
     PREPARE,
@@ -65,10 +66,10 @@ from s2s_plugin.pipeline.score import evaluate
 from s2s_plugin.pipeline.workers import Workers
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
-from s2s_plugin.search.precision import ON_CPU, Bf16Linear, Converted
+from s2s_plugin.search.precision import ON_CPU, ON_GPU
 
 RESULTS = ROOT / "bench" / "results" / "search_speed.json"
-MAIN = {"cpu": (32, 5), "cuda": (128, 5)}  # batch and beam of the last line
+HEADLINE = {"cpu": (32, 5), "cuda": (128, 5)}  # batch and beam of the last line
 PASSES = 5  # at most, over the sentences
 SETTINGS = [(32, 5), (1, 5), (128, 5), (32, 1), (1, 1), (128, 1)]
 
@@ -139,8 +140,8 @@ def peak_rates(device: str) -> dict[str, float]:
     linear, x = nn.Linear(512, 8000).to(device), torch.randn(160, 512, device=device)
     rates = {}
     for precision in precisions(device):
-        kind = ON_CPU[precision] if device == "cpu" else {"fp32": Converted, "bf16": Bf16Linear}[precision]
-        layer = kind(linear.weight, linear.bias)
+        kind = (ON_CPU if device == "cpu" else ON_GPU).get(precision)
+        layer = linear if kind is None else kind(linear.weight, linear.bias)
         seconds = []
         for _ in range(20):
             synchronise(device)
@@ -194,14 +195,8 @@ def rounds_of(task, subset: str, batch: int, device: str, whole: bool) -> list[l
     size = 8 if batch == 1 else 4
     groups = [chosen[start : start + size] for start in range(0, len(chosen), size)]
     groups = groups if whole else [group for group in groups if len(group) == size] or [chosen]
-    move = (lambda sample: sample) if device == "cpu" else to_device
-    return [[move(dataset.collater([dataset[i] for i in indices])) for indices in group] for group in groups]
-
-
-def to_device(sample: dict) -> dict:
-    from fairseq.utils import move_to_cuda
-
-    return move_to_cuda(sample)
+    made = [[dataset.collater([dataset[i] for i in indices]) for indices in group] for group in groups]
+    return made if device == "cpu" else move_to_cuda(made)
 
 
 def bleu(outputs: dict[int, tuple[list[int], float]], task, codec: PairCodec, references: list[str]) -> float:
@@ -261,14 +256,14 @@ def main() -> None:
         return
     rates = peak_rates(options.device)
     rows = []
-    main = MAIN[options.device]
-    for batch, beam in SETTINGS if kept else [main]:
+    headline = HEADLINE[options.device]
+    for batch, beam in SETTINGS if kept else [headline]:
         made = systems(models, dictionary, beam, length)
         if options.quick:
             del made[STOCK_SEARCH]
         if options.device == "cpu" and options.threads > 1:
             made |= {f"{name}, workers": made[name].share(options.threads) for name in made if name.startswith("ours")}
-        whole = (batch, beam) == main
+        whole = (batch, beam) == headline
         rounds = rounds_of(found.task, options.subset, batch, options.device, whole)
         rounds = rounds * PASSES if options.equality is None else rounds[: options.equality // (4 * batch) + 1]
         deadline = began + 45 if options.quick else time.monotonic() + options.seconds / len(SETTINGS)
@@ -299,7 +294,7 @@ def main() -> None:
             json.dumps({"about": about, "prepare": PREPARE, "train": TRAIN, "results": rows}, indent=2) + "\n"
         )
         results.with_suffix(".md").write_text(f"{str(__doc__).splitlines()[0]}\n\n{about}\n\n{table(rows)}")
-    decisive = {row["system"]: row for row in rows if (row["batch"], row["beam"]) == main}
+    decisive = {row["system"]: row for row in rows if (row["batch"], row["beam"]) == headline}
     fastest = max(
         (row for name, row in decisive.items() if name.startswith("ours")), key=lambda row: row["ratio to stock"]
     )
@@ -308,7 +303,7 @@ def main() -> None:
         difference = f"{fastest['BLEU'] - decisive[STOCK]['BLEU']:+.2f}"
     print(
         f"search ours/stock = {fastest['ratio to stock']:.2f} ({fastest['system'].removeprefix('ours, ')}, "
-        f"batch {main[0]}, beam {main[1]}, BLEU difference {difference})"
+        f"batch {headline[0]}, beam {headline[1]}, BLEU difference {difference})"
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from sacrebleu.metrics import CHRF
 
-from s2s_plugin.tasks.validation import BleuInLoop, build_metric
+from s2s_plugin.tasks.validation import METRICS, BleuInLoop, build_metric
 
 Reward = Callable[[str, str], float]  # of a hypothesis and its reference
 # A sentence's BLEU is 0 or a matter of smoothing where it has no right word four times in a row: GLEU stands in for it.
-REWARDS = ("chrf", "gleu", "rouge1", "rouge2", "rougel", "wer", "cer", "per", "g2p_wer", "exact")
+REWARDS = ("chrf", "gleu", *(name for name in METRICS if name != "bleu"))
 
 
 def build_reward(name: str, tokenizer: str = "13a") -> Reward:

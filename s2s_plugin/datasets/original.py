@@ -43,9 +43,10 @@ class OriginalText:
     @cached_property
     def lines(self) -> list[str] | None:
         if not self.path.is_file():
-            logger.warning("%s: no such text; words that the vocabulary lacks stay %s", self.path, "<unk>")
+            logger.warning("%s: no such text; words that the vocabulary lacks stay <unk>", self.path)
             return None
-        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]
+        with self.path.open(encoding="utf-8") as file:
+            lines = [line.rstrip("\n") for line in file]
         if len(lines) != len(self.items):
             raise UserError(f"{self.path}: {len(lines):,} lines, but {len(self.items):,} items are binarised")
         return lines

@@ -48,8 +48,8 @@ class Cell(nn.Module):
         """
         raise NotImplementedError
 
-    def unroll(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """All steps in one call of torch's fused kernel: N x T x X inputs to N x T x H outputs, and the last state."""
+    def unroll(self, x: Tensor, state: Tensor) -> Tensor:
+        """All steps in one call of torch's fused kernel: N x T x X inputs to N x T x H outputs."""
         raise NotImplementedError
 
     def _gates(self, share: Tensor | None, fed: Tensor | None, hidden: Tensor) -> Tensor:
@@ -84,10 +84,9 @@ class LSTMCell(Cell):
         hidden = o.sigmoid() * tanh(cell)
         return hidden, torch.stack((hidden, cell), 1)
 
-    def unroll(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def unroll(self, x: Tensor, state: Tensor) -> Tensor:
         start = tuple(part.unsqueeze(0).contiguous() for part in state.unbind(1))
-        outputs, hidden, cell = torch.lstm(x, start, self._weights(), True, 1, 0.0, self.training, False, True)
-        return outputs, torch.stack((hidden[0], cell[0]), 1)
+        return torch.lstm(x, start, self._weights(), True, 1, 0.0, self.training, False, True)[0]
 
 
 class GRUCell(Cell):
@@ -118,10 +117,9 @@ class GRUCell(Cell):
         hidden = new + update * (hidden - new)
         return hidden, hidden.unsqueeze(1)
 
-    def unroll(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def unroll(self, x: Tensor, state: Tensor) -> Tensor:
         start = state.transpose(0, 1).contiguous()
-        outputs, hidden = torch.gru(x, start, self._weights(), True, 1, 0.0, self.training, False, True)
-        return outputs, hidden.transpose(0, 1)
+        return torch.gru(x, start, self._weights(), True, 1, 0.0, self.training, False, True)[0]
 
     def _weights(self) -> list[Tensor]:
         known, loop, loop_bias, _ = super()._weights()
@@ -135,10 +133,9 @@ class RNNCell(Cell):
         hidden = tanh(self._gates(share, fed, state.squeeze(1)))
         return hidden, hidden.unsqueeze(1)
 
-    def unroll(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def unroll(self, x: Tensor, state: Tensor) -> Tensor:
         start = state.transpose(0, 1).contiguous()
-        outputs, hidden = torch.rnn_tanh(x, start, self._weights(), True, 1, 0.0, self.training, False, True)
-        return outputs, hidden.transpose(0, 1)
+        return torch.rnn_tanh(x, start, self._weights(), True, 1, 0.0, self.training, False, True)[0]
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from copy import copy
 from statistics import fmean
+from typing import Self
 
 import numpy as np
 from fairseq.scoring import BaseScorer
@@ -39,17 +40,19 @@ class Scorer(BaseScorer):
     def evaluate(self) -> tuple[float, str]:
         """Score of all items, in percent, and the signature that says how it was computed."""
 
+    def of(self, references: list[list[str]], hypotheses: list[str]) -> Self:
+        """The same scorer of other items."""
+        other = copy(self)
+        other.ref, other.pred = references, hypotheses
+        return other
+
     def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
         """The score of each other selection of the items, given by their numbers.
 
         This one scores each anew; where a score is made of sums over the items, a scorer does better.
         """
-        scores = []
-        for numbers in draws:
-            selection = copy(self)
-            selection.ref, selection.pred = ([items[i] for i in numbers] for items in (self.ref, self.pred))
-            scores.append(selection.score())
-        return scores
+        selections = (self.of([self.ref[i] for i in numbers], [self.pred[i] for i in numbers]) for numbers in draws)
+        return [selection.score() for selection in selections]
 
     def score(self) -> float:
         return self.evaluate()[0]
@@ -81,3 +84,8 @@ class MeanScorer(Scorer):
     def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
         scores = np.array(self.of_items())
         return [float(scores[numbers].mean()) for numbers in draws]
+
+
+def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """All ``n`` neighbouring words, in their order."""
+    return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]

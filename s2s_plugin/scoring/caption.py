@@ -9,7 +9,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from s2s_plugin.scoring.base import MeanScorer
+from s2s_plugin.scoring.base import MeanScorer, ngrams
 
 ORDERS = range(1, 5)  # n-grams of 1 to 4 words
 SIGMA = 6.0  # of the penalty on a difference in length, in words
@@ -52,10 +52,6 @@ def cider_d(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) 
 def length_penalty(hypothesis: Words, reference: Words) -> float:
     """1 where lengths are equal, less the more they differ."""
     return math.exp(-((len(hypothesis) - len(reference)) ** 2) / (2 * SIGMA**2))
-
-
-def ngrams(words: Words, n: int) -> list[Ngram]:
-    return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
 
 
 def clipped_cosine(hypothesis: Vector, reference: Vector) -> float:

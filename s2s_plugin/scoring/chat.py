@@ -6,7 +6,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 
 from s2s_plugin.datasets.codec import plain
-from s2s_plugin.scoring.base import MeanScorer, Scorer
+from s2s_plugin.scoring.base import MeanScorer, Scorer, ngrams
 
 
 class ReplyScorer(Scorer):
@@ -30,11 +30,7 @@ class DistinctScorer(ReplyScorer):
     repeats_count = True
 
     def evaluate(self) -> tuple[float, str]:
-        found = [
-            tuple(words[start : start + self.order])
-            for words in self.words()
-            for start in range(len(words) - self.order + 1)
-        ]
+        found = [ngram for words in self.words() for ngram in ngrams(words, self.order)]
         return 100 * len(set(found)) / max(len(found), 1), self.signature()
 
 

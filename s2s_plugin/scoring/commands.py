@@ -38,11 +38,13 @@ def template(command: str) -> Iterator[str]:
     program, expected, executed, outer = "", True, False, list[tuple[str, str]]()
     for found in TOKEN.finditer(command):
         kind, token = str(found.lastgroup), found[0]
-        if kind == "open" and not (token == outer[-1][0] == "`" if outer else False):
+        if token == "`" and outer and outer[-1][0] == "`":
+            kind = "close"
+        if kind == "open":
             outer.append((token, program))
             yield "$(" if token == "`" else token
             program, expected = "", True
-        elif kind in ("open", "close"):
+        elif kind == "close":
             program, expected = outer.pop()[1] if outer else "", False
             yield ")"
         elif kind == "next":

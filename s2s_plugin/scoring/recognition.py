@@ -179,14 +179,10 @@ class ExactScorer(MeanScorer):
 
     label = "exact"
 
-    def which_are_right(self) -> list[bool]:
-        """Whether each item is such a one."""
+    def of_items(self) -> list[float]:
         normalize = NORMALIZERS[self.cfg.exact_normalizer]
         items = zip(self.ref, self.pred, strict=True)
-        return [normalize(hypothesis) in map(normalize, references) for references, hypothesis in items]
-
-    def of_items(self) -> list[float]:
-        return [100 * right for right in self.which_are_right()]
+        return [100 * (normalize(hypothesis) in map(normalize, references)) for references, hypothesis in items]
 
     def signature(self) -> str:
         return f"exact|norm:{self.cfg.exact_normalizer}|refs:{self.references_per_item()}"

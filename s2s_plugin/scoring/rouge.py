@@ -1,8 +1,7 @@
 """ROUGE-1, ROUGE-2 and ROUGE-L by rouge-score: how much of a summary is in the reference, and the other way round."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
+from importlib import import_module, metadata
 from types import ModuleType
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -56,12 +55,9 @@ class RougeScorer(MeanScorer):
         scorer = import_rouge("rouge_score.rouge_scorer").RougeScorer
         self.rouge = scorer([self.kind], use_stemmer=cfg.rouge_stemmer, tokenizer=tokenizer)
 
-    def of_item(self, references: Sequence[str], hypothesis: str) -> float:
-        """F-measure, 0 to 1."""
-        return float(self.rouge.score_multi(references, hypothesis)[self.kind].fmeasure)
-
     def of_items(self) -> list[float]:
-        return [100 * self.of_item(*pair) for pair in zip(self.ref, self.pred, strict=True)]
+        found = map(self.rouge.score_multi, self.ref, self.pred)
+        return [100 * scores[self.kind].fmeasure for scores in found]
 
     def signature(self) -> str:
         return (
@@ -100,9 +96,7 @@ def import_rouge(name: str) -> ModuleType:
     Raises:
         UserError: it is not installed.
     """
-    import importlib
-
     try:
-        return importlib.import_module(name)
+        return import_module(name)
     except ImportError:
         raise UserError("ROUGE needs rouge-score: pip install rouge-score==0.1.2") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from fairseq.data import Dictionary
 from torch import Tensor
@@ -63,6 +65,7 @@ class BeamSearch:
         self.blank = dictionary.bos()
         self.symbols_to_strip_from_output = {self.eos}
         self.longest = min(model.max_decoder_positions() for model in models) - 1
+        self.wanted = max(1, round(options.patience * options.beam))  # finished hypotheses of a sentence
         self.graphs = Graphs(self._step) if graphs else None
         for model in models:
             if shortlist is not None and type(model.decoder.generator) is not Generator:
@@ -94,18 +97,18 @@ class BeamSearch:
             </s>), ``score`` (natural log, length-normalised), ``positional_scores`` (one per token),
             ``attention`` (S x T, or None) and ``alignment``.
         """
-        wanted = None
+        required = None
         if constraints is not None or self.options.constraints is not None:
             if constraints is None or self.options.constraints is None:
                 raise UserError(
                     "generation.constraints is for lines of fairseq-interactive and s2s translate, which bring what "
                     "the output must hold, each after a tab"
                 )
-            wanted = Constraints(constraints, self.options.constraints == "ordered", self.eos)
+            required = Constraints(constraints, self.options.constraints == "ordered", self.eos)
         with torch.inference_mode():
-            record, extents = self._search(models, sample, prefix_tokens, wanted)
-        found = [self._best_first(found, extents[b]) for b, found in enumerate(record.hypotheses())]
-        return found if wanted is None else wanted.of_those_that_hold(found)
+            record, extents = self._search(models, sample, prefix_tokens, required)
+        found = list(map(self._best_first, record.hypotheses(), extents))
+        return found if required is None else required.of_those_that_hold(found)
 
     def _search(
         self, models: list[Seq2SeqModel], sample: dict, prefix_tokens: Tensor | None, constraints: Constraints | None
@@ -135,8 +138,7 @@ class BeamSearch:
         first = torch.arange(batch, device=device).repeat_interleave(width)
         states = [state.reorder(first) for state in states]  # N = B * K rows
 
-        wanted = max(1, round(self.options.patience * beam))  # finished hypotheses of a sentence
-        record = Record(batch, self.eos)
+        record = Record(batch, self.eos, None if selection is None else selection.ids)
         sentence = torch.arange(batch, device=device)  # of the n still unfinished
         count = torch.zeros(batch, dtype=torch.long, device=device)  # n: hypotheses that have ended
         total = torch.zeros(batch, width, device=device)  # n x K sums of log-probabilities
@@ -160,7 +162,7 @@ class BeamSearch:
                 total, parent, token = best if constraints is None else constraints.allot(scores, total, best)  # n x 2K
             ends = token.eq(self.eos) & total.ne(NEVER)
             counted = ends[:, :beam]
-            counted = counted & (counted.cumsum(1) + count.unsqueeze(1) <= wanted)
+            counted = counted & (counted.cumsum(1) + count.unsqueeze(1) <= self.wanted)
             count = count + counted.sum(1)
             ended = (counted, parent[:, :beam], total[:, :beam])
             # The best K candidates that do not end go on; where there are fewer, dead beams fill the rest.
@@ -176,7 +178,7 @@ class BeamSearch:
             tokens = self._write(tokens, parent, token)
             rows = parent + torch.arange(0, last.numel(), last.size(1), device=device).unsqueeze(1)  # n x K rows of N
             if (step + 1) % _wait(total) == 0:
-                going = (count < wanted) & (rules.limit > step) & total.amax(1).ne(NEVER)
+                going = (count < self.wanted) & (rules.limit > step) & total.amax(1).ne(NEVER)
                 going = going.nonzero().squeeze(1)
                 if not len(going):
                     break
@@ -190,8 +192,6 @@ class BeamSearch:
                             part.keep(going)
             if beam > 1 or len(rows) < len(last):
                 states = [state.reorder(rows.view(-1)) for state in states]
-        if selection is not None:
-            record.symbols = selection.ids
         return record, extents.tolist()
 
     def _encode(self, models: list[Seq2SeqModel], source: Tensor, lengths: Tensor) -> list[Memory]:
@@ -238,7 +238,7 @@ class BeamSearch:
             attention.append(weights)
         mean = scores[0]
         if len(models) > 1:
-            mean = torch.stack(scores).logsumexp(0) - torch.tensor(float(len(models))).log()
+            mean = torch.stack(scores).logsumexp(0) - math.log(len(models))
         seen = None
         if self.options.reads_attention:
             seen = torch.stack(attention).mean(0).float().unflatten(0, shape)
@@ -249,10 +249,10 @@ class BeamSearch:
         scores = scores.nan_to_num(nan=NEVER, neginf=NEVER)
         _, candidates = scores.topk(min(2 * self.options.beam, scores.size(2)), dim=2)
         candidates = torch.cat((candidates, torch.full_like(candidates[:, :, :1], self.eos)), 2)  # n x K x C
-        gain, *extended = ctc.extend(last, candidates)
+        gain, totals, endings = ctc.extend(last, candidates)
         weight = self.options.ctc_weight
         joint = (1 - weight) * scores.gather(2, candidates) + weight * gain
-        return torch.full_like(scores, NEVER).scatter_(2, candidates, joint), candidates, (extended[0], extended[1])
+        return torch.full_like(scores, NEVER).scatter_(2, candidates, joint), candidates, (totals, endings)
 
     def _best(
         self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor, sentence: Tensor

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from fairseq.token_generation_constraints import unpack_constraints
 from torch import Tensor
-from torch.nn import functional as F
 
-NEVER = float("-inf")
+from s2s_plugin.search.rules import NEVER
+
 NOTHING = -1  # no symbol
 
 
@@ -29,9 +29,9 @@ class Constraints:
         self.sequences = [[words.tolist() for words in unpack_constraints(row)] for row in packed.cpu()]
         count = max(map(len, self.sequences), default=0)
         longest = max((len(words) for sentence in self.sequences for words in sentence), default=1)
-        shape = len(self.sequences), max(count, 1), longest
-        words = torch.full(shape, NOTHING)  # n x C x L
-        back = torch.zeros(shape, dtype=torch.long)  # n x C x L: progress to go back to, from each progress
+        shape = len(self.sequences), max(count, 1), longest + 1
+        words = torch.full(shape, NOTHING)  # n x C x (L + 1): what each progress waits for
+        back = torch.zeros(shape, dtype=torch.long)  # n x C x (L + 1): progress to go back to, from each progress
         waits = torch.zeros(*shape[:2], shape[1], dtype=torch.bool)  # n x C x C: for which others each must wait
         for n, sentence in enumerate(self.sequences):
             for c, sequence in enumerate(sentence):
@@ -114,8 +114,7 @@ class Constraints:
 
     def _next(self, progress: Tensor) -> Tensor:
         """n x M x C: the next symbol of each sequence, NOTHING where it is met."""
-        words = F.pad(self.words, (0, 1), value=NOTHING).unsqueeze(1).expand(-1, progress.size(1), -1, -1)
-        return words.gather(3, progress.unsqueeze(3)).squeeze(3)
+        return _at(self.words, progress)
 
     def _moves(self, progress: Tensor) -> Tensor:
         """n x M x C: the sequences that wait for no other and are not met."""
@@ -125,13 +124,16 @@ class Constraints:
     def _after(self, parent: Tensor, token: Tensor) -> Tensor:
         """n x M x C: progress of hypotheses ``parent`` with one symbol more, n x M each."""
         before = self.progress.gather(1, parent.unsqueeze(2).expand(-1, -1, self.progress.size(2)))
-        token, back = token.unsqueeze(2), self.back.unsqueeze(1).expand(-1, parent.size(1), -1, -1)
-        now = before
-        for _ in range(self.words.size(2) - 1):
-            at = now.clamp(max=self.words.size(2) - 1).unsqueeze(3)
-            now = torch.where(self._next(now).eq(token), now, back.gather(3, at).squeeze(3))
+        token, now = token.unsqueeze(2), before
+        for _ in range(self.words.size(2) - 2):
+            now = torch.where(self._next(now).eq(token), now, _at(self.back, now))
         now = now + self._next(now).eq(token)
         return torch.where(self._moves(before), now, before)
+
+
+def _at(table: Tensor, progress: Tensor) -> Tensor:
+    """n x M x C: entries of ``table``, n x C x (L + 1)."""
+    return table.unsqueeze(1).expand(-1, progress.size(1), -1, -1).gather(3, progress.unsqueeze(3)).squeeze(3)
 
 
 def borders(sequence: list[int]) -> list[int]:
@@ -149,10 +151,10 @@ def holds(tokens: list[int], sequences: list[list[int]], ordered: bool) -> bool:
     """Whether all the sequences stand in the tokens, as :class:`Constraints` wants them."""
     place: dict[tuple[int, ...], int] = {}  # from where to look: one for all if ordered, else one for each
     for sequence in sequences:
-        start = place.get(() if ordered else tuple(sequence), 0)
-        ends = range(start + len(sequence), len(tokens) + 1)
+        kind = () if ordered else tuple(sequence)
+        ends = range(place.get(kind, 0) + len(sequence), len(tokens) + 1)
         end = next((end for end in ends if tokens[end - len(sequence) : end] == sequence), None)
         if end is None:
             return False
-        place[() if ordered else tuple(sequence)] = end
+        place[kind] = end
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-NEVER = float("-inf")
+from s2s_plugin.search.rules import NEVER
 
 
 class CTCPrefixes:

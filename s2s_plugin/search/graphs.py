@@ -39,7 +39,7 @@ class Graph:
         self.step = step
         states, memories, last = inputs
         self.inputs: Inputs = [_copy(state) for state in states], [_copy(memory) for memory in memories], last.clone()
-        self.source = memories
+        self.memories = memories  # whose copy is in the inputs
         self.graph: torch.cuda.CUDAGraph | None = None
         if last.is_cuda:
             torch.cuda.synchronize()
@@ -55,9 +55,9 @@ class Graph:
     def __call__(self, states: list[DecoderState], memories: list[Memory], last: Tensor) -> Outputs:
         """Outputs, which hold until the next call; but attention, of which a search keeps a record, for good."""
         _fill(self.inputs[0], states)
-        if memories is not self.source:
+        if memories is not self.memories:
             _fill(self.inputs[1], memories)
-            self.source = memories
+            self.memories = memories
         self.inputs[2].copy_(last)
         if self.graph is not None:
             self.graph.replay()

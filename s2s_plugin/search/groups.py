@@ -73,7 +73,8 @@ class DiverseBeamSearch(BeamSearch):
             possible = best.isfinite() & unpenalised.isfinite()  # where nothing may follow, </s> had no penalty
             best = torch.where(possible, total[rows].gather(1, parent) + unpenalised, best)
             first = slice(self.options.beam)
-            times = best[:, first].isfinite().to(chosen.dtype)
+            going = (count[rows] < self.wanted).unsqueeze(1)  # what is done may stay for a while, and has no say
+            times = (best[:, first].isfinite() & going).to(chosen.dtype)
             chosen.view(-1).index_add_(
                 0, (owner[rows].unsqueeze(1) * chosen.size(1) + token[:, first]).flatten(), times.flatten()
             )

@@ -18,11 +18,8 @@ OURS = {
     "mbr": "mbr",
     "seed": "seed",
 }
-SPEED = {
-    "search_precision": "fp32",
-    "shortlist": 0,
-    "search_graphs": False,
-}  # of the task's config too, with what changes no output
+# Those for speed, by their names in the task's config, with the values that change no output.
+SPEED = {"search_precision": "fp32", "shortlist": 0, "search_graphs": False}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from s2s_plugin.models.decoders.input_feeding import InputFeedingDecoder
 from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 
-PRECISIONS = ("fp32", "bf16", "int8")
 LARGEST_TABLE = 2**24  # numbers
 WORTHWHILE = 2**14  # weights of a product below which converting its input costs more than it saves
 
@@ -125,6 +124,8 @@ def _scale(rows: Tensor) -> Tensor:
 
 
 ON_CPU: dict[str, type[Converted]] = {"fp32": PackedLinear, "bf16": PackedBf16Linear, "int8": Int8Linear}
+ON_GPU: dict[str, type[Converted]] = {"bf16": Bf16Linear}  # in float32 torch's own layers stay
+PRECISIONS = tuple(ON_CPU)
 
 
 @torch.no_grad()
@@ -147,14 +148,13 @@ def convert(model: Seq2SeqModel, precision: str) -> None:
     Raises:
         UserError: this machine cannot do it.
     """
-    layer: type[Converted] | None = Bf16Linear if precision == "bf16" else None
     parameter = next(model.decoder.parameters())
     if parameter.dtype != torch.float32:
         return  # it was loaded in another format
-    if parameter.device.type == "cpu":
-        layer = ON_CPU[precision]
-    elif precision == "int8":
+    on_cpu = parameter.device.type == "cpu"
+    if precision == "int8" and not on_cpu:
         raise UserError("task.search_precision=int8 is for CPUs; on a GPU take bf16")
+    layer = (ON_CPU if on_cpu else ON_GPU).get(precision)
     if model.decoder.gate_shares is None:
         model.decoder.gate_shares = gate_shares(model)
     if precision != "fp32":  # autocast would do so at every batch

@@ -48,15 +48,11 @@ class Record:
     Args:
         batch: number B of sentences.
         eos: id that ends a hypothesis.
-
-    Attributes:
         symbols: ids of what the steps call 0, 1, 2 ...; None: themselves.
     """
 
-    symbols: Tensor | None = None
-
-    def __init__(self, batch: int, eos: int):
-        self.batch, self.eos = batch, eos
+    def __init__(self, batch: int, eos: int, symbols: Tensor | None = None):
+        self.batch, self.eos, self.symbols = batch, eos, symbols
         self.steps: list[Step] = []
 
     def add(self, step: Step) -> None:

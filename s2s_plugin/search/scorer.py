@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from fairseq.data import Dictionary
 from torch import Tensor
@@ -9,18 +11,19 @@ from torch import Tensor
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.alignment import alignment
+from s2s_plugin.search.options import BeamOptions
 
 
 class ReferenceScorer:
-    """Gives each target as the one hypothesis of its source. Nothing is searched: options of the search do not count.
+    """Gives each target as the one hypothesis of its source. Nothing is searched.
 
     Args:
         dictionary: of the target.
-        print_alignment: hard, soft or None.
+        options: of which those of alignments count.
     """
 
-    def __init__(self, dictionary: Dictionary, print_alignment: str | None = None):
-        self.pad, self.print_alignment = dictionary.pad(), print_alignment
+    def __init__(self, dictionary: Dictionary, options: BeamOptions):
+        self.pad, self.options = dictionary.pad(), options
         self.symbols_to_strip_from_output = {dictionary.eos()}
 
     @torch.no_grad()
@@ -40,8 +43,9 @@ class ReferenceScorer:
         for model in models:
             model.eval()
         found = [self._score(model, sample["net_input"], target) for model in models]
-        scores = torch.stack([each[0] for each in found]).logsumexp(0) - torch.tensor(float(len(models))).log()
+        scores = torch.stack([each[0] for each in found]).logsumexp(0) - math.log(len(models))
         attention = torch.stack([each[1] for each in found]).mean(0)  # B x T x S
+        printed, for_unknown = self.options.print_alignment, self.options.replace_unk is not None
         results = []
         for row, length in enumerate(target.ne(self.pad).sum(1).tolist()):
             weights = attention[row, :length][:, found[0][2][row]]
@@ -52,7 +56,7 @@ class ReferenceScorer:
                         "score": scores[row, :length].mean(),
                         "positional_scores": scores[row, :length].clone(),
                         "attention": weights.t(),
-                        "alignment": alignment(weights, self.print_alignment),
+                        "alignment": alignment(weights, printed, for_unknown),
                     }
                 ]
             )

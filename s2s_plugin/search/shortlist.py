@@ -67,8 +67,7 @@ class Shortlist:
         self.symbols = symbols
 
     def allowed(self, source: Tensor) -> Tensor:
-        """B x symbols bools for sources B x S, or B x S x F with factors."""
-        source = source if source.dim() == 2 else source[..., 0]
+        """B x symbols bools for sources B x S."""
         allowed = torch.zeros(len(source), self.symbols, dtype=torch.bool, device=source.device)
         allowed.scatter_(1, self.candidates.to(source.device)[source].flatten(1), True)
         allowed[:, self.always] = True

@@ -16,6 +16,7 @@ DEFAULTS = {name: field.default for name, field in GenerationConfig.__dataclass_
 # What our search leaves to fairseq's own.
 LEFT = ("diversity_rate", "match_source_len", "prefix_allowed_tokens_fn", "lm_path")
 REFINED = "is for models that refine a whole output; ours write it symbol by symbol"
+DROPOUT = "keeps fairseq's own dropout layers alone; take --sampling for varied outputs"
 TWICE = "is for speech-to-speech models, which search twice"
 # What does nothing with models of ours, and why, or what to take instead.
 IDLE = {
@@ -34,8 +35,8 @@ IDLE = {
     "iter_decode_force_max_iter": REFINED,
     "iter_decode_with_beam": REFINED,
     "iter_decode_with_external_reranker": REFINED,
-    "retain_dropout": "keeps fairseq's own dropout layers alone; take --sampling for varied outputs",
-    "retain_dropout_modules": "keeps fairseq's own dropout layers alone; take --sampling for varied outputs",
+    "retain_dropout": DROPOUT,
+    "retain_dropout_modules": DROPOUT,
     "eos_token": "is for fairseq's multilingual tasks; ours take a tag in the source (subword.symbols)",
 }
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-NEVER = float("-inf")
+from s2s_plugin.search.rules import NEVER
+
 COLUMNS = 320  # a multiple of what a vector register holds
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -75,7 +74,7 @@ def build_shortlist(task: Seq2SeqTask) -> Shortlist | None:
         return None
     if task.source_dictionary is None:
         raise UserError("task.shortlist goes by source symbols, which recordings and pictures have not: set it to 0")
-    path = Path(cfg.data) / f"shortlist.{cfg.source_lang}-{cfg.target_lang}.pt"
+    path = task.folder / f"shortlist.{cfg.source_lang}-{cfg.target_lang}.pt"
     if not path.is_file():
         task.load_dataset("train")
         dataset = task.dataset("train")

@@ -46,6 +46,7 @@ class Seq2SeqTask(FairseqTask):
     where these are, and ``<split>.tsv`` lists the items.
 
     Attributes:
+        folder: of the data; of several, which fairseq separates by colons, the first.
         modality: text, audio, video or image.
         frontend: of a signal; None for text.
         codec: of the prepared corpus; None for one binarised otherwise.
@@ -58,10 +59,11 @@ class Seq2SeqTask(FairseqTask):
     def __init__(self, cfg: Seq2SeqTaskConfig, source_dictionary: Optional[Dictionary], target_dictionary: Dictionary):
         super().__init__(cfg)
         self._source_dictionary, self._target_dictionary = source_dictionary, target_dictionary
-        self.codec = PairCodec.load(_folder(cfg), str(cfg.source_lang), str(cfg.target_lang))
+        self.folder = _folder(cfg)
+        self.codec = PairCodec.load(self.folder, str(cfg.source_lang), str(cfg.target_lang))
         self.modality, self.frontend = "text", None
         if source_dictionary is None:
-            self._source = read_source(_folder(cfg))
+            self._source = read_source(self.folder)
             self.modality = self._source["modality"]
             self.frontend = build_frontend(self.modality, self._source["frontend"])
         self.source_group = 1  # symbols of a source token: itself and its factors
@@ -118,7 +120,7 @@ class Seq2SeqTask(FairseqTask):
             self.shards, self.shard = self.cfg.num_shards, self.cfg.shard_id
             if not 0 <= self.shard < self.shards:
                 raise UserError(f"--shard-id {self.shard} of --num-shards {self.shards}: shards are counted from 0")
-        folder, source, target = _folder(self.cfg), self.cfg.source_lang, self.cfg.target_lang
+        folder, source, target = self.folder, self.cfg.source_lang, self.cfg.target_lang
         for pair in (f"{source}-{target}", f"{target}-{source}"):
             path = folder / f"{split}.{pair}.{target}"
             if Path(f"{path}.idx").is_file() or path.is_file():  # --dataset-impl mmap, or raw
@@ -161,9 +163,8 @@ class Seq2SeqTask(FairseqTask):
     def _texts(self, split: str, pair: str, sources, targets) -> tuple[OriginalText | None, OriginalText]:
         """Both sides as ``s2s prepare`` or ``fairseq-preprocess --dataset-impl raw`` has left them."""
         source, target, codec = str(self.cfg.source_lang), str(self.cfg.target_lang), self.codec
-        folder = _folder(self.cfg)
         paths = [
-            folder / (f"{split}.{pair}.{lang}" if codec is None else f"text/{split}.{lang}")
+            self.folder / (f"{split}.{pair}.{lang}" if codec is None else f"text/{split}.{lang}")
             for lang in (source, target)
         ]
         encoders = (str, str) if codec is None else (codec.encode, codec.target.encode)
@@ -188,7 +189,7 @@ class Seq2SeqTask(FairseqTask):
     def _signals(self, split: str) -> FeatureSource:
         """Features of a split's items; in training once for each text of an item, and augmented."""
         assert self.frontend is not None
-        folder, train = _folder(self.cfg), split == "train"
+        folder, train = self.folder, split == "train"
         features = PackedFeatures(folder / self._source["features"] / split)
         _, items = read_manifest(folder / f"{split}.tsv")
         if [item.id for item in items] != features.ids:
@@ -209,11 +210,12 @@ class Seq2SeqTask(FairseqTask):
         Raises:
             UserError: a constraint holds what the vocabulary lacks.
         """
-        if constraints is not None and constraints[:, 1:].eq(self.target_dictionary.unk()).any():
-            row = int(constraints[:, 1:].eq(self.target_dictionary.unk()).any(1).nonzero()[0])
-            raise UserError(f"line {row + 1} of these: its constraints hold words that the target's vocabulary lacks")
-        sizes = np.asarray([int(length) for length in src_lengths])
-        sources = self.truncated(src_tokens, sizes)
+        if constraints is not None:
+            lacking = constraints[:, 1:].eq(self.target_dictionary.unk()).any(1).nonzero()
+            if len(lacking):
+                line = int(lacking[0]) + 1
+                raise UserError(f"line {line} of these: its constraints hold words that the target's vocabulary lacks")
+        sources = self.truncated(src_tokens, np.asarray(src_lengths))
         sizes = np.asarray([len(source) for source in sources])
         return PairDataset(
             sources, sizes, self._source_padding, None, None, self.target_dictionary, constraints=constraints
@@ -285,11 +287,11 @@ class Seq2SeqTask(FairseqTask):
         if getattr(args, "replace_unk", None) is not None:
             check_words(self, models)
         foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
+        options = BeamOptions.of(args, self.cfg)
         if getattr(args, "score_reference", False) and not foreign:
-            return ReferenceScorer(self.target_dictionary, getattr(args, "print_alignment", None))
+            return ReferenceScorer(self.target_dictionary, options)
         left = [f"--{name.replace('_', '-')}" for name in LEFT if asked(args, name)]
         left += ["prefix_allowed_tokens_fn"] * (prefix_allowed_tokens_fn is not None)
-        options = BeamOptions.of(args, self.cfg)
         if not left and not foreign and seq_gen_cls is None:
             return own_search(self, models, options)
         reasons = left + foreign or [seq_gen_cls.__name__]

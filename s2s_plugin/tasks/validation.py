@@ -11,6 +11,8 @@ from fairseq.scoring import build_scorer
 from omegaconf import DictConfig
 from sacrebleu.metrics import BLEU
 
+from s2s_plugin.scoring.base import MeanScorer
+
 Pairs = Sequence[tuple[str, str]]  # hypothesis, reference
 
 
@@ -50,45 +52,38 @@ class ErrorRateInLoop:
         return 100 * sums[0] / max(sums[1], 1)
 
 
-class ExactInLoop:
-    """Percent of items that are right as a whole."""
+class MeanInLoop:
+    """Mean of the items' own scores, in percent; their sum travels in ten-thousandths of one.
 
-    higher_is_better = True
-
-    def statistics(self, pairs: Pairs) -> list[int]:
-        scorer = build_scorer("s2s_exact", None)
-        for hypothesis, reference in pairs:
-            scorer.add_string(reference, hypothesis)
-        return [sum(scorer.which_are_right()), len(pairs)]
-
-    def value(self, sums: Sequence[int]) -> float:
-        return 100 * sums[0] / max(sums[1], 1)
-
-
-class RougeInLoop:
-    """Mean of the items' ROUGE, in percent; of words in any script, as the tokenizer ``unicode`` finds them."""
+    Words of ROUGE are of any script, as its tokenizer ``unicode`` finds them.
+    """
 
     higher_is_better = True
 
     def __init__(self, scorer: str):
-        self.scorer = build_scorer(DictConfig({"_name": scorer, "rouge_tokenizer": "unicode"}), None)
+        cfg = DictConfig({"_name": scorer})
+        if scorer.startswith("s2s_rouge"):
+            cfg.rouge_tokenizer = "unicode"
+        self.scorer: MeanScorer = build_scorer(cfg, None)
 
     def statistics(self, pairs: Pairs) -> list[int]:
-        total = sum(self.scorer.of_item([reference], hypothesis) for hypothesis, reference in pairs)
-        return [round(1_000_000 * total), len(pairs)]
+        scorer = self.scorer.of([[reference] for _, reference in pairs], [hypothesis for hypothesis, _ in pairs])
+        return [round(10_000 * sum(scorer.of_items())), len(pairs)]
 
     def value(self, sums: Sequence[int]) -> float:
         return sums[0] / 10_000 / max(sums[1], 1)
 
 
-def build_metric(name: str, tokenizer: str = "13a") -> BleuInLoop | ErrorRateInLoop | ExactInLoop | RougeInLoop:
+METRICS: dict[str, type[BleuInLoop] | type[ErrorRateInLoop] | type[MeanInLoop]] = {
+    "bleu": BleuInLoop,
+    **dict.fromkeys(("rouge1", "rouge2", "rougel"), MeanInLoop),
+    **dict.fromkeys(("wer", "cer", "per", "g2p_wer"), ErrorRateInLoop),
+    "exact": MeanInLoop,
+}
+HIGHER_IS_BETTER = tuple(name for name, kind in METRICS.items() if kind.higher_is_better)
+
+
+def build_metric(name: str, tokenizer: str = "13a") -> BleuInLoop | ErrorRateInLoop | MeanInLoop:
     """``name``: one of ``METRICS``; ``tokenizer``: sacrebleu's, for BLEU."""
-    if name == "bleu":
-        return BleuInLoop(tokenizer)
-    if str(name).startswith("rouge"):  # fairseq's choices only equal their names
-        return RougeInLoop(f"s2s_{name}")
-    return ExactInLoop() if name == "exact" else ErrorRateInLoop(f"s2s_{name}")
-
-
-METRICS = ("bleu", "rouge1", "rouge2", "rougel", "wer", "cer", "per", "g2p_wer", "exact")
-HIGHER_IS_BETTER = ("bleu", "rouge1", "rouge2", "rougel", "exact")
+    kind = METRICS[str(name)]  # fairseq's choices only equal their names
+    return kind(tokenizer if kind is BleuInLoop else f"s2s_{name}")

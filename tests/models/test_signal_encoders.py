@@ -149,6 +149,10 @@ def test_stack_equals_torchs_packed_recurrence(cell: str, layers: int, keep_cell
     finals = [state.view(layers, 2, 4, 3).permute(2, 0, 1, 3).flatten(2) for state in kept]  # B x L x 6
     assert memory.final == pytest.approx(torch.stack(finals, 2), abs=1e-6)
     assert memory.final.shape[1:] == stack.final_shape
+    for row in range(4):  # by itself, with all its padding
+        assert stack(inputs[row : row + 1], lengths[row : row + 1]).final == pytest.approx(
+            memory.final[row : row + 1], abs=1e-6
+        )
 
 
 @torch.no_grad()

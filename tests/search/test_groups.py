@@ -10,6 +10,7 @@ from fairseq import search as fairseq_search
 from fairseq.sequence_generator import SequenceGenerator
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.search.beam import CHECK
 from s2s_plugin.search.options import BeamOptions
 from tests.search.conftest import alone, next_scores
 
@@ -86,6 +87,19 @@ def test_does_not_depend_on_the_batch(build, batch, search):
         assert [(h["tokens"].tolist(), h["alignment"]) for h in found] == [
             (h["tokens"].tolist(), h["alignment"]) for h in together
         ]
+
+
+def test_a_group_that_is_done_has_no_say(build, batch, search, monkeypatch):
+    """Also where it stays in the batch for a while, as on a GPU."""
+    for seed in range(4):
+        model, sample = build(12, seed=seed, peak=1.5, end=2), batch([4, 7, 2], seed=seed)
+        options = {"beam": 4, "diverse_beam_groups": 2, "diverse_beam_strength": 3.0, "max_len_b": 8}
+        expected = search(model, sample, **options)
+        with monkeypatch.context() as patch:
+            patch.setitem(CHECK, "cpu", 8)
+            found = search(model, sample, **options)
+        for mine, other in zip(found, expected, strict=True):
+            assert [h["tokens"].tolist() for h in mine] == [h["tokens"].tolist() for h in other]
 
 
 def test_fairseqs_own_groups_fail_beyond_the_first_batch(build, batch):

@@ -33,7 +33,7 @@ def test_equals_a_loop_over_all_pairs(build, batch, name, utility, sampling):
     dictionary = model.decoder.dictionary
     options = BeamOptions(beam=8, max_len_b=6, sampling=sampling)
     plain = BeamSearch([model], dictionary, options)
-    text = lambda tokens: dictionary.string(tokens)  # noqa: E731
+    text = dictionary.string
     search = MinimumBayesRisk(BeamSearch([model], dictionary, options), build_reward(name), text, sampling)
     moved = 0
     for found, hypotheses in zip(search.generate([model], sample), plain.generate([model], sample), strict=True):

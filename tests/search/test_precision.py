@@ -15,6 +15,7 @@ from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions, own_options
 from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Int8Linear, convert, gate_shares
 from s2s_plugin.tasks.seq2seq import Seq2SeqTaskConfig
+from tests.search.conftest import alone
 
 SIZES = {"encoder_embed_dim": 64, "encoder_hidden_size": 128, "decoder_embed_dim": 64, "decoder_hidden_size": 128}
 STYLES = ["input_feeding", "conditional", "parallel"]
@@ -98,10 +99,8 @@ def test_a_sentence_does_not_depend_on_its_batch(build, batch, precision: str):
     search = BeamSearch([model], model.decoder.dictionary, BeamOptions(beam=4, max_len_b=12), precision)
     sample = batch([4, 9, 2, 7])
     together = search.generate([model], sample)
-    for row, length in enumerate(sample["net_input"]["src_lengths"].tolist()):
-        source = sample["net_input"]["src_tokens"][row : row + 1, :length]
-        alone = {"net_input": {"src_tokens": source, "src_lengths": torch.tensor([length])}}
-        (hypotheses,) = search.generate([model], alone)
+    for row in range(4):
+        (hypotheses,) = search.generate([model], alone(sample, row))
         assert [h["tokens"].tolist() for h in hypotheses] == [h["tokens"].tolist() for h in together[row]]
 
 

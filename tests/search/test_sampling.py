@@ -10,6 +10,7 @@ import torch
 from s2s_plugin.errors import UserError
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.sampling import smallest_set
+from tests.search.conftest import alone
 
 PAD, EOS = 1, 2
 DRAWS = 4000
@@ -70,16 +71,8 @@ def test_a_seed_gives_the_same_whatever_the_batch(build, batch, search, truncati
     options = {"beam": 3, "max_len_b": 10, "sampling": True, "seed": 4} | truncation
     together = search(model, sample, **options)
     assert search(model, sample, **options)[0][0]["tokens"].tolist() == together[0][0]["tokens"].tolist()
-    for row, length in enumerate((5, 3, 7)):
-        net_input = sample["net_input"]
-        alone = {
-            "id": torch.tensor([row]),
-            "net_input": {
-                "src_tokens": net_input["src_tokens"][row : row + 1, :length],
-                "src_lengths": torch.tensor([length]),
-            },
-        }
-        (hypotheses,) = search(model, alone, **options)
+    for row in range(3):
+        (hypotheses,) = search(model, alone(sample, row), **options)
         assert [h["tokens"].tolist() for h in hypotheses] == [h["tokens"].tolist() for h in together[row]]
     others = search(model, sample, **(options | {"seed": 5}))
     assert [h["tokens"].tolist() for h in others[0]] != [h["tokens"].tolist() for h in together[0]]

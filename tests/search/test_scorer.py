@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from fairseq import utils
 from fairseq.data import data_utils
 from fairseq.sequence_scorer import SequenceScorer
 from torch.testing import assert_close
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.scorer import ReferenceScorer
 from tests.search.conftest import alone, next_scores
 
-PAD, EOS = 1, 2
+PAD, EOS, UNK = 1, 2, 3
 TARGETS = [[5, 6, 7, EOS], [4, EOS], [8, 8, 3, 4, 5, EOS]]
 
 
@@ -30,7 +32,7 @@ def pairs(batch):
 @pytest.mark.parametrize("options", [{}, {"pointer": True}])
 def test_equals_teacher_forcing_and_stock_fairseq(build, pairs, count, options):
     models = [build(12, seed=seed, **options) for seed in range(count)]
-    found = ReferenceScorer(models[0].decoder.dictionary, "hard").generate(models, pairs)
+    found = ReferenceScorer(models[0].decoder.dictionary, BeamOptions(print_alignment="hard")).generate(models, pairs)
     stock = SequenceScorer(models[0].decoder.dictionary).generate(models, pairs)
     for row, target in enumerate(TARGETS):
         ((mine,), (other,)) = found[row], stock[row]
@@ -47,7 +49,22 @@ def test_equals_teacher_forcing_and_stock_fairseq(build, pairs, count, options):
         assert [pair[1] for pair in mine["alignment"]] == list(range(len(target) - 1))
 
 
+def test_unknown_words_of_a_reference_become_those_that_were_read(build, pairs):
+    """Where --replace-unk is asked for: fairseq looks each up by its number in the alignment."""
+    model = build(12)
+    found = ReferenceScorer(model.decoder.dictionary, BeamOptions(replace_unk="")).generate([model], pairs)
+    for row, target in enumerate(TARGETS):
+        (mine,) = found[row]
+        words = [f"word{place}" for place in range(int(pairs["net_input"]["src_lengths"][row]) - 1)]
+        read = [words[place] for place in mine["attention"][:-1].argmax(0).tolist()]
+        _, text, _ = utils.post_process_prediction(
+            mine["tokens"], " ".join(words), mine["alignment"], {}, model.decoder.dictionary
+        )
+        expected = [read[place] if symbol == UNK else f"w{symbol}" for place, symbol in enumerate(target[:-1])]
+        assert text.split() == expected
+
+
 def test_refuses_lines_without_targets(build, batch):
     model = build(12)
     with pytest.raises(UserError, match="fairseq-generate"):
-        ReferenceScorer(model.decoder.dictionary).generate([model], batch([4]))
+        ReferenceScorer(model.decoder.dictionary, BeamOptions()).generate([model], batch([4]))

@@ -12,6 +12,9 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.shortlist import FREQUENT, Shortlist, learn, miss_rate
+from s2s_plugin.tasks.search import build_shortlist
+from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
+from tests.search.conftest import alone, dictionary_of
 
 VOCABULARY = 400
 
@@ -32,8 +35,8 @@ def test_ibm_model_1_finds_who_made_what():
     assert 399 in shortlist.candidates[0]
 
 
-def test_one_round_counts_as_one_should():
-    """By hand: with two sentences, x y / a b and x / a, t(a | x) after two rounds."""
+def test_rounds_count_as_they_should():
+    """By hand: two sentences, x y / a b and x / a; the likeliest a of each x after two rounds."""
     pairs = [(np.array([4, 5]), np.array([6, 7])), (np.array([4]), np.array([6]))]
     table: dict[tuple[int, int], float] = {}
     for _ in range(2):
@@ -65,6 +68,14 @@ def test_it_survives_a_file_and_says_what_it_misses(tmp_path: Path):
         Shortlist.load(tmp_path / "none.pt", 3)
 
 
+def test_it_lies_in_the_first_of_several_folders(tmp_path: Path):
+    """As all else that the task reads."""
+    learn(translations(50), (200, VOCABULARY)).save(tmp_path / "shortlist.src-tgt.pt")
+    several = Seq2SeqTaskConfig(data=f"{tmp_path}:{tmp_path}/2", source_lang="src", target_lang="tgt", shortlist=3)
+    found = build_shortlist(Seq2SeqTask(several, dictionary_of(200), dictionary_of(VOCABULARY)))
+    assert found is not None and found.candidates.shape == (200, 3)
+
+
 @pytest.mark.parametrize("precision", [None, "fp32", "bf16", "int8"])
 def test_a_list_of_everything_changes_nothing(build, batch, precision):
     model, sample = build(VOCABULARY, seed=3, peak=1), batch([4, 9, 2, 7])
@@ -85,13 +96,11 @@ def test_each_sentence_keeps_to_its_own_list_whatever_its_batch(build, batch):
     prefix = torch.full((4, 1), VOCABULARY - 1)
     search = BeamSearch([model], model.decoder.dictionary, BeamOptions(beam=3, max_len_b=8), "fp32", shortlist)
     together = search.generate([model], sample, prefix_tokens=prefix)
-    net_input = sample["net_input"]
-    for row, length in enumerate(net_input["src_lengths"].tolist()):
-        source = net_input["src_tokens"][row : row + 1, :length]
-        alone = {"net_input": {"src_tokens": source, "src_lengths": torch.tensor([length])}}
-        (hypotheses,) = search.generate([model], alone, prefix_tokens=prefix[:1])
+    for row in range(4):
+        single = alone(sample, row)
+        (hypotheses,) = search.generate([model], single, prefix_tokens=prefix[:1])
         assert [h["tokens"].tolist() for h in hypotheses] == [h["tokens"].tolist() for h in together[row]]
-        allowed = shortlist.allowed(source)[0]
+        allowed = shortlist.allowed(single["net_input"]["src_tokens"])[0]
         for hypothesis in hypotheses:
             first, *rest = hypothesis["tokens"].tolist()
             assert first == VOCABULARY - 1 and allowed[rest].all()

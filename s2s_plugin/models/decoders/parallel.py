@@ -39,12 +39,12 @@ class ParallelDecoder(Decoder):
 
     def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         state = self.start(memory)
-        outputs, _ = self.cells[0].unroll(embedded, state.layers[:, 0])
+        outputs = self.cells[0].unroll(embedded, state.layers[:, 0])
         outputs = self._output(0, outputs, outputs)
         context, weights = self._ask(outputs, memory, state.past)
         for layer, cell in enumerate(self.cells[1:], start=1):
             below = self._drop(outputs, state, layer - 1)
-            outputs, _ = cell.unroll(torch.cat((below, context), 2), state.layers[:, layer])
+            outputs = cell.unroll(torch.cat((below, context), 2), state.layers[:, layer])
             outputs = self._output(layer, outputs, below)
         return self._features(state, context, outputs), weights
 

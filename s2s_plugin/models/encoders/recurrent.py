@@ -126,7 +126,7 @@ class RecurrentLayer(nn.Module):
             outputs, _ = direction(inputs)
             return outputs, outputs[rows, lengths - 1].unsqueeze(1)
         assert isinstance(direction, nn.LSTM)
-        if len(inputs) == 1:  # no padding
+        if len(inputs) == 1 and lengths[0] == inputs.size(1):  # no padding
             outputs, (_, cells) = direction(inputs)
             return outputs, torch.stack((outputs[:, -1], cells[0]), 1)
         outputs, cells = _hold(direction, inputs, padding_mask(lengths, inputs.size(1)))

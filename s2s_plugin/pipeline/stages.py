@@ -207,7 +207,7 @@ def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> st
 
 def _show_result(cfg: DictConfig, folder: Run) -> None:
     """The last lines of a run: a few outputs, the scores, the report."""
-    rows = [json.loads(line) for line in folder.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
+    rows = folder.read_outputs()
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
         references = [row["reference"]] if isinstance(row["reference"], str) else row["reference"]

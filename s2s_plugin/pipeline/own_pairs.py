@@ -64,13 +64,13 @@ def extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pai
     """Further pairs for training, none of which has a side in a held-out set."""
     several, found = bool(directions.tags(cfg)), []
     if several:
-        held_out = [(source.partition(" ")[2], target) for source, target in held_out]
+        held_out = [(directions.untagged(source), target) for source, target in held_out]
     for part in directions.further(cfg):
         pairs = _own_pairs(part, "extra_")
         kept = corpus.without_leaks(pairs, held_out, cfg.data.shared_targets)
         if pairs:
             left = len(pairs) - len(kept)
             say(f"      {len(kept):,} further pairs to train on; {left:,} left out, held out elsewhere")
-        name = directions.name(part) if several else None
-        found += [(directions.tagged(source, name), target) for source, target in kept]
+        to = part.data.target_lang if several else None
+        found += [(directions.tagged(source, to), target) for source, target in kept]
     return found

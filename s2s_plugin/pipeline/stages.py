@@ -126,8 +126,14 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
     assert isinstance(stored, dict)
     named = {name.split(".")[0].replace("search", "generation") for name in _named()}
     for group in STANDING:
-        if group not in named and group in stored:  # runs of earlier versions have no baselines
-            cfg[group] = stored[group]
+        if group in named or group not in stored:  # runs of earlier versions have no baselines
+            continue
+        kept = stored[group]
+        if isinstance(kept, dict) and group != "scoring":  # scorers have options of their own
+            newer = OmegaConf.to_container(cfg[group])
+            assert isinstance(newer, dict)
+            kept = {**newer, **kept}  # an option that the run's version did not have is what it is by default
+        cfg[group] = kept
     return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
 
 

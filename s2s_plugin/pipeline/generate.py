@@ -152,8 +152,7 @@ def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, worke
         folder = partial / str(number)
         arguments = _for_generation(cfg, path=str(checkpoint), results_path=str(folder))
         arguments.generation.nbest = nbest
-        for name, value in {"num_shards": workers, "shard_id": number}.items():
-            OmegaConf.update(arguments, f"task.{name}", value, force_add=True)  # runs of earlier versions lack them
+        arguments.task.num_shards, arguments.task.shard_id = workers, number
         arguments.common.log_format = "tqdm" if sys.stderr.isatty() and number == 0 else "none"
         if workers > 1:
             arguments.dataset.num_workers = 0  # a process of ours may have none of its own

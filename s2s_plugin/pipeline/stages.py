@@ -162,10 +162,8 @@ def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
     elif name == "train":
         train_stage.train(fairseq, folder, cfg.verbose, cfg.average)
     elif name == "generate":
-        several = bool(cfg.data.get("several_references"))  # runs of earlier versions have none
-        generate_stage.generate(
-            fairseq, folder, fairseq.dataset.gen_subset, cfg.metrics, cfg.workers, cfg.check, several
-        )
+        subset, several = fairseq.dataset.gen_subset, cfg.data.several_references
+        generate_stage.generate(fairseq, folder, subset, cfg.metrics, cfg.workers, cfg.check, several)
     elif name == "score":
         score_stage.score(cfg, folder)
     else:

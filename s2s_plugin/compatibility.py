@@ -10,6 +10,8 @@ data: allowing them by name keeps the loader's refusal of everything else. Our o
 
 Processes: fairseq leaves their group to the interpreter's end, where gloo's threads now and then abort a process that
 has done all its work.
+
+Options: one of fairseq's commands means something else to them than to whoever typed it.
 """
 
 import argparse

@@ -19,6 +19,7 @@ from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.corpus import match_key
+from s2s_plugin.pipeline.run import lines_of
 from s2s_plugin.progress import Progress
 from s2s_plugin.tasks.seq2seq import read_source
 
@@ -71,10 +72,10 @@ def baselines(
 def _of_text(name: str, data: Path, source: str, target: str, sources: list[str]) -> list[str]:
     if name == "copy":
         return sources
-    targets = _lines(data / "text" / f"train.{target}")
+    targets = lines_of(data / "text" / f"train.{target}")
     if name == "lead":
         return lead_words(sources, targets)
-    nearest = nearest_texts(_lines(data / "text" / f"train.{source}"), sources)
+    nearest = nearest_texts(lines_of(data / "text" / f"train.{source}"), sources)
     return [targets[number] for number in nearest]
 
 
@@ -109,10 +110,6 @@ def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
                 cosine[items] += weight[word] * number * shares
         nearest.append(int(cosine.argmax()))
     return nearest
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 # ------------------------------------------------------------------ signals

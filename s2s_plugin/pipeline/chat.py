@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections import Counter
@@ -16,7 +17,8 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import dialogue
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.corpus import match_key
-from s2s_plugin.pipeline.run import Run, digest, read_json, write_json
+from s2s_plugin.pipeline.run import Run, digest, lines_of, read_json, write_json
+from s2s_plugin.pipeline.stream import windows
 from s2s_plugin.pipeline.translator import Hypothesis, Translator
 from s2s_plugin.search.options import own_options
 
@@ -32,7 +34,7 @@ class Reply:
     Attributes:
         text: the reply, or the fallback.
         confidence: geometric mean of the probabilities of the reply's symbols, </s> among them; 0 to 1.
-        sure: whether that reaches the threshold.
+        sure: whether the reply is said.
     """
 
     text: str
@@ -56,11 +58,14 @@ class Chatbot:
         self.turns: list[str] = []
 
     def reply(self, turn: str) -> Reply:
-        """The reply to a turn. Neither is remembered where the fallback is said: nothing follows from it."""
+        """The reply to a turn; the fallback where it is not sure enough, or has no words.
+
+        Neither is remembered where the fallback is said: nothing follows from it.
+        """
         turns = [*self.turns, turn.replace(dialogue.TURN, " ")][-self.history :]
         (candidates,) = self.translator.candidates([dialogue.source_of(turns, self.history)])
         best = choose(candidates, self.frequency, self.options.generic_penalty)
-        if best.confidence < self.options.threshold:
+        if not best.text or best.confidence < self.options.threshold:
             return Reply(self.options.fallback, best.confidence, sure=False)
         self.turns = [*turns, best.text]
         return Reply(best.text, best.confidence, sure=True)
@@ -77,8 +82,7 @@ def choose(candidates: Sequence[Hypothesis], frequency: Mapping[str, int], penal
 
 def reply_frequency(data: Path, language: str) -> Counter[str]:
     """How often each reply of the training text comes."""
-    lines = (data / "text" / f"train.{language}").read_text(encoding="utf-8").split("\n")[:-1]
-    return Counter(map(match_key, lines))
+    return Counter(map(match_key, lines_of(data / "text" / f"train.{language}")))
 
 
 def best_threshold(confidences: Sequence[float], right: Sequence[bool]) -> float:
@@ -109,10 +113,7 @@ def calibrate(cfg: DictConfig, run: Run, translator: Translator, frequency: Mapp
         return known
     say(f"      {run.folder}: the first time; how sure it must be is found on validation replies")
     text = Path(task.data) / "text"
-    sources, references = (
-        (text / f"valid.{lang}").read_text(encoding="utf-8").split("\n")[:-1]
-        for lang in (task.source_lang, task.target_lang)
-    )
+    sources, references = (lines_of(text / f"valid.{lang}") for lang in (task.source_lang, task.target_lang))
     step = max(1, len(sources) // TRIED)
     found = [choose(each, frequency, cfg.chat.generic_penalty) for each in translator.candidates(sources[::step])]
     chrf = CHRF()
@@ -175,8 +176,6 @@ def said() -> Iterator[str]:
 
 def typed() -> Iterator[str]:
     """Lines from the terminal, with a prompt and, where Python has readline, with editing."""
-    import contextlib
-
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401
     while True:
@@ -189,8 +188,5 @@ def typed() -> Iterator[str]:
 
 def piped() -> Iterator[str]:
     """Lines of standard input."""
-    for number, raw in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"standard input, line {number}: byte {error.start + 1} is not UTF-8; convert it") from None
+    for _, lines in windows(sys.stdin.fileno(), 1, str):
+        yield from lines

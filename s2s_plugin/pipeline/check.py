@@ -18,7 +18,7 @@ def is_bash(program: str) -> bool:
     """Whether Bash can read the text; with -n it reads and does not execute."""
     if "\0" in program:
         return False
-    reader = ["bash", "--noprofile", "--norc", "-n"]
+    reader = [shutil.which("bash") or "bash", "--noprofile", "--norc", "-n"]  # its environment has no PATH
     try:
         done = subprocess.run(
             reader, input=program.encode(errors="replace"), env={}, timeout=SECONDS,

@@ -58,7 +58,8 @@ s2s run app=nmt --cfg job shows the whole config.
 # Stages that take files or words, and their app unless another is named.
 ON_HAND = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
 TOOLS = ("import-lstm", "average", "compare")  # for files, without a run
-STAGES = ("prepare", "train", "generate", "score", "report", "run", "translate", "chat", *ON_HAND)
+LASTING = ("prepare", "train", "generate", "score", "report", "run")  # the same command continues them
+STAGES = (*LASTING, "translate", "chat", *ON_HAND)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         return _say_mistake(error)
     except KeyboardInterrupt:
-        again = "" if stage in ("translate", *ON_HAND) else "; the same command continues"
+        again = "; the same command continues" if stage in LASTING else ""
         print(f"\ns2s: interrupted{again}", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +89,7 @@ def read_outputs(folder: Path, direction: str | None = None) -> list[dict]:
         raise UserError(f"{folder}: not the folder of a run, as runs/nmt/default is one")
     if not run.outputs.is_file():
         raise UserError(f"{folder}: has no outputs to compare; run its generate stage first")
-    rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
+    rows = run.read_outputs()
     known = list(dict.fromkeys(row["direction"] for row in rows if "direction" in row))
     if direction is not None and known:
         if direction not in known:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.corpus import SPLITS, Pair, Splits, match_key, write_corpus
+from s2s_plugin.pipeline.run import lines_of
 
 # The user's files, which come in pairs: for training, held out, and further ones for training alone.
 PREFIXES = ("", "valid_", "test_", "extra_")
@@ -129,8 +130,8 @@ def name(part: DictConfig) -> str:
 
 def tags(cfg: DictConfig) -> list[str]:
     """What sources begin with; nothing where there is one direction only."""
-    known = names(cfg)
-    return list(dict.fromkeys(tag(each.partition("-")[2]) for each in known)) if len(known) > 1 else []
+    parts = one_by_one(cfg) if len(names(cfg)) > 1 else []
+    return list(dict.fromkeys(tag(part.data.target_lang) for part in parts))
 
 
 def tag(language: str) -> str:
@@ -138,9 +139,14 @@ def tag(language: str) -> str:
     return f"<2{language}>"
 
 
-def tagged(text: str, direction: str | None) -> str:
-    """A source of a direction such as ``en-ko``; None is the only one, which has no tag."""
-    return text if direction is None else f"{tag(direction.partition('-')[2])} {text}"
+def tagged(text: str, language: str | None) -> str:
+    """A source that is to be written in this language; None is the only one, which has no tag."""
+    return text if language is None else f"{tag(language)} {text}"
+
+
+def untagged(text: str) -> str:
+    """A source without the tag that it begins with."""
+    return text.partition(" ")[2]
 
 
 def tagger(symbols: Sequence[str], to: str | None, several: bool) -> Callable[[str], str]:
@@ -167,7 +173,7 @@ def tagger(symbols: Sequence[str], to: str | None, several: bool) -> Callable[[s
             return text
         if to is None:
             raise UserError(f"say into which language: {' or '.join(f'to={language}' for language in known)}")
-        return f"{tag(to)} {text}"
+        return tagged(text, to)
 
     return put
 
@@ -201,7 +207,8 @@ def together(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictC
     labels: dict[str, list[str]] = {split: [] for split in SPLITS}
     for part, splits in made:
         for split, pairs in splits.items():
-            whole[split] += [(tagged(source, name(part) if several else None), target) for source, target in pairs]
+            to = part.data.target_lang if several else None
+            whole[split] += [(tagged(source, to), target) for source, target in pairs]
             labels[split] += [name(part)] * len(pairs)
     langs = (cfg.data.source_lang, cfg.data.target_lang)
     write_corpus(text, whole, langs, {"name": cfg.data.name, "directions": names(cfg), "corpora": about})
@@ -212,8 +219,7 @@ def together(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictC
 
 def _read_pairs(folder: Path, split: str, part: DictConfig) -> list[Pair]:
     langs = (part.data.source_lang, part.data.target_lang)
-    sides = ((folder / f"{split}.{lang}").read_text(encoding="utf-8").split("\n")[:-1] for lang in langs)
-    return list(zip(*sides, strict=True))
+    return list(zip(*(lines_of(folder / f"{split}.{lang}") for lang in langs), strict=True))
 
 
 def without_leaks(corpora: Sequence[Splits]) -> int:

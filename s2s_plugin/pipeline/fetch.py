@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import http.client
 import json
 import shutil
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.archive import unpack
-from s2s_plugin.progress import Progress
+from s2s_plugin.pipeline.console import say
+from s2s_plugin.pipeline.download import BY_HAND, download_file
 
 PACKAGE_NOTE = ".package.json"  # in every unpacked package: name, file (with the version), sha256
-BY_HAND = "check the network and run again, or fetch it by hand and name its folder with --from FOLDER"
-ATTEMPTS = 3  # connections per call of url_file; a cut one continues where it stopped
-TIMEOUT = 60.0  # seconds without a byte
 APT_HELPER = "/usr/lib/apt/apt-helper"
 PACKED_LISTS = (".lz4", ".gz", ".xz", ".zst", ".bz2")  # as apt keeps them
 
@@ -37,7 +31,7 @@ APT_CONF = """\
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear Acquire::Languages;
-Acquire::Languages {{ {languages} }};
+Acquire::Languages {{ "{language}"; }};
 Acquire::Retries "2";
 Acquire::http::Timeout "30";
 Acquire::https::Timeout "30";
@@ -72,14 +66,14 @@ def apt_lists(language: str, cache: Path) -> Path:
     """
 
     def build(partial: Path) -> None:
-        _say(f"fetching apt's package lists with descriptions ({language})")
-        state = (Path(cache) / "apt-state").resolve()
+        say(f"fetching apt's package lists with descriptions ({language})")
+        state = _apt_state(Path(cache))
         with locked(state / "lock"):
+            conf = _apt_conf(state, language)
             try:
-                apt_client(cache, "update", languages=(language,))
+                _apt_get(conf, "update")
             except UserError as problem:
                 raise UserError(f"cannot get apt's package lists: {problem}; {BY_HAND}") from None
-            conf = state / f"apt-{language}.conf"
             for path in sorted((state / "lists").iterdir()):
                 name = path.name.removesuffix(path.suffix if path.suffix in PACKED_LISTS else "")
                 if name.endswith(("_Packages", f"_Translation-{language}")):
@@ -123,35 +117,42 @@ def package_version(folder: Path) -> str:
     return next((part for part in file.split("-")[1:] if part[:1].isdigit()), file)
 
 
-def apt_client(cache: Path, *arguments: str, languages: tuple[str, ...] = (), cwd: Path | None = None) -> str:
-    """Run ``apt-get`` with its lists and cache below ``cache``; its error output (warnings, if it worked).
+def _apt_state(cache: Path) -> Path:
+    """Where apt keeps its lists and packages, in place of the system's folders."""
+    return (cache / "apt-state").resolve()
 
-    ``languages``: on ``update``, also fetch the package descriptions in these (``Translation-de`` ...).
-    """
-    if not has_apt():
-        raise UserError("there is no apt-get on this machine")
-    state = (Path(cache) / "apt-state").resolve()
+
+def _apt_conf(state: Path, language: str = "none") -> Path:
+    """apt's configuration for this folder. An update fetches descriptions in the language too, or in none."""
     for folder in ("lists/partial", "cache/archives/partial"):
         (state / folder).mkdir(parents=True, exist_ok=True)
-    quoted = " ".join(f'"{language}";' for language in languages or ("none",))
-    conf = state / f"apt-{'-'.join(languages) or 'none'}.conf"
-    conf.write_text(APT_CONF.format(state=state, languages=quoted), encoding="utf-8")
+    conf = state / f"apt-{language}.conf"
+    conf.write_text(APT_CONF.format(state=state, language=language), encoding="utf-8")
+    return conf
+
+
+def _apt_get(conf: Path, *arguments: str, cwd: Path | None = None) -> str:
+    """Run ``apt-get``; its error output (warnings, if it worked)."""
+    if not has_apt():
+        raise UserError("there is no apt-get on this machine")
     return _client(["apt-get", "-c", str(conf), *arguments], cwd=cwd)
 
 
 def _apt_download(name: str, cache: Path, folder: Path) -> None:
     """Download ``name`` into ``folder``; missing or outdated package lists are fetched (again)."""
-    updated = cache / "apt-state" / "updated"
-    with locked(cache / "apt-state" / "lock"):
+    state = _apt_state(cache)
+    updated = state / "updated"
+    with locked(state / "lock"):
+        conf = _apt_conf(state)
         if updated.exists():
             try:
-                apt_client(cache, "download", name, cwd=folder)
+                _apt_get(conf, "download", name, cwd=folder)
                 return
             except UserError:
                 pass  # old lists name versions that are gone
-        warnings = apt_client(cache, "update")
+        warnings = _apt_get(conf, "update")
         try:
-            apt_client(cache, "download", name, cwd=folder)
+            _apt_get(conf, "download", name, cwd=folder)
         except UserError as problem:
             unreached = _error_line(warnings)
             raise UserError(f"{problem} (update said: {unreached})" if unreached else str(problem)) from None
@@ -164,7 +165,7 @@ def _package(name: str, folder: Path, download: Callable[[Path], None]) -> Path:
     def build(partial: Path) -> None:
         archives = partial / ".archive"
         archives.mkdir(parents=True)
-        _say(f"fetching package {name}")
+        say(f"fetching package {name}")
         try:
             download(archives)
             archive = next(iter(sorted(archives.iterdir())), None)
@@ -222,63 +223,12 @@ def url_file(url: str, cache: Path, sha256: str | None = None) -> Path:
         for fresh_start in (False, True):  # a wrong checksum may come from a spoilt .part: start again once
             if fresh_start:
                 part.unlink(missing_ok=True)
-            _download(url, part)
+            download_file(url, part)
             if sha256 is None or sha256_of(part) == sha256:
                 part.replace(path)
                 return path
         part.unlink()
     raise UserError(f"{url}: not the expected file (sha256 differs from {sha256}); {BY_HAND}")
-
-
-def _download(url: str, part: Path) -> None:
-    """Bring ``part`` to the full length of ``url``, in up to ``ATTEMPTS`` connections."""
-    problem = ""
-    for attempt in range(ATTEMPTS):
-        time.sleep(attempt)
-        try:
-            missing = _transfer(url, part)
-            if missing == 0:
-                return
-            problem = f"the connection was cut {missing:,} bytes before the end"
-        except urllib.error.HTTPError as error:
-            problem = f"HTTP {error.code} {error.reason}"
-            if error.code == 416:  # .part is longer than the file: it is not a part of it
-                part.unlink(missing_ok=True)
-            elif error.code < 500:
-                break
-        except (OSError, http.client.HTTPException) as error:
-            problem = str(getattr(error, "reason", "") or error) or type(error).__name__
-    raise UserError(f"cannot download {url}: {problem}; {BY_HAND}")
-
-
-def _transfer(url: str, part: Path) -> int:
-    """One connection: append to ``part`` (or write it anew) and return how many bytes are still missing."""
-    have = part.stat().st_size if part.exists() else 0
-    tag = part.with_name(part.name + ".tag")  # names the version that .part belongs to
-    headers = {"User-Agent": "s2s_plugin"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-        if tag.exists():
-            headers["If-Range"] = tag.read_text(encoding="utf-8")
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
-        if answer.status != 206 or not str(answer.headers.get("Content-Range")).startswith(f"bytes {have}-"):
-            have = 0
-        version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-        if version and not version.startswith("W/"):
-            tag.write_text(version, encoding="utf-8")
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        _say(f"fetching {url}" + (f" ({total / 1e6:.1f} MB)" if total else ""))
-        bar = Progress(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem)
-        with bar, part.open("ab" if have else "wb") as file:
-            while block := answer.read(1 << 16):
-                file.write(block)
-                bar.update(len(block))
-                have += len(block)
-    if total is not None and have < total:
-        return total - have
-    tag.unlink(missing_ok=True)
-    return 0
 
 
 def url_archive(url: str, cache: Path, sha256: str | None = None) -> Path:
@@ -333,7 +283,3 @@ def locked(lock: Path) -> Iterator[None]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -16,12 +16,8 @@ from s2s_plugin.pipeline.run import Run
 from s2s_plugin.pipeline.translator import check_checkpoint
 from s2s_plugin.tasks.seq2seq import read_source
 
-FREE = {
-    "dropout",
-    "locked_dropout",
-    "word_dropout",
-    "freeze_embeddings",
-}  # of the model, what may be another at every training
+# Of the model, what may be another at every training.
+FREE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}
 # What is a matter of the data.
 OWN = {"max_source_positions", "max_target_positions", "box", "max_seconds", "max_megapixels"}
 

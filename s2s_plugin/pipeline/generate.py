@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import sys
@@ -10,21 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from fairseq import tasks
 from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from s2s_plugin.datasets.codec import PairCodec
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.attention import attention_of
 from s2s_plugin.pipeline.check import first_parsable
 from s2s_plugin.pipeline.commands import generate_command
 from s2s_plugin.pipeline.console import say
-from s2s_plugin.pipeline.directions import tagged
-from s2s_plugin.pipeline.run import Run, digest, read_json, write_json, write_text
+from s2s_plugin.pipeline.directions import untagged
+from s2s_plugin.pipeline.run import Run, digest, lines_of, read_json, write_json, write_text
 from s2s_plugin.pipeline.score import evaluate
 from s2s_plugin.pipeline.train import check_dictionaries
 from s2s_plugin.pipeline.translator import MAX_TOKENS, SHARES, Translator, check_checkpoint
@@ -37,8 +37,6 @@ DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__data
 LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
 NUMBERED = re.compile(rb"[A-Z]-(\d+)")
 COMPARED = 200  # validation items by which a cheaper precision is judged
-SHOWN_ATTENTION = 4  # sentences whose attention is drawn
-SHOWN_SYMBOLS = range(6, 26)  # of such a length
 
 
 def generate(
@@ -92,9 +90,10 @@ def generate(
 
     run.generated.unlink(missing_ok=True)
     run.scores.unlink(missing_ok=True)
+    (run.folder / "speed.json").unlink(missing_ok=True)
     partial = run.folder / "generate.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    items = test_items(cfg, data, subset)
+    items = read_items(cfg, data, subset)
     processes = fitting(workers, len(items), cfg.common.cpu or not torch.cuda.is_available())
     if processes > 1:
         batches = count_batches(cfg, subset)
@@ -115,10 +114,13 @@ def generate(
             hypothesis = codec.fill(hypothesis, item["source"])
         rows.append({"id": index, "hypothesis": hypothesis, "score": score, "length": length, **item})
     if several_references:
-        rows = _one_per_source(rows)
+        rows = one_per_source(rows)
+    write_text(run.attention, attention_of(cfg, checkpoint, data, rows, run))
+    for row in rows:
+        if "direction" in row:
+            row["source"] = untagged(row["source"])
     write_text(run.outputs, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
-    write_text(run.attention, _attention(cfg, checkpoint, data, rows, run))
     shutil.move(printed, run.folder / printed.name)
     shutil.rmtree(partial)
     write_json(run.generated, made)
@@ -150,8 +152,7 @@ def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, worke
         folder = partial / str(number)
         arguments = _for_generation(cfg, path=str(checkpoint), results_path=str(folder))
         arguments.generation.nbest = nbest
-        for name, value in {"num_shards": workers, "shard_id": number}.items():
-            OmegaConf.update(arguments, f"task.{name}", value, force_add=True)  # runs of earlier versions lack them
+        arguments.task.num_shards, arguments.task.shard_id = workers, number
         arguments.common.log_format = "tqdm" if sys.stderr.isatty() and number == 0 else "none"
         if workers > 1:
             arguments.dataset.num_workers = 0  # a process of ours may have none of its own
@@ -239,7 +240,7 @@ def read_hypotheses(path: Path, check: str = "none") -> dict[int, tuple[float, s
                 lengths[number] = len(rest.split())
             elif kind == "D":
                 score, _, text = rest.partition("\t")
-                candidates.setdefault(number, []).append((float(score) * 0.6931471805599453, text))  # from base 2
+                candidates.setdefault(number, []).append((float(score) * math.log(2), text))  # from base 2
     found = {}
     for number, ranked in candidates.items():
         score, text = ranked[first_parsable([text for _, text in ranked], check)]
@@ -247,19 +248,19 @@ def read_hypotheses(path: Path, check: str = "none") -> dict[int, tuple[float, s
     return found
 
 
-def _one_per_source(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first row of each source, with the references of all its rows."""
+def one_per_source(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first row of each source, text or item of media, with the references of all its rows."""
     merged: dict[str, dict[str, Any]] = {}
     for row in rows:
-        first = merged.setdefault(row["source"], {**row, "reference": []})
-        first["reference"].append(row["reference"])
+        first = merged.setdefault(row.get("item", row["source"]), {**row, "reference": []})
+        first["reference"] += [row["reference"]] if isinstance(row["reference"], str) else row["reference"]
     return [{**row, "id": number} for number, row in enumerate(merged.values())]
 
 
-def test_items(cfg: DictConfig, data: Path, subset: str) -> list[dict[str, Any]]:
+def read_items(cfg: DictConfig, data: Path, subset: str) -> list[dict[str, Any]]:
     """What the outputs are written beside, in corpus order: source text or media file, and the reference(s).
 
-    Of several directions each item says its own, in place of the tag at the source's beginning.
+    Of several directions each item says its own; the source has its tag still.
     """
     source, target = cfg.task.source_lang, cfg.task.target_lang
     if source in MODALITIES:
@@ -275,54 +276,13 @@ def test_items(cfg: DictConfig, data: Path, subset: str) -> list[dict[str, Any]]
             }
             for item in media
         ]
-    sources, references = (_lines(data / "text" / f"{subset}.{lang}") for lang in (source, target))
+    sources, references = (lines_of(data / "text" / f"{subset}.{lang}") for lang in (source, target))
     several = data / "text" / f"{subset}.references.tsv"
-    found = [line.split("\t") for line in _lines(several)] if several.is_file() else references
+    found = [line.split("\t") for line in lines_of(several)] if several.is_file() else references
     pairs = zip(sources, found, strict=True)
     items: list[dict[str, Any]] = [{"source": text, "reference": reference} for text, reference in pairs]
     labels = data / "text" / f"{subset}.direction"
     if labels.is_file():
-        for item, direction in zip(items, _lines(labels), strict=True):
-            item |= {"source": item["source"].removeprefix(tagged("", direction)), "direction": direction}
+        for item, direction in zip(items, lines_of(labels), strict=True):
+            item["direction"] = direction
     return items
-
-
-def _attention(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], run: Run) -> str:
-    """Attention of a few items spread over the test set, one JSON object a line."""
-    translator = Translator(checkpoint, cfg.generation, data, attention=True, cpu=cfg.common.cpu)
-    signal = rows[0]["source"] is None
-    fit = [row for row in rows if signal or len(row["source"]) // 5 + 1 in SHOWN_SYMBOLS] or rows
-    chosen = fit[:: max(1, len(fit) // SHOWN_ATTENTION)][:SHOWN_ATTENTION]
-    if signal:
-        dataset = translator.dataset(cfg.dataset.gen_subset)
-        sources = [dataset.sources[row["id"]] for row in chosen]
-    else:
-        sources = [translator.symbols(tagged(row["source"], row.get("direction"))) for row in chosen]
-    lines = []
-    for row, source, hypothesis in zip(chosen, sources, translator.decode(sources), strict=True):
-        line = {"id": row["id"], "target_tokens": hypothesis.target_tokens}
-        line["attention"] = [[round(weight, 4) for weight in step] for step in hypothesis.attention or []]
-        if signal:
-            line |= _picture_of(translator, row["id"], source, run)
-        else:
-            line["source_tokens"] = translator.source_tokens(source)
-        lines.append(line)
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-
-
-def _picture_of(translator: Translator, number: int, source: Tensor, run: Run) -> dict[str, Any]:
-    """What the report needs to draw attention on a signal; its features go to a file of their own."""
-    task, encoder = translator.task, translator.models[0].encoder
-    about: dict[str, Any] = {"modality": task.modality, "features": f"attention/{number}.npy"}
-    if task.modality == "image":
-        about["grid"] = encoder.grid(source.shape)
-    else:
-        about |= {"stride": encoder.stride, "seconds_per_frame": task.frontend.seconds_per_step}
-    path = run.folder / about["features"]
-    path.parent.mkdir(exist_ok=True)
-    np.save(path, task.frontend.picture(source))
-    return about
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").split("\n")[:-1]

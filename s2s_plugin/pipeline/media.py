@@ -14,6 +14,7 @@ from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus
+from s2s_plugin.pipeline.config import skips_bad
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import locked
 from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
@@ -71,7 +72,7 @@ def pack_corpus(cfg: DictConfig) -> Path:
         manifests = out / "manifests"
         if not (manifests / "manifest.json").is_file():
             _manifests(cfg, manifests)
-        modality, skip = cfg.data.source_lang, _skip_bad(cfg)
+        modality, skip = cfg.data.source_lang, skips_bad(cfg.data)
         frontend = build_frontend(modality, cfg[modality])
         skipped: dict[str, dict[str, str]] = {}
         for split in corpus.SPLITS:
@@ -86,12 +87,6 @@ def pack_corpus(cfg: DictConfig) -> Path:
                 say(f"      left out {split} {name}: {reason}")
         write_json(out / PACKED, {"skipped": skipped})
     return out
-
-
-def _skip_bad(cfg: DictConfig) -> bool:
-    if cfg.data.on_bad_item not in ("error", "skip"):
-        raise UserError(f"data.on_bad_item is {cfg.data.on_bad_item}: give error or skip")
-    return cfg.data.on_bad_item == "skip"
 
 
 def _manifests(cfg: DictConfig, out: Path) -> None:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, dialogue, directions
+from s2s_plugin.pipeline.config import skips_bad
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.text import read_parallel
 
@@ -45,14 +46,13 @@ def own_splits(cfg: DictConfig, shared: str | None = None) -> corpus.Splits:
 
 def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
     """Of the files ``data.<prefix>source`` and ``data.<prefix>target``, if they are given."""
-    if cfg.data.on_bad_item not in ("error", "skip"):
-        raise UserError(f"data.on_bad_item is {cfg.data.on_bad_item}: give error or skip")
+    skip = skips_bad(cfg.data)
     files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
     if None in files:
         if files != (None, None):
             raise UserError(f"data.{prefix}source and data.{prefix}target go together: give both or neither")
         return []
-    pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), cfg.data.on_bad_item == "skip")
+    pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), skip)
     if skipped:
         say(f"      {files[0]}: {skipped:,} unusable pairs left out")
     if cfg.subword.exact:
@@ -64,13 +64,13 @@ def extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pai
     """Further pairs for training, none of which has a side in a held-out set."""
     several, found = bool(directions.tags(cfg)), []
     if several:
-        held_out = [(source.partition(" ")[2], target) for source, target in held_out]
+        held_out = [(directions.untagged(source), target) for source, target in held_out]
     for part in directions.further(cfg):
         pairs = _own_pairs(part, "extra_")
         kept = corpus.without_leaks(pairs, held_out, cfg.data.shared_targets)
         if pairs:
             left = len(pairs) - len(kept)
             say(f"      {len(kept):,} further pairs to train on; {left:,} left out, held out elsewhere")
-        name = directions.name(part) if several else None
-        found += [(directions.tagged(source, name), target) for source, target in kept]
+        to = part.data.target_lang if several else None
+        found += [(directions.tagged(source, to), target) for source, target in kept]
     return found

@@ -21,7 +21,7 @@ from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.fetch import once, sha256_of
 from s2s_plugin.pipeline.own_pairs import extra_pairs, own_splits
 from s2s_plugin.pipeline.recipe import recipe_stamp, run_recipe
-from s2s_plugin.pipeline.run import digest
+from s2s_plugin.pipeline.run import digest, lines_of
 from s2s_plugin.pipeline.vocabulary import codec_files, learn_codec, learn_side, take_codec, write_codec
 from s2s_plugin.progress import Progress
 
@@ -120,7 +120,7 @@ def _build(cfg: DictConfig, partial: Path) -> None:
     source, target = cfg.data.source_lang, cfg.data.target_lang
     text = _text(cfg, partial)
     lines = {
-        split: list(zip(*(_read(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
+        split: list(zip(*(lines_of(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in corpus.SPLITS
     }
     lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"])
@@ -173,10 +173,6 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
         "symbols": f"{codec.pieces.get_piece_size():,}",
     }
     (partial / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-
-
-def _read(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 # ------------------------------------------------------------------ corpus
@@ -244,7 +240,7 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
                 _write_lines(partial / folder / f"{split}.{lang}", [item[which][side] for item in kept])
         for beside in (partial / "text" / f"{split}.{ending}" for ending in ("references.tsv", "direction")):
             if beside.is_file():
-                texts = _read(beside)
+                texts = lines_of(beside)
                 _write_lines(beside, [texts[number - 1] for number in numbers])
         counts[split] = len(kept)
     if not all(counts.values()):

@@ -81,6 +81,10 @@ class Run:
                 return self.checkpoints / name
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")
 
+    def read_outputs(self) -> list[dict]:
+        """The rows of :attr:`outputs`."""
+        return [json.loads(line) for line in lines_of(self.outputs)]
+
     def note_command(self, stage: str, command: str) -> None:
         """Keep the stage's plain command in ``commands.txt``."""
         sections = read_commands(self.commands)
@@ -117,6 +121,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def lines_of(path: Path) -> list[str]:
+    """Lines of a file of ours: a line feed ends each, and no other character does."""
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def read_json(path: Path) -> dict | None:

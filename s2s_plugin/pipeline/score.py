@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,17 +29,17 @@ def score(cfg: DictConfig, run: Run) -> None:
     made, trained = read_json(run.generated), read_json(run.trained) or {}
     if made is None or not run.outputs.is_file():
         raise UserError(f"{run.folder}: nothing to score; run the generate stage first")
-    rows = [json.loads(line) for line in run.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
-    by_direction: dict[str, list[dict]] = {}
-    for row in rows if "direction" in rows[0] else ():
-        by_direction.setdefault(row["direction"], []).append(row)
-    scores: dict = {"subset": made["subset"], **_scores(cfg, rows, made["subset"])}
+    rows = run.read_outputs()
+    languages = cfg.data.source_lang, cfg.data.target_lang
+    trivial = baselines(cfg.baselines, Path(cfg.task.data), *languages, made["subset"], rows)
+    scores: dict = {"subset": made["subset"], **_scores(cfg, rows, trivial)}
     if cfg.perplexity:
         scores["metrics"]["perplexity"] = perplexity(
             run.best_checkpoint(), cfg.task.data, made["subset"], cfg.common.cpu
         )
-    if by_direction:
-        scores["directions"] = {name: _scores(cfg, some, made["subset"]) for name, some in by_direction.items()}
+    several = "direction" in rows[0]
+    if several:
+        scores["directions"] = _by_direction(cfg, rows, trivial)
     scores |= {
         "search": {"beam": made["beam"], **made["search"]},
         "checkpoint": made["checkpoint"],
@@ -52,14 +51,25 @@ def score(cfg: DictConfig, run: Run) -> None:
     write_json(run.scores, scores)
     for name, some in scores.get("directions", {}).items():
         _show(some, f"{name} ")
-    _show(scores, "all " if by_direction else "")
+    _show(scores, "all " if several else "")
 
 
-def _scores(cfg: DictConfig, rows: list[dict], subset: str) -> dict:
-    """The metrics over these outputs, and the baselines'."""
+def _by_direction(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) -> dict[str, dict]:
+    """The scores of each direction alone."""
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row["direction"], []).append(place)
+    return {
+        direction: _scores(
+            cfg, [rows[i] for i in chosen], {name: [texts[i] for i in chosen] for name, texts in trivial.items()}
+        )
+        for direction, chosen in places.items()
+    }
+
+
+def _scores(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) -> dict:
+    """The metrics over these outputs, and over the baselines' in their place."""
     references = [row["reference"] for row in rows]
-    languages = cfg.data.source_lang, cfg.data.target_lang
-    trivial = baselines(cfg.baselines, Path(cfg.task.data), *languages, subset, rows)
     return {
         "sentences": len(rows),
         "metrics": evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring, intervals=True),

@@ -126,8 +126,14 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
     assert isinstance(stored, dict)
     named = {name.split(".")[0].replace("search", "generation") for name in _named()}
     for group in STANDING:
-        if group not in named and group in stored:  # runs of earlier versions have no baselines
-            cfg[group] = stored[group]
+        if group in named or group not in stored:  # runs of earlier versions have no baselines
+            continue
+        kept = stored[group]
+        if isinstance(kept, dict) and group != "scoring":  # scorers have options of their own
+            newer = OmegaConf.to_container(cfg[group])
+            assert isinstance(newer, dict)
+            kept = {**newer, **kept}  # an option that the run's version did not have is what it is by default
+        cfg[group] = kept
     return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
 
 
@@ -156,10 +162,8 @@ def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
     elif name == "train":
         train_stage.train(fairseq, folder, cfg.verbose, cfg.average)
     elif name == "generate":
-        several = bool(cfg.data.get("several_references"))  # runs of earlier versions have none
-        generate_stage.generate(
-            fairseq, folder, fairseq.dataset.gen_subset, cfg.metrics, cfg.workers, cfg.check, several
-        )
+        subset, several = fairseq.dataset.gen_subset, cfg.data.several_references
+        generate_stage.generate(fairseq, folder, subset, cfg.metrics, cfg.workers, cfg.check, several)
     elif name == "score":
         score_stage.score(cfg, folder)
     else:
@@ -207,7 +211,7 @@ def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> st
 
 def _show_result(cfg: DictConfig, folder: Run) -> None:
     """The last lines of a run: a few outputs, the scores, the report."""
-    rows = [json.loads(line) for line in folder.outputs.read_text(encoding="utf-8").split("\n")[:-1]]
+    rows = folder.read_outputs()
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
         references = [row["reference"]] if isinstance(row["reference"], str) else row["reference"]

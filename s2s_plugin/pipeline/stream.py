@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from s2s_plugin.errors import UserError
 
@@ -13,8 +14,10 @@ CHUNK = 2**16  # bytes to read at once
 LONGEST = 2**22  # bytes of a line
 FULL = 2 * LONGEST  # bytes of a window, about
 
+T = TypeVar("T")
 
-def windows(file: int, largest: int, check: Callable[[str], object]) -> Iterator[tuple[int, list[str]]]:
+
+def windows(file: int, largest: int, take: Callable[[str], T]) -> Iterator[tuple[int, list[T]]]:
     """Windows of at least one line, and the number of the first, from 0; lines lose the white space around them.
 
     A window ends where the stream pauses, or with ``largest`` lines. The first ones are smaller, so that a stream
@@ -23,7 +26,7 @@ def windows(file: int, largest: int, check: Callable[[str], object]) -> Iterator
     Args:
         file: descriptor of a file, pipe or terminal with UTF-8.
         largest: number of lines.
-        check: raises UserError for a line that cannot be used.
+        take: what to make of a line; raises UserError if it cannot be used.
 
     Raises:
         UserError: a line cannot be used, is not UTF-8 or too long; what comes before it has been given.
@@ -38,32 +41,27 @@ def windows(file: int, largest: int, check: Callable[[str], object]) -> Iterator
             lines, read = [*lines, read], b""
         elif len(read) > LONGEST and b"\n" not in read:
             lines = [*lines, read]  # which is refused below
-        texts: list[str] = []
+        taken: list[T] = []
         for raw in lines:
-            text = _text(raw, number + len(texts), check)
-            if isinstance(text, UserError):
-                if texts:
-                    yield number, texts
-                raise text
-            texts.append(text)
-        if texts:
-            yield number, texts
-        number, most = number + len(texts), min(2 * most, largest)
+            try:
+                taken.append(take(_text(raw)))
+            except UserError as error:
+                if taken:
+                    yield number, taken
+                raise UserError(f"standard input, line {number + len(taken) + 1}: {error}") from None
+        if taken:
+            yield number, taken
+        number, most = number + len(taken), min(2 * most, largest)
 
 
 def _ready(file: int) -> bool:
     return bool(select.select([file], [], [], 0)[0])
 
 
-def _text(raw: bytes, number: int, check: Callable[[str], object]) -> str | UserError:
-    where = f"standard input, line {number + 1}"
+def _text(raw: bytes) -> str:
     if len(raw) > LONGEST:
-        return UserError(f"{where}: more than {LONGEST:,} bytes are no sentence; split it")
+        raise UserError(f"more than {LONGEST:,} bytes are no sentence; split it")
     try:
-        text = raw.decode("utf-8").strip()
-        check(text)
+        return raw.decode("utf-8").strip()
     except UnicodeDecodeError as error:
-        return UserError(f"{where}: byte {error.start + 1} is not UTF-8; convert it")
-    except UserError as error:
-        return UserError(f"{where}: {error}")
-    return text
+        raise UserError(f"byte {error.start + 1} is not UTF-8; convert it") from None

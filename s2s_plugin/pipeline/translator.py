@@ -35,7 +35,7 @@ class Hypothesis:
     Attributes:
         text: detokenised.
         score: length-normalised log-probability, natural log.
-        confidence: geometric mean of the symbols' probabilities, </s> among them.
+        confidence: geometric mean of the symbols' probabilities, </s> among them; 0 where nothing was searched for.
         target_tokens: symbols, with </s>.
         attention: T x S weights, where asked for.
         alignment: source position of each symbol, where unknown words are replaced.
@@ -43,7 +43,7 @@ class Hypothesis:
 
     text: str = ""
     score: float = 0.0
-    confidence: float = 1.0
+    confidence: float = 0.0
     target_tokens: Sequence[str] = ()
     attention: list[list[float]] | None = None
     alignment: Sequence = ()

@@ -52,12 +52,17 @@ def translate(cfg: DictConfig, run: Run) -> None:
     if sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
     largest = max(2, translator.most) * WINDOW
-    for first, lines in windows(sys.stdin.fileno(), largest, lambda line: translator.symbols(tagged(line))):
-        texts = [tagged(line) if line else "" for line in lines]
-        for number, text in enumerate(texts, start=first + 1):
-            if (symbols := len(translator.symbols(text)) - 1) > translator.longest:  # without </s>
+
+    def take(line: str) -> tuple[str, int]:
+        """With its tag, and its number of symbols; an empty line stays empty."""
+        text = tagged(line)
+        return text if line else "", len(translator.symbols(text)) - 1  # without </s>
+
+    for first, window in windows(sys.stdin.fileno(), largest, take):
+        for number, (_, symbols) in enumerate(window, start=first + 1):
+            if symbols > translator.longest:
                 say(f"line {number}: {symbols:,} symbols, of which the first {translator.longest:,} are read; split it")
-        for found in translator.translate(texts, first):
+        for found in translator.translate([text for text, _ in window], first):
             print(found.text)
         sys.stdout.flush()
         interrupt.check()

@@ -111,6 +111,11 @@ def write_codec(
 
 
 def learn_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind: str) -> TextCodec:
+    """Learn the symbols of these lines, write ``<name>.model``, and give the codec that uses it.
+
+    Raises:
+        UserError: SentencePiece cannot learn so many symbols of this kind.
+    """
     symbols = list(dict.fromkeys([*cfg.subword.symbols, *([] if media.is_signal(cfg) else directions.tags(cfg))]))
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
     exact = EXACT if cfg.subword.exact else {}

@@ -44,8 +44,8 @@ def fitting(asked: int, items: int, cpu: bool) -> int:
 class Workers:
     """Processes that do ``work``; they end with this one, or with the block in which they are used.
 
-    They are forked, so that they have at once what this process has loaded. After a fork GNU's OpenMP cannot start
-    threads, but one thread needs none: torch's own data loaders rely on the same.
+    They are forked where they are first needed, so that they have at once what this process has loaded. After a fork
+    GNU's OpenMP cannot start threads, but one thread needs none: torch's own data loaders rely on the same.
 
     Args:
         count: number of processes.
@@ -53,14 +53,8 @@ class Workers:
     """
 
     def __init__(self, count: int, work: Callable[[Any], Any]):
-        context = multiprocessing.get_context("fork")
+        self.count, self.work = count, work
         self.processes: dict[Connection, Any] = {}
-        for _ in range(count):
-            here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(work, there), daemon=True)
-            process.start()
-            there.close()
-            self.processes[here] = process
 
     def map(self, tasks: Iterable[Any]) -> list[Any]:
         """Results in the order of the tasks, which are begun in that order, each by whoever is free.
@@ -68,6 +62,15 @@ class Workers:
         Raises:
             UserError: from a task, or a process has died.
         """
+        if not self.processes:
+            self._start()
+        try:
+            return self._map(tasks)
+        except UserError:
+            self.stop()  # the others are still at tasks of this call
+            raise
+
+    def _map(self, tasks: Iterable[Any]) -> list[Any]:
         waiting, running, results = enumerate(tasks), dict[Connection, int](), dict[int, Any]()
         free = list(self.processes)
         while True:
@@ -83,6 +86,15 @@ class Workers:
                 if isinstance(result, UserError):
                     raise result
                 results[running.pop(connection)] = result
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("fork")
+        for _ in range(self.count):
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(self.work, there), daemon=True)
+            process.start()
+            there.close()
+            self.processes[here] = process
 
     def stop(self) -> None:
         for connection, process in self.processes.items():

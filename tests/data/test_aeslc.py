@@ -75,7 +75,7 @@ def test_references_stay_with_their_emails_through_the_pipeline(emails: Path, tm
                 *(f"prepared_dir={tmp_path}/bin", "subword.size=60", "data.max_symbols=200"),
             ],
         )
-    items = generate.test_items(cfg, prepare.prepare(cfg), "test")
+    items = generate.read_items(cfg, prepare.prepare(cfg), "test")
     assert [item["reference"] for item in items] == [["review", "x", "y"]]
     assert items[0]["source"].startswith("Hi Phil, the test 1 budget")
 

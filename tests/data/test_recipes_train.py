@@ -1,4 +1,4 @@
-"""Every recipe's real data through the whole pipeline, with a tiny model."""
+"""Recipes' real data through the whole pipeline, with a tiny model."""
 
 from __future__ import annotations
 

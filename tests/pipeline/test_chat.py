@@ -254,6 +254,20 @@ def test_what_is_not_text_is_named(run: tuple[Path, str]):
 # ------------------------------------------------------------ confidence, choice
 
 
+class Silent:
+    """A translator to which nothing that it reads has symbols."""
+
+    def candidates(self, lines: Sequence[str]) -> list[list[Hypothesis]]:
+        return [[Hypothesis()]] * len(lines)
+
+
+@pytest.mark.parametrize("threshold", [0, 0.5])
+def test_to_nothing_the_fallback_is_said(threshold: float):
+    options = OmegaConf.create({"threshold": threshold, "generic_penalty": 0.1, "fallback": "Pardon?"})
+    bot = chat.Chatbot(Silent(), options, 3, {})
+    assert bot.reply("\u200b") == chat.Reply("Pardon?", 0.0, sure=False) and bot.turns == []
+
+
 def hypothesis(text: str, score: float) -> Hypothesis:
     return Hypothesis(text, score, math.exp(score), [], None)
 

@@ -46,6 +46,14 @@ def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert [path.name for path in tmp_path.iterdir()] == ["startup"]
 
 
+def test_the_bash_that_is_on_the_path_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert is_bash("ls")
+    (tmp_path / "bash").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bash").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not is_bash("ls")
+
+
 def test_the_first_that_parses_is_taken():
     assert first_parsable(["ls |", "echo 'a", "ls", "cat"], "bash") == 2
     assert first_parsable(["ls |", "ls"], "none") == 0

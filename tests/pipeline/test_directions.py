@@ -205,6 +205,17 @@ def test_directions_of_a_recipe():
     assert directions.tags(both) == ["<2en>", "<2de>"]
 
 
+def test_a_hyphen_may_be_the_languages_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_parallel(tmp_path, 60)
+    (tmp_path / "my.ko").rename(tmp_path / "my.pt-BR")
+    monkeypatch.chdir(tmp_path)
+    data = prepare.prepare(
+        composed("data=files", "subword.size=60", "data.source=[my.en,my.pt-BR]", "data.target=[my.pt-BR,my.en]")
+    )
+    sources = (data / "text" / "train.en+pt-BR").read_text().splitlines()
+    assert {(line.split()[0], line.split()[1].isdigit()) for line in sources} == {("<2pt-BR>", False), ("<2en>", True)}
+
+
 def test_several_corpora_of_one_direction_need_no_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     for corpus, word in (("a", "first"), ("b", "second")):

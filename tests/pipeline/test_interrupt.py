@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from s2s_plugin.pipeline import interrupt
+from s2s_plugin.pipeline import average, cli, interrupt
 
 
 def test_what_a_library_swallows_is_remembered():
@@ -23,3 +23,13 @@ def test_what_a_library_swallows_is_remembered():
         interrupt.check()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_what_begins_anew_is_not_said_to_continue(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(average, "run", lambda words: signal.raise_signal(signal.SIGINT))
+    try:
+        assert cli.main(["average"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "\ns2s: interrupted\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,22 @@ def test_header_scores_commands_and_configuration(run_dir: Path) -> None:
         "data: {name: multi30k}",
     ):
         assert part in text
+
+
+def test_directions_have_a_row_each_and_a_column_for_each_of_their_metrics(run_dir: Path) -> None:
+    scores = json.loads((run_dir / "scores.json").read_text())
+    found = {
+        "sentences": 7,
+        "metrics": {"BLEU": {"score": 33.1, "interval": [31.9, 34.4]}, "distinct-1": {"score": 5.0}},
+        "baselines": {"copy": {"BLEU": 1.0, "distinct-1": 60.0}},
+    }
+    scores["metrics"]["perplexity"] = {"score": 4.2}
+    (run_dir / "scores.json").write_text(json.dumps({**scores, "directions": {"en-de": found, "en-ko": found}}))
+    page = write_report(run_dir).read_text()
+    head, *rows = re.findall("<tr>.*?</tr>", page[page.index('<th scope="col">Direction') - len("<tr>") :])[:3]
+    assert re.findall(r">([\w-]+)<", head) == ["Direction", "n", "BLEU", "distinct-1"]
+    for row, name in zip(rows, ("en-de", "en-ko"), strict=True):
+        assert f">{name}</th><td>7</td><td><b>33.1</b> [31.9, 34.4]<" in row and "<td><b>5.0</b> <" in row
 
 
 @pytest.mark.parametrize("name", INPUTS)

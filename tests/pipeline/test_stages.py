@@ -155,6 +155,18 @@ def test_later_stages_need_not_be_told_the_data_again(finished, tmp_path: Path):
     assert (run / "config.yaml").read_bytes() == config
 
 
+def test_what_an_earlier_version_did_not_have_is_as_by_default(finished, tmp_path: Path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    config = folder / "runs/nmt/default/config.yaml"
+    lines = config.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(("  mbr:", "  search_graphs:", "  dialogues:", "check:"))]
+    assert len(kept) == len(lines) - 4
+    config.write_text("".join(kept))
+    done = call("s2s translate app=nmt", cwd=folder, stdin="a b c\n")
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_a_faster_search_says_what_it_costs(finished, tmp_path: Path):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
@@ -171,6 +183,8 @@ def test_a_faster_search_says_what_it_costs(finished, tmp_path: Path):
     call("s2s score app=nmt", cwd=folder)
     search = json.loads((folder / "runs/nmt/default/scores.json").read_text())["search"]
     assert search["search_precision"] == "int8" and search["shortlist"] == 50
+    call("s2s generate app=nmt task.search_precision=fp32 task.shortlist=0", cwd=folder)
+    assert not (folder / "runs/nmt/default/speed.json").exists()
 
 
 def test_training_can_be_lengthened(tmp_path: Path, own_files: Path):

@@ -63,9 +63,10 @@ def test_empty_lines_are_lines(pipe, content: bytes, texts: list[str]):
     assert [text for _, window in read(pipe, content) for text in window] == texts
 
 
-def check(text: str) -> None:
+def take(text: str) -> str:
     if text == "bad":
         raise UserError("that is bad")
+    return text
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def check(text: str) -> None:
 def test_what_comes_before_a_mistake_is_given(tmp_path: Path, third: bytes, mistake: str):
     (tmp_path / "lines").write_bytes(b"one\ntwo\n" + third + b"four\n" * 20)
     with (tmp_path / "lines").open("rb") as file:
-        found = windows(file.fileno(), LARGEST, check)
+        found = windows(file.fileno(), LARGEST, take)
         assert next(found) == (0, ["one", "two"])
         with pytest.raises(UserError, match=mistake):
             next(found)

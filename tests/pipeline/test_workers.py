@@ -44,9 +44,14 @@ def test_what_goes_wrong_there_is_told_here(task: int, said: str):
     with Workers(2, work) as workers:
         with pytest.raises(UserError, match=said):
             workers.map([1, task, 3])
-        if task == 99:
-            with pytest.raises(UserError, match=said):  # the next task too
-                workers.map([1, 2, 3])
+        assert [doubled for doubled, _, _ in workers.map([5, 6, 7])] == [10, 12, 14]  # of these tasks, not of those
+
+
+def test_a_process_that_dies_while_it_waits():
+    with Workers(2, work) as workers:
+        os.kill(workers.map([1, 2])[0][1], signal.SIGKILL)
+        with pytest.raises(UserError, match="exit code -9; if memory is short"):
+            workers.map([1, 2])
 
 
 def test_how_many_pay(monkeypatch: pytest.MonkeyPatch):

@@ -75,10 +75,11 @@ def _directions(scores: dict[str, Any]) -> str:
     directions = scores.get("directions") or {}
     if not directions:
         return ""
-    heads = "".join(f'<th scope="col">{esc(name)}</th>' for name in scores["metrics"])
+    metrics = list(next(iter(directions.values()))["metrics"])  # perplexity is of all together
+    heads = "".join(f'<th scope="col">{esc(name)}</th>' for name in metrics)
     rows = "\n".join(
         f'<tr><th scope="row">{esc(name)}</th><td>{found["sentences"]:,}</td>'
-        + "".join(f"<td>{_with_baselines(metric, found)}</td>" for metric in found["metrics"])
+        + "".join(f"<td>{_with_baselines(metric, found)}</td>" for metric in metrics)
         + "</tr>"
         for name, found in directions.items()
     )
@@ -91,9 +92,9 @@ def _directions(scores: dict[str, Any]) -> str:
 
 
 def _with_baselines(metric: str, found: dict[str, Any]) -> str:
-    """``33.1 [31.9, 34.4]``, and below it ``copy of the source 1.0``."""
+    """``33.1 [31.9, 34.4]``, or where there is no interval the score alone; below it ``copy of the source 1.0``."""
     value = found["metrics"][metric]
-    between = "[{}, {}]".format(*map(number, value["interval"]))
+    between = "[{}, {}]".format(*map(number, value["interval"])) if "interval" in value else ""
     baselines = ", ".join(f"{esc(name)} {number(each[metric])}" for name, each in found["baselines"].items())
     return f'<b>{number(value["score"])}</b> {between}<br><span class="quiet">{baselines}</span>'
 

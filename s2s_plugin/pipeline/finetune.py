@@ -45,7 +45,9 @@ def begin_from_other(cfg: DictConfig, own: Run, named: Collection[str]) -> None:
             f"{data.source_lang} to {data.target_lang}: fine-tuning keeps the languages"
         )
     if cfg.ema.store_ema and "ema" not in state["extra_state"]:
-        raise UserError(f"{other.folder} has no moving average to go on with: set ema.store_ema=false")
+        if "ema.store_ema" in named:
+            raise UserError(f"{other.folder} has no moving average to go on with: set ema.store_ema=false")
+        cfg.ema.store_ema = False
     if not Path(task["data"]).is_dir():
         raise UserError(f"{task['data']}: no such folder, whose vocabulary {other.folder} has; prepare that data again")
     _keep(cfg, "model", state["cfg"]["model"], named)

@@ -80,12 +80,12 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
         begin_from_other(cfg, folder, _named())
     if not recalled:
         cfg.task.data = str(prepare_stage.prepared_folder(cfg))
+    _settle_average(cfg)
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation, cfg.task)  # refuse now what would fail after training
     refuse_idle(cfg.generation)
     score_stage.check_metrics(cfg.metrics)
     check_baselines(cfg.baselines, cfg.data.source_lang)
-    _check_average(cfg)
     if stage in ("train", "run"):
         train_stage.check_same_run(fairseq, folder)
     if stage == "run":
@@ -137,13 +137,16 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
     return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
 
 
-def _check_average(cfg: DictConfig) -> None:
-    """
+def _settle_average(cfg: DictConfig) -> None:
+    """With ``average`` there is no moving average, unless the command line asks for it.
+
     Raises:
-        UserError: there is nothing to average, or another average is asked for too.
+        UserError: there is nothing to average, or both are asked for.
     """
     if cfg.average < 0 or cfg.average == 1:
         raise UserError(f"average is {cfg.average}: give at least 2 checkpoints, or 0 for none")
+    if cfg.average and "ema.store_ema" not in _named():
+        cfg.ema.store_ema = False
     if cfg.average and cfg.ema.store_ema:
         raise UserError(
             f"average={cfg.average} and ema.store_ema=true are two averages of the weights: set average=0 or "

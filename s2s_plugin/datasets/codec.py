@@ -13,6 +13,7 @@ from fairseq.data import Dictionary
 
 from s2s_plugin.datasets.escape import escape, from_line, to_line, unescape
 from s2s_plugin.datasets.factors import factor_symbol, split_factors
+from s2s_plugin.datasets.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.errors import UserError
 
 # Format characters that carry meaning inside words (Persian, Indic scripts, emoji); all others are dropped.
@@ -204,13 +205,17 @@ class PairCodec:
         target: the other side.
         copy_slots: so many symbols of a source that are in no vocabulary are written <copy0>, <copy1>, ... on both
             sides (the extended vocabulary of See et al. 2017, section 2.2).
+        retrieval: what each source brings along; or None.
     """
 
     FILE = "codec.json"
 
-    def __init__(self, source: TextCodec | None, target: TextCodec, copy_slots: int = 0):
+    def __init__(
+        self, source: TextCodec | None, target: TextCodec, copy_slots: int = 0, retrieval: Retrieval | None = None
+    ):
         self.source, self.target = source, target
         self.copy_slots = copy_slots
+        self.retrieval = retrieval
 
     @property
     def whole_words(self) -> bool:
@@ -229,13 +234,17 @@ class PairCodec:
             raise UserError(f"{path}: names the languages {', '.join(sides)}, not {target_lang}; check the languages")
         if target.factors:
             raise UserError(f"{path}: {target_lang} has factors, which are read and not written: it can be no target")
-        return cls(source, target, sides[target_lang].get("copy_slots", 0))
+        retrieval = Retrieval.load(folder, source_lang, target_lang)
+        return cls(source, target, sides[target_lang].get("copy_slots", 0), retrieval)
 
-    def encode(self, text: str) -> str:
-        """A source to symbols separated by spaces."""
+    def encode(self, text: str, training: bool = False) -> str:
+        """A source to symbols separated by spaces; ``training``: its own pair is left aside in retrieval."""
         if self.source is None:
             return text
-        return self.source.encode(from_line(text) if self.source.exact else text, self.slots(text))
+        symbols = self.source.encode(from_line(text) if self.source.exact else text, self.slots(text))
+        if self.retrieval is None or not symbols:
+            return symbols
+        return f"{symbols} {RETRIEVED} {self.encode_target(self.retrieval.target(text, training), text)}".rstrip()
 
     def encode_target(self, text: str, source: str) -> str:
         """The target of a source."""

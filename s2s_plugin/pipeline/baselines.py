@@ -5,7 +5,6 @@ An app names those that make sense for it in ``baselines``.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from torch.nn import functional as F
 
 from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
+from s2s_plugin.datasets.matching import Neighbours, words
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.corpus import match_key
 from s2s_plugin.pipeline.run import lines_of
 from s2s_plugin.progress import Progress
 from s2s_plugin.tasks.seq2seq import read_source
@@ -86,30 +85,9 @@ def lead_words(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
 
 
 def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
-    """For each text of ``test`` that of ``train`` with the most similar words; of equals the first.
-
-    Similarity is the cosine of TF-IDF vectors (Salton & Buckley 1988): a word weighs its count times
-    ln((1 + N) / (1 + n)) + 1, where n of the N texts of ``train`` have it. Case and punctuation make no difference.
-    """
-    counts = [Counter(match_key(text).split()) for text in train]
-    having = Counter(word for each in counts for word in each)
-    weight = {word: math.log((1 + len(train)) / (1 + number)) + 1 for word, number in having.items()}
-    norms = [math.sqrt(sum((weight[word] * number) ** 2 for word, number in each.items())) for each in counts]
-    where: dict[str, tuple[list[int], list[float]]] = {word: ([], []) for word in having}
-    for item, each in enumerate(counts):
-        for word, number in each.items():
-            where[word][0].append(item)
-            where[word][1].append(weight[word] * number / norms[item])
-    index = {word: (np.array(items), np.array(shares)) for word, (items, shares) in where.items()}
-    nearest = []
-    for text in Progress(test, "      neighbours", unit="text"):
-        cosine = np.zeros(len(train))  # times the norm of the text, which is the same for all
-        for word, number in Counter(match_key(text).split()).items():
-            if word in index:
-                items, shares = index[word]
-                cosine[items] += weight[word] * number * shares
-        nearest.append(int(cosine.argmax()))
-    return nearest
+    """For each text of ``test`` the number of that of ``train`` with the most similar words (:class:`Neighbours`)."""
+    neighbours = Neighbours(train, words)
+    return [neighbours.nearest(text) for text in Progress(test, "      neighbours", unit="text")]
 
 
 # ------------------------------------------------------------------ signals

@@ -52,6 +52,7 @@ class DataConfig:
     manifest: Optional[str] = None  # own recordings, videos or pictures: a TSV (see s2s_plugin/datasets/manifest.py)
     valid_manifest: Optional[str] = None
     test_manifest: Optional[str] = None
+    retrieval: bool = False  # each source brings the target of the most similar source in training
     shared_targets: bool = False  # the same target may be in training and held out, as replies are; sources never
     held_out: int = 1000  # pairs in each held-out set that is taken from the training files, at most a tenth
     max_symbols: int = 1000  # longest side in subwords; longer training pairs are dropped, longer others refused

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from s2s_plugin.datasets.codec import JOINERS
 from s2s_plugin.datasets.manifest import Item, write_manifest
+from s2s_plugin.datasets.matching import match_key
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.fetch import sha256_of
 
@@ -67,13 +68,6 @@ def dedup(pairs: Iterable[Pair]) -> list[Pair]:
     for src, tgt in pairs:
         first.setdefault((match_key(src), match_key(tgt)), (src, tgt))
     return list(first.values())
-
-
-def match_key(text: str) -> str:
-    """What two lines must share to count as the same: their letters, vowel signs and digits, casefolded."""
-    folded = text.casefold()
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
-    return " ".join("".join(kept).split()) or " ".join(folded.split())
 
 
 def can_be_said(text: str, seconds: float) -> bool:

@@ -110,7 +110,7 @@ def turned(cfg: DictConfig) -> DictConfig | None:
     """The config of the other direction, whose preparation is the same; None where the sides are not treated alike."""
     subword = cfg.subword
     apart = subword.factors, subword.copy_slots, subword.target_kind, subword.plain_source, subword.exact
-    if len(one_by_one(cfg)) != 1 or any(apart) or cfg.data.dialogues is not None:
+    if len(one_by_one(cfg)) != 1 or any(apart) or cfg.data.retrieval or cfg.data.dialogues is not None:
         return None
     sides = {"source_lang": cfg.data.target_lang, "target_lang": cfg.data.source_lang}
     for prefix in PREFIXES:

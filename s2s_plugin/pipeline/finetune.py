@@ -37,7 +37,7 @@ def begin_from_other(cfg: DictConfig, own: Run, named: Collection[str]) -> None:
     other = _find(cfg, own)
     checkpoint = other.best_checkpoint()
     state = check_checkpoint(checkpoint)
-    subword = OmegaConf.load(other.config).subword
+    stored = OmegaConf.load(other.config)
     task, data = state["cfg"]["task"], cfg.data
     if (task["source_lang"], task["target_lang"]) != (data.source_lang, data.target_lang):
         raise UserError(
@@ -51,7 +51,8 @@ def begin_from_other(cfg: DictConfig, own: Run, named: Collection[str]) -> None:
     if not Path(task["data"]).is_dir():
         raise UserError(f"{task['data']}: no such folder, whose vocabulary {other.folder} has; prepare that data again")
     _keep(cfg, "model", state["cfg"]["model"], named)
-    _keep(cfg, "subword", {**subword, "from_dir": task["data"]}, named)
+    _keep(cfg, "subword", {**stored.subword, "from_dir": task["data"]}, named)
+    _keep(cfg, "data", {"retrieval": stored.data.get("retrieval", False)}, named)
     if data.source_lang in MODALITIES:
         _keep(cfg, data.source_lang, read_source(Path(task["data"]))["frontend"], named)
     cfg.checkpoint.finetune_from_model = str(checkpoint)

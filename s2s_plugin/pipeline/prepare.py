@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from s2s_plugin.datasets.codec import PairCodec, copy_symbols
 from s2s_plugin.datasets.manifest import write_manifest
+from s2s_plugin.datasets.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, dialogue, directions, media
 from s2s_plugin.pipeline.commands import preprocess_command
@@ -60,6 +61,8 @@ def _folder(cfg: DictConfig) -> Path:
     assert isinstance(data, dict)
     data.pop("on_bad_item")  # with bad lines there is only one way on, without them no difference
     data.pop("several_references", None)
+    if not data["retrieval"]:
+        data.pop("retrieval")
     subword = OmegaConf.to_container(cfg.subword, resolve=True)
     assert isinstance(subword, dict)
     given = subword.pop("from_dir", None)  # runs of earlier versions have none
@@ -97,6 +100,7 @@ def prepare(cfg: DictConfig) -> Path:
     It holds ``text/`` (the corpus), ``pieces/`` (its subwords), the codec, the dictionaries and fairseq's files.
     """
     out, cfg = preparation(cfg)
+    _check_parts(cfg)
     try:
         if media.is_signal(cfg):
             features = media.pack_corpus(cfg)
@@ -124,10 +128,11 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         for split in corpus.SPLITS
     }
     lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"])
-    if cfg.subword.factors and directions.tags(cfg):
-        raise UserError("subword.factors are of words, and the tags of several directions have none: leave one out")
     codec = take_codec(cfg, partial, {source, target}) if cfg.subword.from_dir else learn_codec(cfg, partial, lines)
     assert codec.source is not None
+    if cfg.data.retrieval:
+        codec.retrieval = _retrieval(cfg, codec, lines["train"])
+        codec.retrieval.save(partial, source, target)
     summary = _write_pieces(cfg, partial, lines, codec)
     read = codec.source.dictionary(copy_symbols(codec.copy_slots))
     written = codec.target.dictionary(read.symbols if cfg.subword.joint or codec.copy_slots else [])
@@ -137,6 +142,40 @@ def _build(cfg: DictConfig, partial: Path) -> None:
     sizes = [side.pieces.get_piece_size() for side in (codec.source, codec.target)]
     summary["symbols"] = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
     (partial / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _check_parts(cfg: DictConfig) -> None:
+    """
+    Raises:
+        UserError: what a source consists of does not go together.
+    """
+    if media.is_signal(cfg):
+        if cfg.data.retrieval:
+            raise UserError(
+                f"data.retrieval finds similar texts, and sources are of {cfg.data.source_lang}: leave it out"
+            )
+        return
+    if cfg.subword.factors and directions.tags(cfg):
+        raise UserError("subword.factors are of words, and the tags of several directions have none: leave one out")
+    if not cfg.data.retrieval:
+        return
+    if cfg.subword.factors:
+        raise UserError("subword.factors are of sources, and what data.retrieval brings has none: leave one out")
+    if directions.tags(cfg):
+        raise UserError("data.retrieval is for one direction of translation: leave it out, or the other languages")
+    if not cfg.subword.joint:
+        raise UserError("with data.retrieval sources hold targets: set subword.joint=true")
+
+
+def _retrieval(cfg: DictConfig, codec: PairCodec, pairs: list[corpus.Pair]) -> Retrieval:
+    """
+    Raises:
+        UserError: the vocabulary of another model has no symbol for it.
+    """
+    assert codec.source is not None
+    if RETRIEVED not in codec.source.dictionary():
+        raise UserError(f"{cfg.subword.from_dir} was prepared without data.retrieval: leave it out")
+    return Retrieval(pairs)
 
 
 def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> None:
@@ -221,7 +260,7 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
         kept: list[tuple[corpus.Pair, corpus.Pair]] = []
         numbers = []
         for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair"), start=1):
-            pieces = codec.encode(pair[0]), codec.encode_target(pair[1], pair[0])
+            pieces = codec.encode(pair[0], training=split == "train"), codec.encode_target(pair[1], pair[0])
             lengths = [side.count(" ") + 1 for side in pieces]
             length = max(lengths)
             if length <= cfg.data.max_symbols:

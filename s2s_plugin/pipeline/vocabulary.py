@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from s2s_plugin.datasets.codec import EXACT, CodeCodec, PairCodec, TextCodec, normalize, plain
 from s2s_plugin.datasets.escape import NEWLINE, TAB, escape, from_line
 from s2s_plugin.datasets.factors import factor_values, split_factors
+from s2s_plugin.datasets.retrieval import RETRIEVED
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import directions, media
 from s2s_plugin.pipeline.console import say
@@ -116,7 +117,8 @@ def learn_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind:
     Raises:
         UserError: SentencePiece cannot learn so many symbols of this kind.
     """
-    symbols = list(dict.fromkeys([*cfg.subword.symbols, *([] if media.is_signal(cfg) else directions.tags(cfg))]))
+    own = [] if media.is_signal(cfg) else [*directions.tags(cfg), *([RETRIEVED] if cfg.data.retrieval else [])]
+    symbols = list(dict.fromkeys([*cfg.subword.symbols, *own]))
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
     exact = EXACT if cfg.subword.exact else {}
     if cfg.subword.exact:

@@ -1,0 +1,105 @@
+"""``data.retrieval``: a source brings the target of the most similar one in training, in every stage the same one."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from command_line import call
+
+SETTINGS = (
+    "app=nmt data=files data.shared_targets=true metrics=[s2s_exact] model=tiny model.share_all_embeddings=true "
+    "model.pointer=true subword.size=60 dataset.max_tokens=2000 optimization.max_update=300 optimization.lr=[0.01] "
+    "lr_scheduler.warmup_updates=20 data.retrieval=true"
+)
+
+
+def word(draw: random.Random, letters: str, length: int) -> str:
+    return "".join(draw.choices(letters, k=length))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished run on things with a code each, which nothing tells but other lines of the same thing."""
+    folder, draw = tmp_path_factory.mktemp("retrieval"), random.Random(1)
+    lines = []
+    for _ in range(300):
+        thing, code = word(draw, "abcdefgh", 8), " ".join(word(draw, "pqrstuvw", 4))
+        lines += [(f"{thing} {word(draw, 'xyz', 3)}", code) for _ in range(4)]
+    draw.shuffle(lines)
+    for side, suffix in enumerate(("thing", "code")):
+        (folder / f"my.{suffix}").write_text("".join(f"{line[side]}\n" for line in dict(lines).items()))
+    own = f"{SETTINGS} data.source={folder}/my.thing data.target={folder}/my.code"
+    call(f"s2s run {own}", cwd=folder)
+    return folder, own
+
+
+def prepared(folder: Path) -> Path:
+    (found,) = (folder / "data-bin").glob("files.thing-code.*")
+    return found
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def rows(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in lines(folder / "runs/nmt/default/outputs.jsonl")]
+
+
+def test_what_the_others_say_is_copied(run: tuple[Path, str]):
+    scores = json.loads((run[0] / "runs/nmt/default/scores.json").read_text())
+    assert scores["metrics"]["exact"]["score"] > 80  # a code that is guessed is right once in 4,096
+
+
+def test_a_source_brings_what_another_one_of_its_thing_has(run: tuple[Path, str]):
+    data = prepared(run[0])
+    known = dict(zip(lines(data / "text/train.thing"), lines(data / "text/train.code"), strict=True))
+    for split in ("train", "valid", "test"):
+        right = []
+        for text, symbols in zip(
+            lines(data / f"text/{split}.thing"), lines(data / f"pieces/{split}.thing"), strict=True
+        ):
+            own, brought = symbols.split(" <retrieved> ")
+            assert own.replace(" ", "").replace("▁", " ").strip() == text
+            others = [code for other, code in known.items() if other.split()[0] == text.split()[0] and other != text]
+            right += [brought.replace(" ", "").replace("▁", " ").strip() in others] if others else []
+        assert sum(right) > 0.9 * len(right) > 0
+
+
+def test_by_hand_the_same_is_read(run: tuple[Path, str]):
+    folder, _ = run
+    said = call("s2s translate app=nmt", cwd=folder, stdin="".join(f"{row['source']}\n" for row in rows(folder)) + "\n")
+    assert said.stdout.splitlines() == [*(row["hypothesis"] for row in rows(folder)), ""]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ("subword.joint=false model.share_all_embeddings=false", "set subword.joint=true"),
+        ("subword.factors=[case]", "subword.factors"),
+        ("data.target=[{0}/my.code,{0}/my.other]", "data.retrieval is for one direction"),
+    ],
+)
+def test_mistakes_are_one_line(run: tuple[Path, str], overrides: str, named: str):
+    folder, own = run
+    (folder / "my.other").write_text((folder / "my.code").read_text().upper())
+    done = call(f"s2s prepare {own} {overrides.format(folder)}", cwd=folder, check=False)
+    assert done.returncode == 2 and done.stderr.count("s2s: error: ") == 1 and named in done.stderr, done.stderr
+
+
+def test_another_vocabulary_lacks_the_mark(run: tuple[Path, str]):
+    folder, own = run
+    call(f"s2s prepare {own} data.retrieval=false", cwd=folder)
+    plain = next(path for path in (folder / "data-bin").glob("files.*") if not (path / "retrieval.thing").exists())
+    done = call(f"s2s prepare {own} subword.from_dir={plain}", cwd=folder, check=False)
+    assert done.returncode == 2 and f"{plain} was prepared without data.retrieval" in done.stderr
+
+
+def test_pictures_are_no_texts(tmp_path: Path):
+    (tmp_path / "my.tsv").write_text("id\timage\ttgt_text\na\ta.png\tb\n")
+    command = "s2s prepare app=caption data=manifest data.manifest=my.tsv data.retrieval=true"
+    done = call(command, cwd=tmp_path, check=False)
+    assert done.returncode == 2 and "data.retrieval finds similar texts, and sources are of image" in done.stderr

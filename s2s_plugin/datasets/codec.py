@@ -244,7 +244,8 @@ class PairCodec:
         symbols = self.source.encode(from_line(text) if self.source.exact else text, self.slots(text))
         if self.retrieval is None or not symbols:
             return symbols
-        return f"{symbols} {RETRIEVED} {self.encode_target(self.retrieval.target(text, training), text)}".rstrip()
+        brought = self.encode_target(self.retrieval.target(text, training), text)
+        return f"{brought} {RETRIEVED} {symbols}".lstrip()  # first, where no text is too long for it
 
     def encode_target(self, text: str, source: str) -> str:
         """The target of a source."""

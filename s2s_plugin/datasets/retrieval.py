@@ -13,7 +13,7 @@ from pathlib import Path
 
 from s2s_plugin.datasets.matching import Neighbours, letters, match_key
 
-RETRIEVED = "<retrieved>"  # between a source and what it brings
+RETRIEVED = "<retrieved>"  # between what a source brings and the source
 FILE = "retrieval"  # with the languages' endings, in a prepared folder
 
 

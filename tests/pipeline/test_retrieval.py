@@ -62,7 +62,7 @@ def test_a_source_brings_what_another_one_of_its_thing_has(run: tuple[Path, str]
         for text, symbols in zip(
             lines(data / f"text/{split}.thing"), lines(data / f"pieces/{split}.thing"), strict=True
         ):
-            own, brought = symbols.split(" <retrieved> ")
+            brought, own = symbols.split(" <retrieved> ")
             assert own.replace(" ", "").replace("▁", " ").strip() == text
             others = [code for other, code in known.items() if other.split()[0] == text.split()[0] and other != text]
             right += [brought.replace(" ", "").replace("▁", " ").strip() in others] if others else []

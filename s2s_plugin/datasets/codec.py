@@ -247,6 +247,10 @@ class PairCodec:
         brought = self.encode_target(self.retrieval.target(text, training), text)
         return f"{brought} {RETRIEVED} {symbols}".lstrip()  # first, where no text is too long for it
 
+    def brought(self, symbols: str) -> str:
+        """What an encoded source brings, as text."""
+        return self.decode(symbols.rpartition(f" {RETRIEVED} ")[0])
+
     def encode_target(self, text: str, source: str) -> str:
         """The target of a source."""
         return self.target.encode(from_line(text) if self.target.exact else text, self.slots(source))

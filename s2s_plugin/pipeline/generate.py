@@ -107,6 +107,9 @@ def generate(
             "set dataset.skip_invalid_size_inputs_valid_test=false, and run again"
         )
     codec = PairCodec.load(data, cfg.task.source_lang, cfg.task.target_lang)
+    if codec is not None and codec.retrieval is not None:
+        for item, symbols in zip(items, lines_of(data / "pieces" / f"{subset}.{cfg.task.source_lang}"), strict=True):
+            item["retrieved"] = codec.brought(symbols)
     rows: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         score, hypothesis, length = found[index]

@@ -219,6 +219,8 @@ def _show_result(cfg: DictConfig, folder: Run) -> None:
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
         references = [row["reference"]] if isinstance(row["reference"], str) else row["reference"]
         print(f"  source      {row['source'] or row['media']}")
+        if "retrieved" in row:
+            print(f"  retrieved   {row['retrieved']}")
         print("".join(f"  reference   {reference}\n" for reference in references), end="")
         print(f"  hypothesis  {row['hypothesis']}\n")
     scores = json.loads(folder.scores.read_text(encoding="utf-8"))

@@ -69,6 +69,16 @@ def test_a_source_brings_what_another_one_of_its_thing_has(run: tuple[Path, str]
         assert sum(right) > 0.9 * len(right) > 0
 
 
+def test_what_was_brought_is_shown(run: tuple[Path, str]):
+    folder, _ = run
+    pieces = lines(prepared(folder) / "pieces/test.thing")
+    for row, symbols in zip(rows(folder), pieces, strict=True):
+        assert row["retrieved"] == symbols.partition(" <retrieved> ")[0].replace(" ", "").replace("▁", " ").strip()
+    report = (folder / "runs/nmt/default/report.html").read_text(encoding="utf-8")
+    shown = [row for row in rows(folder) if f'<dt>Retrieved</dt><dd dir="auto">{row["retrieved"]}</dd>' in report]
+    assert len(shown) >= 15
+
+
 def test_by_hand_the_same_is_read(run: tuple[Path, str]):
     folder, _ = run
     said = call("s2s translate app=nmt", cwd=folder, stdin="".join(f"{row['source']}\n" for row in rows(folder)) + "\n")

@@ -93,6 +93,8 @@ def _card(example: Example) -> str:
     rows = [("Source", esc(output.source))] if output.source is not None else []
     if output.media is not None:
         rows.append(("Source", media_html(output.media)))
+    if output.retrieved:
+        rows.append(("Retrieved", esc(output.retrieved)))
     for place, reference in enumerate(output.references):
         near = place == example.nearest
         rows.append(("Reference", highlight(reference, output.hypothesis, "del") if near else esc(reference)))

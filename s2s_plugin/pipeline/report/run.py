@@ -30,6 +30,7 @@ class Output:
     media: Path | None = None  # file of the signal
     speaker: str = ""
     direction: str = ""  # of translation, where there are several
+    retrieved: str = ""  # target of another pair, which the source brought
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def _output(place: str, item: dict[str, Any]) -> Output:
         media=Path(item["media"]) if item.get("media") else None,
         speaker=item.get("speaker") or "",
         direction=item.get("direction") or "",
+        retrieved=item.get("retrieved") or "",
     )
 
 

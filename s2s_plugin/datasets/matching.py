@@ -54,7 +54,15 @@ class Neighbours:
                 items, shares = found[feature]
                 items.append(item)
                 shares.append(self.weight[feature] * number / norm)
-        self.index = {feature: (np.array(items), np.array(shares)) for feature, (items, shares) in found.items()}
+        self.index = {feature: self._entry(*map(np.asarray, lists)) for feature, lists in found.items()}
+
+    def _entry(self, items: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray]:
+        """Where a feature is and what it counts there; everywhere, if many texts have it: that is quicker to add."""
+        if len(items) < self.size / 8:
+            return items, shares
+        everywhere = np.zeros(self.size)
+        everywhere[items] = shares
+        return slice(None), everywhere
 
     def nearest(self, text: str, but: Collection[int] = ()) -> int:
         """The number of the most similar text, of equals the first; those in ``but`` are left aside."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
 from command_line import call
+from hydra import compose, initialize_config_dir
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import config, directions, prepare
 
 SETTINGS = (
     "app=nmt data=files data.shared_targets=true metrics=[s2s_exact] model=tiny model.share_all_embeddings=true "
@@ -88,16 +93,19 @@ def test_by_hand_the_same_is_read(run: tuple[Path, str]):
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
-        ("subword.joint=false model.share_all_embeddings=false", "set subword.joint=true"),
-        ("subword.factors=[case]", "subword.factors"),
-        ("data.target=[{0}/my.code,{0}/my.other]", "data.retrieval is for one direction"),
+        ("app=nmt subword.joint=false", "set subword.joint=true"),
+        ("app=nmt subword.factors=[case]", "subword.factors"),
+        ("app=nmt data.target_lang=[de,ko]", "data.retrieval is for one direction"),
+        ("app=caption", "sources are of image"),
     ],
 )
-def test_mistakes_are_one_line(run: tuple[Path, str], overrides: str, named: str):
-    folder, own = run
-    (folder / "my.other").write_text((folder / "my.code").read_text().upper())
-    done = call(f"s2s prepare {own} {overrides.format(folder)}", cwd=folder, check=False)
-    assert done.returncode == 2 and done.stderr.count("s2s: error: ") == 1 and named in done.stderr, done.stderr
+def test_what_does_not_go_together_is_said(overrides: str, named: str):
+    config.register()
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        cfg = compose("s2s", overrides=[*overrides.split(), "data.retrieval=true"])
+    directions.join_languages(cfg)
+    with pytest.raises(UserError, match=re.escape(named)):
+        prepare.prepare(cfg)
 
 
 def test_another_vocabulary_lacks_the_mark(run: tuple[Path, str]):
@@ -106,10 +114,3 @@ def test_another_vocabulary_lacks_the_mark(run: tuple[Path, str]):
     plain = next(path for path in (folder / "data-bin").glob("files.*") if not (path / "retrieval.thing").exists())
     done = call(f"s2s prepare {own} subword.from_dir={plain}", cwd=folder, check=False)
     assert done.returncode == 2 and f"{plain} was prepared without data.retrieval" in done.stderr
-
-
-def test_pictures_are_no_texts(tmp_path: Path):
-    (tmp_path / "my.tsv").write_text("id\timage\ttgt_text\na\ta.png\tb\n")
-    command = "s2s prepare app=caption data=manifest data.manifest=my.tsv data.retrieval=true"
-    done = call(command, cwd=tmp_path, check=False)
-    assert done.returncode == 2 and "data.retrieval finds similar texts, and sources are of image" in done.stderr

@@ -206,12 +206,12 @@ def test_no_utf8_on_standard_input(small_run):
 
 
 def damaged(small_run, name: str) -> tuple[Path, str, Path]:
-    """A copy of the run under another name; returns its best checkpoint too."""
+    """A copy of the run under another name; returns the checkpoint that decodes too."""
     folder, overrides = small_run
     copy = folder / "runs" / "nmt" / name
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(folder / "runs" / "nmt" / "default", copy)
-    return folder, f"{overrides} name={name}", copy / "checkpoints" / "checkpoint_best.pt"
+    return folder, f"{overrides} name={name}", copy / "checkpoints" / "checkpoint_best.ema.pt"
 
 
 def test_truncated_checkpoint(small_run):
@@ -219,10 +219,11 @@ def test_truncated_checkpoint(small_run):
     checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
     for stage in ("generate", "translate"):
         mistake(folder, f"s2s {stage} {overrides}", str(checkpoint.name), "cut short")
-    last = checkpoint.with_name("checkpoint_last.pt")  # both of them: nothing is left to continue from
+    last, best = (checkpoint.with_name(f"checkpoint_{which}.pt") for which in ("last", "best"))
     last.write_bytes(b"")
+    best.write_bytes(best.read_bytes()[:5000])  # both of them: nothing is left to continue from
     (checkpoint.parents[1] / "trained.json").unlink()
-    mistake(folder, f"s2s train {overrides}", checkpoint.name, "cut short")
+    mistake(folder, f"s2s train {overrides}", best.name, "cut short")
 
 
 def test_checkpoint_of_another_architecture(small_run, toy: Path, tmp_path: Path):

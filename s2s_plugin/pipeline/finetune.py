@@ -52,7 +52,8 @@ def begin_from_other(cfg: DictConfig, own: Run, named: Collection[str]) -> None:
         raise UserError(f"{task['data']}: no such folder, whose vocabulary {other.folder} has; prepare that data again")
     _keep(cfg, "model", state["cfg"]["model"], named)
     _keep(cfg, "subword", {**stored.subword, "from_dir": task["data"]}, named)
-    _keep(cfg, "data", {"retrieval": stored.data.get("retrieval", False)}, named)
+    retrieval = {"retrieval": stored.data.get("retrieval", False)}
+    _keep(cfg, "data", retrieval, set(named) - {"data"})  # other data is what fine-tuning is for
     if data.source_lang in MODALITIES:
         _keep(cfg, data.source_lang, read_source(Path(task["data"]))["frontend"], named)
     cfg.checkpoint.finetune_from_model = str(checkpoint)

@@ -42,8 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def prepared(folder: Path) -> Path:
-    (found,) = (folder / "data-bin").glob("files.thing-code.*")
-    return found
+    return folder / json.loads((folder / "runs/nmt/default/settings.json").read_text())["task.data"]
 
 
 def lines(path: Path) -> list[str]:
@@ -106,6 +105,13 @@ def test_what_does_not_go_together_is_said(overrides: str, named: str):
     directions.join_languages(cfg)
     with pytest.raises(UserError, match=re.escape(named)):
         prepare.prepare(cfg)
+
+
+def test_fine_tuning_keeps_it(run: tuple[Path, str]):
+    folder, _ = run
+    own = f"data=files data.shared_targets=true data.source={folder}/my.thing data.target={folder}/my.code"
+    call(f"s2s prepare app=nmt name=tuned finetune_from=default data.held_out=50 {own}", cwd=folder)
+    assert len(list((folder / "data-bin").glob("files.*/retrieval.thing"))) == 2
 
 
 def test_another_vocabulary_lacks_the_mark(run: tuple[Path, str]):

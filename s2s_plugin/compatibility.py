@@ -12,12 +12,19 @@ Processes: fairseq leaves their group to the interpreter's end, where gloo's thr
 has done all its work.
 
 Options: one of fairseq's commands means something else to them than to whoever typed it.
+
+Start: two parts of fairseq that nobody here uses import scikit-learn and all of scipy.stats, a fourth of the time that
+every command takes to start; they get them when they use them.
 """
 
 import argparse
 import atexit
+import importlib
 import logging
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +35,32 @@ from s2s_plugin.errors import UserError
 
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 logging.getLogger("PIL").setLevel(logging.WARNING)
+
+
+class _Later(ModuleType):
+    """Stands for a module whose functions are imported by name: each is looked up when it is called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: getattr(importlib.import_module(self.__name__), name)(*args, **kwargs)
+
+
+def import_fairseq() -> None:
+    """Import fairseq without what only its classifiers compute scores with, unless one of them is there already."""
+    if any(name in sys.modules for name in ("fairseq", "sklearn", "scipy.stats")):
+        return
+    sklearn, metrics, stats = _Later("sklearn"), _Later("sklearn.metrics"), _Later("scipy.stats")
+    sklearn.metrics = metrics  # type: ignore[attr-defined]
+    sys.modules.update({module.__name__: module for module in (sklearn, metrics, stats)})
+    try:
+        importlib.import_module("fairseq")
+    finally:
+        for module in (sklearn, metrics, stats):
+            del sys.modules[module.__name__]
+
+
+import_fairseq()
 
 torch.serialization.add_safe_globals(
     [

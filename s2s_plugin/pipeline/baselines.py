@@ -18,6 +18,7 @@ from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.datasets.matching import Neighbours, words
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import directions
 from s2s_plugin.pipeline.run import lines_of
 from s2s_plugin.progress import Progress
 from s2s_plugin.tasks.seq2seq import read_source
@@ -60,22 +61,30 @@ def baselines(
     if source in MODALITIES:
         found = _of_signals(data, subset, len(rows)) if names else {}
         return {LABELS[name]: found[name] for name in names}
-    sources = [row["source"] for row in rows]
-    texts = {name: _of_text(name, data, source, target, sources) for name in names}
-    return {LABELS[name]: texts[name] for name in names}
+    train = [lines_of(data / "text" / f"train.{language}") for language in (source, target)] if names else []
+    return {LABELS[name]: _of_text(name, *train, rows) for name in names}
 
 
 # ------------------------------------------------------------------ text
 
 
-def _of_text(name: str, data: Path, source: str, target: str, sources: list[str]) -> list[str]:
+def _of_text(name: str, train: list[str], targets: list[str], rows: list[dict]) -> list[str]:
+    sources = [row["source"] for row in rows]
     if name == "copy":
         return sources
-    targets = lines_of(data / "text" / f"train.{target}")
     if name == "lead":
         return lead_words(sources, targets)
-    nearest = nearest_texts(lines_of(data / "text" / f"train.{source}"), sources)
-    return [targets[number] for number in nearest]
+    if "direction" not in rows[0]:
+        return [targets[number] for number in nearest_texts(train, sources)]
+    found = [""] * len(rows)
+    for direction in {row["direction"] for row in rows}:
+        places = [place for place, row in enumerate(rows) if row["direction"] == direction]
+        tag = directions.tag(direction.partition("-")[2])
+        known = [number for number, text in enumerate(train) if text.startswith(f"{tag} ")]
+        near = nearest_texts([directions.untagged(train[number]) for number in known], [sources[n] for n in places])
+        for place, number in zip(places, near, strict=True):
+            found[place] = targets[known[number]]
+    return found
 
 
 def lead_words(sources: Sequence[str], targets: Sequence[str]) -> list[str]:

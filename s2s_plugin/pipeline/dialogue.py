@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.corpus import SPLITS, Pair, Splits, check_shares, clean_text, dedup, match_key, split_name
 from s2s_plugin.pipeline.text import read_lines
 
@@ -101,6 +102,9 @@ def own_splits(data: DictConfig) -> Splits:
             if split == "train":
                 items = list(zip(groups, splits[split], strict=True))
     share = min(data.held_out / len(items), 0.1)
+    asked = {question_key(source) for split in SPLITS[1:] for source, _ in splits.get(split, [])}
+    if leaks := sum(question_key(source) in asked for source, _ in splits["train"]):
+        say(f"      {leaks:,} training replies answer a question in your own held-out files: scores will flatter")
     shares = {split: 0.0 if split in splits else share for split in ("valid", "test")}
     parts = split_by_question(items, **shares)
     splits |= {split: pairs for split, pairs in parts.items() if pairs}

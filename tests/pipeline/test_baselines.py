@@ -37,6 +37,23 @@ def test_each_under_its_label_and_in_the_order_asked(prepared: Path):
     assert texts_of([], prepared, "who") == {}
 
 
+def test_a_neighbour_is_of_the_row_s_own_direction(tmp_path: Path):
+    """The source is the same; what is most similar in the other language's half would be a better match."""
+    (tmp_path / "text").mkdir()
+    pairs = [
+        ("<2de> a tree", "ein Baum"),
+        ("<2de> the bird", "der Vogel"),
+        ("<2ko> a tree", "나무"),
+        ("<2ko> big", "큰"),
+    ]
+    for side, name in enumerate(("train.en", "train.de_ko")):
+        (tmp_path / "text" / name).write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
+    asked = [("the bird", "en-de"), ("the bird is big", "en-ko"), ("a tree", "en-ko"), ("a tree", "en-de")]
+    rows = [{"source": source, "reference": "x", "direction": direction} for source, direction in asked]
+    found = baselines(["neighbour"], tmp_path, "en", "de_ko", "test", rows)
+    assert found == {"nearest neighbour": ["der Vogel", "큰", "나무", "ein Baum"]}
+
+
 def test_lead_has_as_many_words_as_training_targets_have():
     targets = ["one", "one two", "one two three four five six"]  # 3 on average
     assert lead_words(["a b  c d e", "a"], targets) == ["a b c", "a"]

@@ -117,6 +117,26 @@ def test_empty_lines_stand_between_conversations(tmp_path: Path):
     assert list(dialogue.read_conversations(tmp_path / "my.txt")) == [["a", "b"], ["c d", "e", "f"]]
 
 
+def test_own_held_out_files_that_leak_are_told(tmp_path: Path, capsys: pytest.CaptureFixture):
+    talk = {
+        "train": "hello\nhi\nwho are you?\nme\n\nbye\nsee you\n",
+        "valid": "good night\nbye\n",
+        "test": "Who are you\nA model\n",
+    }
+    for split, text in talk.items():
+        (tmp_path / split).write_text(text)
+    names = {"dialogues": "train", "valid_dialogues": "valid", "test_dialogues": "test"}
+    data = OmegaConf.create(
+        {"history": 1, "held_out": 1000, **{key: f"{tmp_path}/{name}" for key, name in names.items()}}
+    )
+    assert {split: len(pairs) for split, pairs in dialogue.own_splits(data).items()} == {
+        "train": 4,
+        "valid": 1,
+        "test": 1,
+    }
+    assert "1 training replies answer a question in your own held-out files" in capsys.readouterr().err
+
+
 def test_too_few_to_hold_some_out(tmp_path: Path):
     (tmp_path / "my.txt").write_text("a\nb\n")
     done = call("s2s prepare app=chatbot data=dialogues data.dialogues=my.txt", cwd=tmp_path, check=False)

@@ -61,28 +61,35 @@ def baselines(
     if source in MODALITIES:
         found = _of_signals(data, subset, len(rows)) if names else {}
         return {LABELS[name]: found[name] for name in names}
-    train = [lines_of(data / "text" / f"train.{language}") for language in (source, target)] if names else []
-    return {LABELS[name]: _of_text(name, *train, rows) for name in names}
+    sources, targets = (lines_of(data / "text" / f"train.{language}") for language in (source, target))
+    return {LABELS[name]: _of_text(name, sources, targets, rows) for name in names}
 
 
 # ------------------------------------------------------------------ text
 
 
-def _of_text(name: str, train: list[str], targets: list[str], rows: list[dict]) -> list[str]:
-    sources = [row["source"] for row in rows]
+def _of_text(name: str, sources: list[str], targets: list[str], rows: list[dict]) -> list[str]:
+    """
+    Args:
+        name: copy, lead or neighbour.
+        sources: of training, with their tags where there are several directions.
+        targets: of training.
+        rows: outputs, whose sources have no tags.
+    """
+    asked = [row["source"] for row in rows]
     if name == "copy":
-        return sources
+        return asked
     if name == "lead":
-        return lead_words(sources, targets)
+        return lead_words(asked, targets)
     if "direction" not in rows[0]:
-        return [targets[number] for number in nearest_texts(train, sources)]
+        return [targets[number] for number in nearest_texts(sources, asked)]
     found = [""] * len(rows)
     for direction in {row["direction"] for row in rows}:
-        places = [place for place, row in enumerate(rows) if row["direction"] == direction]
         tag = directions.tag(direction.partition("-")[2])
-        known = [number for number, text in enumerate(train) if text.startswith(f"{tag} ")]
-        near = nearest_texts([directions.untagged(train[number]) for number in known], [sources[n] for n in places])
-        for place, number in zip(places, near, strict=True):
+        known = [number for number, text in enumerate(sources) if text.startswith(f"{tag} ")]
+        places = [place for place, row in enumerate(rows) if row["direction"] == direction]
+        nearest = nearest_texts([directions.untagged(sources[number]) for number in known], [asked[n] for n in places])
+        for place, number in zip(places, nearest, strict=True):
             found[place] = targets[known[number]]
     return found
 

@@ -49,7 +49,7 @@ def check_baselines(names: Sequence[str], source: str) -> None:
 def baselines(
     names: Sequence[str], data: Path, source: str, target: str, subset: str, rows: list[dict]
 ) -> dict[str, list[str]]:
-    """Hypotheses of each baseline, by its label in reports.
+    """Hypotheses of each baseline, by its label in reports; one more are the targets that sources bring, if they do.
 
     Args:
         names: of the app's baselines, see :func:`check_baselines`.
@@ -62,7 +62,10 @@ def baselines(
         found = _of_signals(data, subset, len(rows)) if names else {}
         return {LABELS[name]: found[name] for name in names}
     sources, targets = (lines_of(data / "text" / f"train.{language}") for language in (source, target))
-    return {LABELS[name]: _of_text(name, sources, targets, rows) for name in names}
+    found = {LABELS[name]: _of_text(name, sources, targets, rows) for name in names}
+    if "retrieved" in rows[0]:
+        found["retrieved target"] = [row["retrieved"] for row in rows]
+    return found
 
 
 # ------------------------------------------------------------------ text

@@ -56,6 +56,7 @@ def rows(folder: Path) -> list[dict]:
 def test_what_the_others_say_is_copied(run: tuple[Path, str]):
     scores = json.loads((run[0] / "runs/nmt/default/scores.json").read_text())
     assert scores["metrics"]["exact"]["score"] > 80  # a code that is guessed is right once in 4,096
+    assert scores["baselines"]["retrieved target"]["exact"] > 80
 
 
 def test_a_source_brings_what_another_one_of_its_thing_has(run: tuple[Path, str]):

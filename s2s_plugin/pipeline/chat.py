@@ -24,6 +24,7 @@ from s2s_plugin.search.options import own_options
 
 LEAVE = ("quit", "exit")
 TRIED = 500  # validation items by which the threshold is chosen
+KEPT = 0.9  # share of the right replies there that are said
 RIGHT = 50.0  # sentence chrF from which a reply passes for the expected one
 
 
@@ -86,19 +87,13 @@ def reply_frequency(data: Path, language: str) -> Counter[str]:
 
 
 def best_threshold(confidences: Sequence[float], right: Sequence[bool]) -> float:
-    """The confidence that best parts right replies from wrong ones: the highest share of right ones kept less that of
-    wrong ones kept (Youden 1950); 0, which keeps all, where all are right or all wrong.
+    """The highest confidence that keeps nine of ten right replies; 0, which keeps all, where none is right.
+
+    It costs few good replies: what parts right from wrong best (Youden 1950) says nothing most of the time in small
+    talk, where most good replies are not the one that is expected.
     """
-    total = right.count(True), right.count(False)
-    if not all(total):
-        return 0.0
-    best, threshold, kept = 0.0, 0.0, [0, 0]
-    for confidence, good in sorted(zip(confidences, right, strict=True), reverse=True):
-        kept[not good] += 1
-        gain = kept[0] / total[0] - kept[1] / total[1]
-        if gain > best:
-            best, threshold = gain, confidence
-    return threshold
+    of_right = sorted((confidence for confidence, good in zip(confidences, right, strict=True) if good), reverse=True)
+    return of_right[math.ceil(KEPT * len(of_right)) - 1] if of_right else 0.0
 
 
 def calibrate(cfg: DictConfig, run: Run, translator: Translator, frequency: Mapping[str, int]) -> dict:
@@ -108,7 +103,7 @@ def calibrate(cfg: DictConfig, run: Run, translator: Translator, frequency: Mapp
     """
     checkpoint, path = run.best_checkpoint(), run.folder / "chat.json"
     made, task = (checkpoint.name, checkpoint.stat().st_mtime_ns), translator.task.cfg
-    key = digest(*made, cfg.generation, sorted(own_options(task).items()), cfg.chat.generic_penalty)
+    key = digest(*made, cfg.generation, sorted(own_options(task).items()), cfg.chat.generic_penalty, KEPT)
     if (known := read_json(path)) is not None and known["key"] == key:
         return known
     say(f"      {run.folder}: the first time; how sure it must be is found on validation replies")

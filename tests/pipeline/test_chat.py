@@ -301,17 +301,9 @@ def test_what_is_said_to_everything_loses():
     assert chat.choose(candidates, frequency, 0.02).text == "I do not know."
 
 
-def test_the_threshold_parts_right_from_wrong():
+def test_the_threshold_keeps_nine_of_ten_right_replies():
     confidences = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
-    assert chat.best_threshold(confidences, [True, True, False, False, True, False]) == 0.8
+    assert chat.best_threshold(confidences, [True, False, False, False, True, False]) == 0.5
     assert chat.best_threshold(confidences, [True] * 4 + [False] * 2) == 0.6
-    assert chat.best_threshold(confidences, [True] * 6) == chat.best_threshold(confidences, [False] * 6) == 0
-    draw = random.Random(1)
-    confidences = [draw.random() for _ in range(200)]
-    right = [draw.random() < confidence for confidence in confidences]
-    gains = {
-        threshold: sum((1 / right.count(True)) if good else (-1 / right.count(False))
-                       for confidence, good in zip(confidences, right, strict=True) if confidence >= threshold)
-        for threshold in confidences
-    }  # fmt: skip
-    assert gains[chat.best_threshold(confidences, right)] == pytest.approx(max(gains.values()))
+    assert chat.best_threshold(confidences, [False] * 6) == 0
+    assert chat.best_threshold([n / 20 for n in range(20)], [True, False] * 10) == 0.1  # loses that of confidence 0

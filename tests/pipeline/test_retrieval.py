@@ -11,6 +11,7 @@ import pytest
 from command_line import call
 from hydra import compose, initialize_config_dir
 
+from s2s_plugin.datasets.retrieval import Retrieval
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import config, directions, prepare
 
@@ -72,6 +73,14 @@ def test_a_source_brings_what_another_one_of_its_thing_has(run: tuple[Path, str]
             others = [code for other, code in known.items() if other.split()[0] == text.split()[0] and other != text]
             right += [brought.replace(" ", "").replace("▁", " ").strip() in others] if others else []
         assert sum(right) > 0.9 * len(right) > 0
+
+
+def test_one_training_source_in_four_finds_its_own_pair():
+    pairs = [(f"question {number}", f"reply {number}") for number in range(400)]
+    memory = Retrieval(pairs)
+    own = [source for source, target in pairs if memory.target(source, training=True) == target]
+    assert 60 < len(own) < 140
+    assert all(memory.target(source) == target for source, target in pairs)
 
 
 def test_what_was_brought_is_shown(run: tuple[Path, str]):

@@ -13,8 +13,8 @@ has done all its work.
 
 Options: one of fairseq's commands means something else to them than to whoever typed it.
 
-Start: two parts of fairseq that nobody here uses import scikit-learn and all of scipy.stats, a fourth of the time that
-every command takes to start; they get them when they use them.
+Start: two parts of fairseq that nobody here uses import scikit-learn and all of scipy.stats, a third of the time that
+every command took to start; they get them when they use them.
 """
 
 import argparse

@@ -6,6 +6,7 @@ Of AIML what needs no engine is taken: patterns without wildcards, and templates
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -43,6 +44,7 @@ BOT = {"name": "Alice", "genus": "robot", "species": "chat robot", "order": "art
 SILENT, SPACE, INSIDE = {"think"}, {"br", "p"}, {"template", "set", "li", "em", "a", "formal"}
 MOST_REPLIES = 4  # of a pattern with several, at random in the engine
 DEPTH = 10  # of reductions, one to the next
+AGAIN = 3  # every so many-th exchange comes again, after a turn that it does not depend on
 WORDS = 1, 30  # of a turn
 CONTRACTIONS = [
     (re.compile(rf"\b{long}\b"), short)
@@ -170,6 +172,16 @@ def aiml_pairs(conversations: Iterator[list[str]], history: int) -> Iterator[tup
             yield dialogue.question_key(turns[0]), (dialogue.source_of(turns[:-1], history), turns[-1])
 
 
+def after_other_turns(exchanges: Sequence[corpus.Pair]) -> list[corpus.Pair]:
+    """Every third question again, after a reply to another one: few replies depend on what was said before.
+
+    Nearly all exchanges are single ones, and from those alone no answer in the middle of a conversation is learnt.
+    """
+    alone = [pair for pair in exchanges if dialogue.TURN not in pair[0]]
+    draw = random.Random(1)
+    return [(dialogue.source_of([draw.choice(alone)[1], asked], 2), reply) for asked, reply in alone[::AGAIN]]
+
+
 def prepare(
     out: Path,
     src: str,
@@ -208,6 +220,8 @@ def prepare(
     if language == "english":
         shorter = [(contract(source), reply) for source, reply in splits["train"]]
         splits["train"] = list(dict.fromkeys(splits["train"] + shorter))
+    if history > 1:
+        splits["train"] += after_other_turns(splits["train"])
     meta = {
         "name": "aiml_chat",
         "source": SOURCE,

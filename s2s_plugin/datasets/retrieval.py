@@ -14,13 +14,14 @@ from zlib import crc32
 
 from s2s_plugin.datasets.matching import Neighbours, letters, match_key
 
+TURN = "<turn>"  # between the turns of a source that is a conversation
 RETRIEVED = "<retrieved>"  # between what a source brings and the source
 OWN = 4  # every so many-th training source finds its own pair, by which copying without slips is learnt
 FILE = "retrieval"  # with the languages' endings, in a prepared folder
 
 
 class Retrieval:
-    """The training pairs as a memory.
+    """The training pairs as a memory; of a conversation the last turn is looked for, which is what is answered.
 
     Args:
         pairs: sources and their targets.
@@ -48,21 +49,27 @@ class Retrieval:
 
         Args:
             source: text.
-            training: leave aside pairs with this very source, as new texts have none, but for one source in ``OWN``;
+            training: leave aside pairs with this very last turn, as new texts have none, but for one source in ``OWN``;
                 with no other, nothing is found.
         """
+        asked = last_turn(source)
         leave_aside = training and crc32(source.encode()) % OWN
-        but = self._same.get(match_key(source), []) if leave_aside else []
-        return "" if len(but) == len(self.pairs) else self.pairs[self._neighbours.nearest(source, but)][1]
+        but = self._same.get(match_key(asked), []) if leave_aside else []
+        return "" if len(but) == len(self.pairs) else self.pairs[self._neighbours.nearest(asked, but)][1]
 
     @cached_property
     def _neighbours(self) -> Neighbours:
-        return Neighbours([source for source, _ in self.pairs], letters)
+        return Neighbours([last_turn(source) for source, _ in self.pairs], letters)
 
     @cached_property
     def _same(self) -> dict[str, list[int]]:
-        """The numbers of the pairs with the same source."""
+        """The numbers of the pairs with the same last turn."""
         same: dict[str, list[int]] = {}
         for number, (source, _) in enumerate(self.pairs):
-            same.setdefault(match_key(source), []).append(number)
+            same.setdefault(match_key(last_turn(source)), []).append(number)
         return same
+
+
+def last_turn(source: str) -> str:
+    """What is answered: the last turn of a conversation, and all of any other source."""
+    return source.rpartition(TURN)[2]

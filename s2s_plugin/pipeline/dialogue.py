@@ -7,12 +7,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from s2s_plugin.datasets.retrieval import TURN, last_turn
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.corpus import SPLITS, Pair, Splits, check_shares, clean_text, dedup, match_key, split_name
 from s2s_plugin.pipeline.text import read_lines
-
-TURN = "<turn>"  # between the turns of a source
 
 Conversation = Sequence[str]  # turns, oldest first; the two sides take turns
 
@@ -39,7 +38,7 @@ def check_history(history: int) -> None:
 
 def question_key(source: str) -> str:
     """What two questions share that count as the same: the letters and digits of the last turn, without spaces."""
-    return match_key(source.rpartition(TURN)[2]).replace(" ", "")
+    return match_key(last_turn(source)).replace(" ", "")
 
 
 def split_by_question(items: Iterable[tuple[str, Pair]], valid: float, test: float) -> Splits:

@@ -94,6 +94,16 @@ def test_conversations_are_split_by_question(packages: Path, tmp_path: Path, his
     assert ("what's it 1?" in every) == any("what is it 1?" in line for line in sources["train"])
 
 
+def test_some_questions_come_again_after_another_turn():
+    exchanges = [(f"question {number}", f"Reply {number}.") for number in range(30)]
+    again = aiml_chat.after_other_turns([("before <turn> question", "Reply."), *exchanges])
+    asked = [(source.partition(" <turn> ")[2], reply) for source, reply in again]
+    assert asked == exchanges[::3]
+    before = {source.partition(" <turn> ")[0] for source, _ in again}
+    assert before < {reply for _, reply in exchanges}
+    assert len(before) > 5
+
+
 def test_another_language_has_no_aiml(packages: Path, tmp_path: Path):
     out = aiml_chat.prepare(
         tmp_path / "out", "turns", "reply", tmp_path, from_dir=packages, language="korean", valid=0.2, test=0.2

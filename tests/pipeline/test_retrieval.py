@@ -83,6 +83,11 @@ def test_one_training_source_in_four_finds_its_own_pair():
     assert all(memory.target(source) == target for source, target in pairs)
 
 
+def test_of_a_conversation_the_last_turn_is_looked_for():
+    memory = Retrieval([("how are you <turn> what is your name", "Alice."), ("hello <turn> how are you", "Fine.")])
+    assert memory.target("what is your name <turn> how are you") == "Fine."
+
+
 def test_what_was_brought_is_shown(run: tuple[Path, str]):
     folder, _ = run
     pieces = lines(prepared(folder) / "pieces/test.thing")

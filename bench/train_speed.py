@@ -43,7 +43,7 @@ from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 
 from s2s_plugin.models.decoders import DECODERS
-from s2s_plugin.tasks.seq2seq import cpu_multiplies_bf16
+from s2s_plugin.tasks.precision import cpu_multiplies_bf16
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "train_speed.json"

@@ -30,7 +30,7 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     precision: ChoiceEnum(["auto", "fp32", "bf16"]) = field(  # type: ignore[valid-type]
         default="auto",
         metadata={
-            "help": "of matrix products in training; weights stay float32. auto: bf16 on a CPU made for it, else fp32"
+            "help": "of products in training; weights stay float32. auto: bf16 on a CPU that is faster in it, else fp32"
         },
     )
     eval_metric: ChoiceEnum(["none", *METRICS]) = field(  # type: ignore[valid-type]

@@ -110,6 +110,7 @@ def write_run(folder: Path) -> Path:
     }
     scores = {"subset": "test", "sentences": 1000, "metrics": metrics, "search": {"beam": 5, "lenpen": 1.0}}
     scores |= {"baselines": {"copy of the source": {"BLEU": 3.1}}, "seed": 1, "train_seconds": 601.2}
+    scores["precision"] = "fp32, products bf16"
     (run / "scores.json").write_text(json.dumps(scores))
     commands = "# prepare\nfairseq-preprocess --source-lang de\n\n# train\nfairseq-train data \\\n  --arch s2s\n"
     (run / "commands.txt").write_text(commands)

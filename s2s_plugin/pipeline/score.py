@@ -47,6 +47,7 @@ def score(cfg: DictConfig, run: Run) -> None:
         "parameters": trained.get("parameters"),
         "train_seconds": trained.get("seconds"),
         "updates": trained.get("updates"),
+        "precision": trained.get("precision"),
     }
     write_json(run.scores, scores)
     for name, some in scores.get("directions", {}).items():

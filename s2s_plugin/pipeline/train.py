@@ -21,6 +21,7 @@ from s2s_plugin.pipeline.average import average_best
 from s2s_plugin.pipeline.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.pipeline.report.log import read_curves
 from s2s_plugin.pipeline.run import AVERAGE, EMA, Run, digest, read_json, write_json, write_text
+from s2s_plugin.tasks.precision import in_bf16
 
 # Groups that decide what is learnt; a run's folder belongs to one set of them.
 LEARNING = (
@@ -102,6 +103,7 @@ def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
             "seconds": round(state["extra_state"].get("previous_training_time", 0) - seconds_before),
             "best": best,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "precision": _precision(cfg),
             "seed": cfg.common.seed,
         },
     )
@@ -129,6 +131,14 @@ def train_process(cfg: DictConfig, run: Run, updates: int, verbose: bool) -> Non
     finally:
         logging.getLogger().removeHandler(progress)
         progress.close()
+
+
+def _precision(cfg: DictConfig) -> str:
+    """Of weights and products, as it is said beside the scores."""
+    if cfg.common.bf16 or cfg.common.fp16:
+        return "bf16" if cfg.common.bf16 else "fp16"
+    device = torch.device("cpu" if cfg.common.cpu or not torch.cuda.is_available() else "cuda")
+    return "fp32, products bf16" if in_bf16(cfg.task.precision, device) else "fp32"
 
 
 def _settings(cfg: DictConfig) -> dict:

@@ -1,4 +1,4 @@
-"""In which format a CPU multiplies matrices faster."""
+"""In which format training multiplies matrices."""
 
 import time
 from functools import cache
@@ -6,30 +6,40 @@ from functools import cache
 import torch
 
 INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: whether a CPU has them
-SHAPE = 256, 512, 1024  # of the product that is timed
-ROUNDS = 5  # of which the quickest counts
+SHAPE = 128, 512, 1024  # of the product that is timed
+ROUNDS = 20  # of which the quickest counts
 CLEARLY = 0.8  # share of float32's time from which bf16 pays: what it reads is converted first
+
+
+def in_bf16(precision: str, device: torch.device) -> bool:
+    """Whether products are made in bf16 while weights are float32, by ``--precision``."""
+    return precision == "bf16" or (precision == "auto" and device.type == "cpu" and cpu_multiplies_bf16())
 
 
 @cache
 def cpu_multiplies_bf16() -> bool:
-    """Whether bf16 is clearly the faster format here, timed once, in a few hundredths of a second.
+    """Whether bf16 is clearly the faster format here, timed once, in some hundredths of a second.
 
-    To have the instructions is not enough: among CPUs with them, products took 0.45 of float32's time on one and 1.5
-    times as long on another, a Xeon that has AVX512-BF16 without AMX.
+    To have the instructions is not enough: among CPUs with them, products took half of float32's time on one and
+    twice its time on another, a Xeon that has AVX512-BF16 without AMX.
     """
     if not any(getattr(torch.cpu, name, lambda: False)() for name in INSTRUCTIONS):
         return False
-    return _seconds(torch.bfloat16) < CLEARLY * _seconds(torch.float32)
+    took = seconds(torch.float32, torch.bfloat16)
+    return took[torch.bfloat16] < CLEARLY * took[torch.float32]
 
 
-def _seconds(dtype: torch.dtype) -> float:
-    """What one product takes."""
+def seconds(*formats: torch.dtype) -> dict[torch.dtype, float]:
+    """What a product takes in each format: by turns and in one thread, so that other work disturbs it least."""
     rows, inner, columns = SHAPE
-    left, right = torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)
-    took = []
-    for _ in range(1 + ROUNDS):  # once to begin with
-        started = time.perf_counter()
-        left @ right
-        took.append(time.perf_counter() - started)
-    return min(took[1:])
+    took: dict[torch.dtype, list[float]] = {dtype: [] for dtype in formats}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for _ in range(ROUNDS):
+        for dtype, times in took.items():
+            left, right = torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)
+            started = time.perf_counter()
+            left @ right
+            times.append(time.perf_counter() - started)
+    torch.set_num_threads(threads)
+    return {dtype: min(times) for dtype, times in took.items()}

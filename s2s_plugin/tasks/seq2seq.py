@@ -30,7 +30,7 @@ from s2s_plugin.search.options import BeamOptions, own_options
 from s2s_plugin.search.scorer import ReferenceScorer
 from s2s_plugin.search.stock import LEFT, NGrams, asked, refuse_idle, refuse_ours, refuse_without_targets
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
-from s2s_plugin.tasks.precision import cpu_multiplies_bf16
+from s2s_plugin.tasks.precision import in_bf16
 from s2s_plugin.tasks.search import by_risk, check_words, own_search
 from s2s_plugin.tasks.validation import build_metric
 
@@ -309,10 +309,7 @@ class Seq2SeqTask(FairseqTask):
         if hasattr(criterion, "set_num_updates"):
             criterion.set_num_updates(update_num)
         parameter = next(model.parameters())
-        fast = self.cfg.precision == "bf16" or (
-            self.cfg.precision == "auto" and parameter.device.type == "cpu" and cpu_multiplies_bf16()
-        )
-        if not fast or parameter.dtype != torch.float32:
+        if not in_bf16(self.cfg.precision, parameter.device) or parameter.dtype != torch.float32:
             return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
         model.train()
         model.set_num_updates(update_num)

@@ -42,7 +42,13 @@ def test_header_scores_commands_and_configuration(run_dir: Path) -> None:
         assert part in text
     for part in ("95 % interval 30.0 to 32.6", f"{SIGNATURE}|bs:1000|seed:12345"):
         assert part in text
-    for part in ("copy of the source 3.1", "beam 5, lenpen 1.0", "10 min 1 s", "test, 1,000 sentences"):
+    for part in (
+        "copy of the source 3.1",
+        "beam 5, lenpen 1.0",
+        "10 min 1 s",
+        "products bf16",
+        "test, 1,000 sentences",
+    ):
         assert part in text
     for part in (
         "fairseq-preprocess --source-lang de",

@@ -157,6 +157,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         facts.append(("Parameters", f"{scores['parameters']:,}"))
     if isinstance(scores.get("train_seconds"), (int, float)):
         facts.append(("Training time", duration(scores["train_seconds"])))
+    if scores.get("precision"):
+        facts.append(("Precision", str(scores["precision"])))
     if isinstance(scores.get("search"), dict):
         facts.append(("Search", ", ".join(f"{key} {value}" for key, value in scores["search"].items())))
     if scores.get("seed") is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
+SIDES = "body", "subject"
 COMMIT = "7afc087a1cc234d07121f0d4a2d87102ddceabc2"
 SOURCE = "https://github.com/ryanzhumich/AESLC"
 URL = f"{SOURCE}/archive/{COMMIT}.zip"  # GitHub packs it anew now and then: its checksum is not fixed
@@ -67,6 +68,7 @@ def prepare(
     Raises:
         UserError: the e-mails cannot be had, or are not the official ones.
     """
+    corpus.check_sides(src, tgt, SIDES)
     folder = find_folder(Path(cache), from_dir and Path(from_dir))
     emails = {split: read_emails(folder / name, count, lowercase) for split, (name, count) in SPLITS.items()}
     splits = {split: [(email[0], email[1]) for email in found] for split, found in emails.items()}
@@ -82,7 +84,7 @@ def prepare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="body", tgt="subject")
+    parser = corpus.recipe_parser(__doc__, src=SIDES[0], tgt=SIDES[1])
     parser.add_argument("--lowercase", action="store_true", help="put both sides into lower case")
     parser.add_argument("--readers", action="store_true", help="score against the subjects that readers wrote")
     return corpus.run_recipe(prepare, parser, argv)

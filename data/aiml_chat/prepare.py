@@ -13,12 +13,14 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 import yaml
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, dialogue, fetch
 
+SIDES = "turns", "reply"
 AIML, CHATTERBOT = "python-aiml==0.9.3", "chatterbot-corpus==1.3.3"
 SOURCE = "https://pypi.org/project/python-aiml/ and https://pypi.org/project/chatterbot-corpus/"
 SETS = {"standard": ("standard",), "alice": ("standard", "alice"), "none": ()}
@@ -148,10 +150,11 @@ def usable(turns: Sequence[str]) -> bool:
     )
 
 
-def contract(text: str) -> str:
-    """``what is`` as people type it, ``what's``: AIML writes everything out."""
-    for long, short in CONTRACTIONS:
-        text = long.sub(short, text)
+def as_typed(text: str) -> str:
+    """Every second text with contractions, as people type: AIML writes ``what is`` and never ``what's``."""
+    if crc32(text.encode()) % 2:
+        for long, short in CONTRACTIONS:
+            text = long.sub(short, text)
     return text
 
 
@@ -203,6 +206,7 @@ def prepare(
     Raises:
         UserError: an option is wrong, or a package cannot be had.
     """
+    corpus.check_sides(src, tgt, SIDES)
     corpus.check_shares(valid, test)
     dialogue.check_history(history)
     if aiml not in SETS:
@@ -218,8 +222,8 @@ def prepare(
         items += aiml_pairs(aiml_conversations([botdata / name for name in SETS[aiml]]), history)
     splits = dialogue.split_by_question(items, valid, test)
     if language == "english":
-        shorter = [(contract(source), reply) for source, reply in splits["train"]]
-        splits["train"] = list(dict.fromkeys(splits["train"] + shorter))
+        typed = [(as_typed(source), reply) for source, reply in splits["train"]]
+        splits["train"] = dialogue.without_questions(corpus.dedup(typed), splits["valid"] + splits["test"])
     if history > 1:
         splits["train"] += after_other_turns(splits["train"])
     meta = {
@@ -233,7 +237,7 @@ def prepare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="turns", tgt="reply")
+    parser = corpus.recipe_parser(__doc__, src=SIDES[0], tgt=SIDES[1])
     parser.add_argument("--language", default="english", help="a folder of chatterbot-corpus (%(default)s)")
     parser.add_argument("--aiml", default="standard", help=f"{', '.join(SETS)} (%(default)s)")
     parser.add_argument("--history", type=int, default=1, help="turns of a source, at most (%(default)s)")

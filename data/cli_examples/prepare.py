@@ -16,6 +16,7 @@ import yaml
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
+SIDES = "en", "bash"
 AWS, AZURE = "awscli==1.46.3", "azure-cli==2.91.0"
 SOURCE = "https://github.com/aws/aws-cli and https://github.com/Azure/azure-cli"
 LICENCE = "Apache-2.0 (AWS), MIT (Azure)"
@@ -105,6 +106,7 @@ def prepare(
     Raises:
         UserError: an option is wrong, or the packages cannot be had.
     """
+    corpus.check_sides(src, tgt, SIDES)
     corpus.check_shares(valid, test)
     folder = from_dir and Path(from_dir)
     aws = find_package(AWS, "awscli", Path(cache), folder) / "awscli/examples"
@@ -125,7 +127,7 @@ def prepare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="en", tgt="bash")
+    parser = corpus.recipe_parser(__doc__, src=SIDES[0], tgt=SIDES[1])
     corpus.add_shares(parser, "requests", valid=0.05, test=0.1)
     return corpus.run_recipe(prepare, parser, argv)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
+SIDES = "text", "synopsis"
 MIRROR = "https://deb.debian.org/debian/dists/bookworm/main"
 LISTS = {"descriptions": f"{MIRROR}/i18n/Translation-en.xz", "sources": f"{MIRROR}/binary-amd64/Packages.xz"}
 NEWER = ("-security", "-updates", "-backports")  # lists of newer versions of the same packages
@@ -109,6 +110,7 @@ def prepare(
     Raises:
         UserError: the lists cannot be had.
     """
+    corpus.check_sides(src, tgt, SIDES)
     translations, packages = find_lists(Path(cache), from_dir and Path(from_dir))
     sources: dict[str, str] = {}
     for path in packages:
@@ -126,7 +128,7 @@ def prepare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="text", tgt="synopsis")
+    parser = corpus.recipe_parser(__doc__, src=SIDES[0], tgt=SIDES[1])
     corpus.add_shares(parser, "families of source packages", valid=0.03, test=0.05)
     return corpus.run_recipe(prepare, parser, argv)
 

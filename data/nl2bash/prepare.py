@@ -14,6 +14,7 @@ from pathlib import Path
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, fetch
 
+SIDES = "en", "bash"
 COMMIT = "466c5fe8"
 SOURCE = "https://github.com/TellinaTool/nl2bash"
 URL = f"{SOURCE}/raw/{COMMIT}/data/bash/{{}}"
@@ -56,6 +57,7 @@ def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = 
     Raises:
         UserError: the files cannot be had or are not the official ones.
     """
+    corpus.check_sides(src, tgt, SIDES)
     folder = from_dir and Path(from_dir)
     requests, commands = (read_lines(find_file(name, Path(cache), folder)) for name in SHA256)
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
@@ -77,7 +79,7 @@ def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return corpus.run_recipe(prepare, corpus.recipe_parser(__doc__, src="en", tgt="bash"), argv)
+    return corpus.run_recipe(prepare, corpus.recipe_parser(__doc__, src=SIDES[0], tgt=SIDES[1]), argv)
 
 
 if __name__ == "__main__":

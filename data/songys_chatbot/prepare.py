@@ -10,6 +10,7 @@ from pathlib import Path
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import corpus, dialogue, fetch
 
+SIDES = "turns", "reply"
 COMMIT = "4cf20d1"
 SOURCE = "https://github.com/songys/Chatbot_data"
 FILE = "ChatbotData.csv"
@@ -50,6 +51,7 @@ def prepare(
     Raises:
         UserError: an option is wrong, or the file cannot be had or read.
     """
+    corpus.check_sides(src, tgt, SIDES)
     corpus.check_shares(valid, test)
     pairs = read_pairs(find_file(Path(cache), from_dir and Path(from_dir)))
     items = ((dialogue.question_key(question), (question, answer)) for question, answer in pairs)
@@ -64,7 +66,7 @@ def prepare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="turns", tgt="reply")
+    parser = corpus.recipe_parser(__doc__, src=SIDES[0], tgt=SIDES[1])
     corpus.add_shares(parser, "questions", valid=0.05, test=0.1)
     return corpus.run_recipe(prepare, parser, argv)
 

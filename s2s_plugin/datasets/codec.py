@@ -48,11 +48,11 @@ def normalize(text: str, jamo: bool = False) -> str:
 def plain(text: str) -> str:
     """In lower case, without punctuation but for apostrophes in words; tags such as <turn> stay as they are.
 
-    A text of nothing but punctuation stays too.
+    What is nothing but punctuation, between two tags or all of it, stays too.
     """
     parts = TAG.split(text)
-    parts[::2] = map(_plain, parts[::2])
-    return " ".join(part for part in parts if part) or text
+    parts[::2] = (_plain(part) or part.strip() for part in parts[::2])
+    return " ".join(part for part in parts if part)
 
 
 def _plain(text: str) -> str:
@@ -237,14 +237,14 @@ class PairCodec:
         retrieval = Retrieval.load(folder, source_lang, target_lang)
         return cls(source, target, sides[target_lang].get("copy_slots", 0), retrieval)
 
-    def encode(self, text: str, training: bool = False) -> str:
-        """A source to symbols separated by spaces; ``training``: its own pair is left aside in retrieval."""
+    def encode(self, text: str, own: str | None = None) -> str:
+        """A source to symbols separated by spaces; ``own``: its target, if it is a training source, for retrieval."""
         if self.source is None:
             return text
         symbols = self.source.encode(from_line(text) if self.source.exact else text, self.slots(text))
         if self.retrieval is None or not symbols:
             return symbols
-        brought = self.encode_target(self.retrieval.target(text, training), text)
+        brought = self.encode_target(self.retrieval.target(text, own), text)
         return f"{brought} {RETRIEVED} {symbols}".lstrip()  # first, where no text is too long for it
 
     def brought(self, symbols: str) -> str:

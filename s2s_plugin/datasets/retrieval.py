@@ -16,7 +16,7 @@ from s2s_plugin.datasets.matching import Neighbours, letters, match_key
 
 TURN = "<turn>"  # between the turns of a source that is a conversation
 RETRIEVED = "<retrieved>"  # between what a source brings and the source
-OWN = 4  # every so many-th training source finds its own pair, by which copying without slips is learnt
+OWN = 4  # every so many-th training source brings its own target, by which copying without slips is learnt
 FILE = "retrieval"  # with the languages' endings, in a prepared folder
 
 
@@ -44,17 +44,20 @@ class Retrieval:
             lines = "".join(f"{pair[side]}\n" for pair in self.pairs)
             (folder / f"{FILE}.{lang}").write_text(lines, encoding="utf-8", newline="\n")
 
-    def target(self, source: str, training: bool = False) -> str:
+    def target(self, source: str, own: str | None = None) -> str:
         """The target of the most similar source.
 
         Args:
             source: text.
-            training: leave aside pairs with this very last turn, as new texts have none, but for one source in ``OWN``;
-                with no other, nothing is found.
+            own: of a training source, its own target. One source in ``OWN`` brings that; for the others pairs with this
+                very last turn are left aside, as new texts have none, and with no other nothing is found.
         """
         asked = last_turn(source)
-        leave_aside = training and crc32(source.encode()) % OWN
-        but = self._same.get(match_key(asked), []) if leave_aside else []
+        if own is None:
+            return self.pairs[self._neighbours.nearest(asked)][1]
+        if crc32(source.encode()) % OWN == 0:
+            return own
+        but = self._same.get(match_key(asked), [])
         return "" if len(but) == len(self.pairs) else self.pairs[self._neighbours.nearest(asked, but)][1]
 
     @cached_property

@@ -17,6 +17,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import dialogue
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.corpus import match_key
+from s2s_plugin.pipeline.generate import seed_of
 from s2s_plugin.pipeline.run import Run, digest, lines_of, read_json, write_json
 from s2s_plugin.pipeline.stream import windows
 from s2s_plugin.pipeline.translator import Hypothesis, Translator
@@ -65,20 +66,24 @@ class Chatbot:
         """
         turns = [*self.turns, turn.replace(dialogue.TURN, " ")][-self.history :]
         (candidates,) = self.translator.candidates([dialogue.source_of(turns, self.history)])
-        best = choose(candidates, self.frequency, self.options.generic_penalty)
+        best = choose(candidates, self.frequency, self.options)
         if not best.text or best.confidence < self.options.threshold:
             return Reply(self.options.fallback, best.confidence, sure=False)
         self.turns = [*turns, best.text]
         return Reply(best.text, best.confidence, sure=True)
 
 
-def choose(candidates: Sequence[Hypothesis], frequency: Mapping[str, int], penalty: float) -> Hypothesis:
-    """The candidate with the highest score - penalty * log(1 + times that it is said in training).
+def choose(found: Sequence[Hypothesis], frequency: Mapping[str, int], options: DictConfig) -> Hypothesis:
+    """Of ``options.candidates``, that with the highest score - penalty * log(1 + times that it is said in training).
 
     MMI-antiLM (Li et al. 2016, section 4.1) takes lambda log P(reply) from log P(reply | source). Here whole replies
     are counted in the place of a language model, so what nobody says in training loses nothing.
     """
-    return max(candidates, key=lambda each: each.score - penalty * math.log1p(frequency.get(match_key(each.text), 0)))
+
+    def value(candidate: Hypothesis) -> float:
+        return candidate.score - options.generic_penalty * math.log1p(frequency.get(match_key(candidate.text), 0))
+
+    return max(found[: options.candidates], key=value)
 
 
 def reply_frequency(data: Path, language: str) -> Counter[str]:
@@ -103,14 +108,15 @@ def calibrate(cfg: DictConfig, run: Run, translator: Translator, frequency: Mapp
     """
     checkpoint, path = run.best_checkpoint(), run.folder / "chat.json"
     made, task = (checkpoint.name, checkpoint.stat().st_mtime_ns), translator.task.cfg
-    key = digest(*made, cfg.generation, sorted(own_options(task).items()), cfg.chat.generic_penalty, KEPT)
+    search = cfg.generation, sorted(own_options(task).items()), seed_of(cfg)
+    key = digest(*made, *search, cfg.chat.generic_penalty, cfg.chat.candidates, KEPT)
     if (known := read_json(path)) is not None and known["key"] == key:
         return known
     say(f"      {run.folder}: the first time; how sure it must be is found on validation replies")
     text = Path(task.data) / "text"
     sources, references = (lines_of(text / f"valid.{lang}") for lang in (task.source_lang, task.target_lang))
     step = max(1, len(sources) // TRIED)
-    found = [choose(each, frequency, cfg.chat.generic_penalty) for each in translator.candidates(sources[::step])]
+    found = [choose(each, frequency, cfg.chat) for each in translator.candidates(sources[::step])]
     chrf = CHRF()
     right = [
         chrf.sentence_score(each.text, [reference]).score >= RIGHT
@@ -134,9 +140,13 @@ def chat(cfg: DictConfig, run: Run) -> None:
     """A conversation: turns from the terminal or standard input, lines ``reply <tab> confidence`` to standard output.
 
     Raises:
-        UserError: the run does not read text, or a line is not UTF-8.
+        UserError: the run does not read text, a line is not UTF-8, or options say two ways to choose the reply.
     """
-    cfg.generation.beam = max(cfg.generation.beam, cfg.chat.candidates)
+    if cfg.task.mbr != "none":
+        raise UserError(f"task.mbr={cfg.task.mbr} and chat.generic_penalty both choose the reply: leave task.mbr out")
+    if cfg.chat.candidates < 1:
+        raise UserError(f"chat.candidates is {cfg.chat.candidates}: give at least 1")
+    cfg.generation.beam = max(cfg.chat.candidates, 0 if cfg.generation.sampling else cfg.generation.beam)
     translator = Translator(run.best_checkpoint(), cfg.generation, cpu=cfg.common.cpu, task=cfg.task, nbest=True)
     if translator.task.modality != "text" or translator.task.codec is None:
         raise UserError(f"{run.folder} does not read text that s2s prepare has made: chat with a run of app=chatbot")

@@ -88,6 +88,16 @@ def check_shares(valid: float, test: float, both_needed: bool = False) -> None:
         raise UserError(f"valid and test must be fractions{above} that leave some for train, got {valid} and {test}")
 
 
+def check_sides(src: str, tgt: str, names: tuple[str, str]) -> None:
+    """Of a corpus that goes one way, the sides may have other names than these, but not each other's.
+
+    Raises:
+        UserError: they are turned round.
+    """
+    if src == names[1] or tgt == names[0]:
+        raise UserError(f"this corpus goes from {names[0]} to {names[1]}, and --src is {src}, --tgt {tgt}")
+
+
 def split_name(group: str, valid: float, test: float) -> str:
     """The split of a group by the hash of its name: the same on every machine, whatever else is in the data.
 
@@ -117,11 +127,9 @@ def split_by_group(items: Iterable[tuple[str, Pair]], valid: float, test: float)
     return splits
 
 
-def without_leaks(pairs: Iterable[Pair], held_out: Sequence[Pair], shared_targets: bool = False) -> list[Pair]:
-    """The pairs that share no side with a held-out pair (see :func:`match_key`); ``shared_targets``: no source."""
-    keys = {match_key(src) for src, _ in held_out}, set[str]()
-    if not shared_targets:
-        keys[1].update(match_key(tgt) for _, tgt in held_out)
+def without_leaks(pairs: Iterable[Pair], held_out: Sequence[Pair]) -> list[Pair]:
+    """The pairs that share no side with a held-out pair (see :func:`match_key`)."""
+    keys = {match_key(src) for src, _ in held_out}, {match_key(tgt) for _, tgt in held_out}
     return [(src, tgt) for src, tgt in pairs if match_key(src) not in keys[0] and match_key(tgt) not in keys[1]]
 
 

@@ -58,8 +58,14 @@ def split_by_question(items: Iterable[tuple[str, Pair]], valid: float, test: flo
             firsts.setdefault(question_key(pair[0]), pair)
         splits[name] = [pair for key, pair in firsts.items() if key not in held_out]
         held_out |= firsts.keys()
-    splits["train"] = [pair for pair in dedup(splits["train"]) if question_key(pair[0]) not in held_out]
+    splits["train"] = without_questions(dedup(splits["train"]), splits["valid"] + splits["test"])
     return splits
+
+
+def without_questions(pairs: Iterable[Pair], held_out: Iterable[Pair]) -> list[Pair]:
+    """The pairs that answer none of the questions held out, whatever turns stand before it."""
+    asked = {question_key(source) for source, _ in held_out}
+    return [pair for pair in pairs if question_key(pair[0]) not in asked]
 
 
 def read_conversations(path: Path) -> Sequence[Conversation]:

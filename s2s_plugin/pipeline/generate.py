@@ -78,7 +78,9 @@ def generate(
         "checkpoint": checkpoint.name,
         "search": search,
         "beam": beam,
-        "key": digest(checkpoint, cfg.generation, sorted(own_options(cfg.task).items()), str(data), subset),
+        "key": digest(
+            checkpoint, cfg.generation, sorted(own_options(cfg.task).items()), str(data), subset, *seed_of(cfg)
+        ),
     }
     if check != "none":
         made["search"] = search = {**search, "check": check}
@@ -109,7 +111,7 @@ def generate(
     codec = PairCodec.load(data, cfg.task.source_lang, cfg.task.target_lang)
     if codec is not None and codec.retrieval is not None:
         for item, symbols in zip(items, lines_of(data / "pieces" / f"{subset}.{cfg.task.source_lang}"), strict=True):
-            item["retrieved"] = codec.brought(symbols)
+            item["retrieved"] = codec.fill(codec.brought(symbols), item["source"])
     rows: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         score, hypothesis, length = found[index]
@@ -135,6 +137,11 @@ def generate(
         say(f"      {loss['search']}: {loss['same']} of {loss['sentences']} validation outputs as without; {beside}")
         if "missing" in loss:
             say(f"      the shortlist lacks {loss['missing']:.2%} of the validation's symbols")
+
+
+def seed_of(cfg: DictConfig) -> list[int]:
+    """What else decides the outputs, where they are drawn."""
+    return [cfg.task.seed] if cfg.generation.sampling else []
 
 
 def count_batches(cfg: DictConfig, subset: str) -> int:

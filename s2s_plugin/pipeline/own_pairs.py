@@ -20,7 +20,7 @@ def own_splits(cfg: DictConfig, shared: str | None = None) -> corpus.Splits:
         if pairs := _own_pairs(cfg, prefix):
             splits[split] = pairs
     given = [pair for split in ("valid", "test") for pair in splits.get(split, [])]
-    kept = corpus.without_leaks(splits["train"], given, cfg.data.shared_targets)
+    kept = _without_leaks(cfg, splits["train"], given)
     if leaks := len(splits["train"]) - len(kept):
         say(f"      {leaks:,} training pairs have a side in your own held-out files: scores on these will flatter")
     missing = [split for split in ("valid", "test") if split not in splits]
@@ -60,6 +60,11 @@ def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
     return corpus.clean_pairs(pairs, plain_quotes=False)
 
 
+def _without_leaks(cfg: DictConfig, pairs: list[corpus.Pair], held_out: list[corpus.Pair]) -> list[corpus.Pair]:
+    """The pairs that share no side with a held-out pair; where targets may be shared, no question."""
+    return (dialogue.without_questions if cfg.data.shared_targets else corpus.without_leaks)(pairs, held_out)
+
+
 def extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pair]:
     """Further pairs for training, none of which has a side in a held-out set."""
     several, found = bool(directions.tags(cfg)), []
@@ -67,7 +72,7 @@ def extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pai
         held_out = [(directions.untagged(source), target) for source, target in held_out]
     for part in directions.further(cfg):
         pairs = _own_pairs(part, "extra_")
-        kept = corpus.without_leaks(pairs, held_out, cfg.data.shared_targets)
+        kept = _without_leaks(cfg, pairs, held_out)
         if pairs:
             left = len(pairs) - len(kept)
             say(f"      {len(kept):,} further pairs to train on; {left:,} left out, held out elsewhere")

@@ -260,7 +260,7 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
         kept: list[tuple[corpus.Pair, corpus.Pair]] = []
         numbers = []
         for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair"), start=1):
-            pieces = codec.encode(pair[0], training=split == "train"), codec.encode_target(pair[1], pair[0])
+            pieces = codec.encode(pair[0], pair[1] if split == "train" else None), codec.encode_target(pair[1], pair[0])
             lengths = [side.count(" ") + 1 for side in pieces]
             length = max(lengths)
             if length <= cfg.data.max_symbols:

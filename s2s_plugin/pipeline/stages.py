@@ -45,6 +45,7 @@ STANDING = (
     "best",
     "metrics",
     "baselines",
+    "perplexity",
     "check",
     "scoring",
     "generation",

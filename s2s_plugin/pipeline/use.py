@@ -55,8 +55,8 @@ def translate(cfg: DictConfig, run: Run) -> None:
 
     def take(line: str) -> tuple[str, int]:
         """With its tag, and its number of symbols; an empty line stays empty."""
-        text = tagged(line)
-        return text if line else "", len(translator.symbols(text)) - 1  # without </s>
+        text = tagged(line) if line else ""
+        return text, len(translator.symbols(text)) - 1  # without </s>
 
     for first, window in windows(sys.stdin.fileno(), largest, take):
         for number, (_, symbols) in enumerate(window, start=first + 1):

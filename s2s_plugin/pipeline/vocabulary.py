@@ -53,8 +53,10 @@ def _check_exact(cfg: DictConfig) -> None:
         UserError: text is to be kept as it is, and to be changed.
     """
     subword = cfg.subword
-    if subword.exact and (subword.jamo or subword.factors or subword.copy_slots):
-        raise UserError("subword.exact keeps every character: leave out subword.jamo, factors and copy_slots")
+    if subword.exact and (subword.jamo or subword.factors or subword.copy_slots or subword.plain_source):
+        raise UserError(
+            "subword.exact keeps every character: leave out subword.jamo, factors, copy_slots and plain_source"
+        )
     if subword.exact and "word" in (subword.kind, subword.target_kind):
         raise UserError("subword.exact needs pieces that may be spaces: set subword.kind to unigram, bpe or char")
 

@@ -34,13 +34,14 @@ def normalize_basic(text: str) -> str:
 
 
 def normalize_none(text: str) -> str:
-    """The text as it is, words one space apart."""
+    """Words as they are, one space apart."""
     return " ".join(text.split())
 
 
 NORMALIZERS: dict[str, Callable[[str], str]] = {"basic": normalize_basic, "none": normalize_none}
 Normalizer = ChoiceEnum(list(NORMALIZERS))
-NORMALIZER_HELP = "basic: compare lower-case words without punctuation; none: compare the text as it is"
+NORMALIZER_HELP = "basic: compare lower-case words without punctuation; none: compare words as they are"
+EXACT_HELP = "basic: compare lower-case words without punctuation; none: compare to the letter, spaces too"
 
 
 @dataclass
@@ -50,7 +51,7 @@ class ErrorRateConfig(FairseqDataclass):
 
 @dataclass
 class ExactConfig(FairseqDataclass):
-    exact_normalizer: Normalizer = field(default="basic", metadata={"help": NORMALIZER_HELP})  # type: ignore[valid-type]
+    exact_normalizer: Normalizer = field(default="basic", metadata={"help": EXACT_HELP})  # type: ignore[valid-type]
 
 
 class Edits(NamedTuple):
@@ -180,7 +181,7 @@ class ExactScorer(MeanScorer):
     label = "exact"
 
     def of_items(self) -> list[float]:
-        normalize = NORMALIZERS[self.cfg.exact_normalizer]
+        normalize = str if self.cfg.exact_normalizer == "none" else normalize_basic
         items = zip(self.ref, self.pred, strict=True)
         return [100 * (normalize(hypothesis) in map(normalize, references)) for references, hypothesis in items]
 

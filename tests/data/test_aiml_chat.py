@@ -91,7 +91,17 @@ def test_conversations_are_split_by_question(packages: Path, tmp_path: Path, his
     every = [line for lines in sources.values() for line in lines]
     assert any(dialogue.TURN in line for line in every) == (history > 1)
     assert all(line.count(dialogue.TURN) < history for line in every)
-    assert ("what's it 1?" in every) == any("what is it 1?" in line for line in sources["train"])
+
+
+def test_every_second_question_is_typed_with_contractions_and_none_is_held_out(packages: Path, tmp_path: Path):
+    talk = "".join(f"- - {asked} {n}\n  - One.\n" for n in range(200) for asked in ("what is it", "whats it"))
+    (packages / "chatterbot_corpus/data/english/twins.yml").write_text(f"conversations:\n{talk}")
+    out = aiml_chat.prepare(tmp_path / "out", "turns", "reply", tmp_path, from_dir=packages, valid=0.2, test=0.2)
+    sources = {split: read(out, f"{split}.turns") for split in SPLITS}
+    assert_no_leak({dialogue.question_key(line) for line in lines} for lines in sources.values())
+    typed, full = (sum(form in line for line in sources["train"]) for form in ("what's it", "what is it"))
+    assert 20 < typed < 100 and 40 < full < 100
+    assert not any("what's it" in line for split in ("valid", "test") for line in sources[split])
 
 
 def test_some_questions_come_again_after_another_turn():

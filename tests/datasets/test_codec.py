@@ -192,6 +192,8 @@ def test_jamo_spells_unseen_syllables(models):
         ("ㅋㅋㅋ 안녕하세요~!! 1지망", "ㅋㅋㅋ 안녕하세요 1지망"),
         ("क्षत्रिय हिन्दी।", "क्षत्रिय हिन्दी"),
         ("???", "???"),
+        ("Oh! <turn> 😊", "oh <turn> 😊"),
+        ("... <turn> ?! <turn> No.", "... <turn> ?! <turn> no"),
         ("", ""),
     ],
 )

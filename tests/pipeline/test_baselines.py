@@ -83,7 +83,7 @@ def test_every_app_names_what_its_source_can_have(app: str):
 def test_a_run_scores_the_baselines_that_it_names(tmp_path: Path, own_files: Path):
     files = f"data=files data.source={own_files}/letters.en data.target={own_files}/letters.de"
     recipe = f"{files} model=tiny subword.size=40 optimization.max_update=3 best=loss metrics=[s2s_bleu]"
-    done = call(f"s2s run app=nmt {recipe} baselines=[lead,neighbour]", cwd=tmp_path)
+    done = call(f"s2s run app=nmt {recipe} baselines=[lead,neighbour] perplexity=true", cwd=tmp_path)
     run = tmp_path / "runs/nmt/default"
     scores = json.loads((run / "scores.json").read_text())["baselines"]
     assert list(scores) == ["lead words", "nearest neighbour"] and all("BLEU" in each for each in scores.values())
@@ -91,7 +91,8 @@ def test_a_run_scores_the_baselines_that_it_names(tmp_path: Path, own_files: Pat
     assert "lead words" in (run / "report.html").read_text(encoding="utf-8")
 
     call("s2s score app=nmt", cwd=tmp_path)  # needs only app and name
-    assert json.loads((run / "scores.json").read_text())["baselines"] == scores
+    again = json.loads((run / "scores.json").read_text())
+    assert again["baselines"] == scores and "perplexity" in again["metrics"]
     done = call("s2s score app=nmt baselines=[none]", cwd=tmp_path, check=False)
     assert done.returncode == 2 and "baselines has none; for sources of text there are: copy, lead" in done.stderr
 

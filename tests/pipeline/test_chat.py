@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from command_line import BIN, call
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import chat, dialogue, own_pairs
+from s2s_plugin.pipeline import chat, config, dialogue, own_pairs
 from s2s_plugin.pipeline.corpus import SPLITS
 from s2s_plugin.pipeline.translator import Hypothesis, Translator
 
@@ -95,6 +96,21 @@ def test_own_pairs_may_share_replies(tmp_path: Path):
     cfg.data.shared_targets = False
     with pytest.raises(UserError, match="too few to hold some out"):
         own_pairs.own_splits(cfg)
+
+
+def test_further_pairs_do_not_answer_what_is_held_out(tmp_path: Path):
+    """Whatever was said before the question."""
+    talk = {"turns": "hi there <turn> How are you?\nhello <turn> who are you\n", "reply": "Fine.\nMe.\n"}
+    for side, text in talk.items():
+        (tmp_path / f"more.{side}").write_text(text)
+    files = "data.source=my.turns data.target=my.reply data.extra_source=more.turns data.extra_target=more.reply"
+    config.register()
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        cfg = compose(
+            "s2s", overrides=["app=chatbot", "data=files", *files.replace("=more", f"={tmp_path}/more").split()]
+        )
+    held_out = [("hello <turn> how are you", "Well."), ("who is it", "Fine.")]
+    assert own_pairs.extra_pairs(cfg, held_out) == [("hello <turn> who are you", "Me.")]
 
 
 @pytest.mark.parametrize(
@@ -240,9 +256,25 @@ def test_the_threshold_is_found_in_validation(run: tuple[Path, str]):
 
 
 def test_sampling_is_varied(run: tuple[Path, str]):
-    options = "chat.threshold=0 generation.sampling=true generation.temperature=3 chat.candidates=1 generation.beam=1"
+    options = "chat.threshold=0 generation.sampling=true generation.temperature=3 chat.candidates=1"
     replies = said(run[0], "my friend bob runs hal\n" * 6, f"{options} task.typical_sampling=0.99")
     assert len({reply for reply, _ in replies}) > 1
+
+
+def test_another_seed_draws_others(run: tuple[Path, str]):
+    drawn = {}
+    for seed in (1, 2, 1):
+        call(f"s2s generate app=chatbot generation.sampling=true generation.beam=1 task.seed={seed}", cwd=run[0])
+        outputs = (run[0] / "runs/chatbot/default/outputs.jsonl").read_text()
+        assert drawn.setdefault(seed, outputs) == outputs
+    assert drawn[1] != drawn[2]
+    call("s2s generate app=chatbot", cwd=run[0])  # as it was
+
+
+def test_two_ways_to_choose_are_refused(run: tuple[Path, str]):
+    for option, named in (("task.mbr=chrf", "leave task.mbr out"), ("chat.candidates=0", "give at least 1")):
+        done = call(f"s2s chat app=chatbot {option}", cwd=run[0], stdin="hello\n", check=False)
+        assert done.returncode == 2 and named in done.stderr
 
 
 def test_a_terminal_has_a_prompt_and_ends_with_ctrl_d(run: tuple[Path, str]):
@@ -284,8 +316,8 @@ class Silent:
 
 @pytest.mark.parametrize("threshold", [0, 0.5])
 def test_to_nothing_the_fallback_is_said(threshold: float):
-    options = OmegaConf.create({"threshold": threshold, "generic_penalty": 0.1, "fallback": "Pardon?"})
-    bot = chat.Chatbot(Silent(), options, 3, {})
+    options = {"threshold": threshold, "candidates": 1, "generic_penalty": 0.1, "fallback": "Pardon?"}
+    bot = chat.Chatbot(Silent(), OmegaConf.create(options), 3, {})
     assert bot.reply("\u200b") == chat.Reply("Pardon?", 0.0, sure=False) and bot.turns == []
 
 
@@ -295,10 +327,14 @@ def hypothesis(text: str, score: float) -> Hypothesis:
 
 def test_what_is_said_to_everything_loses():
     candidates = [hypothesis("I do not know.", -0.5), hypothesis("In Rome.", -0.6)]
-    frequency = {"i do not know": 50}
-    assert chat.choose(candidates, frequency, 0).text == "I do not know."
-    assert chat.choose(candidates, frequency, 0.1).text == "In Rome."
-    assert chat.choose(candidates, frequency, 0.02).text == "I do not know."
+
+    def said_with(penalty: float, number: int = 2) -> str:
+        options = OmegaConf.create({"candidates": number, "generic_penalty": penalty})
+        return chat.choose(candidates, {"i do not know": 50}, options).text
+
+    assert said_with(0) == said_with(0.02) == "I do not know."
+    assert said_with(0.1) == "In Rome."
+    assert said_with(0.1, number=1) == "I do not know."  # nothing else was asked for
 
 
 def test_the_threshold_keeps_nine_of_ten_right_replies():

@@ -98,6 +98,7 @@ def test_prepared_text_is_the_files(run: tuple[Path, str, str]):
     [
         ("check=ruby", "check is ruby: give none, bash or python"),
         ("subword.jamo=true", "subword.exact keeps every character: leave out subword.jamo"),
+        ("subword.plain_source=true", "leave out subword.jamo, factors, copy_slots and plain_source"),
         ("subword.kind=word", "subword.exact needs pieces that may be spaces"),
         ("subword.size=100", "SentencePiece could not learn 100 unigram symbols"),
     ],

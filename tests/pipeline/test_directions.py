@@ -124,8 +124,8 @@ def test_the_tag_chooses_the_language(one_to_two):
         lines = done.stdout.split("\n")
         assert len(lines) == 4 and lines[1] == "" and lines[0] != ""
         assert all(re.fullmatch(letters, line) for line in lines)
-    done = call("s2s translate app=nmt", cwd=folder, stdin="<2ko> a b c\n")
-    assert re.fullmatch("[0-7 ]+\n", done.stdout)
+    done = call("s2s translate app=nmt", cwd=folder, stdin="<2ko> a b c\n\n<2de> d e f\n")
+    assert re.fullmatch("[0-7 ]+\n\n[A-H ]+\n", done.stdout)
 
 
 @pytest.mark.parametrize(("to", "message"), [("", "into which language: to=de or to=ko"), ("to=fr", "writes de, ko")])

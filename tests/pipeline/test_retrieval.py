@@ -75,12 +75,14 @@ def test_a_source_brings_what_another_one_of_its_thing_has(run: tuple[Path, str]
         assert sum(right) > 0.9 * len(right) > 0
 
 
-def test_one_training_source_in_four_finds_its_own_pair():
-    pairs = [(f"question {number}", f"reply {number}") for number in range(400)]
+def test_one_training_source_in_four_brings_its_own_target():
+    """Also of several that are asked the same."""
+    pairs = [(f"before {number} <turn> question {number // 2}", f"reply {number}") for number in range(400)]
     memory = Retrieval(pairs)
-    own = [source for source, target in pairs if memory.target(source, training=True) == target]
+    own = [number for number, (source, target) in enumerate(pairs) if memory.target(source, target) == target]
     assert 60 < len(own) < 140
-    assert all(memory.target(source) == target for source, target in pairs)
+    assert {number % 2 for number in own} == {0, 1}
+    assert all(memory.target(source) == pairs[number // 2 * 2][1] for number, (source, _) in enumerate(pairs))
 
 
 def test_of_a_conversation_the_last_turn_is_looked_for():

@@ -161,9 +161,9 @@ def test_missing_jiwer_is_named(monkeypatch):
 
 
 def test_exact():
-    items = [("Hello, world!", "hello world"), (["no", "It’s"], "it's"), ("a", "b"), ("c d", "c  d")]
-    assert scorer_of("exact", *items).evaluate() == (75.0, "exact|norm:basic|refs:var")
-    assert scorer_of("exact", *items, normalizer="none").evaluate() == (25.0, "exact|norm:none|refs:var")
+    items = [("Hello, world!", "hello world"), (["no", "It’s"], "it's"), ("a", "b"), ("c d", "c  d"), ("e", "e")]
+    assert scorer_of("exact", *items).evaluate() == (80.0, "exact|norm:basic|refs:var")
+    assert scorer_of("exact", *items, normalizer="none").evaluate() == (20.0, "exact|norm:none|refs:var")
 
 
 def test_pronunciations_by_phone_and_as_a_whole():

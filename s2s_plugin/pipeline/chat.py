@@ -17,11 +17,10 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import dialogue
 from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.corpus import match_key
-from s2s_plugin.pipeline.generate import seed_of
+from s2s_plugin.pipeline.generate import asked_for
 from s2s_plugin.pipeline.run import Run, digest, lines_of, read_json, write_json
 from s2s_plugin.pipeline.stream import windows
 from s2s_plugin.pipeline.translator import Hypothesis, Translator
-from s2s_plugin.search.options import own_options
 
 LEAVE = ("quit", "exit")
 TRIED = 500  # validation items by which the threshold is chosen
@@ -108,8 +107,7 @@ def calibrate(cfg: DictConfig, run: Run, translator: Translator, frequency: Mapp
     """
     checkpoint, path = run.best_checkpoint(), run.folder / "chat.json"
     made, task = (checkpoint.name, checkpoint.stat().st_mtime_ns), translator.task.cfg
-    search = cfg.generation, sorted(own_options(task).items()), seed_of(cfg)
-    key = digest(*made, *search, cfg.chat.generic_penalty, cfg.chat.candidates, KEPT)
+    key = digest(*made, *asked_for(cfg), cfg.chat.generic_penalty, cfg.chat.candidates, KEPT)
     if (known := read_json(path)) is not None and known["key"] == key:
         return known
     say(f"      {run.folder}: the first time; how sure it must be is found on validation replies")

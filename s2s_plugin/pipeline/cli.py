@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         if stage not in STAGES:
             raise UserError(f"there is no stage '{stage}'{_meant(stage, (*STAGES, *TOOLS))}; see s2s --help")
         if stage in ON_HAND:
-            files = [word for word in overrides if Path(word).exists() or not ("=" in word or word.startswith("-"))]
+            files = [word for word in overrides if not ("=" in word or word.startswith("-")) or _is_there(word)]
             overrides = [word for word in overrides if word not in files]
             if not any(word.startswith("app=") for word in overrides):
                 overrides = [f"app={ON_HAND[stage]}", *overrides]
@@ -89,6 +89,13 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return _unread()
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:  # longer than any name
+        return False
 
 
 def _run(stage: str, overrides: list[str], files: list[str]) -> int:

@@ -78,8 +78,13 @@ def _keep(cfg: DictConfig, group: str, there: dict[str, Any], named: Collection[
         asked = group in named or f"{group}.{key}" in named
         if asked and key not in FREE and cfg[group][key] != value:
             raise UserError(
-                f"{group}.{key} is {json.dumps(value)} in {cfg.finetune_from}, here {json.dumps(cfg[group][key])}: "
+                f"{group}.{key} is {_said(value)} in {cfg.finetune_from}, here {_said(cfg[group][key])}: "
                 f"fine-tuning keeps it, leave {group}.{key} out"
             )
         if not asked:
             cfg[group][key] = value
+
+
+def _said(value: Any) -> str:
+    """An option's value as it is written."""
+    return json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value, ensure_ascii=False)

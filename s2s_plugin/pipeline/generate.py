@@ -27,7 +27,7 @@ from s2s_plugin.pipeline.directions import untagged
 from s2s_plugin.pipeline.run import Run, digest, lines_of, read_json, write_json, write_text
 from s2s_plugin.pipeline.score import evaluate
 from s2s_plugin.pipeline.train import check_dictionaries
-from s2s_plugin.pipeline.translator import MAX_TOKENS, SHARES, Translator, check_checkpoint
+from s2s_plugin.pipeline.translator import MAX_TOKENS, READING, SHARES, Translator, check_checkpoint
 from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import SPEED, own_options
 from s2s_plugin.search.shortlist import miss_rate
@@ -78,9 +78,7 @@ def generate(
         "checkpoint": checkpoint.name,
         "search": search,
         "beam": beam,
-        "key": digest(
-            checkpoint, cfg.generation, sorted(own_options(cfg.task).items()), str(data), subset, *seed_of(cfg)
-        ),
+        "key": digest(checkpoint, str(data), subset, *asked_for(cfg)),
     }
     if check != "none":
         made["search"] = search = {**search, "check": check}
@@ -128,7 +126,6 @@ def generate(
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
     shutil.move(printed, run.folder / printed.name)
     shutil.rmtree(partial)
-    write_json(run.generated, made)
     if any(cfg.task[name] != plain for name, plain in SPEED.items()) and not cfg.generation.score_reference:
         loss = cost_of_speed(cfg, checkpoint, data, metrics)
         write_json(run.folder / "speed.json", loss)
@@ -137,11 +134,17 @@ def generate(
         say(f"      {loss['search']}: {loss['same']} of {loss['sentences']} validation outputs as without; {beside}")
         if "missing" in loss:
             say(f"      the shortlist lacks {loss['missing']:.2%} of the validation's symbols")
+    write_json(run.generated, made)
 
 
-def seed_of(cfg: DictConfig) -> list[int]:
-    """What else decides the outputs, where they are drawn."""
-    return [cfg.task.seed] if cfg.generation.sampling else []
+def asked_for(cfg: DictConfig) -> list[object]:
+    """All that decides the outputs beside the model and the data, to take a digest of."""
+    asked = [cfg.generation, sorted(own_options(cfg.task).items()), *(cfg.task[name] for name in READING)]
+    if cfg.generation.sampling:
+        asked.append(cfg.task.seed)
+    if cfg.generation.replace_unk and (pairs := Path(cfg.generation.replace_unk)).is_file():
+        asked.append(pairs)
+    return asked
 
 
 def count_batches(cfg: DictConfig, subset: str) -> int:

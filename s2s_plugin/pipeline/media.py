@@ -51,9 +51,13 @@ def features_folder(cfg: DictConfig) -> Path:
 
 
 def _stamp(manifest: Path) -> str:
-    """A manifest's content and the sizes of the files it names, in short."""
+    """A manifest's content, and the sizes and times of the files it names, or that are in the folders it names."""
     _, items = read_manifest(manifest)
-    found = [(str(item.path), item.path.stat().st_size if item.path.is_file() else 0) for item in items]
+    found = []
+    for item in items:
+        files = sorted(item.path.iterdir()) if item.path.is_dir() else [item.path]
+        kept = [(file, file.stat()) for file in files if file.exists()]
+        found.append((str(item.path), [(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in kept]))
     return hashlib.sha256(manifest.read_bytes() + repr(found).encode()).hexdigest()
 
 

@@ -18,6 +18,7 @@ from s2s_plugin.pipeline.console import say
 from s2s_plugin.pipeline.run import Run, read_json, write_json
 from s2s_plugin.scoring import bootstrap
 from s2s_plugin.scoring.base import Scorer
+from s2s_plugin.scoring.translation import SacrebleuScorer
 
 
 def score(cfg: DictConfig, run: Run) -> None:
@@ -119,15 +120,21 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
     }
 
 
-def check_metrics(names: Sequence[str]) -> None:
+def check_metrics(names: Sequence[str], options: DictConfig | None = None) -> None:
     """
+    Args:
+        options: see :func:`filled_scorer`.
+
     Raises:
-        UserError: a metric is not a registered scorer that knows its signature.
+        UserError: a metric is not a registered scorer that knows its signature, or needs what is not here.
     """
     known = sorted(name for name, scorer in SCORER_REGISTRY.items() if hasattr(scorer, "evaluate"))
     for name in names:
         if name not in known:
             raise UserError(f"metrics has {name}, which is not one of: {', '.join(known)}")
+        scorer = filled_scorer(name, [], [], options)
+        if isinstance(scorer, SacrebleuScorer):
+            scorer.metric()
 
 
 def evaluate(

@@ -7,7 +7,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -50,6 +50,7 @@ STANDING = (
     "scoring",
     "generation",
 )
+DATA = re.compile(r"(data|subword|prepared_dir)\b.*|task(\.data)?")  # what decides which data is meant
 
 
 def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
@@ -85,7 +86,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation, cfg.task)  # refuse now what would fail after training
     refuse_idle(cfg.generation)
-    score_stage.check_metrics(cfg.metrics)
+    score_stage.check_metrics(cfg.metrics, cfg.scoring)
     check_baselines(cfg.baselines, cfg.data.source_lang)
     if stage in ("train", "run"):
         train_stage.check_same_run(fairseq, folder)
@@ -125,17 +126,24 @@ def _recall(cfg: DictConfig, folder: Run) -> bool:
         return False
     stored = OmegaConf.to_container(OmegaConf.load(folder.config))
     assert isinstance(stored, dict)
-    named = {name.split(".")[0].replace("search", "generation") for name in _named()}
+    named = {"generation" if name == "search" else name for name in _named()}  # conf/search/ holds that group
     for group in STANDING:
         if group in named or group not in stored:  # runs of earlier versions have no baselines
             continue
         kept = stored[group]
-        if isinstance(kept, dict) and group != "scoring":  # scorers have options of their own
+        if isinstance(kept, dict):
             newer = OmegaConf.to_container(cfg[group])
             assert isinstance(newer, dict)
-            kept = {**newer, **kept}  # an option that the run's version did not have is what it is by default
+            said = {key: value for key, value in newer.items() if _is_named(f"{group}.{key!s}", named)}
+            # An option that the run's version did not have is what it is by default; scorers have options of their own.
+            kept = {**({} if group == "scoring" else newer), **kept, **said}
         cfg[group] = kept
-    return named.isdisjoint(("data", "subword", "prepared_dir", "task"))
+    return not any(map(DATA.fullmatch, named))
+
+
+def _is_named(option: str, named: Collection[str]) -> bool:
+    """Whether it is among the names, or something in it is."""
+    return any(f"{name}.".startswith(f"{option}.") for name in named)
 
 
 def _settle_average(cfg: DictConfig) -> None:

@@ -47,6 +47,7 @@ INDIFFERENT = {
     "task.coverage_penalty",
     "task.search_patience",
     "task.typical_sampling",
+    "task.mbr",
     "common.log_interval",
     "common.log_format",
     "common.no_progress_bar",
@@ -83,8 +84,8 @@ def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
     seconds_before = _check_beginning(cfg) if cfg.checkpoint.finetune_from_model else 0
     write_json(run.settings, {**_settings(cfg), "dictionaries": _dictionaries(cfg)})
     write_text(run.fairseq_config, OmegaConf.to_yaml(cfg))
-    for name in (EMA, AVERAGE):
-        (run.checkpoints / name).unlink(missing_ok=True)  # of a shorter training
+    for of_shorter in (run.checkpoints / EMA, run.checkpoints / AVERAGE, run.generated):
+        of_shorter.unlink(missing_ok=True)
 
     if not 0 < cfg.optimization.max_update <= updates:
         distributed_utils.call_main(cfg, train_process, run=run, updates=updates, verbose=verbose)

@@ -25,6 +25,7 @@ from s2s_plugin.pipeline.workers import Workers, fitting
 from s2s_plugin.search.options import OURS, SPEED
 
 SHARES = 4  # batches for each process, so that all end at about the same time
+READING = ("truncate_source", "max_source_positions")  # options of the task: how much of a text is read
 MAX_TOKENS = 12000  # of a batch where nothing is said, as fairseq has it
 
 
@@ -89,7 +90,7 @@ class Translator:
         for model in self.models if self.cuda else ():
             model.cuda()
         if task is not None:
-            for name in (*OURS.values(), *SPEED):
+            for name in (*OURS.values(), *SPEED, *READING):
                 self.task.cfg[name] = task[name]
         if attention:
             plain: dict[Any, Any] = {"print_alignment": "soft", "replace_unk": None, "score_reference": False}

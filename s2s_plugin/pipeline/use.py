@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from s2s_plugin.datasets.frontends.video import PICTURES
 from s2s_plugin.errors import UserError
 from s2s_plugin.pipeline import interrupt
 from s2s_plugin.pipeline.console import say
@@ -103,14 +104,15 @@ def recognize(cfg: DictConfig, run: Run, files: Sequence[str]) -> None:
 
 
 def media_files(names: Sequence[str], modality: str) -> Iterator[Path]:
-    """The files as named, and those of the modality in folders; a folder of frames is one video."""
+    """The files as named, and those of the modality in folders; a folder of frames and no videos is one video."""
     for name in names:
         path = Path(name)
         if not path.is_dir():
             yield path
             continue
         found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in ENDINGS[modality])
-        frames = modality == "video" and any(entry.suffix.lower() in ENDINGS["image"] for entry in path.iterdir())
-        if not found and not frames:
+        if not found and modality == "video" and any(entry.suffix.lower() in PICTURES for entry in path.iterdir()):
+            found = [path]
+        if not found:
             raise UserError(f"{path}: holds no file that ends in {', '.join(ENDINGS[modality])}")
-        yield from [path] if frames else found
+        yield from found

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from fairseq.dataclass import FairseqDataclass
@@ -10,6 +11,7 @@ from fairseq.scoring import register_scorer
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric, Score, Signature
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.base import Scorer
 
 
@@ -19,6 +21,21 @@ class BleuConfig(FairseqDataclass):
         default="13a", metadata={"help": "sacrebleu's tokenizer: 13a, intl, char, zh, ja-mecab, ko-mecab, none"}
     )
     sacrebleu_lowercase: bool = field(default=False, metadata={"help": "ignore case"})
+
+
+def build_bleu(tokenizer: str, **options: Any) -> BLEU:
+    """sacrebleu's BLEU with this tokenizer.
+
+    Raises:
+        UserError: there is no such tokenizer, or it needs what is not here.
+    """
+    try:
+        return BLEU(tokenize=tokenizer, **options)
+    except (KeyError, RuntimeError, OSError) as error:  # unknown; a package is missing; a model cannot be fetched
+        why = "there is no such one" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise UserError(
+            f"scoring.sacrebleu_tokenizer={tokenizer}: {why}; others are 13a, intl, char, zh, none"
+        ) from None
 
 
 class SacrebleuScorer(Scorer):
@@ -63,10 +80,8 @@ class BleuScorer(SacrebleuScorer):
     order = 4
 
     def metric(self) -> BLEU:
-        return BLEU(
-            tokenize=self.cfg.sacrebleu_tokenizer,
-            lowercase=self.cfg.sacrebleu_lowercase,
-            max_ngram_order=self.order,
+        return build_bleu(
+            self.cfg.sacrebleu_tokenizer, lowercase=self.cfg.sacrebleu_lowercase, max_ngram_order=self.order
         )
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from sacrebleu.metrics import BLEU
 
 from s2s_plugin.scoring.base import MeanScorer
+from s2s_plugin.scoring.translation import build_bleu
 
 Pairs = Sequence[tuple[str, str]]  # hypothesis, reference
 
@@ -22,7 +23,7 @@ class BleuInLoop:
     higher_is_better = True
 
     def __init__(self, tokenizer: str = "13a"):
-        self.bleu = BLEU(tokenize=tokenizer)
+        self.bleu = build_bleu(tokenizer)
 
     def statistics(self, pairs: Pairs) -> list[int]:
         result = self.bleu.corpus_score([pair[0] for pair in pairs], [[pair[1] for pair in pairs]])

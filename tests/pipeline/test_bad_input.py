@@ -116,6 +116,7 @@ CONFIG = {
     "unknown fairseq key": ("s2s train app=nmt dataset.max_tokenz=1", ("max_tokenz", "did you mean max_tokens")),
     "wrong type": ("s2s train app=nmt model.encoder_layers=many", ("many", "encoder_layers")),
     "wrong choice": ("s2s train app=nmt task.eval_metric=blue", ("blue", "bleu")),
+    "longer than a name": (f"s2s pronounce {'가' * 90}", ("runs/g2p/default",)),
     "not key=value": ("s2s train app=nmt faster", ("faster",)),
 }
 
@@ -140,6 +141,7 @@ VALUES = {
     "half a pair": ("data.valid_source=x.en", ("valid_target", "both or neither")),
     "nothing to skip": ("data.on_bad_item=ignore", ("on_bad_item is ignore", "skip")),
     "unknown metric": ("metrics=[s2s_blue]", ("s2s_blue", "s2s_bleu")),
+    "unknown tokenizer": ("scoring.sacrebleu_tokenizer=13 best=loss", ("sacrebleu_tokenizer=13", "13a")),
     "unknown vocabulary": ("subword.kind=letters", ("SentencePiece", "letters")),
     "no beam": ("generation.beam=0", ("beam is 0", "at least 1")),
 }

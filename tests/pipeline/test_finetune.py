@@ -80,6 +80,7 @@ MISTAKES = {
     "another model": ("model.decoder_hidden_size=32", ("decoder_hidden_size is 64 in base, here 32", "leave")),
     "another preset": ("model=luong", ("model.", "in base, here", "leave model.")),
     "another vocabulary": ("subword.size=41", ("subword.size is 40 in base, here 41", "leave subword.size out")),
+    "a list": ("\"subword.symbols=['<new>']\"", ('subword.symbols is [] in base, here ["<new>"]', "leave")),
     "no moving average": ("ema.store_ema=true", ("base has no moving average", "ema.store_ema=false")),
     "another's vocabulary": (
         "finetune_from=null model=tiny model.share_all_embeddings=true subword.size=40 "

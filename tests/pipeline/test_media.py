@@ -16,7 +16,10 @@ import pytest
 from command_line import BIN, call
 from media import make_items, write_wav
 
-from s2s_plugin.datasets.manifest import write_manifest
+from s2s_plugin.datasets.manifest import read_manifest, write_manifest
+from s2s_plugin.errors import UserError
+from s2s_plugin.pipeline import media as packing
+from s2s_plugin.pipeline.use import media_files
 
 APPS = {
     "audio": ("asr", "transcribe", "audio.sample_rate=8000 audio.mel_bins=20"),
@@ -118,6 +121,25 @@ def test_single_files_and_folders_by_hand(finished):
     assert bad.returncode == 2
     assert bad.stdout.splitlines() == [f"{rows[1]['media']}\t{rows[1]['hypothesis']}"]
     assert "words.txt" in bad.stderr and "absent: no such file" in bad.stderr and "Traceback" not in bad.stderr
+
+
+def test_changed_recordings_are_read_again(recordings: Path):
+    manifest = recordings / "my.tsv"
+    before = packing._stamp(manifest)
+    path = read_manifest(manifest)[1][0].path
+    assert packing._stamp(manifest) == before
+    os.utime(path, ns=(1, 1))  # as many bytes as before
+    assert packing._stamp(manifest) != before
+
+
+def test_pictures_beside_videos_are_no_frames(tmp_path: Path):
+    for name in ("a.mp4", "poster.jpg", "frames/1.png", "notes/x.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(media_files([str(tmp_path)], "video")) == [tmp_path / "a.mp4"]
+    assert list(media_files([str(tmp_path / "frames")], "video")) == [tmp_path / "frames"]
+    with pytest.raises(UserError, match=r"holds no file that ends in \.mp4"):
+        list(media_files([str(tmp_path / "notes")], "video"))
 
 
 def test_the_wrong_stage_is_named(finished):

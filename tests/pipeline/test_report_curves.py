@@ -60,5 +60,14 @@ def test_thin_keeps_the_mean() -> None:
     assert math.isclose(sum(y for _, y in fewer) / 100, sum(y for _, y in points) / 1000)
 
 
+def test_the_best_is_one_that_was_measured(tmp_path: Path) -> None:
+    """Of more validations than are drawn."""
+    log = tmp_path / "log.txt"
+    log.write_text("\n".join(valid(update, 5, update % 7 + (20 if update == 701 else 0)) for update in range(1, 1001)))
+    bleu = next(panel for panel in make_panels(read_curves(log), {}) if panel.title == "BLEU")
+    assert bleu.best == (701, 21)
+    assert len(bleu.series[0].drawn) < 400
+
+
 def test_the_best_of_every_metric_in_the_loop_is_known() -> None:
     assert {name: HIGHER.get(name) for name in METRICS} == {name: name in HIGHER_IS_BETTER for name in METRICS}

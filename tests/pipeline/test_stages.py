@@ -155,6 +155,31 @@ def test_later_stages_need_not_be_told_the_data_again(finished, tmp_path: Path):
     assert (run / "config.yaml").read_bytes() == config
 
 
+def test_one_named_option_leaves_the_others_as_they_were(finished, tmp_path: Path):
+    """Also where the user's files have moved: these stages do not read them."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    config = folder / "runs/nmt/default/config.yaml"
+    changed = re.sub(r"(\n  max_len_b: )10\n", r"\g<1>11\n", config.read_text())
+    changed = re.sub(r"(\n  (?:source|target): ).*letters", r"\g<1>/moved/letters", changed)
+    changed = changed.replace("max_source_positions: 1024", "max_source_positions: 99")
+    assert len(set(changed.splitlines()) - set(config.read_text().splitlines())) == 4
+    config.write_text(changed)
+    done = call("s2s generate app=nmt generation.beam=2 task.search_patience=2", cwd=folder)
+    assert re.search(r"--beam 2 .*--max-len-b 11\b", done.stderr)
+    assert "--max-source-positions 99" in done.stderr and "--search-patience 2" in done.stderr
+    assert "done before" in call("s2s generate app=nmt generation.beam=2 task.search_patience=2", cwd=folder).stderr
+    longer = "s2s generate app=nmt generation.beam=2 task.search_patience=2 task.max_source_positions=98"
+    assert "done before" not in call(longer, cwd=folder).stderr
+
+
+def test_how_much_is_read_by_hand_can_be_said(finished):
+    for option, read in (("", None), ("task.max_source_positions=4", 3)):
+        done = call(f"s2s translate app=nmt {option}", cwd=finished[0], stdin="a b c d e f g\n")
+        assert len(done.stdout.splitlines()) == 1
+        assert (f"of which the first {read} are read" in done.stderr) == (read is not None)
+
+
 def test_what_an_earlier_version_did_not_have_is_as_by_default(finished, tmp_path: Path):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
@@ -191,8 +216,11 @@ def test_training_can_be_lengthened(tmp_path: Path, own_files: Path):
     short = overrides(own_files).replace("max_update=60", "max_update=5")
     call(f"s2s prepare {short}", cwd=tmp_path)
     call(f"s2s train {short}", cwd=tmp_path)
+    call("s2s generate app=nmt", cwd=tmp_path)
     call(f"s2s train {short} optimization.max_update=9", cwd=tmp_path)
     assert json.loads((tmp_path / "runs/nmt/default/trained.json").read_text())["updates"] == 9
+    done = call("s2s score app=nmt", cwd=tmp_path, check=False)  # the outputs are of the shorter one
+    assert done.returncode == 2 and "run the generate stage first" in done.stderr
 
 
 def test_a_run_killed_after_its_last_update_trains_no_further(finished, tmp_path: Path, own_files: Path):

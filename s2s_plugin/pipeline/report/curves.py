@@ -29,6 +29,11 @@ class Series:
     points: list[tuple[float, float]]  # (updates, value), by updates
     dots: bool  # few points, each of them measured: show them
 
+    @property
+    def drawn(self) -> list[tuple[float, float]]:
+        """What is drawn of them."""
+        return thin(self.points)
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -81,7 +86,7 @@ def draw_png(panels: list[Panel]) -> bytes:
         axes = figure.add_subplot(rows, columns, index + 1)
         tidy(axes, panel.title, "updates")
         for series, colour in zip(panel.series, colours(panel), strict=True):
-            xs, ys = zip(*series.points, strict=True)
+            xs, ys = zip(*series.drawn, strict=True)
             marker = "o" if series.dots or len(xs) == 1 else ""
             axes.plot(xs, ys, color=colour, marker=marker, markersize=3, linewidth=1.6, label=series.name)
         if panel.best:
@@ -119,7 +124,7 @@ def _figure(panel: Panel, index: int) -> str:
     if panel.best:
         best = f'<span class="best">{_best_text(panel.best)}</span>'
     chart = line_chart(
-        [(series.points, series.dots) for series in panel.series],
+        [(series.drawn, series.dots) for series in panel.series],
         classes=[f"series-{place % len(SERIES_COLOURS)}" for place in indices],
         best=panel.best,
         log_scale=panel.log_scale,
@@ -138,7 +143,7 @@ def _best_text(point: tuple[float, float]) -> str:
 
 def _series(name: str, curve: Curve, dots: bool = True) -> Series:
     points = [(float(updates), value) for updates, value in sorted(curve.items())]
-    return Series(name, thin(points), dots=dots and len(points) <= 60)
+    return Series(name, points, dots=dots and len(points) <= 60)
 
 
 def thin(points: list[tuple[float, float]], most: int = MAX_POINTS) -> list[tuple[float, float]]:

@@ -91,7 +91,13 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
             previous = scheduled_sampling(model, inputs, sample["target"], self.padding_idx, share)
             inputs = {**inputs, "prev_output_tokens": previous}
         sample = {**sample, "net_input": inputs}
-        return super().forward(model, twice(sample) if model.training and self.rdrop else sample, reduce)
+        if not (model.training and self.rdrop):
+            return super().forward(model, sample, reduce)
+        loss, size, log = super().forward(model, twice(sample), reduce)
+        log["nsentences"] = len(sample["target"])
+        if self.sentence_avg:
+            size = log["sample_size"] = log["nsentences"]
+        return loss, size, log
 
     def compute_loss(self, model, net_output, sample, reduce=True):
         if not (model.training and self.rdrop):

@@ -107,8 +107,8 @@ class GRUCell(Cell):
     def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden = state.squeeze(1)
         inputs = self.bias if share is None else share + self.bias
-        if fed is not None:
-            assert self.fed is not None
+        if self.fed is not None:
+            assert fed is not None
             inputs = inputs + self.fed(fed)
         r, z, n = inputs.expand(len(hidden), -1).chunk(3, 1)
         r_h, z_h, n_h = self.loop(hidden).chunk(3, 1)

@@ -146,7 +146,14 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
 def _check_tables(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> None:
     """Embeddings and the generator's table."""
     tied = cfg.share_all_embeddings or cfg.share_decoder_input_output_embed
+    if cfg.encoder_embed_path and source is None:
+        raise UserError("model.encoder_embed_path is for sources of text: leave it out")
     if cfg.share_all_embeddings:
+        if cfg.decoder_embed_path:
+            raise UserError(
+                "model.decoder_embed_path with one table for both sides, which model.encoder_embed_path begins: name "
+                "that, or set model.share_all_embeddings=false"
+            )
         if source is None or source != target:
             raise UserError(
                 "model.share_all_embeddings needs one dictionary for both sides: "

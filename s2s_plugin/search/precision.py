@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.models.bridge import CopyBridge
 from s2s_plugin.models.decoders.input_feeding import InputFeedingDecoder
+from s2s_plugin.models.encoders.image import ImageEncoder
 from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 
@@ -176,6 +178,10 @@ def _bounded(model: Seq2SeqModel) -> set[nn.Module]:
     recurrence, generator = model.decoder.recurrence, model.decoder.generator
     if recurrence.residual or not all(isinstance(norm, nn.Identity) for norm in recurrence.norms):
         return set()
+    if isinstance(bridge := recurrence.bridge, CopyBridge) and (
+        isinstance(model.encoder, ImageEncoder) or any(isinstance(each, nn.Linear) for each in bridge.project)
+    ):
+        return set()  # the first state may be any number
     found = set[nn.Module]()
     if isinstance(recurrence, InputFeedingDecoder):
         found.update(cell.loop for cell in recurrence.cells)

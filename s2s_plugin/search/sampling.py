@@ -59,18 +59,22 @@ class Sampler:
         self.draws = self.draws[sentences]
 
     def _shares(self, scores: Tensor) -> Tensor:
-        """Probabilities of what may be drawn, n x K x V, but for a constant: the symbols of all truncations."""
+        """Probabilities of what may be drawn, n x K x V; each truncation is of what the one before has left."""
         shares = scores.softmax(2)
-        kept = shares
         if 0 < self.options.sampling_topk < scores.size(2):
-            kept = kept.masked_fill(shares < shares.topk(self.options.sampling_topk, 2).values[..., -1:], 0)
+            least = shares.topk(self.options.sampling_topk, 2).values[..., -1:]
+            shares = _normalized(shares.masked_fill(shares < least, 0))
         if 0 < self.options.sampling_topp < 1:
-            kept = kept * smallest_set(-shares, shares, self.options.sampling_topp)
+            shares = _normalized(shares * smallest_set(-shares, shares, self.options.sampling_topp))
         if 0 < self.options.typical_sampling < 1:
-            surprise = -scores.log_softmax(2)
             entropy = torch.special.entr(shares).sum(2, keepdim=True)
-            kept = kept * smallest_set((surprise - entropy).abs(), shares, self.options.typical_sampling)
-        return kept
+            rank = (-shares.log() - entropy).abs()
+            shares = _normalized(shares * smallest_set(rank, shares, self.options.typical_sampling))
+        return shares
+
+
+def _normalized(shares: Tensor) -> Tensor:
+    return shares / shares.sum(2, keepdim=True)
 
 
 def smallest_set(rank: Tensor, shares: Tensor, mass: float) -> Tensor:

@@ -29,6 +29,8 @@ def own_search(task: Seq2SeqTask, models: list[Seq2SeqModel], options: BeamOptio
     precision, shortlist = str(task.cfg.search_precision), build_shortlist(task)
     if shortlist is not None and options.constraints is not None:
         raise UserError("generation.constraints may hold what a shortlist leaves out: set task.shortlist=0")
+    if shortlist is not None and options.ctc_weight and models[0].ctc is not None:
+        raise UserError("task.ctc_search_weight looks at all symbols, a shortlist at some: set one of them to 0")
     graphs = bool(task.cfg.search_graphs)
     if graphs and shortlist is not None:
         raise UserError("task.search_graphs captures steps over the whole vocabulary: set task.shortlist=0")

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from s2s_plugin.criterions import minimum_risk
 from s2s_plugin.criterions.minimum_risk import MinimumRiskConfig, MinimumRiskCriterion
 from s2s_plugin.criterions.sampling import without_dropout, write
+from s2s_plugin.criterions.seq2seq import Seq2SeqCriterion
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
@@ -324,3 +325,14 @@ def test_a_trained_model_gets_better(toy: Path, tmp_path: Path):
     state = torch.load(second / "checkpoint_last.pt", weights_only=True)
     assert state["cfg"]["criterion"]["reward"] == "exact"
     assert state["optimizer_history"][-1]["num_updates"] == 30  # counted from its own beginning
+
+
+@pytest.mark.parametrize("sentence_avg", [True, False])
+def test_what_is_read_twice_counts_once(task: Seq2SeqTask, sentence_avg: bool):
+    """R-Drop: without dropout both readings are alike."""
+    found = []
+    for rdrop in (0.0, 1.0):
+        criterion = Seq2SeqCriterion(task, sentence_avg, 0.1, rdrop=rdrop)
+        loss, size, log = criterion(build_model(task, dropout=0.0), batch())
+        found.append((loss.item(), size, log["nsentences"], log["sample_size"]))
+    assert found[1] == pytest.approx(found[0], rel=1e-5)

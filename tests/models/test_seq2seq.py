@@ -130,6 +130,10 @@ def test_padding_row_is_zero(build):
         ({"dropout": float("nan")}, ["dropout is nan"]),
         ({"share_all_embeddings": True, "decoder_embed_dim": 6}, ["share_all_embeddings", "joint"]),
         ({"share_all_embeddings": True, "joint": True}, ["widths 6 and 5", "same value"]),
+        (
+            {"share_all_embeddings": True, "joint": True, "decoder_embed_dim": 6, "decoder_embed_path": "vectors.txt"},
+            ["decoder_embed_path", "model.encoder_embed_path"],
+        ),
     ],
 )
 def test_refuses_in_one_line_that_names_the_value(build, options, words):
@@ -138,6 +142,13 @@ def test_refuses_in_one_line_that_names_the_value(build, options, words):
     message = str(error.value)
     assert "\n" not in message
     assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("style", ["input_feeding", "conditional", "parallel"])
+def test_every_decoder_goes_without_attention(build, batch, style: str, cell: str):
+    model = build(decoder_style=style, decoder_cell=cell, attention="none")
+    assert model(*batch(model, [3, 2], 4))[0].shape == (2, 4, 11)
 
 
 def test_odd_width_is_fine_in_one_direction(build, batch):

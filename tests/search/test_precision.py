@@ -65,6 +65,8 @@ def test_int8_of_bounded_inputs(bias: bool):
         ({"decoder_output_dim": 128, "decoder_style": "conditional"}, False, True),  # a cell reads averages of values
         ({"decoder_output_dim": 128, "layer_norm": True}, False, False),
         ({"decoder_output_dim": 128, "residual": True}, False, False),
+        ({"decoder_output_dim": 128, "bridge": "copy"}, True, True),
+        ({"decoder_output_dim": 128, "bridge": "copy", "encoder_hidden_size": 64}, False, False),  # a layer between
     ],
 )
 def test_which_products_are_bounded(build, options: dict, loops: bool, output: bool):

@@ -40,6 +40,8 @@ def drawn(search, model, sample, **options) -> torch.Tensor:
         ({"sampling_topk": 3}, lambda p: p >= p.sort(descending=True).values[2]),
         ({"sampling_topp": 0.7}, lambda p: smallest_set(-p, p, 0.7)),
         ({"typical_sampling": 0.5}, lambda p: smallest_set((-p.log() - torch.special.entr(p).sum()).abs(), p, 0.5)),
+        ({"sampling_topk": 1, "typical_sampling": 0.2}, lambda p: p == p.max()),
+        ({"sampling_topk": 2, "sampling_topp": 0.01}, lambda p: p == p.max()),
     ],
 )
 def test_frequencies_are_the_models(build, batch, search, options, kept):
@@ -64,7 +66,15 @@ def test_the_nucleus_is_the_smallest_set():
 
 
 @pytest.mark.parametrize(
-    "truncation", [{}, {"sampling_topk": 4}, {"sampling_topp": 0.8}, {"typical_sampling": 0.7}, {"temperature": 2.0}]
+    "truncation",
+    [
+        {},
+        {"sampling_topk": 4},
+        {"sampling_topp": 0.8},
+        {"typical_sampling": 0.7},
+        {"sampling_topk": 8, "sampling_topp": 0.95, "typical_sampling": 0.9},
+        {"temperature": 2.0},
+    ],
 )
 def test_a_seed_gives_the_same_whatever_the_batch(build, batch, search, truncation):
     model, sample = build(12, seed=2, peak=1), batch([5, 3, 7])

@@ -56,7 +56,7 @@ def signals(tmp_path_factory):
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch):
+def train(tmp_path, monkeypatch, old_hydra):
     """``train(data, options)``: two updates and a search with beam 3 by fairseq's own mains; the model and its task."""
 
     def main(module, *words: str) -> None:

@@ -85,6 +85,8 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         if isinstance(getattr(model.decoder, "generator", None), AdaptiveGenerator):
             if self.rdrop:
                 raise UserError("criterion.rdrop compares whole distributions: it does not go with adaptive_cutoffs")
+            if self.report_accuracy:
+                raise UserError("criterion.report_accuracy compares all symbols: it does not go with adaptive_cutoffs")
             inputs = {**inputs, "features_only": True}
         if model.training and self.sampled_share:
             share = self.sampled_share * min(1.0, self.updates / max(1, self.sampling_updates))
@@ -134,6 +136,11 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
                 raise UserError(
                     "criterion.alignment_weight needs alignments: give fairseq-preprocess --align-suffix and files of "
                     "lines like 0-0 1-2"
+                )
+            if attention.size(2) != sample["net_input"]["src_tokens"].size(1):
+                raise UserError(
+                    "criterion.alignment_weight asks for single source symbols, and the encoder joins some: set "
+                    "model.encoder_pyramid=0 and no factors"
                 )
             loss = loss + self.alignment_weight * misaligned(attention, sample["alignments"])
         return loss, nll_loss

@@ -61,7 +61,9 @@ def baselines(
     if source in MODALITIES:
         found = _of_signals(data, subset, len(rows)) if names else {}
         return {LABELS[name]: found[name] for name in names}
-    sources, targets = (lines_of(data / "text" / f"train.{language}") for language in (source, target))
+    sources, targets = [], []
+    if set(names) - {"copy"}:
+        sources, targets = (lines_of(data / "text" / f"train.{language}") for language in (source, target))
     found = {LABELS[name]: _of_text(name, sources, targets, rows) for name in names}
     if "retrieved" in rows[0]:
         found["retrieved target"] = [row["retrieved"] for row in rows]

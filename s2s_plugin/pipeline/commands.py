@@ -99,8 +99,8 @@ def _options(cfg: DictConfig, group: str) -> list[str]:
         if isinstance(default, str) and default.startswith("${"):
             if instance._get_help(name) is None:
                 continue  # another group's option
-            try:
-                default = OmegaConf.select(cfg, default[2:-1])
+            try:  # fairseq's command line fills in those of its own groups alone
+                default = None if group in REGISTRIES else OmegaConf.select(cfg, default[2:-1])
             except OmegaConfBaseException:
                 default = None
         default = getattr(default, "value", default)

@@ -63,7 +63,13 @@ INDIFFERENT = {
     "checkpoint.keep_interval_updates",
     "checkpoint.keep_last_epochs",
 }
-LENGTH = {"optimization.max_update", "optimization.max_epoch", "optimization.stop_time_hours"}
+LENGTH = {
+    "optimization.max_update",
+    "optimization.max_epoch",
+    "optimization.stop_time_hours",
+    "lr_scheduler.total_num_update",  # of polynomial_decay, and
+    "lr_scheduler.max_update",  # of cosine: schedules that end with the training
+}
 
 
 def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
@@ -76,6 +82,7 @@ def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
 
     check_same_run(cfg, run)
     _check_machine(cfg)
+    _check_schedule(cfg)
     ended = read_json(run.trained)
     if ended is not None:
         say(f"      done before: {ended['updates']:,} updates in {clock(ended['seconds'])}")
@@ -160,6 +167,18 @@ def _check_machine(cfg: DictConfig) -> None:
         raise UserError("common.tensorboard_logdir needs a package: pip install tensorboardX")
     if cfg.common.wandb_project and not find_spec("wandb"):
         raise UserError("common.wandb_project needs a package: pip install wandb")
+
+
+def _check_schedule(cfg: DictConfig) -> None:
+    """
+    Raises:
+        UserError: the learning rate falls until the last update, and it is not said which that is.
+    """
+    if not cfg.lr_scheduler.get("total_num_update", 1) > 0:
+        raise UserError(
+            "lr_scheduler=polynomial_decay falls until the last update, and optimization.max_update names none: give "
+            "lr_scheduler.total_num_update, or lr_scheduler=inverse_sqrt"
+        )
 
 
 def check_same_run(cfg: DictConfig, run: Run) -> None:

@@ -121,9 +121,10 @@ class BeamSearch:
         if self.graphs is not None:
             memories = [padded(memory) for memory in memories]
         states = [m.decoder.recurrence.start(memory) for m, memory in zip(models, memories, strict=True)]
-        limit = self.options.max_len_a * lengths.double() + self.options.max_len_b
-        limit = limit.long().clamp(1, self.longest)  # B
-        least = (self.options.min_len_a * lengths.double() + self.options.min_len).long()  # B
+        group = models[0].encoder.group
+        read = ((lengths + group - 1) // group).double()  # B: |X|, which factors do not lengthen
+        limit = (self.options.max_len_a * read + self.options.max_len_b).long().clamp(1, self.longest)  # B
+        least = (self.options.min_len_a * read + self.options.min_len).long()  # B
         selection = None
         if self.shortlist is not None:  # from here on a symbol is its place in the list; special ones have kept theirs
             selection = self.shortlist.select(source, prefix_tokens, models)

@@ -44,18 +44,20 @@ class ReferenceScorer:
             model.eval()
         found = [self._score(model, sample["net_input"], target) for model in models]
         scores = torch.stack([each[0] for each in found]).logsumexp(0) - math.log(len(models))
-        attention = torch.stack([each[1] for each in found]).mean(0)  # B x T x S
+        attention = None
+        if self.options.reads_attention:
+            attention = torch.stack([each[1] for each in found]).mean(0)  # B x T x S
         printed, for_unknown = self.options.print_alignment, self.options.replace_unk is not None
         results = []
         for row, length in enumerate(target.ne(self.pad).sum(1).tolist()):
-            weights = attention[row, :length][:, found[0][2][row]]
+            weights = None if attention is None else attention[row, :length][:, found[0][2][row]]
             results.append(
                 [
                     {
                         "tokens": target[row, :length],
                         "score": scores[row, :length].mean(),
                         "positional_scores": scores[row, :length].clone(),
-                        "attention": weights.t(),
+                        "attention": None if weights is None else weights.t(),
                         "alignment": alignment(weights, printed, for_unknown),
                     }
                 ]

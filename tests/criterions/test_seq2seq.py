@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from fairseq.data import Dictionary
 
 from s2s_plugin.criterions.losses import ctc_loss, disagreement, misaligned, reread, twice, uneven
 from s2s_plugin.criterions.sampling import scheduled_sampling
+from s2s_plugin.criterions.seq2seq import Seq2SeqCriterion
+from s2s_plugin.errors import UserError
+from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
+from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 
 PAD, EOS, BLANK = 1, 2, 0
 
@@ -117,3 +123,40 @@ def test_twice_is_the_batch_and_the_batch_again():
     assert torch.equal(both["target"][2:], sample["target"])
     assert torch.equal(both["net_input"]["src_tokens"][2:], sample["net_input"]["src_tokens"])
     assert both["alignments"].tolist() == [[0, 0, 1], [1, 1, 0], [2, 0, 1], [3, 1, 0]]
+
+
+REFUSED = {
+    "factors": ({"encoder_factors": 1}, {"alignment_weight": 1.0}, "model.encoder_pyramid=0 and no factors"),
+    "pyramid": (
+        {"encoder_layers": 2, "encoder_pyramid": 1},
+        {"alignment_weight": 1.0},
+        "model.encoder_pyramid=0 and no factors",
+    ),
+    "accuracy": ({"adaptive_cutoffs": "5"}, {"report_accuracy": True}, "report_accuracy"),
+    "rdrop": ({"adaptive_cutoffs": "5"}, {"rdrop": 1.0}, "rdrop"),
+    "smoothing": ({"adaptive_cutoffs": "5"}, {"label_smoothing": 0.1}, "label_smoothing=0"),
+}
+
+
+@pytest.mark.parametrize(("model", "criterion", "reason"), REFUSED.values(), ids=REFUSED)
+def test_terms_that_a_model_cannot_give_are_refused(tmp_path: Path, model: dict, criterion: dict, reason: str):
+    dictionary = Dictionary()
+    for letter in "ab":
+        dictionary.add_symbol(letter)
+    task = Seq2SeqTask(Seq2SeqTaskConfig(data=str(tmp_path)), dictionary, dictionary)
+    built = Seq2SeqModel.build_model(
+        Seq2SeqConfig(**({"max_source_positions": 100, "max_target_positions": 100} | model)), task
+    )
+    terms = Seq2SeqCriterion(task, False, **({"label_smoothing": 0.0} | criterion))
+    sample = {
+        "net_input": {
+            "src_tokens": torch.tensor([[4, 5, 4, EOS]]),
+            "src_lengths": torch.tensor([4]),
+            "prev_output_tokens": torch.tensor([[EOS, 4]]),
+        },
+        "target": torch.tensor([[4, EOS]]),
+        "ntokens": 2,
+        "alignments": torch.tensor([[0, 0, 0]]),
+    }
+    with pytest.raises(UserError, match=reason):
+        terms(built.train(), sample)

@@ -126,6 +126,14 @@ def test_max_len_is_fairseqs_to_the_symbol(build, batch, search, ratio, lengths)
     assert [len(h[0]["tokens"]) - 1 for h in results] == [int(ratio * length) for length in lengths]
 
 
+def test_lengths_of_sources_are_counted_without_their_factors(build, batch, search):
+    """Three symbols with a factor each, and </s>; the shortest output is the longest, so both bounds are met."""
+    results = search(build(end=12, encoder_factors=1), batch([7]), beam=1, min_len_a=2, max_len_a=2, max_len_b=0)
+    assert [len(h["tokens"]) - 1 for h in results[0]] == [2 * 4]
+    results = search(build(end=-30, encoder_factors=1), batch([7]), beam=1, max_len_a=2, max_len_b=0)
+    assert [len(h["tokens"]) - 1 for h in results[0]] == [2 * 4]
+
+
 def test_max_len_stays_below_the_models_positions(build, batch, search):
     results = search(build(end=-30, longest=8), batch([2, 9]), beam=3, max_len_b=200)
     assert {len(h["tokens"]) for hypotheses in results for h in hypotheses} == {8}

@@ -64,6 +64,16 @@ def test_unknown_words_of_a_reference_become_those_that_were_read(build, pairs):
         assert text.split() == expected
 
 
+def test_models_that_attend_to_different_steps_score_together_unless_their_attention_is_asked_for(build, pairs):
+    models = [build(12), build(12, encoder_layers=2, encoder_pyramid=1)]
+    both = ReferenceScorer(models[0].decoder.dictionary, BeamOptions()).generate(models, pairs)
+    each = [ReferenceScorer(model.decoder.dictionary, BeamOptions()).generate([model], pairs) for model in models]
+    for row in range(len(TARGETS)):
+        apart = torch.stack([found[row][0]["positional_scores"].exp() for found in each])
+        assert_close(both[row][0]["positional_scores"].exp(), apart.mean(0))
+        assert both[row][0]["attention"] is None and both[row][0]["alignment"] == []
+
+
 def test_refuses_lines_without_targets(build, batch):
     model = build(12)
     with pytest.raises(UserError, match="fairseq-generate"):

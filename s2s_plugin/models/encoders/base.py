@@ -20,10 +20,11 @@ class Encoder(FairseqEncoder):
         max_source_positions: longest source accepted, in source steps.
 
     Attributes:
+        group: symbols of a source token: itself and its factors.
         stride: source steps for each memory step.
     """
 
-    stride = 1
+    group, stride = 1, 1
 
     def __init__(self, dictionary, value_size: int, final_shape: tuple[int, int, int], max_source_positions: int):
         super().__init__(dictionary)

@@ -3,8 +3,9 @@
     python bench/g2p_cmudict.py
 
 Ours is ``s2s run app=g2p``, trained for longer; stock then trains for as many seconds, on the same symbols, batches,
-optimizer and schedule, both on one core. Stock's encoder and decoder are of one depth, and it has no moving average and no error rate
-in validation: its best checkpoint is that of the lowest loss. Results go to ``bench/results/g2p_cmudict.json``.
+optimizer and schedule, both on one core. Stock's encoder and decoder are of one depth, and it has no moving average and
+no error rate in validation: its best checkpoint is that of the lowest loss. Results go to
+``bench/results/g2p_cmudict.json``.
 """
 
 from __future__ import annotations

@@ -144,6 +144,7 @@ VALUES = {
     "unknown tokenizer": ("scoring.sacrebleu_tokenizer=13 best=loss", ("sacrebleu_tokenizer=13", "13a")),
     "unknown vocabulary": ("subword.kind=letters", ("SentencePiece", "letters")),
     "no beam": ("generation.beam=0", ("beam is 0", "at least 1")),
+    "no last update": ("optimization.max_update=0 optimization.max_epoch=1", ("polynomial_decay", "inverse_sqrt")),
 }
 
 

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import torch
 
-from s2s_plugin.datasets.codec import PairCodec
-from s2s_plugin.pipeline.generate import read_hypotheses
-from s2s_plugin.pipeline.score import evaluate
+from s2s_plugin.stages.generate import read_hypotheses
+from s2s_plugin.stages.score import evaluate
+from s2s_plugin.text.codec import PairCodec
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

@@ -26,8 +26,8 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from s2s_plugin.pipeline.generate import read_hypotheses
-from s2s_plugin.pipeline.score import evaluate
+from s2s_plugin.stages.generate import read_hypotheses
+from s2s_plugin.stages.score import evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

@@ -24,11 +24,11 @@ from fairseq.tasks import FairseqTask
 from omegaconf import OmegaConf
 from torch import nn
 
-from s2s_plugin.datasets.codec import PairCodec
 from s2s_plugin.models.config import Seq2SeqConfig
+from s2s_plugin.models.import_lstm import config_of, parameters_of
 from s2s_plugin.models.seq2seq import Seq2SeqModel
-from s2s_plugin.models.stock_lstm import config_of, parameters_of
 from s2s_plugin.search.precision import PRECISIONS
+from s2s_plugin.text.codec import PairCodec
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

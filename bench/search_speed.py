@@ -61,12 +61,12 @@ from search_models import (
 )
 from torch import nn
 
-from s2s_plugin.datasets.codec import PairCodec
-from s2s_plugin.pipeline.score import evaluate
-from s2s_plugin.pipeline.workers import Workers
+from s2s_plugin.inference.workers import Workers
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import ON_CPU, ON_GPU
+from s2s_plugin.stages.score import evaluate
+from s2s_plugin.text.codec import PairCodec
 
 RESULTS = ROOT / "bench" / "results" / "search_speed.json"
 HEADLINE = {"cpu": (32, 5), "cuda": (128, 5)}  # batch and beam of the last line

@@ -3,28 +3,25 @@
 Importing this package registers everything with fairseq; fairseq itself imports only ``models`` and ``tasks``.
 """
 
-from s2s_plugin import compatibility, scoring
-from s2s_plugin.criterions import minimum_risk
-from s2s_plugin.criterions import seq2seq as criterion
-from s2s_plugin.datasets import bpe
-from s2s_plugin.models import presets, seq2seq
-from s2s_plugin.scoring import caption, chat, commands, recognition, rouge, translation
-from s2s_plugin.tasks import seq2seq as task
+from s2s_plugin import compat  # before any part of fairseq
+from s2s_plugin.criterions import cross_entropy, minimum_risk
+from s2s_plugin.models import presets
+from s2s_plugin.scoring import caption, dialogue, recognition, rouge, shell, translation
+from s2s_plugin.tasks import seq2seq
+from s2s_plugin.text import fairseq_bpe
 
 __all__ = [
-    "bpe",
     "caption",
-    "chat",
-    "commands",
-    "compatibility",
-    "criterion",
+    "compat",
+    "cross_entropy",
+    "dialogue",
+    "fairseq_bpe",
     "minimum_risk",
     "presets",
     "recognition",
     "rouge",
-    "scoring",
     "seq2seq",
-    "task",
+    "shell",
     "translation",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -14,7 +14,7 @@ from media import make_items
 from omegaconf import OmegaConf
 
 from s2s_plugin.datasets.manifest import write_manifest
-from s2s_plugin.pipeline import config
+from s2s_plugin.stages import schema as config
 
 config.register()
 

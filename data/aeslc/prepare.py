@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
 
 SIDES = "body", "subject"
 COMMIT = "7afc087a1cc234d07121f0d4a2d87102ddceabc2"

@@ -17,8 +17,10 @@ from zlib import crc32
 
 import yaml
 
+from s2s_plugin.corpora import dialogues as dialogue
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, dialogue, fetch
 
 SIDES = "turns", "reply"
 AIML, CHATTERBOT = "python-aiml==0.9.3", "chatterbot-corpus==1.3.3"

@@ -15,9 +15,10 @@ import wave
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
 
 PACKAGE = "asterisk-core-sounds-{}"  # the transcript; the recordings are in PACKAGE-wav
 VERSION = "1.6.1"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import yaml
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
 
 SIDES = "en", "bash"
 AWS, AZURE = "awscli==1.46.3", "azure-cli==2.91.0"

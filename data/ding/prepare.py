@@ -13,9 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
-from s2s_plugin.progress import Progress
+from s2s_plugin.utils.progress import Progress
 
 PACKAGE = "trans-de-en"
 URL = "https://ftp.tu-chemnitz.de/pub/Local/urz/ding/de-en/de-en.txt.gz"

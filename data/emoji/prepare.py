@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
+from s2s_plugin.utils.io import build_folder, file_sha256
 
 DRAWINGS = "emoji-datasource@16.0.0"
 NAMES = {
@@ -111,9 +113,9 @@ def pictures(style: str, drawings: Path, emoji: Sequence[Emoji], cache: Path) ->
     sheet, index = drawings / "img" / style / "sheets" / f"{SIZE}.png", drawings / "emoji.json"
     if not sheet.is_file():
         raise UserError(f"no {sheet}; fetch the package again")
-    version = f"{fetch.sha256_of(sheet)[:8]}-{fetch.sha256_of(index)[:8]}"
+    version = f"{file_sha256(sheet)[:8]}-{file_sha256(index)[:8]}"
     folder = cache.resolve() / "emoji" / f"{style}-{version}"
-    return fetch.once(folder, lambda partial: cut_sheet(sheet, emoji, partial))
+    return build_folder(folder, lambda partial: cut_sheet(sheet, emoji, partial))
 
 
 def items_of(style: str, emoji: Sequence[Emoji], names: dict[str, str], folder: Path) -> Iterator[tuple[str, Item]]:

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
-from s2s_plugin.pipeline.archive import unpack
+from s2s_plugin.utils.io import build_folder
 
 SOURCE = "https://github.com/jbrownlee/Datasets"
 URL = f"{SOURCE}/releases/download/Flickr8k/{{}}"
@@ -36,7 +38,7 @@ def fetch_folder(cache: Path) -> Path:
         for name in ARCHIVES:
             unpack(fetch.url_file(URL.format(name), cache), folder)
 
-    return fetch.once(cache / "flickr8k", build)
+    return build_folder(cache / "flickr8k", build)
 
 
 def find_text(folder: Path, names: Sequence[str]) -> Path | None:

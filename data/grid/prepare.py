@@ -10,10 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
-from s2s_plugin.pipeline.archive import unpack
+from s2s_plugin.utils.io import build_folder
 
 SPEAKER = "s1"
 MOUTH = "110x55+105+178"  # where the speaker's mouth is in all clips
@@ -27,7 +29,7 @@ def find_clips(cache: Path, from_dir: Path | None) -> dict[str, tuple[Path, Path
     """Video and alignment of each clip by its name, from the user's folder or the corpus's home."""
     if from_dir is not None and not from_dir.is_dir():
         raise UserError(f"{from_dir} is not a folder: --from FOLDER has *.mpg and *.align of {SOURCE}")
-    folder = from_dir or fetch.once(cache / "grid" / SPEAKER, lambda partial: download(cache, partial))
+    folder = from_dir or build_folder(cache / "grid" / SPEAKER, lambda partial: download(cache, partial))
     videos, alignments = (by_name(folder, ending) for ending in (".mpg", ".align"))
     if not videos:
         raise UserError(f"no *.mpg below {folder}: it needs the videos and *.align files of {SOURCE}")

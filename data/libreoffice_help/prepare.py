@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
-from s2s_plugin.pipeline.archive import unpack
-from s2s_plugin.progress import Progress
+from s2s_plugin.utils.io import build_folder
+from s2s_plugin.utils.progress import Progress
 
 FOLDERS = {"en": "en-US", "de": "de", "ko": "ko"}  # language -> its name in paths and URLs
 PACKAGE = "libreoffice-help-{}"  # filled with the lower-case folder name
@@ -182,7 +184,7 @@ def helppack(url: str, cache: Path) -> Path:
         for deb in sorted((partial / ".pack").rglob("*.deb")):
             unpack(deb, partial)
 
-    return fetch.once(archive.with_name(archive.name + ".unpacked"), build)
+    return build_folder(archive.with_name(archive.name + ".unpacked"), build)
 
 
 def prepare(

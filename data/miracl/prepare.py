@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
 
 SOURCE = "https://sites.google.com/site/achrafbenhamadou/-datasets/miracl-vc1"
 LAYOUT = "<speaker>/{words,phrases}/<01-10>/<01-10>/color_*.jpg"

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
 
 COMMIT = "a3d2e0d"
 SOURCE = "https://github.com/multi30k/dataset"

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import dialogues as dialogue
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, dialogue, fetch
 
 SIDES = "turns", "reply"
 COMMIT = "4cf20d1"

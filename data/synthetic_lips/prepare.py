@@ -20,10 +20,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
-from s2s_plugin.progress import Progress
+from s2s_plugin.utils.io import build_folder
+from s2s_plugin.utils.progress import Progress
 
 DRAWING = 1  # counts up when the same options draw other videos
 NEEDED = ("av", "espeakng_loader")
@@ -135,7 +136,7 @@ def prepare(
     digest = hashlib.sha256(json.dumps([options, made_by]).encode()).hexdigest()[:8]
     planned = plan(clips, speakers, unseen, seed)
     folder = Path(cache).resolve() / "synthetic_lips" / digest
-    fetch.once(folder, lambda partial: render(planned, seed, partial))
+    build_folder(folder, lambda partial: render(planned, seed, partial))
     splits: dict[str, list[Item]] = {split: [] for split in corpus.SPLITS}
     for clip in planned:
         media = folder / f"{clip.name}.mp4"

@@ -10,9 +10,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
+from s2s_plugin.utils.io import file_sha256
 
 PACKAGE = "tuxpaint-stamps-default"
 VERSION = "2022.06.04"
@@ -63,7 +65,7 @@ def find_items(stamps: Path, modality: str, lang: str) -> Iterator[Item]:
             continue
         if modality == "audio" and not corpus.can_be_said(text, seconds_of(path)):
             continue
-        digest = fetch.sha256_of(path)
+        digest = file_sha256(path)
         if digest not in seen:
             seen.add(digest)
             yield Item(file.relative_to(stamps).with_suffix("").as_posix(), path, (text,))

@@ -11,10 +11,10 @@ from fairseq.logging import metrics
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2s_plugin.criterions.rewards import REWARDS, build_reward
+from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion, Seq2SeqCriterionConfig
 from s2s_plugin.criterions.sampling import without_dropout, write
-from s2s_plugin.criterions.seq2seq import Seq2SeqCriterion, Seq2SeqCriterionConfig
 from s2s_plugin.errors import UserError
+from s2s_plugin.scoring.rewards import REWARDS, build_reward
 
 MAX_LEN_A, MAX_LEN_B = 1.5, 10  # longest sample, beside its reference: a * |Y| + b symbols
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from s2s_plugin.models.dropout import Dropout
+from s2s_plugin.models.layers.dropout import Dropout
 
 
 @torch.no_grad()

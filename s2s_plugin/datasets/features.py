@@ -6,7 +6,6 @@ are. Neither packing nor reading holds a corpus in memory.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -21,7 +20,8 @@ from torch import Tensor
 from s2s_plugin.datasets.frontends import Frontend
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.progress import Progress
+from s2s_plugin.utils.io import file_sha256, write_json
+from s2s_plugin.utils.progress import Progress
 
 NOTE_EVERY = 2.0  # seconds between two notes of how far packing has come
 FEW = 64  # items that are not worth further processes
@@ -178,21 +178,14 @@ class _State:
         file.flush()
         os.fsync(file.fileno())
         names = ("done", "bytes", "dtype", "shape", "ids", "sizes", "skipped")
-        _replace(self.saved, {name: getattr(self, name) for name in names})
+        write_json(self.saved, {name: getattr(self, name) for name in names})
         self.noted = time.monotonic()
 
     def finish(self) -> None:
-        with self.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = file_sha256(self.path)
         about = {"dtype": self.dtype, "shape": self.shape, "sha256": sha256, "ids": self.ids, "sizes": self.sizes}
-        _replace(self.about, about)
+        write_json(self.about, about)
         self.saved.unlink()
-
-
-def _replace(path: Path, value: object) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 @contextmanager

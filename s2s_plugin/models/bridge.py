@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from s2s_plugin.models.init import init_uniform
+from s2s_plugin.models.layers.init import init_uniform
 from s2s_plugin.models.memory import Memory
 
 

@@ -8,17 +8,17 @@ from torch import nn
 from s2s_plugin.models.attention import build_attention
 from s2s_plugin.models.config import Seq2SeqConfig, cutoffs
 from s2s_plugin.models.decoders import DECODERS
-from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.embedding import Embedding
 from s2s_plugin.models.encoders.base import Encoder
+from s2s_plugin.models.encoders.cnn import PictureStack
 from s2s_plugin.models.encoders.image import ImageEncoder
-from s2s_plugin.models.encoders.picture import PictureStack
-from s2s_plugin.models.encoders.recurrent import RecurrentStack
+from s2s_plugin.models.encoders.rnn import RecurrentStack
 from s2s_plugin.models.encoders.speech import SpeechEncoder, Subsampling
 from s2s_plugin.models.encoders.text import TextEncoder
 from s2s_plugin.models.encoders.video import NEIGHBOURS, VideoEncoder
+from s2s_plugin.models.fairseq_decoder import TextDecoder
 from s2s_plugin.models.generator import AdaptiveGenerator, Generator, PointerGenerator
-from s2s_plugin.models.text_decoder import TextDecoder
+from s2s_plugin.models.layers.dropout import Dropout
 
 
 def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:

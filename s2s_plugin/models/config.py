@@ -10,8 +10,8 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.models.attention import ATTENTIONS
 from s2s_plugin.models.attention.history import COVERAGES
 from s2s_plugin.models.bridge import BRIDGES
-from s2s_plugin.models.cells import CELLS, LAYERS
 from s2s_plugin.models.decoders import DECODERS
+from s2s_plugin.models.layers.cells import CELLS, LAYERS
 
 
 @dataclass

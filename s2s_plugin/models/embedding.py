@@ -9,7 +9,7 @@ from fairseq.data import Dictionary
 from torch import Tensor, nn
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.dropout import Dropout
+from s2s_plugin.models.layers.dropout import Dropout
 
 
 class Embedding(nn.Module):

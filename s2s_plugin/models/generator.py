@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from s2s_plugin.models.attention.base import softmax
-from s2s_plugin.models.dropout import Dropout
-from s2s_plugin.models.init import init_uniform
+from s2s_plugin.models.layers.dropout import Dropout
+from s2s_plugin.models.layers.init import init_uniform
 from s2s_plugin.models.memory import Memory
 
 

@@ -5,12 +5,12 @@ from typing import Any
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 from torch import Tensor, nn
 
-from s2s_plugin.compatibility import mend_replace_unk
+from s2s_plugin.compat import mend_replace_unk
 from s2s_plugin.models.build import build_decoder, build_encoder
 from s2s_plugin.models.config import Seq2SeqConfig, check
 from s2s_plugin.models.encoders.base import Encoder
+from s2s_plugin.models.fairseq_decoder import TextDecoder
 from s2s_plugin.models.memory import Memory
-from s2s_plugin.models.text_decoder import TextDecoder
 
 
 @register_model("s2s", dataclass=Seq2SeqConfig)

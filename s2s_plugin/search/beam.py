@@ -15,12 +15,12 @@ from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.alignment import alignment
+from s2s_plugin.search.back_pointers import Ended, Record, Step
 from s2s_plugin.search.constraints import Constraints
 from s2s_plugin.search.ctc import CTCPrefixes
 from s2s_plugin.search.graphs import IDLE, Graphs, padded
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import convert
-from s2s_plugin.search.record import Ended, Record, Step
 from s2s_plugin.search.rules import HARDLY, NEVER, Rules
 from s2s_plugin.search.sampling import Sampler
 from s2s_plugin.search.shortlist import Selection, Shortlist

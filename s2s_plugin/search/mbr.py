@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from s2s_plugin.criterions.rewards import Reward
+from s2s_plugin.scoring.rewards import Reward
 
 
 class MinimumBayesRisk:

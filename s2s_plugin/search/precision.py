@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.bridge import CopyBridge
-from s2s_plugin.models.decoders.input_feeding import InputFeedingDecoder
+from s2s_plugin.models.decoders.luong import InputFeedingDecoder
 from s2s_plugin.models.encoders.image import ImageEncoder
 from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel

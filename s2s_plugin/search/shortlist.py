@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from s2s_plugin.checkpoint import load_checkpoint, save_checkpoint
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.precision import rows
+from s2s_plugin.utils.checkpoint import load_checkpoint, save_checkpoint
 
 NULL = 0  # stands for no source word; fairseq's <s>, which no source has
 FREQUENT = 100  # target symbols that every sentence may have

@@ -6,9 +6,9 @@ from typing import Optional
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II, MISSING
 
-from s2s_plugin.criterions.rewards import REWARDS
+from s2s_plugin.scoring.rewards import REWARDS
+from s2s_plugin.scoring.validation import METRICS
 from s2s_plugin.search.precision import PRECISIONS
-from s2s_plugin.tasks.validation import METRICS
 
 
 @dataclass

@@ -15,7 +15,6 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import FairseqTask, register_task
 
 from s2s_plugin.datasets.augment import Augmentation
-from s2s_plugin.datasets.codec import PairCodec
 from s2s_plugin.datasets.features import FeatureSource, PackedFeatures
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import Item, read_manifest
@@ -25,14 +24,15 @@ from s2s_plugin.datasets.sampling import SampledSubwords
 from s2s_plugin.datasets.truncated import TruncatedTexts
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.scoring.validation import build_metric
 from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.build import by_risk, check_words, own_search
 from s2s_plugin.search.options import BeamOptions, own_options
 from s2s_plugin.search.scorer import ReferenceScorer
 from s2s_plugin.search.stock import LEFT, NGrams, asked, refuse_idle, refuse_ours, refuse_without_targets
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.tasks.precision import in_bf16
-from s2s_plugin.tasks.search import by_risk, check_words, own_search
-from s2s_plugin.tasks.validation import build_metric
+from s2s_plugin.text.codec import PairCodec
 
 logger = logging.getLogger(__name__)
 

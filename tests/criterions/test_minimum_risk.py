@@ -18,11 +18,11 @@ from fairseq.models.lstm import base_architecture as lstm_architecture
 from omegaconf import OmegaConf
 
 from s2s_plugin.criterions import minimum_risk
+from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion
 from s2s_plugin.criterions.minimum_risk import MinimumRiskConfig, MinimumRiskCriterion
 from s2s_plugin.criterions.sampling import without_dropout, write
-from s2s_plugin.criterions.seq2seq import Seq2SeqCriterion
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.dropout import Dropout
+from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 

@@ -11,8 +11,11 @@ from hydra import compose, initialize_config_dir
 from parallel_recipes import assert_manifest, read
 from recipes import sample
 
+from s2s_plugin.corpora import recipe
+from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import config, corpus, generate, prepare, recipe
+from s2s_plugin.stages import generate, prepare
+from s2s_plugin.stages import schema as config
 
 aeslc = recipe.load_recipe("aeslc")
 EMAIL = (

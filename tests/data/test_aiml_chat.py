@@ -8,10 +8,10 @@ import pytest
 from parallel_recipes import assert_manifest, read
 from recipes import assert_no_leak
 
+from s2s_plugin.corpora import dialogues as dialogue
+from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import dialogue
-from s2s_plugin.pipeline.corpus import SPLITS
-from s2s_plugin.pipeline.recipe import load_recipe
 
 aiml_chat = load_recipe("aiml_chat")
 

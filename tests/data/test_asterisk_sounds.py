@@ -13,10 +13,10 @@ import pytest
 import soundfile
 from recipes import assert_no_leak, pack, package, read_splits, text_keys
 
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
-from s2s_plugin.pipeline.recipe import load_recipe
 
 asterisk = load_recipe("asterisk_sounds")
 read = functools.partial(read_splits, "asterisk_sounds", "audio")

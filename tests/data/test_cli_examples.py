@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
 
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
-from s2s_plugin.pipeline.recipe import load_recipe
 
 cli_examples = load_recipe("cli_examples")
 

@@ -8,9 +8,9 @@ import pytest
 from parallel_recipes import assert_manifest, read
 from recipes import assert_no_leak
 
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
-from s2s_plugin.pipeline.recipe import load_recipe
 
 cmudict = load_recipe("cmudict")
 

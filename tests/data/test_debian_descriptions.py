@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
 
+from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus, fetch
-from s2s_plugin.pipeline.recipe import load_recipe
 
 debian = load_recipe("debian_descriptions")
 COMMON = "Toy is a library that reads and writes lists of toys\n in several formats."

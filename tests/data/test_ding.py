@@ -11,8 +11,8 @@ import pytest
 from command_line import ROOT
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
 
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.recipe import load_recipe
 
 ding = load_recipe("ding")
 

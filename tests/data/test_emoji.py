@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from recipes import read_splits
 
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.recipe import load_recipe
 
 emoji = load_recipe("emoji")
 read = functools.partial(read_splits, "emoji", "image")

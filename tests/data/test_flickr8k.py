@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from recipes import read_splits, sample
 
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
-from s2s_plugin.pipeline.recipe import load_recipe
 
 flickr8k = load_recipe("flickr8k")
 read = functools.partial(read_splits, "flickr8k", "image")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from recipes import assert_no_leak, pack, read_splits, sample
 
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
-from s2s_plugin.pipeline.recipe import load_recipe
 
 fsdd = load_recipe("fsdd")
 read = functools.partial(read_splits, "fsdd", "audio")

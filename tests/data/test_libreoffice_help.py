@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest
 
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.recipe import load_recipe
 
 libreoffice = load_recipe("libreoffice_help")
 

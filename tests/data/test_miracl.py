@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from recipes import read_splits, sample
 
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
-from s2s_plugin.pipeline.recipe import load_recipe
 
 miracl = load_recipe("miracl")
 read = functools.partial(read_splits, "miracl", "video")

@@ -10,8 +10,8 @@ import pytest
 from parallel_recipes import assert_manifest, read
 from recipes import sample
 
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.recipe import load_recipe
 
 multi30k = load_recipe("multi30k")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.recipe import load_recipe
 
 ONE_WAY = ["aeslc", "aiml_chat", "cli_examples", "debian_descriptions", "nl2bash", "songys_chatbot"]
 

@@ -14,9 +14,9 @@ from command_line import ROOT
 from grid_grammar import SENTENCE, code, decode
 from recipes import read_splits
 
+from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline import corpus
-from s2s_plugin.pipeline.recipe import load_recipe
 
 lips = load_recipe("synthetic_lips")
 read = functools.partial(read_splits, "synthetic_lips", "video")

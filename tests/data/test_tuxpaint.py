@@ -12,8 +12,8 @@ import soundfile
 from PIL import Image
 from recipes import assert_no_leak, pack, package, read_splits, text_keys
 
+from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
-from s2s_plugin.pipeline.recipe import load_recipe
 
 tuxpaint = load_recipe("tuxpaint")
 read = functools.partial(read_splits, "tuxpaint")
@@ -70,7 +70,7 @@ def test_tuxpaint_without_apt(home: tuple[Path, str], tmp_path: Path, monkeypatc
     options = {"cache": tmp_path / "cache", "valid": 0.2, "test": 0.2}
     with pytest.raises(UserError, match="not the expected file"):
         tuxpaint.prepare(tmp_path / "out", "image", "en", **options)
-    monkeypatch.setattr(tuxpaint, "SHA256", tuxpaint.fetch.sha256_of(archive))
+    monkeypatch.setattr(tuxpaint, "SHA256", tuxpaint.file_sha256(archive))
     out = tuxpaint.prepare(tmp_path / "out", "image", "en", **options)
     assert sum(map(len, read("image", out).values())) == 40
 

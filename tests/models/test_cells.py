@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from s2s_plugin.models.cells import CELLS
+from s2s_plugin.models.layers.cells import CELLS
 
 KNOWN, FED, HIDDEN = 3, 4, 5
 KINDS = pytest.mark.parametrize("kind", CELLS)

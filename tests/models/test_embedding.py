@@ -10,8 +10,8 @@ from command_line import GENERATE, TRAIN, call
 from torch.testing import assert_close
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.embedding import Embedding
+from s2s_plugin.models.layers.dropout import Dropout
 
 from .conftest import dictionary_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.testing import assert_close
 
-from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.generator import AdaptiveGenerator, PointerGenerator
+from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.memory import Memory
 
 B, K, S, H, V = 2, 3, 5, 4, 9

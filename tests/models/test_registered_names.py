@@ -49,7 +49,7 @@ def by_arch(arch: str, *extra: str) -> dict:
 
 
 def by_hydra(preset: str, *extra: str) -> dict:
-    from s2s_plugin.pipeline import config
+    from s2s_plugin.stages import schema as config
 
     config.register()
     for resolver in ("gpu_count", "suffix"):

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from s2s_plugin.models.cells import LAYERS
-from s2s_plugin.models.dropout import Dropout
-from s2s_plugin.models.encoders.picture import Block, PictureStack, groups
-from s2s_plugin.models.encoders.recurrent import RecurrentStack, pairs
+from s2s_plugin.models.encoders.cnn import Block, PictureStack, groups
+from s2s_plugin.models.encoders.rnn import RecurrentStack, pairs
 from s2s_plugin.models.encoders.speech import Subsampling
 from s2s_plugin.models.encoders.video import with_neighbours
+from s2s_plugin.models.layers.cells import LAYERS
+from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
 
 from .conftest import dictionary_of

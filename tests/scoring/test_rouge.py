@@ -13,7 +13,7 @@ from fairseq.scoring import build_scorer
 from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.tasks.validation import build_metric
+from s2s_plugin.scoring.validation import build_metric
 
 TOOL = f"rouge-score-{version('rouge-score')}"
 KINDS = ("rouge1", "rouge2", "rougel")

@@ -8,7 +8,7 @@ from fairseq.data import Dictionary
 
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
-from s2s_plugin.search.groups import DiverseBeamSearch
+from s2s_plugin.search.diverse import DiverseBeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 

@@ -12,8 +12,8 @@ from s2s_plugin.models.memory import Memory
 from s2s_plugin.search import beam as beam_module
 from s2s_plugin.search import graphs
 from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.build import own_search
 from s2s_plugin.search.options import BeamOptions
-from s2s_plugin.tasks.search import own_search
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 from tests.search.conftest import dictionary_of
 

@@ -9,8 +9,8 @@ from fairseq.scoring import build_scorer
 from sacrebleu.metrics import CHRF
 
 import s2s_plugin.scoring.recognition  # noqa: F401  (registers s2s_cer)
-from s2s_plugin.criterions.rewards import REWARDS, build_reward
 from s2s_plugin.errors import UserError
+from s2s_plugin.scoring.rewards import REWARDS, build_reward
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.options import BeamOptions

@@ -10,9 +10,9 @@ import torch
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.build import build_shortlist, own_search
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.shortlist import FREQUENT, Shortlist, learn, miss_rate
-from s2s_plugin.tasks.search import build_shortlist, own_search
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 from tests.search.conftest import alone, dictionary_of
 

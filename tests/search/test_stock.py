@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.search.beam import BeamSearch
-from s2s_plugin.search.groups import DiverseBeamSearch
+from s2s_plugin.search.diverse import DiverseBeamSearch
 from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.scorer import ReferenceScorer
 from s2s_plugin.search.stock import DEFAULTS, IDLE

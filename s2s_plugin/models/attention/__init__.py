@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from s2s_plugin.models.attention.additive import AdditiveAttention, NormalizedAdditiveAttention
 from s2s_plugin.models.attention.base import Attention, NoAttention
-from s2s_plugin.models.attention.history import build_history
-from s2s_plugin.models.attention.multi_head import MultiHeadAttention
-from s2s_plugin.models.attention.multiplicative import (
+from s2s_plugin.models.attention.dot import (
     DotAttention,
     GeneralAttention,
     LocalAttention,
     ScaledDotAttention,
 )
+from s2s_plugin.models.attention.history import build_history
+from s2s_plugin.models.attention.multi_head import MultiHeadAttention
 
 ATTENTIONS: dict[str, type[Attention]] = {
     "none": NoAttention,

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from s2s_plugin.models.attention import Attention
 from s2s_plugin.models.bridge import BRIDGES
-from s2s_plugin.models.cells import CELLS, Cell, tanh
-from s2s_plugin.models.dropout import Dropout
-from s2s_plugin.models.init import init_uniform
+from s2s_plugin.models.layers.cells import CELLS, Cell, tanh
+from s2s_plugin.models.layers.dropout import Dropout
+from s2s_plugin.models.layers.init import init_uniform
 from s2s_plugin.models.memory import Memory
 
 

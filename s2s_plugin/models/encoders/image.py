@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.encoders.picture import PictureStack
+from s2s_plugin.models.encoders.cnn import PictureStack
+from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.memory import Memory
 
 

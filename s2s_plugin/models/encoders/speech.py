@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.encoders.recurrent import RecurrentStack, padding_mask
+from s2s_plugin.models.encoders.rnn import RecurrentStack, padding_mask
 from s2s_plugin.models.memory import Memory
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from s2s_plugin.models.embedding import Embedding
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.encoders.recurrent import RecurrentStack
+from s2s_plugin.models.encoders.rnn import RecurrentStack
 from s2s_plugin.models.memory import Memory
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from s2s_plugin.models.dropout import Dropout
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.encoders.picture import PictureStack
-from s2s_plugin.models.encoders.recurrent import RecurrentStack
+from s2s_plugin.models.encoders.cnn import PictureStack
+from s2s_plugin.models.encoders.rnn import RecurrentStack
+from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.memory import Memory
 
 NEIGHBOURS = 2  # frames on each side that the first convolution sees: it is a 3-D convolution of depth 5

@@ -1,1 +1,0 @@
-"""The Hydra pipeline: compose -> prepare -> train -> generate -> score -> report."""

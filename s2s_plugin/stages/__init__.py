@@ -1,0 +1,1 @@
+"""The stages of ``s2s run`` and the Hydra schema: prepare, train, generate, score, report."""

@@ -1,0 +1,114 @@
+"""The mean of the weights of several checkpoints of one training: ``average=N``, and ``s2s average CHECKPOINT ...``.
+
+Junczys-Dowmunt, Dwojak and Sennrich 2016, "The AMU-UEDIN submission to the WMT16 news translation task".
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from fairseq import checkpoint_utils, utils
+from fairseq.logging import metrics
+from omegaconf import DictConfig
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.utils.checkpoint import load_checkpoint, save_checkpoint
+from s2s_plugin.utils.console import say
+from s2s_plugin.utils.run_dir import AVERAGE, Run
+
+USAGE = "usage: s2s average CHECKPOINT [CHECKPOINT ...] --to FILE"
+
+
+def run(words: Sequence[str]) -> int:
+    """``s2s average``.
+
+    Raises:
+        UserError: a file is no checkpoint, they are not of one model, or FILE is there already.
+    """
+    if len(words) < 3 or words[-2] != "--to" or any(word.startswith("-") for word in (*words[:-2], words[-1])):
+        print(USAGE)
+        return 0 if words and words[0] in ("-h", "--help") else 2
+    out = Path(words[-1])
+    if out.exists():
+        raise UserError(f"{out} is there already: name another file, or delete it")
+    save_checkpoint(mean([Path(word) for word in words[:-2]]), out)
+    print(f"{out}: the mean of {len(words) - 2}, use it as any other checkpoint")
+    return 0
+
+
+def mean(paths: Sequence[Path]) -> dict:
+    """The last checkpoint, but each of its weights is the mean over all; what is not a float stays.
+
+    It has no optimiser, so that training begins a new one (--reset-optimizer).
+
+    Raises:
+        UserError: a file is no checkpoint, or they are not of one model.
+    """
+    sums: dict[str, torch.Tensor] = {}
+    for path in paths:
+        state = load_checkpoint(path)
+        if not isinstance(state, dict) or "model" not in state:
+            raise UserError(f"{path}: not a fairseq checkpoint, it has no model")
+        model = state["model"]
+        shapes = {name: value.shape for name, value in model.items()}
+        if path is paths[0]:
+            sums = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
+        for name in sorted(sums.keys() | shapes.keys()):
+            if name not in sums or name not in shapes or sums[name].shape != shapes[name]:
+                raise UserError(f"{path} is of another model than {paths[0]}: they differ in {name}")
+            sums[name] += model[name]
+    for name, value in model.items():
+        if value.is_floating_point():
+            model[name] = (sums[name] / len(paths)).to(value.dtype)
+    extra = {key: value for key, value in (state.get("extra_state") or {}).items() if not key.startswith("ema")}
+    return {**state, "extra_state": extra, "last_optimizer_state": None}
+
+
+def average_best(cfg: DictConfig, run: Run, count: int, best: float) -> float:
+    """Average the ``count`` best checkpoints of a training; keep the result if it validates no worse than ``best``.
+
+    Returns:
+        the better value.
+    """
+    chosen_by, highest = cfg.checkpoint.best_checkpoint_metric, cfg.checkpoint.maximize_best_checkpoint_metric
+    pattern = rf"checkpoint\.best_{re.escape(chosen_by)}_(\d+\.?\d*)\.pt"
+    paths = [Path(path) for path in checkpoint_utils.checkpoint_paths(str(run.checkpoints), pattern)]  # highest first
+    chosen = paths[:count] if highest else paths[-count:]
+    if len(chosen) < 2:
+        say("      average: there is only one checkpoint")
+        return best
+    out = run.checkpoints / AVERAGE
+    say("      $ " + shlex.join(["s2s", "average", *map(str, chosen), "--to", str(out)]))
+    partial = out.with_name(f"{AVERAGE}.partial")
+    save_checkpoint(mean(chosen), partial)
+    value = validate(cfg, partial)
+    better = value >= best if highest else value <= best
+    say(
+        f"      average of {len(chosen)} checkpoints: valid {chosen_by} {value:.3f}, the best of them {best:.3f}: "
+        f"{'taken' if better else 'left'}"
+    )
+    if not better:
+        partial.unlink()
+        return best
+    partial.replace(out)
+    return value
+
+
+def validate(cfg: DictConfig, checkpoint: Path) -> float:
+    """What chooses the best checkpoint, of this one, on the validation set."""
+    (model,), saved, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)])
+    cuda = torch.cuda.is_available() and not cfg.common.cpu
+    model, criterion = model.cuda() if cuda else model, task.build_criterion(saved.criterion).eval()
+    subset = cfg.dataset.valid_subset.split(",")[0]
+    task.load_dataset(subset)
+    batches = task.get_batch_iterator(
+        task.dataset(subset), max_tokens=cfg.dataset.max_tokens_valid, max_sentences=cfg.dataset.batch_size_valid
+    ).next_epoch_itr(shuffle=False)
+    logged = [task.valid_step(utils.move_to_cuda(b) if cuda else b, model, criterion)[2] for b in batches]
+    with metrics.aggregate(new_root=True) as found:
+        task.reduce_metrics(logged, criterion)
+    return found.get_smoothed_values()[cfg.checkpoint.best_checkpoint_metric]

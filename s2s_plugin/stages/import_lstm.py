@@ -1,0 +1,75 @@
+"""``s2s import-lstm CHECKPOINT``: a checkpoint of fairseq's own ``lstm`` becomes one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from s2s_plugin.errors import UserError
+
+USAGE = "usage: s2s import-lstm CHECKPOINT [OUT]   (default OUT: CHECKPOINT with .s2s.pt for .pt)"
+
+
+def run(words: Sequence[str]) -> int:
+    """
+    Raises:
+        UserError: no such file, no checkpoint of ``lstm``, or OUT is there already.
+    """
+    if not 1 <= len(words) <= 2 or words[0].startswith("-"):
+        print(USAGE)
+        return 0 if words and words[0] in ("-h", "--help") else 2
+    source = Path(words[0])
+    out = Path(words[1]) if len(words) == 2 else source.with_suffix(".s2s.pt")
+    if out.exists():
+        raise UserError(f"{out} is there already: name another file, or delete it")
+    convert(source, out)
+    print(f"{out}: use it as any other, with --user-dir s2s_plugin --task s2s")
+    return 0
+
+
+def convert(source: Path, out: Path) -> None:
+    """Write the checkpoint ``out``; it holds no optimiser, so that training begins a new one (--reset-optimizer)."""
+    from fairseq import checkpoint_utils
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from omegaconf import OmegaConf
+
+    from s2s_plugin.models.import_lstm import config_of, parameters_of
+    from s2s_plugin.utils.checkpoint import save_checkpoint
+
+    if not source.is_file():
+        raise UserError(f"{source}: no such file")
+    try:
+        state = checkpoint_utils.load_checkpoint_to_cpu(str(source))
+    except Exception as error:  # whatever torch makes of a file that is none of its own
+        raise UserError(f"{source}: not a fairseq checkpoint, or a damaged one ({type(error).__name__})") from None
+    cfg = state.get("cfg") or convert_namespace_to_omegaconf(state["args"])
+    args = cfg["model"]
+    model = config_of(args)
+    plain: dict[Any, Any] = {
+        key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        for key, value in dict(cfg).items()
+        if key not in ("model", "task", "criterion")
+    }
+    told = cfg["task"] if isinstance(cfg["task"], Mapping) else vars(cfg["task"])
+    task = {key: told.get(key) for key in ("data", "source_lang", "target_lang")}
+    positions = {key: model[key] for key in ("max_source_positions", "max_target_positions")}
+    plain |= {
+        "model": model,
+        "task": {"_name": "s2s", **task, **positions},
+        "criterion": {"_name": "s2s_cross_entropy", "label_smoothing": 0.1, "sentence_avg": False},
+    }
+    history = state.get("optimizer_history") or [{}]
+    save_checkpoint(
+        {
+            "args": None,
+            "cfg": plain,
+            "model": parameters_of(state["model"], args),
+            "criterion": None,
+            "optimizer_history": [{**history[-1], "criterion_name": "Seq2SeqCriterion"}],
+            "task_state": {},
+            "extra_state": {},
+            "last_optimizer_state": None,
+        },
+        out,
+    )

@@ -1,0 +1,120 @@
+"""Files and folders that appear whole or not at all, their fingerprints, and locks between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from s2s_plugin.errors import UserError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a neighbour of ``path`` to write to, which becomes ``path`` if the block ends without an error.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with atomic_path(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a UTF-8 file of lines, each ended by a line feed, whole or not at all."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a file that this project wrote: a line feed ends each, and no other character does."""
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; None if it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def build_folder(folder: Path, build: Callable[[Path], None]) -> Path:
+    """Make ``folder`` by ``build(partial)`` unless it exists; it appears whole or not at all.
+
+    Two processes that want the same folder wait for each other.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        if not folder.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            try:
+                build(partial)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def locked(lock: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file ``lock``; the system releases it if the process dies."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a short fingerprint, 16 hex digits, of plain values, configs and files (by content)."""
+    sha = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, DictConfig):
+            part = OmegaConf.to_container(part, resolve=True, enum_to_str=True)
+        sha.update(part.read_bytes() if isinstance(part, Path) else json.dumps(part, sort_keys=True).encode())
+    return sha.hexdigest()[:16]
+
+
+def hash_fraction(name: str) -> float:
+    """Map a name to a number in [0, 1), the same on every machine."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:6], "big") / 2**48

@@ -1,0 +1,227 @@
+"""The pipeline from a user's manifest of recordings, videos or pictures to a report, and bad media on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import BIN, call
+from media import make_items, write_wav
+
+from s2s_plugin.corpora import media as packing
+from s2s_plugin.datasets.manifest import read_manifest, write_manifest
+from s2s_plugin.errors import UserError
+from s2s_plugin.inference.interactive import media_files
+
+APPS = {
+    "audio": ("asr", "transcribe", "audio.sample_rate=8000 audio.mel_bins=20"),
+    "video": ("lipread", "lipread", "video.height=16 video.width=32"),
+    "image": ("caption", "caption", "image.size=16"),
+}
+RECIPE = (
+    "model=tiny model.encoder_channels=4 subword.kind=word data=manifest data.manifest=my.tsv data.held_out=12 "
+    "dataset.max_tokens=2000 optimization.max_update=30 optimization.lr=[0.01] lr_scheduler.warmup_updates=10 "
+    "criterion.ctc_weight=0 generation.max_len_b=8"
+)
+
+
+def command(modality: str, stage: str = "run") -> str:
+    app, _, frontend = APPS[modality]
+    return f"s2s {stage} app={app} {frontend} {RECIPE}"
+
+
+@pytest.fixture(scope="module", params=APPS)
+def finished(request, tmp_path_factory) -> tuple[str, Path, subprocess.CompletedProcess]:
+    """Modality, working directory and output of a finished run."""
+    modality, folder = request.param, tmp_path_factory.mktemp(f"run_{request.param}")
+    items = make_items(folder / "media", modality, 120)
+    write_manifest(folder / "my.tsv", modality, [item._replace(path=item.path.relative_to(folder)) for item in items])
+    return modality, folder, call(command(modality), cwd=folder)
+
+
+def run_folder(modality: str, folder: Path) -> Path:
+    return folder / "runs" / APPS[modality][0] / "default"
+
+
+def test_a_run_leaves_everything_in_its_folder(finished):
+    modality, folder, _ = finished
+    run = run_folder(modality, folder)
+    rows = [json.loads(line) for line in (run / "outputs.jsonl").read_text().splitlines()]
+    manifest = next((folder / "data-bin").glob("manifest.*/test.tsv")).read_text().splitlines()[1:]
+    assert [row["item"] for row in rows] == [line.split("\t")[0] for line in manifest]
+    assert [row["reference"] for row in rows] == [line.split("\t")[3] for line in manifest]
+    assert [row["hypothesis"] for row in rows] == (run / "test.hyp").read_text().splitlines()
+    scores = json.loads((run / "scores.json").read_text())
+    assert set(scores["baselines"]) == {"most frequent text", "nearest neighbour"}
+    assert (run / "report.html").stat().st_size > 10_000
+    assert (run / "report" / "attention-1.png").stat().st_size > 1000
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_the_nearest_neighbour_is_no_trivial_baseline(finished):
+    """Few words in few combinations: a nearest neighbour is right more often than the most frequent text."""
+    modality, folder, _ = finished
+    scores = json.loads((run_folder(modality, folder) / "scores.json").read_text())["baselines"]
+    if modality == "image":
+        assert scores["nearest neighbour"]["exact"] > 80
+    assert scores["nearest neighbour"]["exact"] >= scores["most frequent text"]["exact"]
+
+
+def test_a_second_run_does_nothing_twice(finished):
+    modality, folder, first = finished
+    run = run_folder(modality, folder)
+    before = {path: path.stat().st_mtime_ns for path in [*run.rglob("*.pt"), *folder.glob("data-bin/**/*.bin")]}
+    again = call(command(modality), cwd=folder)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert again.stdout == first.stdout
+    assert again.stderr.count("done before") == 2
+
+
+def test_pasted_commands_do_the_same(finished):
+    modality, folder, done = finished
+    commands = dict(re.findall(r"\$ fairseq-(\w+) (.*)$", done.stderr, re.MULTILINE))
+    logged = run_folder(modality, folder) / "log.txt"
+    loss = re.findall(r'"train_loss": "([\d.]+)"', logged.read_text())[-1]
+    words = shlex.split(commands["train"])
+    words[words.index("--save-dir") + 1] = str(folder / "pasted")
+    again = call(["fairseq-train", *words, "--log-format", "json"], cwd=folder)
+    assert re.findall(r'"train_loss": "([\d.]+)"', again.stdout + again.stderr)[-1] == loss
+    words = shlex.split(commands["generate"])
+    words[words.index("--path") + 1] = str(folder / "pasted" / "checkpoint_best.pt")
+    output = call(["fairseq-generate", *words], cwd=folder).stdout
+    found = {int(n): text for n, text in re.findall(r"^D-(\d+)\t\S+\t(.*)$", output, re.MULTILINE)}
+    expected = (run_folder(modality, folder) / "test.hyp").read_text().splitlines()
+    assert [found[number] for number in range(len(expected))] == expected
+
+
+def test_single_files_and_folders_by_hand(finished):
+    modality, folder, _ = finished
+    app, stage, _ = APPS[modality]
+    run = run_folder(modality, folder)
+    rows = [json.loads(line) for line in (run / "outputs.jsonl").read_text().splitlines()]
+    some = [row["media"] for row in rows[:3]]
+    done = call(["s2s", stage, *some], cwd=folder)
+    assert done.stdout.splitlines() == [f"{row['media']}\t{row['hypothesis']}" for row in rows[:3]]
+    (folder / "folder").mkdir(exist_ok=True)
+    link = folder / "folder" / Path(some[0]).name
+    link.unlink(missing_ok=True)
+    link.symlink_to(some[0])
+    done = call(["s2s", stage, "folder", f"app={app}"], cwd=folder)
+    assert done.stdout.splitlines() == [f"folder/{link.name}\t{rows[0]['hypothesis']}"]
+    (folder / "words.txt").write_text("not a medium")
+    bad = call(["s2s", stage, "words.txt", some[1], "absent"], cwd=folder, check=False)
+    assert bad.returncode == 2
+    assert bad.stdout.splitlines() == [f"{rows[1]['media']}\t{rows[1]['hypothesis']}"]
+    assert "words.txt" in bad.stderr and "absent: no such file" in bad.stderr and "Traceback" not in bad.stderr
+
+
+def test_changed_recordings_are_read_again(recordings: Path):
+    manifest = recordings / "my.tsv"
+    before = packing._stamp(manifest)
+    path = read_manifest(manifest)[1][0].path
+    assert packing._stamp(manifest) == before
+    os.utime(path, ns=(1, 1))  # as many bytes as before
+    assert packing._stamp(manifest) != before
+
+
+def test_pictures_beside_videos_are_no_frames(tmp_path: Path):
+    for name in ("a.mp4", "poster.jpg", "frames/1.png", "notes/x.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(media_files([str(tmp_path)], "video")) == [tmp_path / "a.mp4"]
+    assert list(media_files([str(tmp_path / "frames")], "video")) == [tmp_path / "frames"]
+    with pytest.raises(UserError, match=r"holds no file that ends in \.mp4"):
+        list(media_files([str(tmp_path / "notes")], "video"))
+
+
+def test_the_wrong_stage_is_named(finished):
+    modality, folder, _ = finished
+    app, stage, _ = APPS[modality]
+    done = call(f"s2s translate app={app}", cwd=folder, check=False, stdin="hello\n")
+    assert done.returncode == 2 and f"s2s {stage} FILE" in done.stderr
+    done = call(f"s2s {stage}", cwd=folder, check=False)
+    assert done.returncode == 2 and "name the" in done.stderr
+
+
+# --------------------------------------------------------------- bad media
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """A manifest of 60 good recordings and two that are not."""
+    items = make_items(tmp_path / "media", "audio", 60)
+    (tmp_path / "media" / "7.wav").write_bytes(b"")
+    (tmp_path / "media" / "21.wav").write_text("a text file")
+    write_manifest(tmp_path / "my.tsv", "audio", items)
+    return tmp_path
+
+
+def test_bad_media_are_refused_by_name(recordings: Path):
+    done = call(command("audio", "prepare"), cwd=recordings, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert re.search(
+        r"s2s: error: \S+/(7\.wav: 0 bytes|21\.wav: not a sound file).*data\.on_bad_item=skip", done.stderr
+    )
+    assert not list(recordings.glob("data-bin/manifest.*"))
+
+
+def test_bad_media_are_left_out_by_option(recordings: Path):
+    done = call(command("audio", "prepare") + " data.on_bad_item=skip", cwd=recordings)
+    left_out = re.findall(r"left out \w+ (i\d+): ", done.stderr)
+    assert sorted(left_out) == ["i21", "i7"]
+    counts = [int(n) for n in re.search(r"(\d+) / (\d+) / (\d+) pairs", done.stderr).groups()]
+    assert sum(counts) == 58
+    packed = json.loads(next(recordings.glob("data-bin/features/*/packed.json")).read_text())
+    assert sorted(name for split in packed["skipped"].values() for name in split) == ["i21", "i7"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("data.manifest=absent.tsv", "absent.tsv: cannot be read"),
+        ("data.source_lang=video", "has a column audio, but data.source_lang is video"),
+        ("audio.mel_bins=many", "mel_bins"),
+        ("data.on_bad_item=ignore", "data.on_bad_item is ignore"),
+    ],
+)
+def test_mistakes_are_named(recordings: Path, options: str, named: str):
+    done = call(f"{command('audio', 'prepare')} {options}", cwd=recordings, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert named in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+def test_killed_while_packing_it_goes_on(tmp_path: Path):
+    items = make_items(tmp_path / "media", "audio", 40)
+    noise = write_wav(tmp_path / "media" / "long.wav", np.random.default_rng(0).normal(0, 0.1, 400_000))
+    items += [items[0]._replace(id=f"long{n}", path=noise, texts=(f"a b {n}",)) for n in range(400)]
+    write_manifest(tmp_path / "my.tsv", "audio", items)
+    words = shlex.split(command("audio", "prepare"))
+    process = subprocess.Popen(
+        [str(BIN / words[0]), *words[1:]], cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("data-bin/features/*/train.state")):
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = json.loads(next(tmp_path.glob("data-bin/features/*/train.state")).read_text())["done"]
+    assert 0 < done < 440
+    assert not list(tmp_path.glob("data-bin/manifest.*"))
+    call(command("audio", "prepare"), cwd=tmp_path)
+    whole = tmp_path / "whole"
+    call(command("audio", "prepare") + f" prepared_dir={whole}", cwd=tmp_path)
+    for split in ("train", "valid", "test"):
+        one = next(tmp_path.glob(f"data-bin/features/*/{split}.bin")).read_bytes()
+        assert one == next(whole.glob(f"features/*/{split}.bin")).read_bytes()

@@ -1,0 +1,28 @@
+"""A recipe by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s2s_plugin.corpora import recipe
+from s2s_plugin.errors import UserError
+
+
+def test_changed_code_makes_another_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(recipe, "PROJECT", tmp_path)
+    folder = tmp_path / "data" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "prepare.py").write_text("A = 1\n")
+    first = recipe.recipe_stamp("mine")
+    (folder / "README.md").write_text("about it")
+    (folder / "prepare.py").write_text("A = 1  # a remark\n")
+    assert recipe.recipe_stamp("mine") == first
+    (folder / "helper.py").write_text("B = 1\n")
+    second = recipe.recipe_stamp("mine")
+    (folder / "helper.py").write_text("B = 2\n")
+    assert len({str(stamp) for stamp in (first, second, recipe.recipe_stamp("mine"))}) == 3
+    assert recipe.recipe_stamp(None) == {}
+    with pytest.raises(UserError, match=r"data\.recipe is other: .* there are: mine"):
+        recipe.recipe_stamp("other")

@@ -1,0 +1,162 @@
+"""The criterion's terms against plain computations."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from fairseq.data import Dictionary
+
+from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion
+from s2s_plugin.criterions.losses import ctc_loss, disagreement, misaligned, reread, twice, uneven
+from s2s_plugin.criterions.sampling import scheduled_sampling
+from s2s_plugin.errors import UserError
+from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
+from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
+
+PAD, EOS, BLANK = 1, 2, 0
+
+
+def by_all_paths(log_probabilities: torch.Tensor, target: list[int]) -> float:
+    """-log of the summed probability of every path of S symbols that spells ``target``."""
+    steps, symbols = log_probabilities.shape
+    total = 0.0
+    for path in itertools.product(range(symbols), repeat=steps):
+        spelt = [symbol for symbol, _ in itertools.groupby(path) if symbol != BLANK]
+        if spelt == target:
+            total += math.exp(sum(log_probabilities[step, symbol].item() for step, symbol in enumerate(path)))
+    return -math.log(total)
+
+
+def test_ctc_is_the_sum_over_all_paths():
+    torch.manual_seed(0)
+    logits = torch.randn(3, 5, 6)
+    lengths = [5, 4, 3]
+    padding_mask = torch.tensor([[step >= length for step in range(5)] for length in lengths])
+    target = torch.tensor([[4, 5, 4, EOS], [5, 5, EOS, PAD], [4, EOS, PAD, PAD]])
+    expected = sum(
+        by_all_paths(logits[row, : lengths[row]].log_softmax(-1), wanted)
+        for row, wanted in enumerate([[4, 5, 4], [5, 5], [4]])
+    )
+    found = ctc_loss(logits, padding_mask, target, PAD, EOS, BLANK)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_ctc_of_a_target_longer_than_the_memory_is_left_out():
+    logits = torch.randn(1, 2, 6, requires_grad=True)
+    loss = ctc_loss(logits, torch.zeros(1, 2, dtype=torch.bool), torch.tensor([[4, 4, 5, EOS]]), PAD, EOS, BLANK)
+    loss.backward()
+    assert loss.item() == 0 and not logits.grad.any()
+
+
+def test_uneven_attention():
+    attention = torch.tensor([[[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], [[0.2, 0.8], [0.2, 0.8], [9.0, 9.0]]])
+    written = torch.tensor([[True, True, True], [True, True, False]])
+    expected = (1 - 1.5) ** 2 + (1 - 1.5) ** 2 + (1 - 0.4) ** 2 + (1 - 1.6) ** 2
+    assert uneven(attention, written).item() == pytest.approx(expected)
+    even = torch.full((1, 4, 4), 0.25)
+    assert uneven(even, torch.ones(1, 4, dtype=torch.bool)).item() == 0
+
+
+def test_reread_is_attention_to_what_has_been_attended_to():
+    attention = torch.tensor([[[0.7, 0.3], [0.5, 0.5], [0.1, 0.9]], [[1.0, 0.0], [1.0, 0.0], [9.0, 9.0]]])
+    written = torch.tensor([[True, True, True], [True, True, False]])
+    first = 0 + (min(0.5, 0.7) + min(0.5, 0.3)) + (min(0.1, 1.2) + min(0.9, 0.8))
+    assert reread(attention, written).item() == pytest.approx(first + 1.0)
+
+
+def test_misaligned_is_the_attention_that_aligned_steps_lack():
+    attention = torch.tensor([[[0.7, 0.3, 0.0], [0.2, 0.5, 0.3]], [[1.0, 0.0, 0.0], [0.4, 0.6, 0.0]]])
+    links = torch.tensor([[0, 0, 0], [0, 1, 1], [0, 1, 2], [1, 1, 0], [1, 1, 0]])  # item, target, source
+    expected = -math.log(0.7) - math.log(0.5 + 0.3) - math.log(0.4)  # item 1, step 0 is not aligned
+    assert misaligned(attention, links).item() == pytest.approx(expected)
+    assert misaligned(attention, links[:0]).item() == 0
+
+
+class Parrot(torch.nn.Module):
+    """Would write symbol 7 after anything."""
+
+    def forward(self, prev_output_tokens: torch.Tensor, features_only: bool = False):
+        logits = torch.full((*prev_output_tokens.shape, 9), -1e9)
+        logits[..., 7] = 0
+        return logits, {}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_scheduled_sampling_replaces_a_share_of_the_previous_symbols(share: float):
+    torch.manual_seed(0)
+    target = torch.full((200, 10), 5)
+    target[::2, 6:] = PAD
+    previous = torch.cat((torch.full((200, 1), EOS), target[:, :-1]), 1)
+    previous[::2, 6:] = PAD
+    mixed = scheduled_sampling(Parrot(), {"prev_output_tokens": previous}, target, PAD, share)
+    assert mixed[:, 0].eq(EOS).all()
+    assert torch.equal(mixed.eq(PAD), previous.eq(PAD))
+    body = mixed[:, 1:][previous[:, 1:].ne(PAD)]
+    assert body.eq(7).float().mean().item() == pytest.approx(share, abs=0.05)
+    assert set(body.tolist()) <= {5, 7}
+
+
+def test_disagreement_is_the_mean_of_both_divergences():
+    torch.manual_seed(0)
+    p, q = torch.randn(2, 3, 5).log_softmax(-1), torch.randn(2, 3, 5).log_softmax(-1)
+    written = torch.tensor([[True, True, True], [True, False, False]])
+    there = (p.exp() * (p - q)).sum(2)[written].sum()
+    back = (q.exp() * (q - p)).sum(2)[written].sum()
+    found = disagreement(torch.cat((p, q)), torch.cat((written, written)))
+    assert found.item() == pytest.approx((there + back).item() / 2, rel=1e-5)
+    assert disagreement(torch.cat((p, p)), torch.cat((written, written))).item() == 0
+
+
+def test_twice_is_the_batch_and_the_batch_again():
+    sample = {
+        "ntokens": 5,
+        "target": torch.tensor([[5, EOS, PAD], [6, 7, EOS]]),
+        "net_input": {"src_tokens": torch.arange(6).view(2, 3), "features_only": True},
+        "alignments": torch.tensor([[0, 0, 1], [1, 1, 0]]),
+    }
+    both = twice(sample)
+    assert both["ntokens"] == 5 and both["net_input"]["features_only"] is True
+    assert torch.equal(both["target"][2:], sample["target"])
+    assert torch.equal(both["net_input"]["src_tokens"][2:], sample["net_input"]["src_tokens"])
+    assert both["alignments"].tolist() == [[0, 0, 1], [1, 1, 0], [2, 0, 1], [3, 1, 0]]
+
+
+REFUSED = {
+    "factors": ({"encoder_factors": 1}, {"alignment_weight": 1.0}, "model.encoder_pyramid=0 and no factors"),
+    "pyramid": (
+        {"encoder_layers": 2, "encoder_pyramid": 1},
+        {"alignment_weight": 1.0},
+        "model.encoder_pyramid=0 and no factors",
+    ),
+    "accuracy": ({"adaptive_cutoffs": "5"}, {"report_accuracy": True}, "report_accuracy"),
+    "rdrop": ({"adaptive_cutoffs": "5"}, {"rdrop": 1.0}, "rdrop"),
+    "smoothing": ({"adaptive_cutoffs": "5"}, {"label_smoothing": 0.1}, "label_smoothing=0"),
+}
+
+
+@pytest.mark.parametrize(("model", "criterion", "reason"), REFUSED.values(), ids=REFUSED)
+def test_terms_that_a_model_cannot_give_are_refused(tmp_path: Path, model: dict, criterion: dict, reason: str):
+    dictionary = Dictionary()
+    for letter in "ab":
+        dictionary.add_symbol(letter)
+    task = Seq2SeqTask(Seq2SeqTaskConfig(data=str(tmp_path)), dictionary, dictionary)
+    built = Seq2SeqModel.build_model(
+        Seq2SeqConfig(**({"max_source_positions": 100, "max_target_positions": 100} | model)), task
+    )
+    terms = Seq2SeqCriterion(task, False, **({"label_smoothing": 0.0} | criterion))
+    sample = {
+        "net_input": {
+            "src_tokens": torch.tensor([[4, 5, 4, EOS]]),
+            "src_lengths": torch.tensor([4]),
+            "prev_output_tokens": torch.tensor([[EOS, 4]]),
+        },
+        "target": torch.tensor([[4, EOS]]),
+        "ntokens": 2,
+        "alignments": torch.tensor([[0, 0, 0]]),
+    }
+    with pytest.raises(UserError, match=reason):
+        terms(built.train(), sample)

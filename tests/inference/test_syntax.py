@@ -1,0 +1,71 @@
+"""Parsers of outputs: they accept programs, refuse what is none, and never run anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.inference.syntax import check_parser, first_parsable, is_bash, is_python
+
+BASH = ["ls -l | grep 'a b'", "for i in *; do echo $i; done", "find . \\( -name a \\)", "cat <<E\na\nE", "# 가", "a=1"]
+NO_BASH = ["ls | | grep", "for i in *; do echo", "echo 'a", "find . ( -name a", "cat <<E\na", "if", "a\0b"]
+PYTHON = ["def f(x):\n\treturn x\n", "print('a')", "x = '''\n'''", "가 = 1"]
+NO_PYTHON = ["def f(x):\nreturn x", "print('a", "x = = 1", "a\0b", "(" * 5000, " x"]
+
+
+@pytest.mark.parametrize("program", BASH)
+def test_bash_is_bash(program):
+    assert is_bash(program)
+
+
+@pytest.mark.parametrize("program", NO_BASH)
+def test_what_is_no_bash(program):
+    assert not is_bash(program)
+
+
+def test_python():
+    assert all(map(is_python, PYTHON))
+    assert not any(map(is_python, NO_PYTHON))
+
+
+def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    startup = tmp_path / "startup"
+    startup.write_text(f"touch {tmp_path}/started\n")
+    monkeypatch.setenv("BASH_ENV", str(startup))
+    for program in (
+        "touch {}/run",
+        "echo $(touch {}/run)",
+        "`touch {}/run`",
+        "set +n\ntouch {}/run",
+        "x[$(touch {}/run)]=1",
+    ):
+        is_bash(program.format(tmp_path))
+    is_python(f"open('{tmp_path}/run', 'w')")
+    assert [path.name for path in tmp_path.iterdir()] == ["startup"]
+
+
+def test_the_bash_that_is_on_the_path_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert is_bash("ls")
+    (tmp_path / "bash").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bash").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not is_bash("ls")
+
+
+def test_the_first_that_parses_is_taken():
+    assert first_parsable(["ls |", "echo 'a", "ls", "cat"], "bash") == 2
+    assert first_parsable(["ls |", "ls"], "none") == 0
+    assert first_parsable(["ls |", "echo 'a"], "bash") == 0
+    assert first_parsable(["", "ls"], "bash") == 1
+    assert first_parsable(["def f():↵return", "def f():↵\treturn"], "python") == 1
+
+
+def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(UserError, match="check is ruby: give none, bash or python"):
+        check_parser("ruby")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="check=bash needs bash"):
+        check_parser("bash")
+    check_parser("python")

@@ -1,0 +1,82 @@
+"""Attention to text as tables and pictures, and fonts for their labels."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_run import ATTENTION, read, write_run
+
+from s2s_plugin.report import write_report
+from s2s_plugin.report.attention import draw
+from s2s_plugin.report.fonts import font_for
+from s2s_plugin.report.plot import to_png
+from s2s_plugin.report.run import Attention
+
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    return write_run(tmp_path)
+
+
+def test_heatmap_cells_are_the_attention(run_dir: Path) -> None:
+    page = read(write_report(run_dir))
+    cells = [float(style.split(":")[1]) for style in page.attributes("td", "style")]
+    weights = np.array(cells).reshape(len(ATTENTION["target_tokens"]), len(ATTENTION["source_tokens"]))
+    np.testing.assert_allclose(weights, ATTENTION["attention"], atol=5.1e-4)
+    for token in ATTENTION["source_tokens"] + ATTENTION["target_tokens"]:
+        assert token in page.text
+    assert "▁달린다 ← ▁dog: 1.000" in page.attributes("td", "title")
+
+
+def test_pictures_decode_and_are_not_blank(run_dir: Path) -> None:
+    stale = run_dir / "report" / "attention-9.png"
+    stale.parent.mkdir()
+    stale.write_bytes(b"from an earlier report")
+    saved = read(write_report(run_dir)).saved()
+    files = {path.name: path.read_bytes() for path in (run_dir / "report").iterdir()}
+    assert set(files) == {"curves.png", "bleu_by_length.png", "attention-1.png"}
+    assert files == saved
+    for name, content in files.items():
+        pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        assert min(pixels.shape[:2]) > 150, name
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20, name
+    assert not list(run_dir.glob(".*"))
+
+
+def test_attention_picture_has_the_weights() -> None:
+    weights = tuple(tuple(row) for row in ATTENTION["attention"])
+    figure, lacking = draw(Attention(0, ("a", "b", "c", "d", "e"), ("v", "w", "x", "y"), weights))
+    image = figure.axes[0].images[0]
+    np.testing.assert_array_equal(image.get_array(), ATTENTION["attention"])
+    assert image.get_clim() == (0, 1)
+    assert lacking == set()
+
+
+def test_fonts_cover_latin_and_report_what_lacks() -> None:
+    font, lacking = font_for("▁straße")
+    assert lacking == set() and Path(font.get_file()).is_file()
+    _, lacking = font_for("a\U000f0000")  # a private character
+    assert lacking == {"\U000f0000"}
+
+
+def test_fonts_cover_hangul_and_han_with_the_font_package() -> None:
+    pytest.importorskip("noto_cjk_sans_jp_regular")
+    assert font_for("▁한국어漢字かな")[1] == set()
+
+
+def test_every_label_of_a_picture_has_the_font_that_has_its_characters() -> None:
+    source, target = ("▁한국어", "$x$", "漢字", "</s>"), ("▁A", "▁조사", "مرحبا")
+    figure, _ = draw(Attention(1, source, target, ((0.25,) * 4,) * 3))
+    to_png(figure)
+    axes = figure.axes[0]
+    labels = [*axes.get_xticklabels(), *axes.get_yticklabels()]
+    assert [label.get_text() for label in labels] == [*source, *target]
+    for label in labels:
+        assert label.get_visible() and not label.get_parse_math()
+        assert label.get_fontproperties().get_file() == font_for(label.get_text())[0].get_file()

@@ -1,0 +1,181 @@
+"""Example outputs: which, with what highlighted, beside which recording, film or picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media import write_image, write_video, write_wav
+from report_run import PAIRS, Page, read, write_run
+
+from s2s_plugin.report import write_report
+from s2s_plugin.report.examples import choose, highlight, rate
+from s2s_plugin.report.media import media_html
+from s2s_plugin.report.run import Output
+from s2s_plugin.report.words import count_words, split
+
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    return write_run(tmp_path)
+
+
+def test_every_example_is_there_once_and_escaped(run_dir: Path) -> None:
+    page = read(write_report(run_dir))
+    assert set(page.examples) == {f"example-{number}" for number in range(len(PAIRS))}
+    for number, (source, reference, hypothesis) in enumerate(PAIRS):
+        text = page.examples[f"example-{number}"]
+        assert source in text and reference in text
+        assert (hypothesis or "(empty)") in text
+        assert f"−{0.43 + number:.2f}" in text
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+
+
+def test_signals_and_several_references(run_dir: Path) -> None:
+    """No source text; the nearest of the references is the one compared with."""
+    items = [
+        {"id": n, "source": None, "reference": ["nothing alike", f"words {n}"], "hypothesis": f"words {n}"}
+        for n in range(4)
+    ]
+    lengths = (120, 480, 900, 2900)
+    lines = [json.dumps({**item, "length": length}) for item, length in zip(items, lengths, strict=True)]
+    (run_dir / "outputs.jsonl").write_text("\n".join(lines))
+    page = read(write_report(run_dir))
+    assert "Source" not in page.examples["example-0"]
+    assert "chrF 100.0" in page.examples["example-3"]
+    assert "1–500" in page.text and "2501+" in page.text and "Frames" in page.text
+
+
+def test_choose_repeats_nothing_and_is_reproducible() -> None:
+    outputs = [Output(n, None, ("a b c d e f g",), "a b c d e f g"[:n], -1.0, n) for n in range(1, 41)]
+    outputs += [Output(50, None, (), "no reference", None, None)]
+    groups = choose([rate(output) for output in outputs])
+    ids = [example.output.id for _, examples in groups for example in examples]
+    assert [len(examples) for _, examples in groups] == [5, 5, 5]
+    assert len(set(ids)) == 15
+    assert ids == [e.output.id for _, group in choose([rate(output) for output in outputs]) for e in group]
+    assert groups[1][1][0].output.id == 1  # the shortest has least in common with the reference
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "expected"),
+    [
+        ("a b c", "a x c", "a <ins>b</ins> c"),
+        ("<i> & b", "", "<ins>&lt;i&gt; &amp; b</ins>"),
+        ("我喜欢猫", "我喜欢狗", "我喜欢<ins>猫</ins>"),
+        ("don't stop", "don't", "don&#x27;t <ins>stop</ins>"),
+        ("same", "same", "same"),
+    ],
+)
+def test_highlight(text: str, other: str, expected: str) -> None:
+    assert highlight(text, other, "ins") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A dog's life, isn't it?", 5),
+        ("두 남자가 이야기한다.", 3),
+        ("我喜欢猫。", 4),
+        ("हिन्दी में", 2),
+        ("—", 0),
+        ("", 0),
+    ],
+)
+def test_words(text: str, words: int) -> None:
+    assert count_words(text) == words
+    assert "".join(split(text)) == text
+
+
+def embedded(html: str, tag: str) -> tuple[str, bytes]:
+    """Media type and content of the only data that a ``tag`` element carries."""
+    (address,) = Page(html).attributes(tag, "src")
+    kind, data = address.removeprefix("data:").split(";base64,")
+    return kind, base64.b64decode(data)
+
+
+def decoded(html: str) -> np.ndarray:
+    """The pixels, H x W x RGB, of the only picture."""
+    kind, content = embedded(html, "img")
+    picture = Image.open(io.BytesIO(content))
+    assert kind == Image.MIME[picture.format]
+    return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def test_example_with_media_shows_it_its_name_and_the_speaker(run_dir: Path) -> None:
+    recording = write_wav(run_dir / "a & b.wav", np.zeros(800))
+    item = {"id": 7, "source": None, "reference": "a", "hypothesis": "a", "length": 10, "media": str(recording)}
+    (run_dir / "outputs.jsonl").write_text(json.dumps({**item, "speaker": "<george>"}))
+    path = write_report(run_dir)
+    page = read(path)
+    assert "Source" in page.examples["example-7"] and "a & b.wav" in page.examples["example-7"]
+    assert "speaker <george>" in page.examples["example-7"]
+    assert embedded(path.read_text(encoding="utf-8"), "audio") == ("audio/wav", recording.read_bytes())
+    (policy,) = [text for text in page.attributes("meta", "content") if text.startswith("default-src")]
+    assert "media-src data:" in policy
+
+
+def test_large_recording_is_only_named(tmp_path: Path) -> None:
+    page = Page(media_html(write_wav(tmp_path / "long.wav", np.zeros(250_000))))
+    assert page.text == "long.wav"
+    assert page.attributes("audio", "src") == []
+
+
+def test_picture_is_made_small_and_keeps_its_colours(tmp_path: Path) -> None:
+    pixels = np.zeros((100, 400, 3), np.uint8)
+    pixels[:, :200], pixels[:, 200:] = (220, 30, 30), (30, 60, 220)
+    small = decoded(media_html(write_image(tmp_path / "flag.png", pixels)))
+    assert small.shape == (40, 160, 3)
+    np.testing.assert_allclose(small[20, 40], (220, 30, 30), atol=6)
+    np.testing.assert_allclose(small[20, 120], (30, 60, 220), atol=6)
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    small = decoded(media_html(write_image(tmp_path / "clear.png", np.zeros((20, 20, 4), np.uint8))))
+    assert small.min() > 250
+
+
+def grey_frames(levels: list[int]) -> list[np.ndarray]:
+    return [np.full((48, 64, 3), level, np.uint8) for level in levels]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_film_is_five_frames_side_by_side(tmp_path: Path, folder: bool) -> None:
+    frames = grey_frames([40] * 5 + [80] * 5 + [120] * 5 + [160] * 5 + [200] * 5)
+    path = tmp_path / "film"
+    if folder:
+        path.mkdir()
+        for count, frame in enumerate(frames):
+            write_image(path / f"{count:03}.png", frame)
+    else:
+        pytest.importorskip("av")
+        path = write_video(tmp_path / "film.mp4", frames)
+    strip = decoded(media_html(path))
+    assert strip.shape == (48, 5 * 64, 3)
+    np.testing.assert_allclose(strip[24, 32::64, 0], [40, 80, 120, 160, 200], atol=8)
+
+
+@pytest.mark.parametrize("name", ["gone.wav", "gone.jpg", "gone.mp4", "broken.jpg", "broken.mp4", "empty"])
+def test_media_that_cannot_be_shown_are_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "empty":
+        path.mkdir()
+    elif name.startswith("broken"):
+        path.write_bytes(b"neither a picture nor a film")
+    assert media_html(path) == f'<span class="media"><span class="quiet">{name}</span></span>'
+
+
+def test_film_without_av_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    path = write_video(tmp_path / "film.mp4", grey_frames([100] * 5))
+    assert "<img" in media_html(path)
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert Page(media_html(path)).tags == [("span", {"class": "media"}), ("span", {"class": "quiet"})]

@@ -1,0 +1,35 @@
+"""What the outputs are written beside: items, and which of them are one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from s2s_plugin.stages.generate import one_per_source, read_items
+
+
+def test_the_same_source_in_two_directions_is_two_items(tmp_path: Path):
+    (tmp_path / "text").mkdir()
+    lines = {
+        "en": ["<2de> hello", "<2ko> hello", "<2de> hello", "<2de> yes"],
+        "de+ko": ["hallo", "annyeong", "guten Tag", "ja"],
+        "direction": ["en-de", "en-ko", "en-de", "en-de"],
+    }
+    for ending, texts in lines.items():
+        (tmp_path / "text" / f"test.{ending}").write_text("".join(f"{text}\n" for text in texts))
+    cfg = OmegaConf.create({"task": {"source_lang": "en", "target_lang": "de+ko"}})
+    rows = one_per_source(read_items(cfg, tmp_path, "test"))
+    assert [(row["id"], row["direction"], row["reference"]) for row in rows] == [
+        (0, "en-de", ["hallo", "guten Tag"]),
+        (1, "en-ko", ["annyeong"]),
+        (2, "en-de", ["ja"]),
+    ]
+
+
+def test_recordings_are_items_of_their_own():
+    rows = [
+        {"source": None, "item": "a", "reference": "one"},
+        {"source": None, "item": "b", "reference": ["two", "too"]},
+    ]
+    assert [row["reference"] for row in one_per_source(rows)] == [["one"], ["two", "too"]]

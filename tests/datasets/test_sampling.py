@@ -9,8 +9,7 @@ from fairseq.data import FairseqDataset
 
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.sampling import SampledSubwords
-
-from .test_codec import SENTENCES
+from tests.text.test_codec import SENTENCES
 
 
 class Texts(list):

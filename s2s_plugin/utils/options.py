@@ -22,8 +22,5 @@ def options_affecting(config: type, *effects: str) -> tuple[str, ...]:
         config: a dataclass.
         effects: of "training", "decoding", "speed", "display".
     """
-    return tuple(
-        option.name
-        for option in fields(config)
-        if not set(effects).isdisjoint(option.metadata.get("affects", TRAINING))
-    )
+    wanted = set(effects)
+    return tuple(each.name for each in fields(config) if wanted & set(each.metadata.get("affects", TRAINING)))

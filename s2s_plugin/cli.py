@@ -50,7 +50,7 @@ examples
   s2s run app=chatbot                                   small talk; then: s2s chat app=chatbot
   s2s run app=g2p                                       pronunciations; then: s2s pronounce hello world
 
-Everything under conf/ can be set: groups as data=multi30k train=gpu search=greedy model=tiny,
+Everything under conf/ can be set: groups as data=multi30k hardware=gpu search=greedy model=tiny,
 values as model.dropout=0.2 optimization.max_update=3000 generation.beam=10 verbose=true.
 s2s run app=nmt --cfg job shows the whole config.
 """
@@ -118,8 +118,8 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     from s2s_plugin.stages import schema as config
 
     config.register()
-    if not any(word.startswith("train=") for word in overrides) and torch.cuda.is_available():
-        overrides = ["train=gpu", *overrides]
+    if not any(word.startswith("hardware=") for word in overrides) and torch.cuda.is_available():
+        overrides = ["hardware=gpu", *overrides]
 
     failed: list[int] = []
     begun = False

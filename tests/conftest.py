@@ -52,7 +52,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory, own_files: Path) -> Pa
     call(
         f"s2s run app=nmt data=files data.source={own_files}/letters.en data.target={own_files}/letters.de model=tiny "
         "subword.size=40 dataset.max_tokens=500 optimization.max_update=150 optimization.lr=[0.01] "
-        "lr_scheduler.warmup_updates=20 model.dropout=0.1 best=loss workers=1",
+        "lr_scheduler.warmup_updates=20 model.dropout=0.1 checkpoint_metric=loss workers=1",
         cwd=folder,
     )
     return folder

@@ -163,7 +163,7 @@ def tagger(symbols: Sequence[str], to: str | None, several: bool) -> Callable[[s
     known = [match[1] for match in map(TAG.fullmatch, symbols) if match]
     if to is not None and to not in known:
         raise UserError(
-            f"to={to}: " + (f"the model writes {', '.join(known)}" if known else "the model has no such tag")
+            f"translate_to={to}: " + (f"the model writes {', '.join(known)}" if known else "the model has no such tag")
         )
     if to is None and several and len(known) == 1:
         to = known[0]
@@ -172,7 +172,7 @@ def tagger(symbols: Sequence[str], to: str | None, several: bool) -> Callable[[s
         if text.startswith(tuple(map(tag, known))) or (to is None and not several):
             return text
         if to is None:
-            raise UserError(f"say into which language: {' or '.join(f'to={language}' for language in known)}")
+            raise UserError(f"say into which language: {' or '.join(f'translate_to={language}' for language in known)}")
         return tagged(text, to)
 
     return put

@@ -38,7 +38,7 @@ def _translator(cfg: DictConfig, run: Run) -> Translator:
         task=cfg.task,
         max_tokens=cfg.dataset.max_tokens,
         workers=cfg.workers,
-        check=cfg.check,
+        check=cfg.output_parser,
     )
 
 
@@ -49,7 +49,7 @@ def translate(cfg: DictConfig, run: Run) -> None:
         name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
         raise UserError(f"{run.folder} reads {translator.task.modality}, not text: s2s {name} FILE ... app={cfg.app}")
     dictionary, several = translator.task.source_dictionary, "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
-    tagged = tagger(dictionary.symbols, cfg.to, several)
+    tagged = tagger(dictionary.symbols, cfg.translate_to, several)
     if sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
     largest = max(2, translator.most) * WINDOW

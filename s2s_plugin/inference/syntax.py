@@ -49,9 +49,9 @@ def check_parser(name: str) -> None:
         UserError: there is no such parser, or not on this machine.
     """
     if name not in ("none", *PARSERS):
-        raise UserError(f"check is {name}: give none, {' or '.join(PARSERS)}")
+        raise UserError(f"output_parser must be none, {' or '.join(PARSERS)}, got {name}")
     if name == "bash" and shutil.which("bash") is None:
-        raise UserError("check=bash needs bash, which is not on this machine: set check=none")
+        raise UserError("output_parser=bash requires bash, which is not installed: set output_parser=none")
 
 
 def first_parsable(lines: Sequence[str], check: str) -> int:

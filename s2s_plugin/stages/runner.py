@@ -46,11 +46,11 @@ STANDING = (
     "prepared_dir",
     "task",
     "model",
-    "best",
+    "checkpoint_metric",
     "metrics",
     "baselines",
     "perplexity",
-    "check",
+    "output_parser",
     "scoring",
     "generation",
 )
@@ -69,7 +69,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     recalled = stage in ("generate", "score", "report", *BY_HAND) and _recall(cfg, folder)
     cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
-    check_parser(cfg.check)
+    check_parser(cfg.output_parser)
     if stage in BY_HAND:
         route_logs(None, cfg.verbose)
         if stage == "translate":
@@ -179,7 +179,7 @@ def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
         train_stage.train(fairseq, folder, cfg.verbose, cfg.average)
     elif name == "generate":
         subset, several = fairseq.dataset.gen_subset, cfg.data.several_references
-        generate_stage.generate(fairseq, folder, subset, cfg.metrics, cfg.workers, cfg.check, several)
+        generate_stage.generate(fairseq, folder, subset, cfg.metrics, cfg.workers, cfg.output_parser, several)
     elif name == "score":
         score_stage.score(cfg, folder)
     else:

@@ -96,16 +96,16 @@ class PipelineConfig(FairseqConfig):
     run_dir: str = MISSING
     prepared_dir: str = "data-bin"
     verbose: bool = False
-    best: str = "loss"
+    checkpoint_metric: str = "loss"
     average: int = 0
     finetune_from: Optional[str] = None
     workers: int = 0
     metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
     perplexity: bool = False  # beside the metrics
     baselines: list[str] = field(default_factory=list)  # of s2s_plugin/stages/baselines.py, beside the scores
-    check: str = "none"  # parser that outputs should pass: bash or python; of the beam's hypotheses the first that does
+    output_parser: str = "none"  # bash or python: prefer the first hypothesis of the beam that this parser accepts
     examples: int = 5
-    to: Optional[str] = None  # the language to translate into by hand, where a model knows several
+    translate_to: Optional[str] = None  # the language to translate into by hand, where a model knows several
     data: DataConfig = field(default_factory=DataConfig)
     subword: SubwordConfig = field(default_factory=SubwordConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -133,10 +133,10 @@ def register() -> None:
         for path in (CONF / group).glob("*.yaml"):  # which changes defaults of a part of the same name
             node = store.load(f"{group}/{path.name}").node
             store.store(f"fairseq_{path.stem}", node, group, provider="s2s")
-    OmegaConf.register_new_resolver("in_the_loop", lambda best: "none" if best == "loss" else best, replace=True)
-    OmegaConf.register_new_resolver("higher_is_better", lambda best: best in HIGHER_IS_BETTER, replace=True)
+    OmegaConf.register_new_resolver("validation_metric", lambda name: "none" if name == "loss" else name, replace=True)
+    OmegaConf.register_new_resolver("higher_is_better", lambda name: name in HIGHER_IS_BETTER, replace=True)
     OmegaConf.register_new_resolver("count", len, replace=True)
-    OmegaConf.register_new_resolver("or_none", lambda count: count or -1, replace=True)  # fairseq's word for none
+    OmegaConf.register_new_resolver("none_if_zero", lambda count: count or -1, replace=True)  # fairseq's word for none
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", lambda name: read_manifest(Path(str(name)))[0], replace=True)
     OmegaConf.register_new_resolver("suffix", _suffix, replace=True)

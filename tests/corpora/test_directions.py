@@ -20,7 +20,7 @@ from s2s_plugin.stages import schema as config
 
 TINY = (
     "model=tiny model.share_all_embeddings=true subword.size=60 dataset.max_tokens=800 optimization.max_update=60 "
-    "optimization.lr=[0.01] lr_scheduler.warmup_updates=20 best=loss"
+    "optimization.lr=[0.01] lr_scheduler.warmup_updates=20 checkpoint_metric=loss"
 )
 
 
@@ -122,7 +122,7 @@ def test_a_tag_begins_each_source_and_no_output_file(one_to_two):
 def test_the_tag_chooses_the_language(one_to_two):
     folder, _ = one_to_two
     for language, letters in (("de", "[A-H ]*"), ("ko", "[0-7 ]*")):
-        done = call(f"s2s translate app=nmt to={language}", cwd=folder, stdin="a b c\n\nd e f g\n")
+        done = call(f"s2s translate app=nmt translate_to={language}", cwd=folder, stdin="a b c\n\nd e f g\n")
         lines = done.stdout.split("\n")
         assert len(lines) == 4 and lines[1] == "" and lines[0] != ""
         assert all(re.fullmatch(letters, line) for line in lines)
@@ -130,7 +130,10 @@ def test_the_tag_chooses_the_language(one_to_two):
     assert re.fullmatch("[0-7 ]+\n\n[A-H ]+\n", done.stdout)
 
 
-@pytest.mark.parametrize(("to", "message"), [("", "into which language: to=de or to=ko"), ("to=fr", "writes de, ko")])
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [("", "into which language: translate_to=de or translate_to=ko"), ("translate_to=fr", "writes de, ko")],
+)
 def test_a_language_must_be_said(one_to_two, to: str, message: str):
     done = call(f"s2s translate app=nmt {to}", cwd=one_to_two[0], stdin="a b c\n", check=False)
     assert done.returncode == 2 and message in done.stderr.splitlines()[-1]

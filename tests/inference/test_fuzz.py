@@ -21,8 +21,8 @@ from s2s_plugin.text.codec import normalize
 
 FEW, ALL = 300, 10_000
 TINY = (
-    "model=tiny model.share_all_embeddings=true subword.size=500 optimization.max_update=3 best=loss generation.beam=1 "
-    "generation.max_len_a=0 generation.max_len_b=10"
+    "model=tiny model.share_all_embeddings=true subword.size=500 optimization.max_update=3 "
+    "checkpoint_metric=loss generation.beam=1 generation.max_len_a=0 generation.max_len_b=10"
 )
 CONTROLS = [chr(code) for code in range(0x20) if chr(code) != "\n"] + ["\x7f", "\x85", "\u2028", "\u2029", "\ufeff"]
 EMOJI = ["👩‍💻", "👨‍👩‍👧‍👦", "🇰🇷", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "❤️", "👍🏽", "1️⃣", "\u200d", "\ufe0f"]

@@ -63,9 +63,9 @@ def test_the_first_that_parses_is_taken():
 
 
 def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(UserError, match="check is ruby: give none, bash or python"):
+    with pytest.raises(UserError, match="output_parser must be none, bash or python, got ruby"):
         check_parser("ruby")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="check=bash needs bash"):
+    with pytest.raises(UserError, match="output_parser=bash requires bash"):
         check_parser("bash")
     check_parser("python")

@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, own_files: Path) -> tuple[Path
     """A finished run: the folder it was called in, its overrides, what it said."""
     folder = tmp_path_factory.mktemp("average")
     files = f"data=files data.source={own_files}/letters.en data.target={own_files}/letters.de"
-    overrides = f"app=nmt {files} {RECIPE} best=loss"
+    overrides = f"app=nmt {files} {RECIPE} checkpoint_metric=loss"
     return folder, overrides, call(f"s2s run {overrides}", cwd=folder).stderr
 
 

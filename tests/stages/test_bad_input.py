@@ -11,7 +11,7 @@ import pytest
 from command_line import BIN, TRAIN, call, write_reversed
 
 # Quick enough to train in a test, and long enough to be worth stopping.
-TINY = "model=tiny model.share_all_embeddings=true subword.size=40 optimization.max_update=3 best=loss"
+TINY = "model=tiny model.share_all_embeddings=true subword.size=40 optimization.max_update=3 checkpoint_metric=loss"
 
 
 def mistake(folder: Path, command: str, *named: str) -> str:
@@ -141,7 +141,7 @@ VALUES = {
     "half a pair": ("data.valid_source=x.en", ("valid_target", "both or neither")),
     "nothing to skip": ("data.on_bad_item=ignore", ("on_bad_item is ignore", "skip")),
     "unknown metric": ("metrics=[s2s_blue]", ("s2s_blue", "s2s_bleu")),
-    "unknown tokenizer": ("scoring.sacrebleu_tokenizer=13 best=loss", ("sacrebleu_tokenizer=13", "13a")),
+    "unknown tokenizer": ("scoring.sacrebleu_tokenizer=13 checkpoint_metric=loss", ("sacrebleu_tokenizer=13", "13a")),
     "unknown vocabulary": ("subword.kind=letters", ("SentencePiece", "letters")),
     "no beam": ("generation.beam=0", ("beam is 0", "at least 1")),
     "no last update": ("optimization.max_update=0 optimization.max_epoch=1", ("polynomial_decay", "inverse_sqrt")),

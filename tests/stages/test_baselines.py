@@ -82,7 +82,7 @@ def test_every_app_names_what_its_source_can_have(app: str):
 @pytest.mark.slow
 def test_a_run_scores_the_baselines_that_it_names(tmp_path: Path, own_files: Path):
     files = f"data=files data.source={own_files}/letters.en data.target={own_files}/letters.de"
-    recipe = f"{files} model=tiny subword.size=40 optimization.max_update=3 best=loss metrics=[s2s_bleu]"
+    recipe = f"{files} model=tiny subword.size=40 optimization.max_update=3 checkpoint_metric=loss metrics=[s2s_bleu]"
     done = call(f"s2s run app=nmt {recipe} baselines=[lead,neighbour] perplexity=true", cwd=tmp_path)
     run = tmp_path / "runs/nmt/default"
     scores = json.loads((run / "scores.json").read_text())["baselines"]

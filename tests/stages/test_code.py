@@ -14,7 +14,7 @@ from s2s_plugin.text.escape import from_line, to_line
 
 SETTINGS = (
     "model=tiny model.encoder_embed_dim=32 model.encoder_hidden_size=64 model.decoder_embed_dim=32 "
-    "model.dropout=0 subword.size=450 check=python dataset.max_tokens=600 "
+    "model.dropout=0 subword.size=450 output_parser=python dataset.max_tokens=600 "
     "optimization.max_update=200 optimization.lr=[0.01] lr_scheduler.warmup_updates=20 "
     "dataset.validate_interval_updates=100 ema.store_ema=false"
 )
@@ -96,7 +96,7 @@ def test_prepared_text_is_the_files(run: tuple[Path, str, str]):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ("check=ruby", "check is ruby: give none, bash or python"),
+        ("output_parser=ruby", "output_parser must be none, bash or python, got ruby"),
         ("subword.jamo=true", "subword.exact keeps every character: leave out subword.jamo"),
         ("subword.plain_source=true", "leave out subword.jamo, factors, copy_slots and plain_source"),
         ("subword.kind=word", "subword.exact needs pieces that may be spaces"),

@@ -16,9 +16,9 @@ from s2s_plugin.datasets.manifest import write_manifest
 BASE = (
     "app=nmt name=base data=files data.source=base.en data.target=base.de model=tiny model.share_all_embeddings=true "
     "subword.size=40 dataset.max_tokens=500 optimization.max_update=60 optimization.lr=[0.01] "
-    "lr_scheduler.warmup_updates=20 best=loss ema.store_ema=false"
+    "lr_scheduler.warmup_updates=20 checkpoint_metric=loss ema.store_ema=false"
 )
-NEW = "app=nmt best=loss data=files data.source=new.en data.target=new.de optimization.max_update=2"
+NEW = "app=nmt checkpoint_metric=loss data=files data.source=new.en data.target=new.de optimization.max_update=2"
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,9 @@ def test_what_an_earlier_version_did_not_have_is_as_by_default(finished, tmp_pat
     shutil.copytree(finished[0], folder)
     config = folder / "runs/nmt/default/config.yaml"
     lines = config.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith(("  mbr:", "  search_graphs:", "  dialogues:", "check:"))]
+    kept = [
+        line for line in lines if not line.startswith(("  mbr:", "  search_graphs:", "  dialogues:", "output_parser:"))
+    ]
     assert len(kept) == len(lines) - 4
     config.write_text("".join(kept))
     done = call("s2s translate app=nmt", cwd=folder, stdin="a b c\n")
@@ -235,7 +237,7 @@ def test_a_run_killed_after_its_last_update_trains_no_further(finished, tmp_path
 @pytest.mark.slow
 def test_patience_ends_training_once_and_for_all(tmp_path: Path, own_files: Path):
     """Two validations without a gain: the run goes on to its report, and no later command trains further."""
-    patient = f"{overrides(own_files)} checkpoint.patience=2 optimization.lr=[1e-9] best=bleu"
+    patient = f"{overrides(own_files)} checkpoint.patience=2 optimization.lr=[1e-9] checkpoint_metric=bleu"
     done = call(f"s2s run {patient}", cwd=tmp_path)
     assert "early stop since valid performance hasn't improved for last 2 runs" in done.stderr
     run = tmp_path / "runs" / "nmt" / "default"
@@ -249,7 +251,7 @@ def test_patience_ends_training_once_and_for_all(tmp_path: Path, own_files: Path
 
 
 def test_the_best_by_loss_is_the_best(tmp_path: Path, own_files: Path):
-    call(f"s2s run {overrides(own_files)} best=loss", cwd=tmp_path)
+    call(f"s2s run {overrides(own_files)} checkpoint_metric=loss", cwd=tmp_path)
     records = [json.loads(line) for line in (tmp_path / "runs/nmt/default/log.txt").read_text().splitlines()
                if line.startswith("{") and "valid_loss" in line]  # fmt: skip
     best = min(float(record["valid_loss"]) for record in records)

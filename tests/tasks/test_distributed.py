@@ -70,7 +70,8 @@ def test_the_metric_is_that_of_the_whole_set(trained_by_two, toy: Path):
 
 
 def test_both_continue(trained_by_two, toy: Path, tmp_path: Path):
-    """As conf/train/ddp.yaml says it; fairseq would send the checkpoint from one to the other, which torch refuses."""
+    """As conf/hardware/ddp.yaml says it; fairseq would send the checkpoint from one to the other, which torch
+    refuses."""
     shutil.copy(trained_by_two[0] / "checkpoint_last.pt", tmp_path)
     outputs = train_by_two(toy, tmp_path, "--max-update 45 --load-checkpoint-on-all-dp-ranks")
     assert "checkpoint_last.pt (epoch" in outputs[0]

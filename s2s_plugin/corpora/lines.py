@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from s2s_plugin.errors import UserError
 
 LONGEST_LINE = 20_000  # characters; a sentence pair beyond it is a broken file
+
+
+def skips_bad(data: DictConfig) -> bool:
+    """Return whether unusable lines and media are skipped.
+
+    Raises:
+        UserError: ``data.on_bad_item`` is neither error nor skip.
+    """
+    if data.on_bad_item not in ("error", "skip"):
+        raise UserError(f"data.on_bad_item must be error or skip, got {data.on_bad_item}")
+    return data.on_bad_item == "skip"
 
 
 def read_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:

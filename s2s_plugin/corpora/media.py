@@ -10,12 +10,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.lines import skips_bad
 from s2s_plugin.corpora.recipe import recipe_stamp, run_recipe
 from s2s_plugin.datasets.features import PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages.schema import skips_bad
 from s2s_plugin.tasks.seq2seq import SOURCE
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import locked, write_json

@@ -9,9 +9,8 @@ from omegaconf import DictConfig
 from s2s_plugin.corpora import dialogues as dialogue
 from s2s_plugin.corpora import directions
 from s2s_plugin.corpora import splits as corpus
-from s2s_plugin.corpora.lines import read_parallel
+from s2s_plugin.corpora.lines import read_parallel, skips_bad
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages.schema import skips_bad
 from s2s_plugin.utils.console import say
 
 

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 
 from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages.schema import PROJECT
 from s2s_plugin.utils.io import fingerprint
+from s2s_plugin.utils.paths import RECIPES
 
 
 def run_recipe(cfg: DictConfig, out: Path) -> Path:
@@ -54,8 +54,8 @@ def recipe_stamp(name: str | None) -> dict[str, str]:
 
 
 def _path(name: str) -> Path:
-    path = PROJECT / "data" / name / "prepare.py"
+    path = RECIPES / name / "prepare.py"
     if not path.is_file():
-        known = ", ".join(sorted(p.parent.name for p in (PROJECT / "data").glob("*/prepare.py")))
+        known = ", ".join(sorted(p.parent.name for p in RECIPES.glob("*/prepare.py")))
         raise UserError(f"data.recipe is {name}: there is no {path}; there are: {known}")
     return path

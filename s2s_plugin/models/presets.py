@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import yaml
 from fairseq.models import register_model_architecture
 
 import s2s_plugin.models.seq2seq  # noqa: F401  (registers "s2s", of which the presets are architectures)
+from s2s_plugin.utils.paths import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
+PRESETS = CONF / "model"
 
 
 def load_presets() -> dict[str, dict]:
     """Preset name to the options in which it differs from the defaults of ``Seq2SeqConfig``."""
     presets = {}
-    for path in sorted(CONF.glob("*.yaml")):
+    for path in sorted(PRESETS.glob("*.yaml")):
         options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         options.pop("defaults", None)
         presets[path.stem] = options

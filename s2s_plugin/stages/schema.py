@@ -10,16 +10,13 @@ from fairseq.dataclass.utils import omegaconf_no_object_check
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
-import s2s_plugin
 from s2s_plugin.datasets.frontends.audio import AudioConfig
 from s2s_plugin.datasets.frontends.image import ImageConfig
 from s2s_plugin.datasets.frontends.video import VideoConfig
 from s2s_plugin.datasets.manifest import read_manifest
-from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
+from s2s_plugin.utils.paths import CONF
 
-PROJECT = Path(s2s_plugin.__file__).resolve().parents[1]
-CONF = PROJECT / "conf"
 FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
 
 
@@ -112,17 +109,6 @@ class PipelineConfig(FairseqConfig):
     video: VideoConfig = field(default_factory=VideoConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
     chat: ChatConfig = field(default_factory=ChatConfig)
-
-
-def skips_bad(data: DictConfig) -> bool:
-    """Whether unusable lines and media are left out.
-
-    Raises:
-        UserError: ``on_bad_item`` says something else.
-    """
-    if data.on_bad_item not in ("error", "skip"):
-        raise UserError(f"data.on_bad_item is {data.on_bad_item}: give error or skip")
-    return data.on_bad_item == "skip"
 
 
 def register() -> None:

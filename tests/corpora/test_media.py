@@ -189,7 +189,7 @@ def test_bad_media_are_left_out_by_option(recordings: Path):
         ("data.manifest=absent.tsv", "absent.tsv: cannot be read"),
         ("data.source_lang=video", "has a column audio, but data.source_lang is video"),
         ("audio.mel_bins=many", "mel_bins"),
-        ("data.on_bad_item=ignore", "data.on_bad_item is ignore"),
+        ("data.on_bad_item=ignore", "data.on_bad_item must be error or skip, got ignore"),
     ],
 )
 def test_mistakes_are_named(recordings: Path, options: str, named: str):

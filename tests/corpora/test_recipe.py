@@ -11,7 +11,7 @@ from s2s_plugin.errors import UserError
 
 
 def test_changed_code_makes_another_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(recipe, "PROJECT", tmp_path)
+    monkeypatch.setattr(recipe, "RECIPES", tmp_path / "data")
     folder = tmp_path / "data" / "mine"
     folder.mkdir(parents=True)
     (folder / "prepare.py").write_text("A = 1\n")

@@ -13,10 +13,10 @@ from hydra import compose, initialize_config_dir, version
 from omegaconf import OmegaConf
 
 import s2s_plugin
-from s2s_plugin.models.presets import CONF
+from s2s_plugin.models.presets import PRESETS as FOLDER
 from s2s_plugin.models.seq2seq import Seq2SeqConfig
 
-PRESETS = sorted(path.stem for path in CONF.glob("*.yaml"))
+PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 HYDRA_WARNS = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
@@ -80,7 +80,7 @@ def test_arch_and_hydra_preset_are_equal(preset):
 @HYDRA_WARNS
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_changes_what_its_file_says(preset):
-    stated = OmegaConf.to_container(OmegaConf.load(CONF / f"{preset}.yaml"))
+    stated = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{preset}.yaml"))
     stated.pop("defaults")
     assert stated
     assert by_arch(f"s2s_{preset}") == by_arch("s2s") | stated

@@ -139,7 +139,7 @@ VALUES = {
     "words without factors": ("subword.factors=[pos]", ("lacks a factor", "word|pos")),
     "no joint vocabulary": ("subword.joint=false", ("share_all_embeddings", "subword.joint=true")),
     "half a pair": ("data.valid_source=x.en", ("valid_target", "both or neither")),
-    "nothing to skip": ("data.on_bad_item=ignore", ("on_bad_item is ignore", "skip")),
+    "nothing to skip": ("data.on_bad_item=ignore", ("data.on_bad_item must be error or skip, got ignore",)),
     "unknown metric": ("metrics=[s2s_blue]", ("s2s_blue", "s2s_bleu")),
     "unknown tokenizer": ("scoring.sacrebleu_tokenizer=13 checkpoint_metric=loss", ("sacrebleu_tokenizer=13", "13a")),
     "unknown vocabulary": ("subword.kind=letters", ("SentencePiece", "letters")),

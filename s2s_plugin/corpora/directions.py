@@ -109,7 +109,7 @@ def _with(cfg: DictConfig, **data: object) -> DictConfig:
 def turned(cfg: DictConfig) -> DictConfig | None:
     """The config of the other direction, whose preparation is the same; None where the sides are not treated alike."""
     subword = cfg.subword
-    apart = subword.factors, subword.copy_slots, subword.target_kind, subword.plain_source, subword.exact
+    apart = subword.factors, subword.copy_slots, subword.target_kind, subword.normalize_source, subword.lossless
     if len(one_by_one(cfg)) != 1 or any(apart) or cfg.data.retrieval or cfg.data.dialogues is not None:
         return None
     sides = {"source_lang": cfg.data.target_lang, "target_lang": cfg.data.source_lang}

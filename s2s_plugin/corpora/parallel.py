@@ -56,7 +56,7 @@ def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
     pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), skip)
     if skipped:
         say(f"      {files[0]}: {skipped:,} unusable pairs left out")
-    if cfg.subword.exact:
+    if cfg.subword.lossless:
         return pairs
     return corpus.clean_pairs(pairs, plain_quotes=False)
 

@@ -1,4 +1,4 @@
-"""Changes to training sources that leave their text true; drawn from a generator seeded by seed, epoch and item."""
+"""Augmentation of training sources that keeps their text true; seeded by seed, epoch and item."""
 
 from __future__ import annotations
 
@@ -13,75 +13,90 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much is changed; zeros change nothing.
+    """Strength of each transform; 0 turns it off.
 
     Attributes:
-        stretch: audio, video: the duration is multiplied by 1 - stretch to 1 + stretch.
-        time_masks, time_mask_share: audio, video: so many stretches, each of up to that share of the steps, are blank.
-        freq_masks, freq_mask_width: audio: so many bands of up to that many mel channels are blank.
-        shift: video, image: moved by up to that share of the height and the width.
-        flip: video, image: mirrored left to right, half of the time.
-        light: video, image: contrast and brightness are changed by up to that much of the standard deviation.
+        time_stretch: audio, video: the duration is multiplied by a factor in [1 - time_stretch, 1 + time_stretch].
+        time_masks, time_mask_share: audio, video: number of masks, and maximum width of each as a share of the steps.
+        freq_masks, freq_mask_width: audio: number of masks, and maximum width of each in mel channels.
+        translate: video, image: maximum shift as a share of height and width.
+        flip: video, image: mirror left to right with probability 1/2.
+        color_jitter: video, image: maximum change of contrast and brightness, in standard deviations.
     """
 
-    stretch: float = 0.0
+    time_stretch: float = 0.0
     time_masks: int = 0
     time_mask_share: float = 0.0
     freq_masks: int = 0
     freq_mask_width: int = 0
-    shift: float = 0.0
+    translate: float = 0.0
     flip: bool = False
-    light: float = 0.0
+    color_jitter: float = 0.0
 
-    def of(self, modality: str) -> Callable[[Tensor, Generator], Tensor]:
+    def for_modality(self, modality: str) -> Callable[[Tensor, Generator], Tensor]:
         return {"audio": self.audio, "video": self.video, "image": self.image}[modality]
 
     def audio(self, features: Tensor, rng: Generator) -> Tensor:
-        """S x mel channels. Masks as in SpecAugment (Park et al. 2019); 0 is the mean of normalised features."""
-        features = self._stretched(features.unsqueeze(1), rng).squeeze(1).clone()
-        channels = features.size(1)
+        """Augment S x mel channels by time stretch and SpecAugment's masks (Park et al. 2019)."""
+        features = time_stretch(features.unsqueeze(1), self.time_stretch, rng).squeeze(1).clone()
         for _ in range(self.freq_masks):
-            width = rng.integers(0, min(self.freq_mask_width, channels) + 1)
-            start = rng.integers(0, channels - width + 1)
-            features[:, start : start + width] = 0
-        return self._time_masked(features, rng)
+            mask(features, 1, self.freq_mask_width, rng)
+        return self._mask_time(features, rng)
 
     def video(self, frames: Tensor, rng: Generator) -> Tensor:
-        """S x H x W."""
-        frames = self._lit(self._moved(self._stretched(frames, rng), rng, dims=(1, 2)), rng)
-        return self._time_masked(frames.clone(), rng)
+        """Augment S x H x W frames, each spatial transform alike for all frames."""
+        frames = translate(time_stretch(frames, self.time_stretch, rng), self.translate, (1, 2), rng)
+        frames = color_jitter(flip(frames, self.flip, 2, rng), self.color_jitter, rng)
+        return self._mask_time(frames.clone(), rng)
 
     def image(self, rows: Tensor, rng: Generator) -> Tensor:
-        """H x W x RGB."""
-        return self._lit(self._moved(rows, rng, dims=(0, 1)), rng)
+        """Augment H x W x RGB."""
+        return color_jitter(
+            flip(translate(rows, self.translate, (0, 1), rng), self.flip, 1, rng), self.color_jitter, rng
+        )
 
-    def _stretched(self, steps: Tensor, rng: Generator) -> Tensor:
-        """Steps at linearly interpolated times. ``steps``: S x A x B."""
-        if not self.stretch:
-            return steps
-        count = max(1, round(len(steps) * rng.uniform(1 - self.stretch, 1 + self.stretch)))
-        size = (count, steps.size(2))
-        resized = F.interpolate(steps.transpose(0, 1).unsqueeze(0), size, mode="bilinear", align_corners=True)
-        return resized.squeeze(0).transpose(0, 1)
-
-    def _time_masked(self, steps: Tensor, rng: Generator) -> Tensor:
+    def _mask_time(self, steps: Tensor, rng: Generator) -> Tensor:
         for _ in range(self.time_masks):
-            width = rng.integers(0, int(len(steps) * self.time_mask_share) + 1)
-            start = rng.integers(0, len(steps) - width + 1)
-            steps[start : start + width] = 0
+            mask(steps, 0, int(len(steps) * self.time_mask_share), rng)
         return steps
 
-    def _moved(self, picture: Tensor, rng: Generator, dims: tuple[int, int]) -> Tensor:
-        """Shifted, with the border repeated, and perhaps mirrored. ``dims``: of height and width."""
-        for dim in dims:
-            size = picture.size(dim)
-            most = int(size * self.shift)
-            offset = int(rng.integers(-most, most + 1))
-            picture = picture.index_select(dim, (torch.arange(size) + offset).clamp(0, size - 1))
-        return picture.flip(dims[1]) if self.flip and rng.random() < 0.5 else picture
 
-    def _lit(self, picture: Tensor, rng: Generator) -> Tensor:
-        if not self.light:
-            return picture
-        contrast, brightness = rng.uniform(-self.light, self.light, 2)
-        return picture * (1 + float(contrast)) + float(brightness)
+def time_stretch(steps: Tensor, share: float, rng: Generator) -> Tensor:
+    """Change the duration of S x A x B steps by up to ``share``, with linear interpolation."""
+    if not share:
+        return steps
+    count = max(1, round(len(steps) * rng.uniform(1 - share, 1 + share)))
+    size = (count, steps.size(2))
+    resized = F.interpolate(steps.transpose(0, 1).unsqueeze(0), size, mode="bilinear", align_corners=True)
+    return resized.squeeze(0).transpose(0, 1)
+
+
+def mask(features: Tensor, dim: int, max_width: int, rng: Generator) -> None:
+    """Set a stretch of up to ``max_width`` along ``dim`` to 0, the mean of normalized features, in place."""
+    size = features.size(dim)
+    width = rng.integers(0, min(max_width, size) + 1)
+    start = rng.integers(0, size - width + 1)
+    features.narrow(dim, int(start), int(width)).zero_()
+
+
+def translate(image: Tensor, share: float, dims: tuple[int, int], rng: Generator) -> Tensor:
+    """Shift by up to ``share`` of the size of ``dims`` (height, width), with the border repeated."""
+    for dim in dims:
+        size = image.size(dim)
+        limit = int(size * share)
+        offset = int(rng.integers(-limit, limit + 1))
+        image = image.index_select(dim, (torch.arange(size) + offset).clamp(0, size - 1))
+    return image
+
+
+def flip(image: Tensor, enabled: bool, dim: int, rng: Generator) -> Tensor:
+    """Mirror along ``dim`` with probability 1/2, if enabled."""
+    return image.flip(dim) if enabled and rng.random() < 0.5 else image
+
+
+def color_jitter(image: Tensor, strength: float, rng: Generator) -> Tensor:
+    """Change contrast and brightness by up to ``strength`` standard deviations each."""
+    if not strength:
+        return image
+    contrast, brightness = rng.uniform(-strength, strength, 2)
+    return image * (1 + float(contrast)) + float(brightness)

@@ -103,7 +103,7 @@ class FeatureSource(Sequence):
         return len(self.items)
 
     def __getitem__(self, index):
-        source = self.frontend.tensor(self.features[self.items[index]])
+        source = self.frontend.to_tensor(self.features[self.items[index]])
         if self.augment is None:
             return source
         return self.augment(source, np.random.default_rng((self.seed, self.epoch, index)))

@@ -56,5 +56,5 @@ def _picture_of(translator: Translator, number: int, source: Tensor, run: Run) -
         about |= {"stride": encoder.stride, "seconds_per_frame": task.frontend.seconds_per_step}
     path = run.folder / about["features"]
     path.parent.mkdir(exist_ok=True)
-    np.save(path, task.frontend.picture(source))
+    np.save(path, task.frontend.to_image(source))
     return about

@@ -110,7 +110,7 @@ def generate(
     codec = PairCodec.load(data, cfg.task.source_lang, cfg.task.target_lang)
     if codec is not None and codec.retrieval is not None:
         for item, symbols in zip(items, read_lines(data / "pieces" / f"{subset}.{cfg.task.source_lang}"), strict=True):
-            item["retrieved"] = codec.fill(codec.brought(symbols), item["source"])
+            item["retrieved"] = codec.fill(codec.retrieved(symbols), item["source"])
     rows: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         score, hypothesis, length = found[index]

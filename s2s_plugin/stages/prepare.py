@@ -20,7 +20,7 @@ from s2s_plugin.corpora.recipe import recipe_stamp, run_recipe
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.commands import preprocess_command
-from s2s_plugin.text.codec import PairCodec, copy_symbols
+from s2s_plugin.text.codec import PairCodec, copy_tokens
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.text.vocabulary import codec_files, learn_codec, learn_side, take_codec, write_codec
 from s2s_plugin.utils.console import say
@@ -67,8 +67,8 @@ def _folder(cfg: DictConfig) -> Path:
     subword = OmegaConf.to_container(cfg.subword, resolve=True)
     assert isinstance(subword, dict)
     given = subword.pop("from_dir", None)  # runs of earlier versions have none
-    if not subword.get("exact"):
-        subword.pop("exact", None)
+    if not subword.get("lossless"):
+        subword.pop("lossless", None)
     files = {name: cfg.data[name] for name in OWN_FILES if cfg.data[name] is not None}
     settings = {
         "data": data,
@@ -135,7 +135,7 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         codec.retrieval = _retrieval(cfg, codec, lines["train"])
         codec.retrieval.save(partial, source, target)
     summary = _write_pieces(cfg, partial, lines, codec)
-    read = codec.source.dictionary(copy_symbols(codec.copy_slots))
+    read = codec.source.dictionary(copy_tokens(codec.copy_slots))
     written = codec.target.dictionary(read.symbols if cfg.subword.joint or codec.copy_slots else [])
     for lang, dictionary in ((source, read), (target, written)):
         _write_dictionary(cfg, partial, lang, dictionary)
@@ -243,7 +243,7 @@ def _corpus(cfg: DictConfig, partial: Path, shared: str | None = None) -> Path:
     if cfg.data.source is None or cfg.data.target is None:
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
     meta = {"name": cfg.data.name, "source": "own files"}
-    return corpus.write_corpus(text, own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.exact else ())
+    return corpus.write_corpus(text, own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.lossless else ())
 
 
 # ---------------------------------------------------------------- fairseq's files

@@ -66,9 +66,9 @@ class SubwordConfig:
     size: int = 5000  # symbols, at most
     joint: bool = True  # one vocabulary for both sides
     jamo: bool = False  # spell Hangul syllables as letters
-    plain_source: bool = False  # read the source in lower case and without punctuation
+    normalize_source: bool = False  # read the source in lower case and without punctuation
     symbols: list[str] = field(default_factory=list)  # never cut, such as tags of languages: <2de>
-    exact: bool = False  # keep every character: indentation, line breaks, quotes; for programs
+    lossless: bool = False  # keep every character: indentation, line breaks, quotes; for programs
     factors: list[str] = field(default_factory=list)  # names of what stands beside each source word: word|value|value
     copy_slots: int = 0  # source symbols of no vocabulary, in a sentence, that model.pointer can copy
     from_dir: Optional[str] = None  # take the vocabulary of this prepared folder, instead of learning one

@@ -84,17 +84,22 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         default=0.0,
         metadata={"help": "cut training text into other subwords every epoch; try 0.2 for unigram, 0.1 for bpe"},
     )
-    stretch: float = field(
-        default=0.0, metadata={"help": "audio, video: training durations change by up to this share"}
+    time_stretch: float = field(
+        default=0.0, metadata={"help": "audio, video: maximum change of the duration in training, as a share of it"}
     )
-    time_masks: int = field(default=0, metadata={"help": "audio, video: so many blanks in time while training"})
-    time_mask_share: float = field(default=0.1, metadata={"help": "longest such blank, as a share of the duration"})
-    freq_masks: int = field(default=0, metadata={"help": "audio: so many blank frequency bands while training"})
-    freq_mask_width: int = field(default=15, metadata={"help": "widest such band, in mel channels"})
-    shift: float = field(default=0.0, metadata={"help": "video, image: moved by up to this share while training"})
-    flip: bool = field(default=False, metadata={"help": "video, image: mirrored half of the time while training"})
-    light: float = field(
-        default=0.0, metadata={"help": "video, image: contrast and brightness change by up to this while training"}
+    time_masks: int = field(default=0, metadata={"help": "audio, video: number of SpecAugment time masks in training"})
+    time_mask_share: float = field(
+        default=0.1, metadata={"help": "maximum width of a time mask, as a share of the duration"}
+    )
+    freq_masks: int = field(default=0, metadata={"help": "audio: number of SpecAugment frequency masks in training"})
+    freq_mask_width: int = field(default=15, metadata={"help": "maximum width of a frequency mask, in mel channels"})
+    translate: float = field(
+        default=0.0, metadata={"help": "video, image: maximum shift in training, as a share of height and width"}
+    )
+    flip: bool = field(default=False, metadata={"help": "video, image: mirror half of the training sources"})
+    color_jitter: float = field(
+        default=0.0,
+        metadata={"help": "video, image: maximum change of contrast and brightness in training, in deviations"},
     )
     seed: int = II("common.seed")
     num_shards: int = II("dataset.num_shards")

@@ -199,7 +199,7 @@ class Seq2SeqTask(FairseqTask):
             )
         repeats = [len(item.texts) if train else 1 for item in items]
         augmentation = Augmentation(**{name: getattr(self.cfg, name) for name in Augmentation.__dataclass_fields__})
-        augment = augmentation.of(self.modality) if train else None
+        augment = augmentation.for_modality(self.modality) if train else None
         return FeatureSource(features, np.arange(len(items)).repeat(repeats), self.frontend, augment, self.cfg.seed)
 
     @property
@@ -242,7 +242,7 @@ class Seq2SeqTask(FairseqTask):
             UserError: the file is not usable.
         """
         assert self.frontend is not None
-        return self.frontend.tensor(self.frontend.load(Item(path.name, path, (), box=box)))
+        return self.frontend.to_tensor(self.frontend.load(Item(path.name, path, (), box=box)))
 
     def get_batch_iterator(
         self, dataset, *args, required_batch_size_multiple=1, num_workers=0, data_buffer_size=0, **kwargs

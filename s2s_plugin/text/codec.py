@@ -13,7 +13,7 @@ from fairseq.data import Dictionary
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.escape import escape, from_line, to_line, unescape
-from s2s_plugin.text.factors import factor_symbol, split_factors
+from s2s_plugin.text.factors import factor_token, split_factors
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 
 # Format characters that carry meaning inside words (Persian, Indic scripts, emoji); all others are dropped.
@@ -75,7 +75,7 @@ class TextCodec:
             Each subword is followed by its word's.
     """
 
-    exact = False
+    lossless = False
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class TextCodec:
             word += piece.startswith(SPACE)
             slot = slots.get(piece.removeprefix(SPACE)) if slots and not self._has(piece) else None
             symbols.append(slot or piece)
-            symbols += [factor_symbol(name, value) for name, value in zip(self.factors, values[word], strict=True)]
+            symbols += [factor_token(name, value) for name, value in zip(self.factors, values[word], strict=True)]
         return " ".join(symbols)
 
     def normalize(self, text: str) -> str:
@@ -142,7 +142,7 @@ class TextCodec:
             dictionary.add_symbol(self.pieces.id_to_piece(index))
         for name, values in self.factors.items():
             for value in values:
-                dictionary.add_symbol(factor_symbol(name, value))
+                dictionary.add_symbol(factor_token(name, value))
         for symbol in more:
             if symbol not in dictionary:
                 dictionary.add_symbol(symbol)
@@ -161,10 +161,10 @@ class CodeCodec(TextCodec):
     """Programs to subword symbols and back: ``decode(encode(text)) == text`` for any text.
 
     Args:
-        model: SentencePiece model file, learnt from escaped text with ``EXACT``.
+        model: SentencePiece model file, learnt from escaped text with ``LOSSLESS_OPTIONS``.
     """
 
-    exact = True
+    lossless = True
 
     def __init__(self, model: Path):
         super().__init__(model)
@@ -188,7 +188,7 @@ def _characters(symbols: str) -> str:
 
 
 # How SentencePiece learns the pieces of a CodeCodec: every space counts, runs of them are pieces, digits stand alone.
-EXACT: dict[str, Any] = {
+LOSSLESS_OPTIONS: dict[str, Any] = {
     "add_dummy_prefix": False,
     "remove_extra_whitespaces": False,
     "allow_whitespace_only_pieces": True,
@@ -241,24 +241,24 @@ class PairCodec:
         """A source to symbols separated by spaces; ``own``: its target, if it is a training source, for retrieval."""
         if self.source is None:
             return text
-        symbols = self.source.encode(from_line(text) if self.source.exact else text, self.slots(text))
+        symbols = self.source.encode(from_line(text) if self.source.lossless else text, self.slots(text))
         if self.retrieval is None or not symbols:
             return symbols
-        brought = self.encode_target(self.retrieval.target(text, own), text)
-        return f"{brought} {RETRIEVED} {symbols}".lstrip()  # first, where no text is too long for it
+        retrieved = self.encode_target(self.retrieval.target(text, own), text)
+        return f"{retrieved} {RETRIEVED} {symbols}".lstrip()  # first, where no text is too long for it
 
-    def brought(self, symbols: str) -> str:
+    def retrieved(self, symbols: str) -> str:
         """What an encoded source brings, as text."""
         return self.decode(symbols.rpartition(f" {RETRIEVED} ")[0])
 
     def encode_target(self, text: str, source: str) -> str:
         """The target of a source."""
-        return self.target.encode(from_line(text) if self.target.exact else text, self.slots(source))
+        return self.target.encode(from_line(text) if self.target.lossless else text, self.slots(source))
 
     def decode(self, symbols: str) -> str:
         """Symbols of the target to text, in which slots still stand for what is copied; a program in one line."""
         text = self.target.decode(symbols)
-        return to_line(text) if self.target.exact else text
+        return to_line(text) if self.target.lossless else text
 
     def fill(self, text: str, source: str) -> str:
         """The text with each slot replaced by what it stands for in the source."""
@@ -269,16 +269,16 @@ class PairCodec:
         """The symbols of a source that are in no vocabulary, with the slots to write for them."""
         if self.source is None or not self.copy_slots:
             return {}
-        return dict(zip(self.source.unknown(source), copy_symbols(self.copy_slots), strict=False))
+        return dict(zip(self.source.unknown(source), copy_tokens(self.copy_slots), strict=False))
 
 
 def _side(folder: Path, side: Mapping) -> TextCodec:
     """The codec of one language, as ``codec.json`` describes it."""
     model = folder / side["model"]
-    if side.get("exact"):
+    if side.get("lossless"):
         return CodeCodec(model)
     return TextCodec(model, side["jamo"], side.get("factors"), side.get("plain", False))
 
 
-def copy_symbols(count: int) -> list[str]:
+def copy_tokens(count: int) -> list[str]:
     return [f"<copy{number}>" for number in range(count)]

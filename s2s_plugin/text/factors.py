@@ -43,6 +43,6 @@ def factor_values(lines: Sequence[str], names: Sequence[str]) -> dict[str, list[
     return {name: sorted(values) for name, values in zip(names, found, strict=True)}
 
 
-def factor_symbol(name: str, value: str) -> str:
+def factor_token(name: str, value: str) -> str:
     """As the dictionary has it."""
     return f"{name}={value}"

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from s2s_plugin.corpora import directions, media
 from s2s_plugin.corpora.splits import Pair
 from s2s_plugin.errors import UserError
-from s2s_plugin.text.codec import EXACT, CodeCodec, PairCodec, TextCodec, normalize, plain
+from s2s_plugin.text.codec import LOSSLESS_OPTIONS, CodeCodec, PairCodec, TextCodec, normalize, plain
 from s2s_plugin.text.escape import NEWLINE, TAB, escape, from_line
 from s2s_plugin.text.factors import factor_values, split_factors
 from s2s_plugin.text.retrieval import RETRIEVED
@@ -21,13 +21,13 @@ from s2s_plugin.utils.console import say
 
 def learn_codec(cfg: DictConfig, folder: Path, lines: dict[str, list[Pair]]) -> PairCodec:
     """Learn the vocabulary of both sides from the training text and write ``codec.json``."""
-    _check_exact(cfg)
+    _check_lossless(cfg)
     langs = (cfg.data.source_lang, cfg.data.target_lang)
     source, target = map(list, zip(*lines["train"], strict=True))
     names, factors = list(cfg.subword.factors), {}
-    if names and cfg.subword.plain_source:
-        raise UserError("subword.plain_source drops the marks between subword.factors: set one of them")
-    if cfg.subword.plain_source:
+    if names and cfg.subword.normalize_source:
+        raise UserError("subword.normalize_source drops the marks between subword.factors: set one of them")
+    if cfg.subword.normalize_source:
         source = [plain(line) for line in source]
     if names:
         source = [normalize(line, cfg.subword.jamo) for line in source]
@@ -47,18 +47,18 @@ def learn_codec(cfg: DictConfig, folder: Path, lines: dict[str, list[Pair]]) -> 
     return _load_codec(cfg, folder)
 
 
-def _check_exact(cfg: DictConfig) -> None:
+def _check_lossless(cfg: DictConfig) -> None:
     """
     Raises:
         UserError: text is to be kept as it is, and to be changed.
     """
     subword = cfg.subword
-    if subword.exact and (subword.jamo or subword.factors or subword.copy_slots or subword.plain_source):
+    if subword.lossless and (subword.jamo or subword.factors or subword.copy_slots or subword.normalize_source):
         raise UserError(
-            "subword.exact keeps every character: leave out subword.jamo, factors, copy_slots and plain_source"
+            "subword.lossless keeps every character: leave out subword.jamo, factors, copy_slots and normalize_source"
         )
-    if subword.exact and "word" in (subword.kind, subword.target_kind):
-        raise UserError("subword.exact needs pieces that may be spaces: set subword.kind to unigram, bpe or char")
+    if subword.lossless and "word" in (subword.kind, subword.target_kind):
+        raise UserError("subword.lossless needs pieces that may be spaces: set subword.kind to unigram, bpe or char")
 
 
 def codec_files(folder: Path) -> list[Path]:
@@ -103,10 +103,10 @@ def write_codec(
         lang: {
             "model": model,
             "jamo": cfg.subword.jamo,
-            "plain": cfg.subword.plain_source and lang == cfg.data.source_lang,
+            "plain": cfg.subword.normalize_source and lang == cfg.data.source_lang,
             "factors": (factors or {}).get(lang, {}),
             "copy_slots": cfg.subword.copy_slots,
-            "exact": cfg.subword.exact,
+            "lossless": cfg.subword.lossless,
         }
         for lang, model in models.items()
     }
@@ -122,25 +122,25 @@ def learn_side(cfg: DictConfig, folder: Path, name: str, lines: list[str], kind:
     own = [] if media.is_signal(cfg) else [*directions.tags(cfg), *([RETRIEVED] if cfg.data.retrieval else [])]
     symbols = list(dict.fromkeys([*cfg.subword.symbols, *own]))
     step = len(lines) // 2_000_000 + 1  # enough to learn from, and the same ones everywhere
-    exact = EXACT if cfg.subword.exact else {}
-    if cfg.subword.exact:
+    lossless = LOSSLESS_OPTIONS if cfg.subword.lossless else {}
+    if cfg.subword.lossless:
         sentences = [escape(from_line(line)) for line in lines[::step]]
         symbols = [NEWLINE, TAB, *symbols]
     else:
         sentences = [normalize(line, cfg.subword.jamo) for line in lines[::step]]  # an error in a callback has no name
     try:
         try:
-            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, exact)
+            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, lossless)
         except RuntimeError as error:
             if "required_chars" not in str(error):
                 raise
             sentences = _without_rare(sentences, cfg.subword.size)
-            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, exact)
+            _learn(folder / name, sentences, kind, cfg.subword.size, symbols, lossless)
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
         raise UserError(f"SentencePiece could not learn {cfg.subword.size} {kind} symbols: {reason}") from None
     model = folder / f"{name}.model"
-    return CodeCodec(model) if cfg.subword.exact else TextCodec(model, cfg.subword.jamo)
+    return CodeCodec(model) if cfg.subword.lossless else TextCodec(model, cfg.subword.jamo)
 
 
 def _learn(prefix: Path, sentences: list[str], kind: str, size: int, symbols: list[str], more: dict) -> None:

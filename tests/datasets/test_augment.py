@@ -37,7 +37,7 @@ def test_stretching_keeps_order_and_bounds():
     ramp = torch.arange(200.0).unsqueeze(1).repeat(1, 4)
     lengths = []
     for seed in range(50):
-        found = Augmentation(stretch=0.1).audio(ramp, rng(seed))
+        found = Augmentation(time_stretch=0.1).audio(ramp, rng(seed))
         lengths.append(len(found))
         assert (found.diff(dim=0) > 0).all()
         assert found[0, 0] == 0 and found[-1, 0] == 199
@@ -49,18 +49,18 @@ def test_pictures_move_flip_and_change_light():
     picture[10, 5] = 1
     places = set()
     for seed in range(200):
-        found = Augmentation(shift=0.1, flip=True).image(picture, rng(seed))
+        found = Augmentation(translate=0.1, flip=True).image(picture, rng(seed))
         assert found.sum() == 3
         places.add(tuple(found[..., 0].nonzero()[0].tolist()))
     rows, columns = {row for row, _ in places}, {column for _, column in places}
     assert rows == set(range(8, 13))
     assert columns == set(range(3, 8)) | set(range(12, 17))
-    lit = Augmentation(light=0.2).image(picture, rng(1))
+    lit = Augmentation(color_jitter=0.2).image(picture, rng(1))
     assert not lit.equal(picture) and lit.shape == picture.shape
 
 
 def test_a_clip_moves_as_one():
     frames = torch.rand(7, 10, 12)
-    found = Augmentation(shift=0.2, flip=True).video(frames, rng(3))
-    alone = Augmentation(shift=0.2, flip=True).video(frames[2:3], rng(3))
+    found = Augmentation(translate=0.2, flip=True).video(frames, rng(3))
+    alone = Augmentation(translate=0.2, flip=True).video(frames[2:3], rng(3))
     assert found[2:3].equal(alone)

@@ -94,7 +94,7 @@ def test_a_shortened_file_is_refused(tmp_path, items, frontend):
 
 def test_augmentation_depends_on_seed_and_epoch_alone(tmp_path, items, frontend):
     pack(items[:5], frontend, tmp_path / "x", skip_bad=False, workers=1)
-    augment = Augmentation(stretch=0.2, time_masks=1, time_mask_share=0.3, freq_masks=1, freq_mask_width=20).audio
+    augment = Augmentation(time_stretch=0.2, time_masks=1, time_mask_share=0.3, freq_masks=1, freq_mask_width=20).audio
 
     def source(seed: int, epoch: int):
         found = FeatureSource(PackedFeatures(tmp_path / "x"), [0, 1, 1, 4], frontend, augment, seed)

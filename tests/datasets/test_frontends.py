@@ -201,9 +201,9 @@ def test_the_box_is_cut_out_at_the_right_aspect(clip):
 def test_normalised_clips(clip):
     path, _ = clip
     stored = build_frontend("video", {}).load(item(path))
-    whole = build_frontend("video", {}).tensor(stored)
+    whole = build_frontend("video", {}).to_tensor(stored)
     assert abs(whole.mean()) < 1e-4 and abs(whole.std() - 1) < 1e-3
-    moving = build_frontend("video", {"normalize": "pixel"}).tensor(stored)
+    moving = build_frontend("video", {"normalize": "pixel"}).to_tensor(stored)
     assert moving.mean(0).abs().max() < 1e-4 and abs(moving.std() - 1) < 1e-3
     assert moving[:, 0, 0].abs().max() < 0.3, "a corner that does not move"
     with pytest.raises(UserError, match=r"video\.normalize is frame"):
@@ -294,7 +294,7 @@ def test_transparency_is_white_and_cameras_are_turned_upright(tmp_path):
     picture.save(tmp_path / "turned.png", exif=exif)
     found = frontend.load(item(tmp_path / "turned.png"))
     assert (found[:4] == 0).all() and (found[4:] == 255).all()
-    assert frontend.tensor(found).unique().tolist() == [-1.0, 1.0]
+    assert frontend.to_tensor(found).unique().tolist() == [-1.0, 1.0]
 
 
 def test_broken_pictures_are_named(tmp_path):

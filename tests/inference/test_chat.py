@@ -93,7 +93,7 @@ def test_own_pairs_may_share_replies(tmp_path: Path):
     }
     rest = {f"{split}_{side}": None for split in ("valid", "test") for side in ("source", "target")}
     languages = {"source_lang": "turns", "target_lang": "reply"}
-    cfg = OmegaConf.create({"data": {**data, **rest, **languages, "shared_targets": True}, "subword": {"exact": False}})
+    cfg = OmegaConf.create({"data": {**data, **rest, **languages, "shared_targets": True}, "subword": {"lossless": 0}})
     splits = own_pairs.own_splits(cfg)
     assert sum(map(len, splits.values())) == 100 and len(splits["train"]) > 70
     cfg.data.shared_targets = False

@@ -90,16 +90,16 @@ def test_by_hand_the_parser_looks_too(run: tuple[Path, str, str]):
 def test_prepared_text_is_the_files(run: tuple[Path, str, str]):
     prepared = next((run[0] / "data-bin").glob("files.en-py.*"))
     assert (prepared / "text/train.py").read_bytes() == (run[0] / "train.py").read_bytes()
-    assert json.loads((prepared / "codec.json").read_text())["py"]["exact"]
+    assert json.loads((prepared / "codec.json").read_text())["py"]["lossless"]
 
 
 @pytest.mark.parametrize(
     "wrong, message",
     [
         ("output_parser=ruby", "output_parser must be none, bash or python, got ruby"),
-        ("subword.jamo=true", "subword.exact keeps every character: leave out subword.jamo"),
-        ("subword.plain_source=true", "leave out subword.jamo, factors, copy_slots and plain_source"),
-        ("subword.kind=word", "subword.exact needs pieces that may be spaces"),
+        ("subword.jamo=true", "subword.lossless keeps every character: leave out subword.jamo"),
+        ("subword.normalize_source=true", "leave out subword.jamo, factors, copy_slots and normalize_source"),
+        ("subword.kind=word", "subword.lossless needs pieces that may be spaces"),
         ("subword.size=100", "SentencePiece could not learn 100 unigram symbols"),
     ],
 )

@@ -22,7 +22,7 @@ TRAIN = (
     "--attention {attention} --ctc --optimizer adam --lr 0.005 --clip-norm 1.0 --criterion s2s_cross_entropy "
     "--ctc-weight {ctc} --max-tokens 1200 --max-update {updates} --num-workers 0 --no-epoch-checkpoints "
     "--eval-metric exact --best-checkpoint-metric exact --maximize-best-checkpoint-metric --log-format json "
-    "--stretch 0.1 --shift 0.05 --save-dir {save_dir}"
+    "--time-stretch 0.1 --translate 0.05 --save-dir {save_dir}"
 )
 GENERATE = (
     "fairseq-generate {data} --user-dir s2s_plugin --task s2s --cpu --path {path} --scoring s2s_exact --max-len-b 20"

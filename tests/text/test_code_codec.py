@@ -14,7 +14,7 @@ from fairseq.data import Dictionary, encoders
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from odd_text import EVERY, TEXTS, odd_texts
 
-from s2s_plugin.text.codec import EXACT, CodeCodec, PairCodec
+from s2s_plugin.text.codec import LOSSLESS_OPTIONS, CodeCodec, PairCodec
 from s2s_plugin.text.escape import NEWLINE, TAB, escape, to_line
 
 KINDS = ("unigram", "bpe", "char")
@@ -59,7 +59,7 @@ def models(tmp_path_factory) -> dict[str, Path]:
             unk_id=3,
             max_sentence_length=1_000_000,
             minloglevel=2,
-            **EXACT,
+            **LOSSLESS_OPTIONS,
         )
     return {kind: folder / f"{kind}.model" for kind in KINDS}
 
@@ -126,7 +126,7 @@ def test_fairseqs_bpe_reads_and_writes_lines(models, old_hydra):
 
 def test_pair_codec_reads_and_writes_lines(models, tmp_path):
     (tmp_path / "spm.model").write_bytes(models["unigram"].read_bytes())
-    side = {"model": "spm.model", "jamo": False, "exact": True, "copy_slots": 0}
+    side = {"model": "spm.model", "jamo": False, "lossless": True, "copy_slots": 0}
     (tmp_path / PairCodec.FILE).write_text(json.dumps({"en": side, "py": side}), encoding="utf-8")
     pair = PairCodec.load(tmp_path, "en", "py")
     program = "def f(x):\n\n    return  x ▁\n"

@@ -23,10 +23,10 @@ class Frontend(Protocol):
             UserError: the file is not usable; the message names it and says why.
         """
 
-    def picture(self, source: Tensor) -> np.ndarray:
-        """The reverse of ``tensor``, for people to look at."""
+    def to_image(self, source: Tensor) -> np.ndarray:
+        """The reverse of ``to_tensor``, for people to look at."""
 
-    def tensor(self, stored: np.ndarray) -> Tensor:
+    def to_tensor(self, stored: np.ndarray) -> Tensor:
         """float32, mean near 0, so that zeros are fit for padding."""
 
 

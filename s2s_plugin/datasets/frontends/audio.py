@@ -70,11 +70,11 @@ class AudioFrontend:
             features = (features - features.mean(axis)) / np.maximum(features.std(axis), 1e-3)
         return features.astype(np.float16)
 
-    def picture(self, source: Tensor) -> np.ndarray:
+    def to_image(self, source: Tensor) -> np.ndarray:
         """S x mel channels, float16."""
         return source.numpy().astype(np.float16)
 
-    def tensor(self, stored: np.ndarray) -> Tensor:
+    def to_tensor(self, stored: np.ndarray) -> Tensor:
         return torch.from_numpy(stored.astype(np.float32))
 
     def waveform(self, path: Path) -> np.ndarray:

@@ -64,10 +64,10 @@ class ImageFrontend:
         )
         return np.asarray(fitted, dtype=np.uint8)
 
-    def picture(self, source: Tensor) -> np.ndarray:
+    def to_image(self, source: Tensor) -> np.ndarray:
         """H x W x RGB, uint8."""
         return ((source + 1) * 127.5).clamp(0, 255).numpy().astype(np.uint8)
 
-    def tensor(self, stored: np.ndarray) -> Tensor:
+    def to_tensor(self, stored: np.ndarray) -> Tensor:
         """Between -1 and 1."""
         return torch.from_numpy(stored.astype(np.float32)) / 127.5 - 1.0

@@ -96,12 +96,12 @@ class VideoFrontend:
         size = (self.config.width, self.config.height)
         return np.asarray(frame.convert("L").resize(size, resample=3, box=region, reducing_gap=2.0), dtype=np.uint8)
 
-    def picture(self, source: Tensor) -> np.ndarray:
+    def to_image(self, source: Tensor) -> np.ndarray:
         """S x H x W, uint8."""
         frames = (source - source.min()) / (source.max() - source.min()).clamp(min=1e-6)
         return (frames * 255).numpy().astype(np.uint8)
 
-    def tensor(self, stored: np.ndarray) -> Tensor:
+    def to_tensor(self, stored: np.ndarray) -> Tensor:
         frames = torch.from_numpy(stored.astype(np.float32))
         frames = frames - (frames.mean(0) if self.config.normalize == "pixel" else frames.mean())
         return frames / frames.std().clamp(min=1.0)

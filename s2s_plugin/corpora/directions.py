@@ -38,7 +38,7 @@ def join_languages(cfg: DictConfig) -> None:
         cfg.data[side] = "+".join(map(str, languages))
 
 
-def one_by_one(cfg: DictConfig) -> list[DictConfig]:
+def split_directions(cfg: DictConfig) -> list[DictConfig]:
     """A config for each corpus of one direction: with one language on a side, and one file in each place.
 
     Of a recipe's languages each goes to each other one; of the user's files each to its partner, in the languages of
@@ -56,12 +56,12 @@ def one_by_one(cfg: DictConfig) -> list[DictConfig]:
 
 def shared_language(cfg: DictConfig) -> str | None:
     """The language that all directions have, if there is one such: one translation is held out if the others are."""
-    sides = [{part.data.source_lang, part.data.target_lang} for part in one_by_one(cfg)]
+    sides = [{part.data.source_lang, part.data.target_lang} for part in split_directions(cfg)]
     common = set.intersection(*sides)
     return common.pop() if len(common) == 1 else None
 
 
-def further(cfg: DictConfig) -> list[DictConfig]:
+def extra(cfg: DictConfig) -> list[DictConfig]:
     """A config for each pair of files with further pairs to train on, in the same way.
 
     Raises:
@@ -106,11 +106,11 @@ def _with(cfg: DictConfig, **data: object) -> DictConfig:
     return changed
 
 
-def turned(cfg: DictConfig) -> DictConfig | None:
+def reverse(cfg: DictConfig) -> DictConfig | None:
     """The config of the other direction, whose preparation is the same; None where the sides are not treated alike."""
     subword = cfg.subword
     apart = subword.factors, subword.copy_slots, subword.target_kind, subword.normalize_source, subword.lossless
-    if len(one_by_one(cfg)) != 1 or any(apart) or cfg.data.retrieval or cfg.data.dialogues is not None:
+    if len(split_directions(cfg)) != 1 or any(apart) or cfg.data.retrieval or cfg.data.dialogues is not None:
         return None
     sides = {"source_lang": cfg.data.target_lang, "target_lang": cfg.data.source_lang}
     for prefix in PREFIXES:
@@ -120,7 +120,7 @@ def turned(cfg: DictConfig) -> DictConfig | None:
 
 def names(cfg: DictConfig) -> list[str]:
     """The directions, such as ``en-ko``, once each."""
-    return list(dict.fromkeys(name(part) for part in one_by_one(cfg)))
+    return list(dict.fromkeys(name(part) for part in split_directions(cfg)))
 
 
 def name(part: DictConfig) -> str:
@@ -130,7 +130,7 @@ def name(part: DictConfig) -> str:
 
 def tags(cfg: DictConfig) -> list[str]:
     """What sources begin with; nothing where there is one direction only."""
-    parts = one_by_one(cfg) if len(names(cfg)) > 1 else []
+    parts = split_directions(cfg) if len(names(cfg)) > 1 else []
     return list(dict.fromkeys(tag(part.data.target_lang) for part in parts))
 
 
@@ -178,7 +178,7 @@ def tagger(symbols: Sequence[str], to: str | None, several: bool) -> Callable[[s
     return put
 
 
-def together(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConfig], Path], text: Path) -> Path:
+def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConfig], Path], text: Path) -> Path:
     """Write several corpora as one to the folder ``text``, one after another.
 
     Where their directions differ sources are tagged, and ``<split>.direction`` says each one's beside what is held out.
@@ -190,7 +190,7 @@ def together(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictC
     made: list[tuple[DictConfig, Splits]] = []
     about: dict[str, Any] = {}
     for part in parts:
-        back = turned(part)
+        back = reverse(part)
         splits = next((splits for other, splits in made if back is not None and other.data == back.data), None)
         if splits is None:
             folder = make(part)

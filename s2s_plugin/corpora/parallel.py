@@ -71,7 +71,7 @@ def extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pai
     several, found = bool(directions.tags(cfg)), []
     if several:
         held_out = [(directions.untagged(source), target) for source, target in held_out]
-    for part in directions.further(cfg):
+    for part in directions.extra(cfg):
         pairs = _own_pairs(part, "extra_")
         kept = _without_leaks(cfg, pairs, held_out)
         if pairs:

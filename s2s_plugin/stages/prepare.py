@@ -43,7 +43,7 @@ def prepared_folder(cfg: DictConfig) -> Path:
 def preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
     """The prepared folder and the config that makes it: that of the other direction, where only its folder is there."""
     own = _folder(cfg)
-    back = None if own.is_dir() or media.is_signal(cfg) else directions.turned(cfg)
+    back = None if own.is_dir() or media.is_signal(cfg) else directions.reverse(cfg)
     if back is not None and _folder(back).is_dir():
         return _folder(back), back
     return own, cfg
@@ -51,7 +51,7 @@ def preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
 
 def _folder(cfg: DictConfig) -> Path:
     source, target = cfg.data.source_lang, cfg.data.target_lang
-    parts = [] if media.is_signal(cfg) else directions.one_by_one(cfg)
+    parts = [] if media.is_signal(cfg) else directions.split_directions(cfg)
     for one, other in [(source, target), *((part.data.source_lang, part.data.target_lang) for part in parts)]:
         if not one or not other or one == other:
             raise UserError(
@@ -220,11 +220,11 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
 
 def _text(cfg: DictConfig, partial: Path) -> Path:
     """The corpus as text; several directions together."""
-    parts = directions.one_by_one(cfg)
+    parts = directions.split_directions(cfg)
     if len(parts) == 1:
         return _corpus(parts[0], partial)
     shared = directions.shared_language(cfg)
-    return directions.together(
+    return directions.merge(
         cfg, parts, lambda part: _corpus(part, partial / directions.name(part), shared), partial / "text"
     )
 

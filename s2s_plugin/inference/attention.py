@@ -11,13 +11,13 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from s2s_plugin.inference.translator import Translator
-from s2s_plugin.utils.run_dir import Run
+from s2s_plugin.utils.run_dir import RunDir
 
 SHOWN = 4  # items
 SHOWN_SYMBOLS = range(6, 26)  # of texts of such a length
 
 
-def attention_of(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], run: Run) -> str:
+def attention_of(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], run: RunDir) -> str:
     """Attention of a few items spread over the test set, one JSON object a line.
 
     Args:
@@ -46,7 +46,7 @@ def attention_of(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
-def _picture_of(translator: Translator, number: int, source: Tensor, run: Run) -> dict[str, Any]:
+def _picture_of(translator: Translator, number: int, source: Tensor, run: RunDir) -> dict[str, Any]:
     """What the report needs to draw attention on a signal; its features go to a file of their own."""
     task, encoder = translator.task, translator.models[0].encoder
     about: dict[str, Any] = {"modality": task.modality, "features": f"attention/{number}.npy"}

@@ -17,11 +17,10 @@ from s2s_plugin.corpora import dialogues as dialogue
 from s2s_plugin.corpora.splits import match_key
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.stream import windows
-from s2s_plugin.inference.translator import Hypothesis, Translator
-from s2s_plugin.stages.generate import asked_for
+from s2s_plugin.inference.translator import Hypothesis, Translator, generation_key
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import fingerprint, read_json, read_lines, write_json
-from s2s_plugin.utils.run_dir import Run
+from s2s_plugin.utils.run_dir import RunDir
 
 LEAVE = ("quit", "exit")
 TRIED = 500  # validation items by which the threshold is chosen
@@ -101,14 +100,14 @@ def best_threshold(confidences: Sequence[float], right: Sequence[bool]) -> float
     return of_right[math.ceil(KEPT * len(of_right)) - 1] if of_right else 0.0
 
 
-def calibrate(cfg: DictConfig, run: Run, translator: Translator, frequency: Mapping[str, int]) -> dict:
+def calibrate(cfg: DictConfig, run: RunDir, translator: Translator, frequency: Mapping[str, int]) -> dict:
     """The threshold, and what it keeps, for this checkpoint and search; ``chat.json`` holds it for the next time.
 
     A reply counts as right where its sentence chrF with the expected one is at least 50.
     """
     checkpoint, path = run.best_checkpoint(), run.folder / "chat.json"
     made, task = (checkpoint.name, checkpoint.stat().st_mtime_ns), translator.task.cfg
-    key = fingerprint(*made, *asked_for(cfg), cfg.chat.generic_penalty, cfg.chat.candidates, KEPT)
+    key = fingerprint(*made, *generation_key(cfg), cfg.chat.generic_penalty, cfg.chat.candidates, KEPT)
     if (known := read_json(path)) is not None and known["key"] == key:
         return known
     say(f"      {run.folder}: the first time; how sure it must be is found on validation replies")
@@ -135,7 +134,7 @@ def calibrate(cfg: DictConfig, run: Run, translator: Translator, frequency: Mapp
     return result
 
 
-def chat(cfg: DictConfig, run: Run) -> None:
+def chat(cfg: DictConfig, run: RunDir) -> None:
     """A conversation: turns from the terminal or standard input, lines ``reply <tab> confidence`` to standard output.
 
     Raises:

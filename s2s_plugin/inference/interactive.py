@@ -16,7 +16,7 @@ from s2s_plugin.inference.translator import Translator
 from s2s_plugin.search.stock import refuse_without_targets
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.run_dir import Run
+from s2s_plugin.utils.run_dir import RunDir
 
 # The stage's name for each modality, and the files it takes from a folder.
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}
@@ -29,7 +29,7 @@ ENDINGS = {
 }
 
 
-def _translator(cfg: DictConfig, run: Run) -> Translator:
+def _translator(cfg: DictConfig, run: RunDir) -> Translator:
     refuse_without_targets(cfg.generation)
     return Translator(
         run.best_checkpoint(),
@@ -42,7 +42,7 @@ def _translator(cfg: DictConfig, run: Run) -> Translator:
     )
 
 
-def translate(cfg: DictConfig, run: Run) -> None:
+def translate(cfg: DictConfig, run: RunDir) -> None:
     """Lines of standard input to lines of standard output: what is there is answered before more is awaited."""
     translator = _translator(cfg, run)
     if translator.task.modality != "text":
@@ -69,7 +69,7 @@ def translate(cfg: DictConfig, run: Run) -> None:
         interrupt.check()
 
 
-def pronounce(cfg: DictConfig, run: Run, words: Sequence[str]) -> None:
+def pronounce(cfg: DictConfig, run: RunDir, words: Sequence[str]) -> None:
     """Words to lines ``word <tab> pronunciation`` on standard output."""
     translator = _translator(cfg, run)
     if translator.task.modality != "text" or not words:
@@ -78,7 +78,7 @@ def pronounce(cfg: DictConfig, run: Run, words: Sequence[str]) -> None:
         print(f"{word}\t{translator.translate([word])[0].text}", flush=True)
 
 
-def recognize(cfg: DictConfig, run: Run, files: Sequence[str]) -> None:
+def recognize(cfg: DictConfig, run: RunDir, files: Sequence[str]) -> None:
     """Media files, and those in folders, to lines ``file <tab> text`` on standard output.
 
     Raises:

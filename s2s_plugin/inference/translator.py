@@ -20,7 +20,7 @@ from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
 from s2s_plugin.inference.workers import Workers, fitting
-from s2s_plugin.search.options import OURS, SPEED
+from s2s_plugin.search.options import OURS, SPEED, own_options
 from s2s_plugin.text.codec import SPACE
 from s2s_plugin.utils.checkpoint import load_checkpoint
 
@@ -268,6 +268,20 @@ def batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[l
         else:
             groups.append([index])
     return groups
+
+
+def generation_key(cfg: DictConfig) -> list[object]:
+    """Return everything apart from model and data that decides the outputs, to be fingerprinted.
+
+    Args:
+        cfg: with fairseq's groups ``task`` and ``generation``.
+    """
+    key = [cfg.generation, sorted(own_options(cfg.task).items()), *(cfg.task[name] for name in READING)]
+    if cfg.generation.sampling:
+        key.append(cfg.task.seed)
+    if cfg.generation.replace_unk and (dictionary := Path(cfg.generation.replace_unk)).is_file():
+        key.append(dictionary)
+    return key
 
 
 def check_checkpoint(checkpoint: Path) -> dict:

@@ -20,7 +20,7 @@ from s2s_plugin.report.markup import (
 from s2s_plugin.report.plot import ACCENT, INK, SECOND, new_figure, tidy, to_png
 from s2s_plugin.report.run import Output, Run
 from s2s_plugin.report.words import count_words
-from s2s_plugin.stages.score import check_metrics, evaluate
+from s2s_plugin.scoring.evaluate import check_metrics, evaluate
 
 DEFAULT_METRICS = ("s2s_bleu", "s2s_chrf")
 COLOURS = (ACCENT, SECOND)  # one for each metric: more are left out

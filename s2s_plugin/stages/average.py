@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.checkpoint import load_checkpoint, save_checkpoint
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.run_dir import AVERAGE, Run
+from s2s_plugin.utils.run_dir import AVERAGE, RunDir
 
 USAGE = "usage: s2s average CHECKPOINT [CHECKPOINT ...] --to FILE"
 
@@ -68,7 +68,7 @@ def mean(paths: Sequence[Path]) -> dict:
     return {**state, "extra_state": extra, "last_optimizer_state": None}
 
 
-def average_best(cfg: DictConfig, run: Run, count: int, best: float) -> float:
+def average_best(cfg: DictConfig, run: RunDir, count: int, best: float) -> float:
     """Average the ``count`` best checkpoints of a training; keep the result if it validates no worse than ``best``.
 
     Returns:

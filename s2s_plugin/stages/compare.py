@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring import bootstrap
 from s2s_plugin.scoring.base import Scorer
-from s2s_plugin.stages.score import check_metrics, filled_scorer
-from s2s_plugin.utils.run_dir import Run
+from s2s_plugin.scoring.evaluate import build_filled_scorer, check_metrics
+from s2s_plugin.utils.run_dir import RunDir
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def run(words: Sequence[str]) -> int:
         parser.error("name two runs, or more")
     outputs = [read_outputs(folder, options.direction) for folder in options.runs]
     check_same_items(options.runs, outputs)
-    config = OmegaConf.load(Run(options.runs[0]).config)
+    config = OmegaConf.load(RunDir(options.runs[0]).config)
     assert isinstance(config, DictConfig)
     metrics = options.metrics or list(config.metrics)
     check_metrics(metrics)
@@ -67,7 +67,7 @@ def compare(metric: str, outputs: Sequence[list[dict]], options: DictConfig) -> 
     results: list[Result] = []
     for rows in outputs:
         texts, references = [row["hypothesis"] for row in rows], [row["reference"] for row in rows]
-        scorer = filled_scorer(metric, texts, references, options)
+        scorer = build_filled_scorer(metric, texts, references, options)
         score, signature = scorer.evaluate()
         resampled, beside = bootstrap.resampled_scores(scorer), {}
         if results:
@@ -84,7 +84,7 @@ def read_outputs(folder: Path, direction: str | None = None) -> list[dict]:
     Raises:
         UserError: there is no such run, or it has not generated, or it has several directions and this is none.
     """
-    run = Run(folder)
+    run = RunDir(folder)
     if not run.config.is_file():
         raise UserError(f"{folder}: not the folder of a run, as runs/nmt/default is one")
     if not run.outputs.is_file():

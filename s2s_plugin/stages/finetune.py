@@ -14,7 +14,7 @@ from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.translator import check_checkpoint
 from s2s_plugin.tasks.seq2seq import read_source
-from s2s_plugin.utils.run_dir import Run
+from s2s_plugin.utils.run_dir import RunDir
 
 # Of the model, what may be another at every training.
 FREE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}
@@ -22,7 +22,7 @@ FREE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}
 OWN = {"max_source_positions", "max_target_positions", "box", "max_seconds", "max_megapixels"}
 
 
-def begin_from_other(cfg: DictConfig, own: Run, named: Collection[str]) -> None:
+def begin_from_other(cfg: DictConfig, own: RunDir, named: Collection[str]) -> None:
     """Take from the run ``cfg.finetune_from`` its model, its vocabulary and how it reads media.
 
     Args:
@@ -59,10 +59,10 @@ def begin_from_other(cfg: DictConfig, own: Run, named: Collection[str]) -> None:
     cfg.checkpoint.finetune_from_model = str(checkpoint)
 
 
-def _find(cfg: DictConfig, own: Run) -> Run:
+def _find(cfg: DictConfig, own: RunDir) -> RunDir:
     """The run of that folder, or of that name among those of the app."""
     folders = [Path(os.path.relpath(name)) for name in (cfg.finetune_from, own.folder.parent / cfg.finetune_from)]
-    for other in map(Run, folders):  # relative, so that another spelling is the same setting
+    for other in map(RunDir, folders):  # relative, so that another spelling is the same setting
         if other.config.is_file():
             if other.folder.resolve() == own.folder.resolve():
                 raise UserError(f"finetune_from={cfg.finetune_from} is this run itself: give the new one a name=...")

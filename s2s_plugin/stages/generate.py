@@ -21,18 +21,18 @@ from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.attention import attention_of
 from s2s_plugin.inference.syntax import first_parsable
-from s2s_plugin.inference.translator import MAX_TOKENS, READING, SHARES, Translator, check_checkpoint
+from s2s_plugin.inference.translator import MAX_TOKENS, SHARES, Translator, check_checkpoint, generation_key
 from s2s_plugin.inference.workers import Workers, fitting
+from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.search.build import build_shortlist
 from s2s_plugin.search.options import SPEED, own_options
 from s2s_plugin.search.shortlist import miss_rate
 from s2s_plugin.stages.commands import generate_command
-from s2s_plugin.stages.score import evaluate
 from s2s_plugin.stages.train import check_dictionaries
 from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import fingerprint, read_json, read_lines, write_json, write_text
-from s2s_plugin.utils.run_dir import Run
+from s2s_plugin.utils.run_dir import RunDir
 
 DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
 LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
@@ -42,7 +42,7 @@ COMPARED = 200  # validation items by which a cheaper precision is judged
 
 def generate(
     cfg: DictConfig,
-    run: Run,
+    run: RunDir,
     subset: str,
     metrics: Sequence[str],
     workers: int = 1,
@@ -79,19 +79,19 @@ def generate(
         "checkpoint": checkpoint.name,
         "search": search,
         "beam": beam,
-        "key": fingerprint(checkpoint, str(data), subset, *asked_for(cfg)),
+        "key": fingerprint(checkpoint, str(data), subset, *generation_key(cfg)),
     }
     if check != "none":
         made["search"] = search = {**search, "check": check}
     if several_references:
         made["several_references"] = True
-    if read_json(run.generated) == made and run.outputs.is_file():
+    if read_json(run.generation_info) == made and run.outputs.is_file():
         say(f"      done before: {run.outputs}")
         return
 
-    run.generated.unlink(missing_ok=True)
+    run.generation_info.unlink(missing_ok=True)
     run.scores.unlink(missing_ok=True)
-    (run.folder / "speed.json").unlink(missing_ok=True)
+    run.search_comparison.unlink(missing_ok=True)
     partial = run.folder / "generate.partial"
     shutil.rmtree(partial, ignore_errors=True)
     items = read_items(cfg, data, subset)
@@ -129,23 +129,13 @@ def generate(
     shutil.rmtree(partial)
     if any(cfg.task[name] != plain for name, plain in SPEED.items()) and not cfg.generation.score_reference:
         loss = cost_of_speed(cfg, checkpoint, data, metrics)
-        write_json(run.folder / "speed.json", loss)
+        write_json(run.search_comparison, loss)
         scores = loss["metrics"].items()
         beside = ", ".join(f"{name} {each['score']:.2f}, not {each['plain']:.2f}" for name, each in scores)
         say(f"      {loss['search']}: {loss['same']} of {loss['sentences']} validation outputs as without; {beside}")
         if "missing" in loss:
             say(f"      the shortlist lacks {loss['missing']:.2%} of the validation's symbols")
-    write_json(run.generated, made)
-
-
-def asked_for(cfg: DictConfig) -> list[object]:
-    """All that decides the outputs beside the model and the data, to take a digest of."""
-    asked = [cfg.generation, sorted(own_options(cfg.task).items()), *(cfg.task[name] for name in READING)]
-    if cfg.generation.sampling:
-        asked.append(cfg.task.seed)
-    if cfg.generation.replace_unk and (pairs := Path(cfg.generation.replace_unk)).is_file():
-        asked.append(pairs)
-    return asked
+    write_json(run.generation_info, made)
 
 
 def count_batches(cfg: DictConfig, subset: str) -> int:
@@ -213,7 +203,7 @@ def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequen
     return found
 
 
-def command(cfg: DictConfig, run: Run) -> str:
+def command(cfg: DictConfig, run: RunDir) -> str:
     """The plain command of this stage."""
     return generate_command(_for_generation(cfg, path=str(run.best_checkpoint())))
 

@@ -20,6 +20,7 @@ from s2s_plugin.inference import chat
 from s2s_plugin.inference import interactive as use
 from s2s_plugin.inference.interactive import BY_HAND
 from s2s_plugin.inference.syntax import check_parser
+from s2s_plugin.scoring.evaluate import check_metrics
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.stock import refuse_idle
 from s2s_plugin.stages import commands
@@ -33,7 +34,7 @@ from s2s_plugin.stages.schema import fairseq_config
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import clock, route_logs, say
 from s2s_plugin.utils.io import read_json, write_text
-from s2s_plugin.utils.run_dir import Run
+from s2s_plugin.utils.run_dir import RunDir
 
 ORDER = ("prepare", "train", "generate", "score", "report")
 # Of a trained run these stand; a later stage need not be told them again.
@@ -63,7 +64,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     Returns:
         the best validation metric where there has been training, for Hydra's sweepers.
     """
-    folder = Run(_relative(Path(HydraConfig.get().runtime.output_dir)))
+    folder = RunDir(_relative(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
     join_languages(cfg)
     recalled = stage in ("generate", "score", "report", *BY_HAND) and _recall(cfg, folder)
@@ -90,7 +91,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     fairseq = fairseq_config(cfg)
     BeamOptions.of(cfg.generation, cfg.task)  # refuse now what would fail after training
     refuse_idle(cfg.generation)
-    score_stage.check_metrics(cfg.metrics, cfg.scoring)
+    check_metrics(cfg.metrics, cfg.scoring)
     check_baselines(cfg.baselines, cfg.data.source_lang)
     if stage in ("train", "run"):
         train_stage.check_same_run(fairseq, folder)
@@ -109,18 +110,18 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
         if name == "train":
             write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
         if command is not None and name != "prepare":
-            folder.note_command(name, command)
+            folder.save_command(name, command)
         started = time.monotonic()
         _do(name, cfg, fairseq, folder)
         say(f"      {name}: {clock(time.monotonic() - started)}")
     interrupt.check()
     if stage == "run":
         _show_result(cfg, folder)
-    ended = read_json(folder.trained)
+    ended = read_json(folder.training_result)
     return ended["best"] if ended else None
 
 
-def _recall(cfg: DictConfig, folder: Run) -> bool:
+def _recall(cfg: DictConfig, folder: RunDir) -> bool:
     """Take from the run's own config what the command line does not name.
 
     Returns:
@@ -172,7 +173,7 @@ def _named() -> set[str]:
     return {re.split(r"[=@]", word.lstrip("+~"))[0] for word in HydraConfig.get().overrides.task}
 
 
-def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> None:
+def _do(name: str, cfg: DictConfig, fairseq: DictConfig, folder: RunDir) -> None:
     if name == "prepare":
         prepare_stage.prepare(cfg)
     elif name == "train":
@@ -214,7 +215,7 @@ def _check_prepared(cfg: DictConfig) -> None:
             )
 
 
-def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> str | None:
+def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: RunDir) -> str | None:
     """The plain fairseq command of a stage, if it has one."""
     if name == "prepare":
         return commands.preprocess_command(prepare_stage.preparation(cfg)[1], Path(fairseq.task.data))
@@ -225,7 +226,7 @@ def _command(name: str, cfg: DictConfig, fairseq: DictConfig, folder: Run) -> st
     return None
 
 
-def _show_result(cfg: DictConfig, folder: Run) -> None:
+def _show_result(cfg: DictConfig, folder: RunDir) -> None:
     """The last lines of a run: a few outputs, the scores, the report."""
     rows = folder.read_outputs()
     print()
@@ -241,7 +242,7 @@ def _show_result(cfg: DictConfig, folder: Run) -> None:
         print(f"{direction:6} " + ", ".join(f"{name} {value['score']:.2f}" for name, value in found["metrics"].items()))
     for name, value in scores["metrics"].items():
         print(f"{name:6} {score_stage.with_interval(value)}  {value['signature']}")
-    print(f"report {folder.folder / 'report.html'}")
+    print(f"report {folder.report}")
 
 
 def _hardware(cfg: DictConfig) -> str:

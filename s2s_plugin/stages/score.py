@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from fairseq import checkpoint_utils, utils
-from fairseq.registry import REGISTRIES
-from fairseq.scoring import SCORER_REGISTRY, build_scorer
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.scoring import bootstrap
-from s2s_plugin.scoring.base import Scorer
-from s2s_plugin.scoring.translation import SacrebleuScorer
+from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.baselines import baselines
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import read_json, write_json
-from s2s_plugin.utils.run_dir import Run
+from s2s_plugin.utils.run_dir import RunDir
 
 
-def score(cfg: DictConfig, run: Run) -> None:
+def score(cfg: DictConfig, run: RunDir) -> None:
     """Write ``scores.json``.
 
     Raises:
         UserError: nothing was generated.
     """
-    made, trained = read_json(run.generated), read_json(run.trained) or {}
+    made, trained = read_json(run.generation_info), read_json(run.training_result) or {}
     if made is None or not run.outputs.is_file():
         raise UserError(f"{run.folder}: nothing to score; run the generate stage first")
     rows = run.read_outputs()
@@ -119,68 +114,6 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
         "signature": f"ppl|unit:symbol|eos:yes|symbols:{symbols}|vocabulary:{len(task.target_dictionary)}",
         "higher_is_better": False,
     }
-
-
-def check_metrics(names: Sequence[str], options: DictConfig | None = None) -> None:
-    """
-    Args:
-        options: see :func:`filled_scorer`.
-
-    Raises:
-        UserError: a metric is not a registered scorer that knows its signature, or needs what is not here.
-    """
-    known = sorted(name for name, scorer in SCORER_REGISTRY.items() if hasattr(scorer, "evaluate"))
-    for name in names:
-        if name not in known:
-            raise UserError(f"metrics has {name}, which is not one of: {', '.join(known)}")
-        scorer = filled_scorer(name, [], [], options)
-        if isinstance(scorer, SacrebleuScorer):
-            scorer.metric()
-
-
-def evaluate(
-    scorers: Sequence[str],
-    hypotheses: Sequence[str],
-    references: Sequence[str | list[str]],
-    options: DictConfig | None = None,
-    intervals: bool = False,
-) -> dict[str, dict]:
-    """Corpus score, signature and direction of each registered scorer, by the metric's usual name.
-
-    Args:
-        options: fairseq's ``scoring`` group, see :func:`filled_scorer`.
-        intervals: say also between what the score lies in 95 % of the bootstrap's resamples.
-    """
-    result = {}
-    for name in scorers:
-        scorer = filled_scorer(name, hypotheses, references, options)
-        value, signature = scorer.evaluate()
-        result[scorer.label] = {
-            "score": round(value, 2),
-            "signature": signature,
-            "higher_is_better": scorer.higher_is_better,
-        }
-        if intervals and not scorer.repeats_count:
-            low, high = bootstrap.interval(bootstrap.resampled_scores(scorer))
-            result[scorer.label] |= {"interval": [round(low, 2), round(high, 2)], "bootstrap": bootstrap.SIGNATURE}
-    return result
-
-
-def filled_scorer(
-    name: str, hypotheses: Sequence[str], references: Sequence[str | list[str]], options: DictConfig | None = None
-) -> Scorer:
-    """A registered scorer with these items.
-
-    ``options`` are fairseq's ``scoring`` group: those of one scorer, and of all others that have the same.
-    """
-    kinds = REGISTRIES["scoring"]["dataclass_registry"]
-    if options is not None and kinds[name] is kinds[options._name]:
-        scorer = build_scorer(DictConfig({**options, "_name": name}), None)
-    else:
-        scorer = build_scorer(name, None)
-    for reference, hypothesis in zip(references, hypotheses, strict=True):
-        scorer.add_string(reference, hypothesis)
-    return scorer
 
 
 def with_interval(metric: dict) -> str:

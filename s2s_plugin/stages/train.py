@@ -22,7 +22,7 @@ from s2s_plugin.tasks.precision import in_bf16
 from s2s_plugin.utils.checkpoint import load_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.utils.io import fingerprint, read_json, write_json, write_text
-from s2s_plugin.utils.run_dir import AVERAGE, EMA, Run
+from s2s_plugin.utils.run_dir import AVERAGE, EMA, RunDir
 
 # Groups that decide what is learnt; a run's folder belongs to one set of them.
 LEARNING = (
@@ -73,7 +73,7 @@ LENGTH = {
 }
 
 
-def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
+def train(cfg: DictConfig, run: RunDir, verbose: bool, average: int = 0) -> None:
     """Train, unless this run's training has ended already; then average so many of the best checkpoints.
 
     Raises:
@@ -84,15 +84,15 @@ def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
     check_same_run(cfg, run)
     _check_machine(cfg)
     _check_schedule(cfg)
-    ended = read_json(run.trained)
+    ended = read_json(run.training_result)
     if ended is not None:
         say(f"      done before: {ended['updates']:,} updates in {clock(ended['seconds'])}")
         return
     updates = _resume(run)
     seconds_before = _check_beginning(cfg) if cfg.checkpoint.finetune_from_model else 0
-    write_json(run.settings, {**_settings(cfg), "dictionaries": _dictionaries(cfg)})
+    write_json(run.training_settings, {**_settings(cfg), "dictionaries": _dictionaries(cfg)})
     write_text(run.fairseq_config, OmegaConf.to_yaml(cfg))
-    for of_shorter in (run.checkpoints / EMA, run.checkpoints / AVERAGE, run.generated):
+    for of_shorter in (run.checkpoints / EMA, run.checkpoints / AVERAGE, run.generation_info):
         of_shorter.unlink(missing_ok=True)
 
     if not 0 < cfg.optimization.max_update <= updates:
@@ -106,7 +106,7 @@ def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
         best = average_best(cfg, run, average, best)
     model = tasks.setup_task(cfg.task).build_model(cfg.model)
     write_json(
-        run.trained,
+        run.training_result,
         {
             "updates": state["optimizer_history"][-1]["num_updates"],
             "seconds": round(state["extra_state"].get("previous_training_time", 0) - seconds_before),
@@ -118,7 +118,7 @@ def train(cfg: DictConfig, run: Run, verbose: bool, average: int = 0) -> None:
     )
 
 
-def train_process(cfg: DictConfig, run: Run, updates: int, verbose: bool) -> None:
+def train_process(cfg: DictConfig, run: RunDir, updates: int, verbose: bool) -> None:
     """fairseq's training in this process, which fairseq may have started for one of several devices."""
     first = cfg.distributed_training.distributed_rank == 0
     if multiprocessing.parent_process() is not None:
@@ -182,20 +182,20 @@ def _check_schedule(cfg: DictConfig) -> None:
         )
 
 
-def check_same_run(cfg: DictConfig, run: Run) -> None:
+def check_same_run(cfg: DictConfig, run: RunDir) -> None:
     """A folder holds one training; other settings need another name. Only its length may grow.
 
     Raises:
         UserError: the settings differ from those that the folder was trained with.
     """
-    before, settings = read_json(run.settings), _settings(cfg)
+    before, settings = read_json(run.training_settings), _settings(cfg)
     if before is None:
         return
     before.pop("dictionaries")
     # A key that is not there is an option of a later version.
     changed = [key for key in sorted(settings.keys() & before.keys()) if settings[key] != before[key]]
     if changed and LENGTH.issuperset(changed) and all(settings[key] > before[key] for key in changed):
-        run.trained.unlink(missing_ok=True)
+        run.training_result.unlink(missing_ok=True)
     elif changed:
         key = changed[0]
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -205,12 +205,12 @@ def check_same_run(cfg: DictConfig, run: Run) -> None:
         )
 
 
-def check_dictionaries(cfg: DictConfig, run: Run) -> None:
+def check_dictionaries(cfg: DictConfig, run: RunDir) -> None:
     """
     Raises:
         UserError: the data's dictionaries are not those of the training.
     """
-    trained = (read_json(run.settings) or {}).get("dictionaries", {})
+    trained = (read_json(run.training_settings) or {}).get("dictionaries", {})
     for lang, now in _dictionaries(cfg).items():
         if now != trained.get(lang):
             raise UserError(
@@ -238,13 +238,13 @@ def _check_beginning(cfg: DictConfig) -> float:
     state = load_checkpoint(path)
     model = tasks.setup_task(cfg.task).build_model(cfg.model)
     shapes = [{name: value.shape for name, value in each.items()} for each in (state["model"], model.state_dict())]
-    dictionaries = (read_json(Run(path.parent.parent).settings) or {}).get("dictionaries")
+    dictionaries = (read_json(RunDir(path.parent.parent).training_settings) or {}).get("dictionaries")
     if shapes[0] != shapes[1] or dictionaries not in (None, _dictionaries(cfg)):
         raise UserError(f"{path} has another model or vocabulary; finetune_from=RUN takes both from a run")
     return state["extra_state"].get("previous_training_time", 0)
 
 
-def _resume(run: Run) -> int:
+def _resume(run: RunDir) -> int:
     """Updates done before. A last checkpoint that was cut short is named before fairseq trips over it.
 
     fairseq writes the best checkpoint whole and then copies it to the last, so a process killed in between leaves
@@ -267,7 +267,7 @@ def _resume(run: Run) -> int:
     return updates
 
 
-def _recall_patience(cfg: DictConfig, run: Run, updates: int, stopper) -> bool:
+def _recall_patience(cfg: DictConfig, run: RunDir, updates: int, stopper) -> bool:
     """Count again, from the log, the validations without a gain before the last checkpoint (but no NaN).
 
     Returns:

@@ -1,4 +1,4 @@
-"""A run's folder: what each stage writes there, and whether it has done so already."""
+"""The folder of a run: what each stage writes there."""
 
 from __future__ import annotations
 
@@ -9,33 +9,39 @@ from pathlib import Path
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import read_lines, write_text
 
-EMA = "checkpoint_best.ema.pt"  # of the best checkpoint, the moving average of the weights
-AVERAGE = "checkpoint_average.pt"  # the mean of the best checkpoints
+EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best checkpoint
+AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
 
 
 @dataclass(frozen=True)
-class Run:
-    """Files below ``runs/<app>/<name>/``."""
+class RunDir:
+    """The files below ``runs/<app>/<name>/``."""
 
     folder: Path
 
     @property
     def config(self) -> Path:
+        """The composed config of the last training."""
         return self.folder / "config.yaml"
 
     @property
     def fairseq_config(self) -> Path:
-        """What fairseq-hydra-train takes."""
+        """The same for fairseq-hydra-train."""
         return self.folder / "fairseq.yaml"
 
     @property
-    def settings(self) -> Path:
-        """What the checkpoints were trained with."""
+    def training_settings(self) -> Path:
+        """The options that the checkpoints were trained with."""
         return self.folder / "settings.json"
 
     @property
-    def generated(self) -> Path:
-        """With what the outputs were made."""
+    def training_result(self) -> Path:
+        """Duration, best metric and size of the model; written when training has ended."""
+        return self.folder / "trained.json"
+
+    @property
+    def generation_info(self) -> Path:
+        """The checkpoint and the search that made the outputs; written when generation has ended."""
         return self.folder / "generated.json"
 
     @property
@@ -47,12 +53,8 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
-    def trained(self) -> Path:
-        """Written when training has ended."""
-        return self.folder / "trained.json"
-
-    @property
     def commands(self) -> Path:
+        """The plain fairseq command of each stage."""
         return self.folder / "commands.txt"
 
     @property
@@ -62,14 +64,24 @@ class Run:
 
     @property
     def attention(self) -> Path:
+        """Attention weights of a few items."""
         return self.folder / "attention.jsonl"
+
+    @property
+    def search_comparison(self) -> Path:
+        """Quality of a faster search beside the exact one."""
+        return self.folder / "speed.json"
 
     @property
     def scores(self) -> Path:
         return self.folder / "scores.json"
 
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
     def best_checkpoint(self, averaged: bool = True) -> Path:
-        """What to decode with: an average of weights where there is one.
+        """Return the checkpoint to decode with, if possible one of averaged weights.
 
         Raises:
             UserError: nothing has been trained here.
@@ -80,19 +92,11 @@ class Run:
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")
 
     def read_outputs(self) -> list[dict]:
-        """The rows of :attr:`outputs`."""
+        """Return the rows of :attr:`outputs`."""
         return [json.loads(line) for line in read_lines(self.outputs)]
 
-    def note_command(self, stage: str, command: str) -> None:
-        """Keep the stage's plain command in ``commands.txt``."""
-        sections = read_commands(self.commands)
-        sections[stage] = command
+    def save_command(self, stage: str, command: str) -> None:
+        """Write the stage's plain command to :attr:`commands`, in place of an earlier one."""
+        blocks = self.commands.read_text(encoding="utf-8").split("# ")[1:] if self.commands.is_file() else []
+        sections = dict(block.strip().split("\n", 1) for block in blocks) | {stage: command}
         write_text(self.commands, "".join(f"# {name}\n{text}\n\n" for name, text in sections.items()))
-
-
-def read_commands(path: Path) -> dict[str, str]:
-    """Stage name to command."""
-    if not path.is_file():
-        return {}
-    blocks = path.read_text(encoding="utf-8").split("# ")[1:]
-    return {name: text.strip() for name, _, text in (block.partition("\n") for block in blocks)}

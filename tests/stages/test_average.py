@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages import average
-from s2s_plugin.utils.run_dir import AVERAGE, Run
+from s2s_plugin.utils.run_dir import AVERAGE, RunDir
 
 RECIPE = (
     "model=tiny model.share_all_embeddings=true subword.size=40 dataset.max_tokens=500 optimization.max_update=60 "
@@ -77,12 +77,12 @@ def test_it_is_left_where_it_is_worse(run: tuple[Path, str, str], monkeypatch: p
     best = tmp_path / "checkpoints" / "checkpoint_best.pt"
     assert average.validate(cfg, best) == load(best)["extra_state"]["val_loss"]
     out.unlink(missing_ok=True)
-    assert average.average_best(cfg, Run(tmp_path), 3, best=0.5) == 0.5
+    assert average.average_best(cfg, RunDir(tmp_path), 3, best=0.5) == 0.5
     assert not out.exists()
-    assert average.average_best(cfg, Run(tmp_path), 3, best=99.0) == average.validate(cfg, out) < 99
+    assert average.average_best(cfg, RunDir(tmp_path), 3, best=99.0) == average.validate(cfg, out) < 99
     kept = sorted(out.parent.glob("checkpoint.best_loss_*.pt"))
     assert_mean(load(out), [load(path) for path in kept])
-    assert average.average_best(cfg, Run(tmp_path), 2, best=99.0) == average.validate(cfg, out)
+    assert average.average_best(cfg, RunDir(tmp_path), 2, best=99.0) == average.validate(cfg, out)
     assert_mean(load(out), [load(path) for path in kept[:2]])
 
 

@@ -1,0 +1,81 @@
+"""Score a list of hypotheses by any of the registered metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fairseq.registry import REGISTRIES
+from fairseq.scoring import SCORER_REGISTRY, build_scorer
+from omegaconf import DictConfig
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.scoring import bootstrap
+from s2s_plugin.scoring.base import Scorer
+from s2s_plugin.scoring.translation import SacrebleuScorer
+
+
+def check_metrics(names: Sequence[str], options: DictConfig | None = None) -> None:
+    """Raise if a metric is not one of this plugin's registered scorers, or lacks a package that it requires.
+
+    Args:
+        names: registered scorers, such as ``s2s_bleu``.
+        options: see :func:`build_filled_scorer`.
+
+    Raises:
+        UserError: a metric is unknown or cannot be built.
+    """
+    known = sorted(name for name, scorer in SCORER_REGISTRY.items() if hasattr(scorer, "evaluate"))
+    for name in names:
+        if name not in known:
+            raise UserError(f"metrics must be among {', '.join(known)}, got {name}")
+        scorer = build_filled_scorer(name, [], [], options)
+        if isinstance(scorer, SacrebleuScorer):
+            scorer.metric()
+
+
+def evaluate(
+    names: Sequence[str],
+    hypotheses: Sequence[str],
+    references: Sequence[str | list[str]],
+    options: DictConfig | None = None,
+    intervals: bool = False,
+) -> dict[str, dict]:
+    """Return the corpus score, signature and direction of each metric, by the metric's usual name.
+
+    Args:
+        names: registered scorers.
+        hypotheses: one for each item.
+        references: one or several for each item.
+        options: see :func:`build_filled_scorer`.
+        intervals: add 95 % confidence intervals from bootstrap resampling.
+    """
+    result = {}
+    for name in names:
+        scorer = build_filled_scorer(name, hypotheses, references, options)
+        value, signature = scorer.evaluate()
+        result[scorer.label] = {
+            "score": round(value, 2),
+            "signature": signature,
+            "higher_is_better": scorer.higher_is_better,
+        }
+        if intervals and not scorer.repeats_count:
+            low, high = bootstrap.interval(bootstrap.resampled_scores(scorer))
+            result[scorer.label] |= {"interval": [round(low, 2), round(high, 2)], "bootstrap": bootstrap.SIGNATURE}
+    return result
+
+
+def build_filled_scorer(
+    name: str, hypotheses: Sequence[str], references: Sequence[str | list[str]], options: DictConfig | None = None
+) -> Scorer:
+    """Build a registered scorer and add these items.
+
+    ``options`` is fairseq's ``scoring`` group: options of one scorer, which all scorers of the same dataclass share.
+    """
+    dataclasses = REGISTRIES["scoring"]["dataclass_registry"]
+    if options is not None and dataclasses[name] is dataclasses[options._name]:
+        scorer = build_scorer(DictConfig({**options, "_name": name}), None)
+    else:
+        scorer = build_scorer(name, None)
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        scorer.add_string(reference, hypothesis)
+    return scorer

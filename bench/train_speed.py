@@ -59,7 +59,7 @@ COMMON = (
 )
 # Its hidden size is of one direction, ours of both together; its output layer is as wide as we ask.
 STOCK_MODEL = "--arch lstm --encoder-bidirectional --encoder-hidden-size {half} --decoder-out-embed-dim {width}"
-OUR_MODEL = "--arch s2s --encoder-hidden-size {width} --decoder-style {style}"
+OUR_MODEL = "--arch s2s --encoder-hidden-size {width} --decoder-type {style}"
 
 
 def recipe(style: str, precision: str, device: str, width: int) -> str:
@@ -167,7 +167,7 @@ def main() -> None:
     systems = [(style, precision) for precision in precisions for style in (STOCK, *DECODERS)]
     base, auto = systems[0], precisions[-1]
     if options.quick:
-        systems = [base, ("input_feeding", auto), ("parallel", auto)]
+        systems = [base, ("luong", auto), ("gnmt", auto)]
         options.rounds, options.seconds = min(options.rounds, 8), min(options.seconds, 25)
         options.sentences = min(options.sentences, 32)
     recipes = {system: recipe(*system, options.device, options.width) for system in systems}

@@ -115,7 +115,7 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         if sample["net_input"].get("features_only"):
             if self.eps:
                 raise UserError("model.adaptive_cutoffs scores the target alone: set criterion.label_smoothing=0")
-            loss = nll_loss = -model.decoder.generator.of(net_output[0][written], target[written]).sum()
+            loss = nll_loss = -model.decoder.generator.target_log_probs(net_output[0][written], target[written]).sum()
         else:
             loss, nll_loss = super().compute_loss(model, net_output, sample, reduce)
         if self.ctc_weight:

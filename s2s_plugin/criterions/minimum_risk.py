@@ -73,7 +73,7 @@ class MinimumRiskCriterion(FairseqCriterion):
             loss, sample_size, logging_output = self.cross_entropy(model, sample, reduce)
         if not model.training:
             return loss, sample_size, logging_output
-        if not hasattr(model.decoder, "recurrence"):
+        if not hasattr(model.decoder, "rnn"):
             raise UserError("criterion s2s_minimum_risk draws from models of the architecture s2s alone")
         risk, rewards, baselines = self.risk(model, sample["net_input"], sample["target"])
         logging_output["reward"] = rewards.mean(1).sum()

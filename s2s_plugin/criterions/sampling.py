@@ -55,13 +55,13 @@ def write(
         N x T ids, the K targets of an item together, padded on the right.
     """
     memory = model.encode(inputs["src_tokens"], inputs["src_lengths"])
-    recurrence = model.decoder.recurrence
+    rnn = model.decoder.rnn
     items = torch.arange(len(limit), device=limit.device).repeat_interleave(copies)
-    state, limit = recurrence.start(memory).reorder(items), limit[items]
+    state, limit = rnn.initial_state(memory).reorder(items), limit[items]
     last, going = torch.full_like(items, eos), torch.ones_like(items, dtype=torch.bool)
     written: list[Tensor] = []
     while going.any():
-        state, features, weights = recurrence.step(model.decoder.embedding(last), state, memory)
+        state, features, weights = rnn.step(model.decoder.embedding(last), state, memory)
         last = choose(model.decoder.generator(features, weights, memory))
         written.append(last.masked_fill(~going, pad))
         going = going & last.ne(eos) & (limit > len(written))

@@ -10,13 +10,13 @@ from s2s_plugin.models.config import Seq2SeqConfig, cutoffs
 from s2s_plugin.models.decoders import DECODERS
 from s2s_plugin.models.embedding import Embedding
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.encoders.cnn import PictureStack
+from s2s_plugin.models.encoders.cnn import ConvStack
 from s2s_plugin.models.encoders.image import ImageEncoder
 from s2s_plugin.models.encoders.rnn import RecurrentStack
 from s2s_plugin.models.encoders.speech import SpeechEncoder, Subsampling
 from s2s_plugin.models.encoders.text import TextEncoder
 from s2s_plugin.models.encoders.video import NEIGHBOURS, VideoEncoder
-from s2s_plugin.models.fairseq_decoder import TextDecoder
+from s2s_plugin.models.fairseq_decoder import Seq2SeqDecoder
 from s2s_plugin.models.generator import AdaptiveGenerator, Generator, PointerGenerator
 from s2s_plugin.models.layers.dropout import Dropout
 
@@ -33,7 +33,7 @@ def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
     )
 
 
-def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> TextDecoder:
+def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> Seq2SeqDecoder:
     """For the memory of ``encoder``."""
     if cfg.share_all_embeddings:
         assert isinstance(encoder, TextEncoder)
@@ -41,7 +41,7 @@ def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> T
     else:
         embedding = _build_embedding(cfg, target, cfg.decoder_embed_dim, cfg.decoder_embed_path)
     hidden = cfg.decoder_hidden_size
-    recurrence = DECODERS[cfg.decoder_style](
+    recurrence = DECODERS[cfg.decoder_type](
         cfg.decoder_embed_dim,
         hidden,
         cfg.decoder_layers,
@@ -53,7 +53,7 @@ def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> T
         cfg.residual,
         cfg.layer_norm,
     )
-    return TextDecoder(
+    return Seq2SeqDecoder(
         target, embedding, recurrence, _build_generator(cfg, embedding, target), cfg.max_target_positions
     )
 
@@ -97,7 +97,7 @@ def build_speech(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> SpeechEncoder:
 
 def build_video(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> VideoEncoder:
     """``shape``: (height, width) of a frame."""
-    pictures = PictureStack(2 * NEIGHBOURS + 1, cfg.encoder_channels, cfg.encoder_convolutions)
+    pictures = ConvStack(2 * NEIGHBOURS + 1, cfg.encoder_channels, cfg.encoder_convolutions)
     cells = _reduced(shape[0], pictures.reduction) * _reduced(shape[1], pictures.reduction)
     projection = nn.Linear(pictures.output_size * cells, cfg.encoder_embed_dim)
     stack = build_stack(cfg, cfg.encoder_embed_dim)
@@ -106,7 +106,7 @@ def build_video(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> VideoEncoder:
 
 def build_image(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> ImageEncoder:
     """``shape``: (columns, 3)."""
-    pictures = PictureStack(shape[-1], cfg.encoder_channels, cfg.encoder_convolutions)
+    pictures = ConvStack(shape[-1], cfg.encoder_channels, cfg.encoder_convolutions)
     return ImageEncoder(pictures, cfg.encoder_hidden_size, _dropout(cfg), cfg.max_source_positions)
 
 

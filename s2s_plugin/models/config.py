@@ -59,8 +59,8 @@ class Seq2SeqConfig(FairseqDataclass):
     decoder_cell: ChoiceEnum(list(CELLS)) = field(  # type: ignore[valid-type]
         default="lstm", metadata={"help": "recurrence of the decoder"}
     )
-    decoder_style: ChoiceEnum(list(DECODERS)) = field(  # type: ignore[valid-type]
-        default="input_feeding", metadata={"help": "when attention is asked, and where its answer goes"}
+    decoder_type: ChoiceEnum(list(DECODERS)) = field(  # type: ignore[valid-type]
+        default="luong", metadata={"help": "when attention is asked, and where its answer goes"}
     )
     decoder_embed_path: str = field(
         default="", metadata={"help": "text file of vectors to begin target embeddings with: word2vec, GloVe, fastText"}

@@ -12,32 +12,32 @@ from s2s_plugin.models.generator import AdaptiveGenerator, Generator
 from s2s_plugin.models.memory import Memory
 
 
-class TextDecoder(FairseqIncrementalDecoder):
+class Seq2SeqDecoder(FairseqIncrementalDecoder):
     """Symbols so far to scores of the next symbol.
 
     Our search calls ``recurrence.step`` directly; ``forward`` is for training and for fairseq's own tools
     (its search, ensembles with other architectures, scoring).
 
     Attributes:
-        gate_shares: V x G, every symbol's share of the first layer's gates, which a search may lay down here.
+        cached_input_gates: V x G, every symbol's share of the first layer's gates, which a search may lay down here.
     """
 
-    gate_shares: Tensor | None
+    cached_input_gates: Tensor | None
 
     def __init__(
         self,
         dictionary: Dictionary,
         embedding: Embedding,
-        recurrence: Decoder,
+        rnn: Decoder,
         generator: Generator | AdaptiveGenerator,
         max_target_positions: int,
     ):
         super().__init__(dictionary)
         self.embedding = embedding
-        self.recurrence = recurrence
+        self.rnn = rnn
         self.generator = generator
         self.max_target_positions = max_target_positions
-        self.register_buffer("gate_shares", None, persistent=False)
+        self.register_buffer("cached_input_gates", None, persistent=False)
 
     def forward(
         self, prev_output_tokens: Tensor, encoder_out: Memory, incremental_state: dict | None = None, **_: object
@@ -53,19 +53,19 @@ class TextDecoder(FairseqIncrementalDecoder):
             logits B x T x V (B x 1 x V incrementally), {"attn": [attention weights B x T x S]}.
         """
         if incremental_state is None:
-            memory = self.recurrence.prepare(encoder_out)
-            features, attention = self.recurrence(self.embedding(prev_output_tokens), memory)
+            memory = self.rnn.precompute_keys(encoder_out)
+            features, attention = self.rnn(self.embedding(prev_output_tokens), memory)
             return self.generator(features, attention, memory), {"attn": [attention]}
 
         cached = self.get_incremental_state(incremental_state, "step")
         if cached is None:
-            memory = self.recurrence.prepare(encoder_out)
-            state = self.recurrence.start(memory)
+            memory = self.rnn.precompute_keys(encoder_out)
+            state = self.rnn.initial_state(memory)
         else:
             memory = encoder_out._replace(keys=cached["keys"])
             state = DecoderState(**{name: cached.get(name) for name in DecoderState._fields})
         embedded = self.embedding(prev_output_tokens[:, -1])  # B x E
-        state, features, attention = self.recurrence.step(embedded, state, memory)
+        state, features, attention = self.rnn.step(embedded, state, memory)
         kept = {name: value for name, value in state._asdict().items() if value is not None}
         self.set_incremental_state(incremental_state, "step", {**kept, "keys": memory.keys})
         return self.generator(features, attention, memory).unsqueeze(1), {"attn": [attention.unsqueeze(1)]}

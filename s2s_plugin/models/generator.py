@@ -58,11 +58,11 @@ class PointerGenerator(Generator):
         init_uniform(self.switch, feature_size)
 
     def forward(self, features: Tensor, attention: Tensor, memory: Memory) -> Tensor:
-        assert memory.symbols is not None
+        assert memory.copy_ids is not None
         written = softmax(super().forward(features, attention, memory).float())  # ... x V
         share = self.switch(features).float().sigmoid()  # ... x 1
-        weights = attention.float().view(len(memory.symbols), -1, attention.size(-1))  # B x K x S
-        symbols = memory.symbols.unsqueeze(1).expand_as(weights)
+        weights = attention.float().view(len(memory.copy_ids), -1, attention.size(-1))  # B x K x S
+        symbols = memory.copy_ids.unsqueeze(1).expand_as(weights)
         copied = weights.new_zeros(*weights.shape[:2], written.size(-1)).scatter_add(2, symbols, weights)
         both = share * written + (1 - share) * copied.view_as(written)
         return both.clamp(min=torch.finfo(both.dtype).tiny).log()
@@ -71,7 +71,7 @@ class PointerGenerator(Generator):
 class AdaptiveGenerator(nn.Module):
     """Softmax over the most frequent symbols and a few clusters of rarer ones (Grave et al. 2017).
 
-    Ids must be sorted by frequency, as fairseq's dictionaries are. Training scores the target alone (:meth:`of`).
+    Ids must be sorted by frequency, as in fairseq dictionaries. Training uses :meth:`target_log_probs`.
 
     Args:
         feature_size: width H of the decoder's features.
@@ -87,7 +87,7 @@ class AdaptiveGenerator(nn.Module):
         scores = self.softmax.log_prob(features.flatten(0, -2))
         return scores.unflatten(0, features.shape[:-1])
 
-    def of(self, features: Tensor, target: Tensor) -> Tensor:
+    def target_log_probs(self, features: Tensor, target: Tensor) -> Tensor:
         """Log-probability of ids ``target`` N alone, from features N x H; N."""
         with torch.autocast(features.device.type, enabled=False):  # torch fills in clusters of one type only
             return self.softmax(features.to(self.softmax.head.weight.dtype), target).output

@@ -62,21 +62,21 @@ def parameters_of(stock: dict[str, Tensor], args: Namespace) -> dict[str, Tensor
                 ours[name] = stock[f"encoder.lstm.{gate}_l{layer}{suffix}"]
 
     ours["decoder.embedding.table.weight"] = stock["decoder.embed_tokens.weight"]
-    recurrence, embed = "decoder.recurrence", args.decoder_embed_dim
+    rnn, embed = "decoder.rnn", args.decoder_embed_dim
     for number, kind in enumerate(("hidden", "cell")):
         for part in ("weight", "bias"):
             if (value := stock.get(f"decoder.encoder_{kind}_proj.{part}")) is not None:
-                ours[f"{recurrence}.bridge.project.{number}.{part}"] = value
+                ours[f"{rnn}.bridge.project.{number}.{part}"] = value
     for layer in range(args.decoder_layers):
         below, before, *biases = (stock[f"decoder.layers.{layer}.{gate}"] for gate in GATES)
-        cell = f"{recurrence}.cells.{layer}"
+        cell = f"{rnn}.cells.{layer}"
         if layer == 0:  # reads [embedding; feed]
-            ours[f"{cell}.known.weight"], below = below[:, :embed], below[:, embed:]
-        ours[f"{cell}.loop.weight"] = torch.cat((below, before), 1)
-        ours[f"{cell}.loop.bias"] = biases[0] + biases[1]
+            ours[f"{cell}.input_proj.weight"], below = below[:, :embed], below[:, embed:]
+        ours[f"{cell}.recurrent_proj.weight"] = torch.cat((below, before), 1)
+        ours[f"{cell}.recurrent_proj.bias"] = biases[0] + biases[1]
     if "decoder.attention.input_proj.weight" in stock:
-        ours[f"{recurrence}.attention.key.weight"] = stock["decoder.attention.input_proj.weight"].t()
-        ours[f"{recurrence}.combine.weight"] = stock["decoder.attention.output_proj.weight"]
+        ours[f"{rnn}.attention.key.weight"] = stock["decoder.attention.input_proj.weight"].t()
+        ours[f"{rnn}.combine.weight"] = stock["decoder.attention.output_proj.weight"]
 
     table = stock.get("decoder.fc_out.weight", stock["decoder.embed_tokens.weight"])
     ours["decoder.generator.output.weight"] = table

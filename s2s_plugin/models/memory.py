@@ -18,16 +18,16 @@ class Memory(NamedTuple):
         final: B x L x C x F summary of the whole source that starts the decoder, whatever the encoder finds best
             (recurrent: of each of its L layers the last hidden state and, for LSTM layers that keep it, the last cell
             state; image: mean over the grid, L = C = 1).
-        keys: B x S x A, ``values`` as attention compares them, projected once by ``Decoder.prepare``;
+        keys: B x S x A, ``values`` as attention compares them, projected once by ``Decoder.precompute_keys``;
             None until then.
-        symbols: B x S ids of the source in the target's dictionary, where they may be copied; else None.
+        copy_ids: B x S ids of the source in the target's dictionary, where they may be copied; else None.
     """
 
     values: Tensor
     padding_mask: Tensor
     final: Tensor
     keys: Tensor | None = None
-    symbols: Tensor | None = None
+    copy_ids: Tensor | None = None
 
     def reorder(self, index: Tensor) -> Memory:
         """Select items of the batch. ``index``: B' positions into B (may repeat)."""

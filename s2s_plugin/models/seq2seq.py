@@ -9,7 +9,7 @@ from s2s_plugin.compat import mend_replace_unk
 from s2s_plugin.models.build import build_decoder, build_encoder
 from s2s_plugin.models.config import Seq2SeqConfig, check
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.fairseq_decoder import TextDecoder
+from s2s_plugin.models.fairseq_decoder import Seq2SeqDecoder
 from s2s_plugin.models.memory import Memory
 
 
@@ -18,9 +18,9 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
     """Embedding -> Encoder -> Decoder (with attention) -> Generator."""
 
     encoder: Encoder
-    decoder: TextDecoder
+    decoder: Seq2SeqDecoder
 
-    def __init__(self, encoder: Encoder, decoder: TextDecoder, ctc: nn.Linear | None = None):
+    def __init__(self, encoder: Encoder, decoder: Seq2SeqDecoder, ctc: nn.Linear | None = None):
         super().__init__(encoder, decoder)
         self.ctc = ctc
 
@@ -58,7 +58,7 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
         if len(prev_output_tokens) != len(src_tokens):
             memory = memory.repeat(len(prev_output_tokens) // len(src_tokens))
         embedded = self.decoder.embedding(prev_output_tokens)  # B x T x E
-        features, attention = self.decoder.recurrence(embedded, memory)  # B x T x H
+        features, attention = self.decoder.rnn(embedded, memory)  # B x T x H
         besides: dict[str, Any] = {"attn": [attention]}
         if self.ctc is not None:
             besides |= {"ctc": self.ctc(memory.values), "padding_mask": memory.padding_mask}
@@ -67,8 +67,8 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
         return self.decoder.generator(features, attention, memory), besides
 
     def encode(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
-        """Source to a memory that is ready for ``decoder.recurrence.step``."""
-        return self.decoder.recurrence.prepare(self.encoder(src_tokens, src_lengths))
+        """Source to a memory that is ready for ``decoder.rnn.step``."""
+        return self.decoder.rnn.precompute_keys(self.encoder(src_tokens, src_lengths))
 
     def prepare_for_inference_(self, cfg) -> None:
         """fairseq's commands call it with all they were told, before they make use of it."""

@@ -120,7 +120,7 @@ class BeamSearch:
         extents = memories[0].padding_mask.logical_not().sum(1)  # B: memory steps
         if self.graphs is not None:
             memories = [padded(memory) for memory in memories]
-        states = [m.decoder.recurrence.start(memory) for m, memory in zip(models, memories, strict=True)]
+        states = [m.decoder.rnn.initial_state(memory) for m, memory in zip(models, memories, strict=True)]
         group = models[0].encoder.group
         read = ((lengths + group - 1) // group).double()  # B: |X|, which factors do not lengthen
         limit = (self.options.max_len_a * read + self.options.max_len_b).long().clamp(1, self.longest)  # B
@@ -225,9 +225,9 @@ class BeamSearch:
         if selection is not None:
             last = selection.ids[last]
         for number, (model, state, memory) in enumerate(zip(models, states, memories, strict=True)):
-            embedded, shares = model.decoder.embedding(last), model.decoder.gate_shares
+            embedded, shares = model.decoder.embedding(last), model.decoder.cached_input_gates
             share = None if shares is None else F.embedding(last, shares)
-            state, features, weights = model.decoder.recurrence.step(embedded, state, memory, share)
+            state, features, weights = model.decoder.rnn.step(embedded, state, memory, share)
             if selection is None:
                 logits = model.decoder.generator(features, weights, memory).float()
             else:

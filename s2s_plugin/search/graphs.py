@@ -99,7 +99,7 @@ def padded(memory: Memory) -> Memory:
         values=F.pad(memory.values, (0, 0, 0, missing)),
         padding_mask=F.pad(memory.padding_mask, (0, missing), value=True),
         keys=None if memory.keys is None else F.pad(memory.keys, (0, 0, 0, missing)),
-        symbols=None if memory.symbols is None else F.pad(memory.symbols, (0, missing)),
+        copy_ids=None if memory.copy_ids is None else F.pad(memory.copy_ids, (0, missing)),
     )
 
 

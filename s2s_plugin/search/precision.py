@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.bridge import CopyBridge
-from s2s_plugin.models.decoders.luong import InputFeedingDecoder
+from s2s_plugin.models.decoders.luong import LuongDecoder
 from s2s_plugin.models.encoders.image import ImageEncoder
 from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
@@ -131,13 +131,13 @@ PRECISIONS = tuple(ON_CPU)
 
 
 @torch.no_grad()
-def gate_shares(model: Seq2SeqModel) -> Tensor | None:
+def cached_input_gates(model: Seq2SeqModel) -> Tensor | None:
     """V x G: every target embedding's share of the first layer's gates, a product less a step; None where too large."""
-    decoder, cell = model.decoder, model.decoder.recurrence.cells[0]
+    decoder, cell = model.decoder, model.decoder.rnn.cells[0]
     symbols = len(decoder.dictionary)
-    if cell.known is None or symbols * cell.known.out_features > LARGEST_TABLE:
+    if cell.input_proj is None or symbols * cell.input_proj.out_features > LARGEST_TABLE:
         return None
-    return cell.read(decoder.embedding(torch.arange(symbols, device=cell.known.weight.device)))
+    return cell.project_inputs(decoder.embedding(torch.arange(symbols, device=cell.input_proj.weight.device)))
 
 
 def convert(model: Seq2SeqModel, precision: str) -> None:
@@ -157,8 +157,8 @@ def convert(model: Seq2SeqModel, precision: str) -> None:
     if precision == "int8" and not on_cpu:
         raise UserError("task.search_precision=int8 is for CPUs; on a GPU take bf16")
     layer = (ON_CPU if on_cpu else ON_GPU).get(precision)
-    if model.decoder.gate_shares is None:
-        model.decoder.gate_shares = gate_shares(model)
+    if model.decoder.cached_input_gates is None:
+        model.decoder.cached_input_gates = cached_input_gates(model)
     if precision != "fp32":  # autocast would do so at every batch
         for module in model.encoder.modules():
             if isinstance(module, nn.RNNBase):
@@ -175,16 +175,16 @@ def convert(model: Seq2SeqModel, precision: str) -> None:
 
 def _bounded(model: Seq2SeqModel) -> set[nn.Module]:
     """Products of numbers in [-1, 1] alone: what cells and tanh give, with nothing added and no average of values."""
-    recurrence, generator = model.decoder.recurrence, model.decoder.generator
-    if recurrence.residual or not all(isinstance(norm, nn.Identity) for norm in recurrence.norms):
+    rnn, generator = model.decoder.rnn, model.decoder.generator
+    if rnn.residual or not all(isinstance(norm, nn.Identity) for norm in rnn.norms):
         return set()
-    if isinstance(bridge := recurrence.bridge, CopyBridge) and (
+    if isinstance(bridge := rnn.bridge, CopyBridge) and (
         isinstance(model.encoder, ImageEncoder) or any(isinstance(each, nn.Linear) for each in bridge.project)
     ):
         return set()  # the first state may be any number
     found = set[nn.Module]()
-    if isinstance(recurrence, InputFeedingDecoder):
-        found.update(cell.loop for cell in recurrence.cells)
+    if isinstance(rnn, LuongDecoder):
+        found.update(cell.recurrent_proj for cell in rnn.cells)
     if isinstance(generator, Generator) and isinstance(generator.project, nn.Identity):
         found.add(generator.output)
     return found

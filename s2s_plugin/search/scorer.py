@@ -69,7 +69,7 @@ class ReferenceScorer:
         """log P of each symbol B x T, attention B x T x S, and which of the S are no padding, B x S."""
         memory = model.encode(net_input["src_tokens"], net_input["src_lengths"])
         embedded = model.decoder.embedding(net_input["prev_output_tokens"])
-        features, attention = model.decoder.recurrence(embedded, memory)
+        features, attention = model.decoder.rnn(embedded, memory)
         logits = model.decoder.generator(features, attention, memory).float()
         chosen = logits.gather(2, target.unsqueeze(2)).squeeze(2)
         return chosen - logits.logsumexp(2), attention.float(), ~memory.padding_mask

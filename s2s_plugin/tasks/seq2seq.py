@@ -330,7 +330,7 @@ class Seq2SeqTask(FairseqTask):
             longest = {"max_len_a": 1.5, "max_len_b": 10} if self.frontend is None else {"max_len_b": 200}
             if self.cfg.eval_max_len is not None:
                 longest = {"max_len_a": 0.0, "max_len_b": self.cfg.eval_max_len}
-            if hasattr(getattr(model, "decoder", None), "recurrence"):  # ours, also within what several devices need
+            if hasattr(getattr(model, "decoder", None), "rnn"):  # ours, also within what several devices need
                 own = SimpleNamespace(ctc_search_weight=self.cfg.ctc_search_weight)
                 options = BeamOptions.of(SimpleNamespace(beam=self.cfg.eval_beam, **longest), own)
                 search = BeamSearch([model], self.target_dictionary, options)

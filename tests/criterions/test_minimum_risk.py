@@ -88,10 +88,10 @@ def all_targets(longest: int) -> list[list[int]]:
 def log_probability(model: Seq2SeqModel, source: torch.Tensor, target: list[int]) -> torch.Tensor:
     """log P(target | source), one symbol after another, of one source alone; the model must be in evaluation mode."""
     memory = model.encode(source.unsqueeze(0), torch.tensor([len(source)]))
-    state, last, total = model.decoder.recurrence.start(memory), EOS, torch.zeros(())
+    state, last, total = model.decoder.rnn.initial_state(memory), EOS, torch.zeros(())
     for symbol in target:
         embedded = model.decoder.embedding(torch.tensor([last]))
-        state, features, weights = model.decoder.recurrence.step(embedded, state, memory)
+        state, features, weights = model.decoder.rnn.step(embedded, state, memory)
         scores = model.decoder.generator(features, weights, memory)[0]
         total = total + scores[symbol] - scores[SYMBOLS].logsumexp(0)
         last = symbol
@@ -113,10 +113,10 @@ def test_targets_end_with_eos_or_at_their_own_limit(task: Seq2SeqTask):
     assert written.tolist() == [[4, 5, 4], [EOS, PAD, PAD], [5, EOS, PAD]]
 
 
-@pytest.mark.parametrize("style", ["input_feeding", "conditional", "parallel"])
+@pytest.mark.parametrize("style", ["luong", "bahdanau", "gnmt"])
 def test_samples_are_as_likely_as_the_model_says(task: Seq2SeqTask, style: str):
     """Of each of two sources in a batch, in train mode: dropout must not touch them."""
-    model, draws = build_model(task, dropout=0.5, decoder_style=style), 4000
+    model, draws = build_model(task, dropout=0.5, decoder_type=style), 4000
     inputs, criterion = batch()["net_input"], build_criterion(task)
     torch.manual_seed(1)
     with without_dropout(model):
@@ -151,10 +151,10 @@ def test_without_dropout_gives_back_what_was_there(task: Seq2SeqTask):
 # ----------------------------------------------------------------- gradient
 
 CHOICES = [
-    {"decoder_style": "input_feeding", "attention": "general"},
-    {"decoder_style": "conditional", "attention": "additive", "coverage": "gated", "decoder_cell": "gru"},
-    {"decoder_style": "parallel", "attention": "multi_head", "decoder_layers": 2},
-    {"decoder_style": "parallel", "attention": "location", "pointer": True, "coverage": "sum"},
+    {"decoder_type": "luong", "attention": "general"},
+    {"decoder_type": "bahdanau", "attention": "additive", "coverage": "gated", "decoder_cell": "gru"},
+    {"decoder_type": "gnmt", "attention": "multi_head", "decoder_layers": 2},
+    {"decoder_type": "gnmt", "attention": "location", "pointer": True, "coverage": "sum"},
     {"locked_dropout": True, "ctc": True},
     {"adaptive_cutoffs": "5"},
 ]

@@ -11,34 +11,34 @@ SIZES = {
     "encoder_channels": 4,
     "dropout": 0.1,
 }
-STYLES = ("input_feeding", "conditional", "parallel")
+STYLES = ("luong", "bahdanau", "gnmt")
 KINDS = ("none", "dot", "scaled_dot", "general", "additive", "normalized", "location", "multi_head", "local")
 CELLS = ("lstm", "gru", "rnn")
 
 
 def _text() -> list[dict]:
-    table: list[dict] = [{"decoder_style": style, "attention": kind} for style in STYLES for kind in KINDS]
+    table: list[dict] = [{"decoder_type": style, "attention": kind} for style in STYLES for kind in KINDS]
     for number, (encoder, decoder) in enumerate((e, d) for e in CELLS for d in CELLS):
-        table.append({"encoder_cell": encoder, "decoder_cell": decoder, "decoder_style": STYLES[number % 3]})
+        table.append({"encoder_cell": encoder, "decoder_cell": decoder, "decoder_type": STYLES[number % 3]})
     for style in STYLES:
         for coverage in ("sum", "gated"):
-            table.append({"decoder_style": style, "coverage": coverage, "attention": "additive"})
-            table.append({"decoder_style": style, "coverage": coverage, "attention": "general", "pointer": True})
-        table.append({"decoder_style": style, "pointer": True, "share_all_embeddings": True})
-        table.append({"decoder_style": style, "decoder_layers": 3, "residual": True, "layer_norm": True})
-        table.append({"decoder_style": style, "decoder_layers": 2, "locked_dropout": True, "dropout": 0.3})
+            table.append({"decoder_type": style, "coverage": coverage, "attention": "additive"})
+            table.append({"decoder_type": style, "coverage": coverage, "attention": "general", "pointer": True})
+        table.append({"decoder_type": style, "pointer": True, "share_all_embeddings": True})
+        table.append({"decoder_type": style, "decoder_layers": 3, "residual": True, "layer_norm": True})
+        table.append({"decoder_type": style, "decoder_layers": 2, "locked_dropout": True, "dropout": 0.3})
     for bridge in ("zero", "copy"):
         for cell in CELLS:
             table.append({"bridge": bridge, "encoder_cell": cell, "decoder_cell": cell, "decoder_layers": 2})
-        table.append({"bridge": bridge, "encoder_layers": 3, "decoder_style": "parallel"})
+        table.append({"bridge": bridge, "encoder_layers": 3, "decoder_type": "gnmt"})
         table.append({"bridge": bridge, "encoder_cell": "gru", "decoder_hidden_size": 20, "encoder_layers": 2})
     table += [
         {"encoder_layers": 3, "encoder_bidirectional": "first", "residual": True, "encoder_embed_dim": 16},
         {"encoder_layers": 2, "encoder_bidirectional": "none", "layer_norm": True},
         {"encoder_layers": 3, "encoder_pyramid": 2, "attention": "location", "coverage": "sum"},
-        {"encoder_layers": 2, "encoder_cell": "gru", "locked_dropout": True, "decoder_style": "conditional"},
+        {"encoder_layers": 2, "encoder_cell": "gru", "locked_dropout": True, "decoder_type": "bahdanau"},
         {"adaptive_cutoffs": "6,10"},
-        {"adaptive_cutoffs": "6", "decoder_style": "parallel", "attention": "multi_head", "coverage": "sum"},
+        {"adaptive_cutoffs": "6", "decoder_type": "gnmt", "attention": "multi_head", "coverage": "sum"},
         {"decoder_output_dim": 5},
         {"share_decoder_input_output_embed": True, "decoder_cell": "gru"},
         {"ctc": True, "attention": "location"},
@@ -48,11 +48,11 @@ def _text() -> list[dict]:
 
 def _signal() -> list[dict]:
     return [
-        {"decoder_style": "input_feeding", "attention": "location", "ctc": True},
-        {"decoder_style": "conditional", "attention": "additive", "coverage": "gated", "bridge": "copy"},
-        {"decoder_style": "parallel", "attention": "multi_head", "decoder_layers": 2, "decoder_cell": "gru"},
-        {"decoder_style": "input_feeding", "attention": "general", "encoder_cell": "gru", "bridge": "zero"},
-        {"decoder_style": "parallel", "attention": "local", "coverage": "sum", "decoder_cell": "rnn"},
+        {"decoder_type": "luong", "attention": "location", "ctc": True},
+        {"decoder_type": "bahdanau", "attention": "additive", "coverage": "gated", "bridge": "copy"},
+        {"decoder_type": "gnmt", "attention": "multi_head", "decoder_layers": 2, "decoder_cell": "gru"},
+        {"decoder_type": "luong", "attention": "general", "encoder_cell": "gru", "bridge": "zero"},
+        {"decoder_type": "gnmt", "attention": "local", "coverage": "sum", "decoder_cell": "rnn"},
     ]
 
 

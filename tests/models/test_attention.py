@@ -109,9 +109,9 @@ def reference_gated(history, state: list[float], weight: float, h: list[float], 
 @torch.no_grad()
 def test_three_steps_equal_python_loops(kind: str, coverage: str):
     attention, memory = build(kind, coverage)
-    prepared = attention.prepare(memory)
+    prepared = attention.precompute_keys(memory)
     queries = torch.randn(3, len(LENGTHS), QUERY).double()
-    past = attention.start(prepared)
+    past = attention.initial_state(prepared)
     before: list[list[list[float]]] = [[] for _ in LENGTHS]
     gated = [[[0.0] * 10 for _ in range(max(LENGTHS))] for _ in LENGTHS]
     for query in queries:
@@ -142,7 +142,7 @@ def test_multi_head_equals_torch():
     stock.in_proj_bias.copy_(torch.cat((attention.query.bias, attention.key_and_value.bias)))
     stock.out_proj.weight.copy_(torch.eye(VALUE))
     query = torch.randn(2 * len(LENGTHS), QUERY).double()  # two of each item
-    context, weights, _ = attention(query, attention.prepare(memory))
+    context, weights, _ = attention(query, attention.precompute_keys(memory))
     expected, expected_weights = stock(
         query.view(len(LENGTHS), 2, QUERY), memory.values, memory.values, key_padding_mask=memory.padding_mask
     )
@@ -155,10 +155,10 @@ def test_multi_head_equals_torch():
 @torch.no_grad()
 def test_queries_of_an_item_equal_a_repeated_memory(kind: str, coverage: str):
     attention, memory = build(kind, coverage)
-    memory = attention.prepare(memory)
+    memory = attention.precompute_keys(memory)
     spread = torch.arange(3).repeat_interleave(4)
     repeated = memory.reorder(spread)
-    past = other = attention.start(repeated)
+    past = other = attention.initial_state(repeated)
     for _ in range(2):
         query = torch.randn(12, QUERY).double()
         context, weights, past = attention(query, memory, past)
@@ -173,9 +173,9 @@ def test_padding_is_never_read(kind: str, coverage: str):
     """Not even where it holds what no arithmetic survives."""
     attention, memory = build(kind, coverage)
     query = torch.randn(3, QUERY).double()
-    clean = attention(query, attention.prepare(memory), attention.start(memory))
+    clean = attention(query, attention.precompute_keys(memory), attention.initial_state(memory))
     memory.values[memory.padding_mask] = 1e150
-    context, weights, _ = attention(query, attention.prepare(memory), attention.start(memory))
+    context, weights, _ = attention(query, attention.precompute_keys(memory), attention.initial_state(memory))
     assert_close((context, weights), clean[:2])
 
 
@@ -184,7 +184,9 @@ def test_padding_is_never_read(kind: str, coverage: str):
 def test_large_scores_stay_finite(kind: str):
     attention, memory = build(kind)
     attention, memory = attention.float(), memory._replace(values=memory.values.float() * 1e4)
-    context, weights, _ = attention(torch.randn(3, QUERY) * 1e4, attention.prepare(memory), attention.start(memory))
+    context, weights, _ = attention(
+        torch.randn(3, QUERY) * 1e4, attention.precompute_keys(memory), attention.initial_state(memory)
+    )
     assert context.isfinite().all()
     assert_close(weights.sum(1), torch.ones(3))
 
@@ -196,8 +198,8 @@ def test_gradients(kind: str, coverage: str):
     attention, memory = build(kind, coverage)
 
     def run(first, second, values):
-        prepared = attention.prepare(memory._replace(values=values))
-        context, _, past = attention(first, prepared, attention.start(prepared))
+        prepared = attention.precompute_keys(memory._replace(values=values))
+        context, _, past = attention(first, prepared, attention.initial_state(prepared))
         other, weights, _ = attention(second, prepared, past)
         return context, other, weights
 
@@ -208,7 +210,7 @@ def test_gradients(kind: str, coverage: str):
 @torch.no_grad()
 def test_without_attention_there_is_no_context():
     attention, memory = build("none")
-    context, weights, past = attention(torch.randn(3, QUERY).double(), attention.prepare(memory))
+    context, weights, past = attention(torch.randn(3, QUERY).double(), attention.precompute_keys(memory))
     assert context.shape == (3, 0)
     assert past is None
     assert weights.eq(0).all()

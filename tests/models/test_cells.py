@@ -25,20 +25,20 @@ def test_a_step_equals_torch(kind: str, known: int, fed: int):
     torch.manual_seed(1)
     cell = CELLS[kind](known, fed, HIDDEN).double()
     stock = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}[kind](known + fed, HIDDEN).double()
-    weights = [] if cell.known is None else [cell.known.weight]
+    weights = [] if cell.input_proj is None else [cell.input_proj.weight]
     if kind == "gru":
-        weights += [] if cell.fed is None else [cell.fed.weight]
-        stock.weight_hh.copy_(cell.loop.weight)
+        weights += [] if cell.feedback is None else [cell.feedback.weight]
+        stock.weight_hh.copy_(cell.recurrent_proj.weight)
         stock.bias_ih.copy_(cell.bias)
     else:
-        weights += [cell.loop.weight[:, :fed]]
-        stock.weight_hh.copy_(cell.loop.weight[:, fed:])
+        weights += [cell.recurrent_proj.weight[:, :fed]]
+        stock.weight_hh.copy_(cell.recurrent_proj.weight[:, fed:])
         stock.bias_ih.zero_()
-    stock.bias_hh.copy_(cell.loop.bias)
+    stock.bias_hh.copy_(cell.recurrent_proj.bias)
     stock.weight_ih.copy_(torch.cat(weights, 1) if weights else stock.weight_ih)
 
     x, u, state = torch.randn(6, known).double(), torch.randn(6, fed).double(), state_of(kind, 6)
-    output, ours = cell.step(cell.read(x) if known else None, u if fed else None, state)
+    output, ours = cell.step(cell.project_inputs(x) if known else None, u if fed else None, state)
     assert torch.equal(output, ours[:, 0])
     theirs = stock(torch.cat((x, u), 1), tuple(state.unbind(1)) if kind == "lstm" else state[:, 0])
     assert_close(ours, torch.stack(theirs, 1) if kind == "lstm" else theirs.unsqueeze(1), rtol=0, atol=1e-12)
@@ -52,7 +52,7 @@ def test_all_steps_at_once_equal_one_after_another(kind: str):
     x, start = torch.randn(6, 7, KNOWN).double().requires_grad_(), state_of(kind, 6).requires_grad_()
     fused = cell.unroll(x, start)
     state, steps = start, []
-    for share in cell.read(x).unbind(1):
+    for share in cell.project_inputs(x).unbind(1):
         output, state = cell.step(share, None, state)
         steps.append(output)
     looped = torch.stack(steps, 1)
@@ -73,5 +73,5 @@ def test_gradients(kind: str):
     cell = CELLS[kind](KNOWN, FED, HIDDEN).double()
     inputs = (torch.randn(2, KNOWN).double(), torch.randn(2, FED).double(), state_of(kind, 2))
     assert torch.autograd.gradcheck(
-        lambda x, u, state: cell.step(cell.read(x), u, state), tuple(i.requires_grad_() for i in inputs)
+        lambda x, u, state: cell.step(cell.project_inputs(x), u, state), tuple(i.requires_grad_() for i in inputs)
     )

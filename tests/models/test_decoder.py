@@ -14,12 +14,12 @@ def reference_decode(decoder, embedded, values, lengths, final):
     """Luong et al. 2015 with plain loops over torch.nn.LSTMCell: features and attention, B x T x ..."""
     width, cells = decoder.combine.out_features, []
     for ours in decoder.cells:
-        below, recurrent = ours.loop.weight[:, :width], ours.loop.weight[:, width:]
-        if ours.known is not None:  # layer 1: [embedding; feed]
-            below = torch.cat((ours.known.weight, below), 1)
+        below, recurrent = ours.recurrent_proj.weight[:, :width], ours.recurrent_proj.weight[:, width:]
+        if ours.input_proj is not None:  # layer 1: [embedding; feed]
+            below = torch.cat((ours.input_proj.weight, below), 1)
         cell = nn.LSTMCell(below.size(1), width).double()
         cell.weight_ih.data, cell.weight_hh.data = below.data, recurrent.data
-        cell.bias_ih.data = ours.loop.bias.data
+        cell.bias_ih.data = ours.recurrent_proj.bias.data
         cell.bias_hh.data.zero_()
         cells.append(cell)
     features, attention = (
@@ -56,9 +56,9 @@ def test_equals_a_hand_written_recurrence(build, batch, layers):
     memory = model.encode(source, lengths)
     embedded = nn.functional.embedding(previous, model.decoder.embedding.table.weight)
     features, attention = reference_decode(
-        model.decoder.recurrence, embedded, memory.values, lengths.tolist(), memory.final[:, -1, 0]
+        model.decoder.rnn, embedded, memory.values, lengths.tolist(), memory.final[:, -1, 0]
     )
-    ours, ours_attention = model.decoder.recurrence(embedded, memory)
+    ours, ours_attention = model.decoder.rnn(embedded, memory)
     assert_close(ours, features, rtol=0, atol=1e-12)
     assert_close(ours_attention, attention, rtol=0, atol=1e-12)
 
@@ -75,11 +75,11 @@ def test_steps_by_hand_equal_teacher_forcing(build, batch, layers):
     model = build(decoder_layers=layers)
     source, lengths, previous = batch(model, [4, 7, 2], 6)
     logits, extra = model(source, lengths, previous)
-    recurrence = model.decoder.recurrence
+    rnn = model.decoder.rnn
     memory = model.encode(source, lengths)
-    state = recurrence.start(memory)
+    state = rnn.initial_state(memory)
     for t in range(previous.size(1)):
-        state, features, weights = recurrence.step(model.decoder.embedding(previous[:, t]), state, memory)
+        state, features, weights = rnn.step(model.decoder.embedding(previous[:, t]), state, memory)
         assert_close(model.decoder.generator(features, weights, memory), logits[:, t], rtol=0, atol=1e-5)
         assert_close(weights, extra["attn"][0][:, t], rtol=0, atol=1e-5)
         assert_close(state.feed, features)
@@ -102,11 +102,11 @@ def test_input_feeding_carries_the_attention(build, batch):
     """The same state but for the feed: the next step differs."""
     model = build()
     memory = model.encode(*batch(model, [4], 1)[:2])
-    recurrence, embedded = model.decoder.recurrence, torch.zeros(1, 5)
-    first, _, _ = recurrence.step(embedded, recurrence.start(memory), memory)
+    rnn, embedded = model.decoder.rnn, torch.zeros(1, 5)
+    first, _, _ = rnn.step(embedded, rnn.initial_state(memory), memory)
     without = first._replace(feed=torch.zeros_like(first.feed))
-    _, fed, _ = recurrence.step(embedded, first, memory)
-    _, unfed, _ = recurrence.step(embedded, without, memory)
+    _, fed, _ = rnn.step(embedded, first, memory)
+    _, unfed, _ = rnn.step(embedded, without, memory)
     assert (fed - unfed).abs().max() > 1e-4
 
 
@@ -115,15 +115,15 @@ def test_input_feeding_carries_the_attention(build, batch):
 def test_k_rows_an_item_equal_a_repeated_memory(build, batch, layers):
     model = build(decoder_layers=layers)
     source, lengths, _previous = batch(model, [4, 7, 2], 3)
-    memory, recurrence = model.encode(source, lengths), model.decoder.recurrence
+    memory, rnn = model.encode(source, lengths), model.decoder.rnn
     spread = torch.arange(3).repeat_interleave(4)
-    repeated, state = memory.reorder(spread), recurrence.start(memory).reorder(spread)
-    other = recurrence.start(repeated)
+    repeated, state = memory.reorder(spread), rnn.initial_state(memory).reorder(spread)
+    other = rnn.initial_state(repeated)
     generator = torch.Generator().manual_seed(1)
     for _ in range(3):
         embedded = model.decoder.embedding(torch.randint(4, 11, (12,), generator=generator))
-        state, features, weights = recurrence.step(embedded, state, memory)
-        other, expected, expected_weights = recurrence.step(embedded, other, repeated)
+        state, features, weights = rnn.step(embedded, state, memory)
+        other, expected, expected_weights = rnn.step(embedded, other, repeated)
         assert_close(features, expected, rtol=0, atol=1e-5)
         assert_close(weights, expected_weights, rtol=0, atol=1e-5)
         assert_close(tuple(state), tuple(other), rtol=0, atol=1e-5)
@@ -159,8 +159,8 @@ def test_dropout_is_between_layers_and_on_the_features(build, batch, layers):
     model = build(decoder_layers=layers, dropout=0.5).train()
     source, lengths, previous = batch(model, [4, 7], 3)
     memory, seen = model.encode(source, lengths), []
-    model.decoder.recurrence.dropout.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    features, _ = model.decoder.recurrence(model.decoder.embedding(previous), memory)
+    model.decoder.rnn.dropout.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    features, _ = model.decoder.rnn(model.decoder.embedding(previous), memory)
     assert len(seen) == 3 * layers
     assert all(torch.equal(features[:, t], seen[(t + 1) * layers - 1]) for t in range(3))
     assert 0 < features.eq(0).float().mean() < 1

@@ -33,7 +33,7 @@ def test_pointer_equals_plain_loops():
         written = generator.output(features[row]).softmax(-1)
         share = generator.switch(features[row]).sigmoid().item()
         expected = [share * p for p in written.tolist()]
-        for s, symbol in enumerate(memory().symbols[row // K].tolist()):
+        for s, symbol in enumerate(memory().copy_ids[row // K].tolist()):
             expected[symbol] += (1 - share) * weights[row, s].item()
         assert_close(found[row].tolist(), expected, rtol=0, atol=1e-6)  # taken in float32
     assert_close(found.sum(1), torch.ones(B * K))
@@ -63,7 +63,9 @@ def test_adaptive_scores_of_a_target_are_those_of_all():
     features, target = torch.randn(30, 16), torch.randint(0, 40, (30,))
     scores = generator(features.view(5, 6, 16), torch.zeros(0), memory())
     assert_close(scores.exp().sum(-1), torch.ones(5, 6))
-    assert_close(generator.of(features, target), scores.view(30, 40)[range(30), target], rtol=0, atol=1e-5)
+    assert_close(
+        generator.target_log_probs(features, target), scores.view(30, 40)[range(30), target], rtol=0, atol=1e-5
+    )
 
 
 def test_adaptive_trains_under_autocast():
@@ -71,6 +73,6 @@ def test_adaptive_trains_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         features = torch.nn.functional.linear(torch.randn(8, 16), torch.eye(16))
         assert features.dtype == torch.bfloat16
-        loss = -generator.of(features, torch.arange(0, 40, 5)).sum()
+        loss = -generator.target_log_probs(features, torch.arange(0, 40, 5)).sum()
     loss.backward()
     assert all(parameter.grad.isfinite().all() for parameter in generator.parameters())

@@ -145,9 +145,9 @@ def test_refuses_in_one_line_that_names_the_value(build, options, words):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("style", ["input_feeding", "conditional", "parallel"])
+@pytest.mark.parametrize("style", ["luong", "bahdanau", "gnmt"])
 def test_every_decoder_goes_without_attention(build, batch, style: str, cell: str):
-    model = build(decoder_style=style, decoder_cell=cell, attention="none")
+    model = build(decoder_type=style, decoder_cell=cell, attention="none")
     assert model(*batch(model, [3, 2], 4))[0].shape == (2, 4, 11)
 
 

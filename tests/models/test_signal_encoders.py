@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from s2s_plugin.models.encoders.cnn import Block, PictureStack, groups
+from s2s_plugin.models.encoders.cnn import Block, ConvStack, groups
 from s2s_plugin.models.encoders.rnn import RecurrentStack, pairs
 from s2s_plugin.models.encoders.speech import Subsampling
 from s2s_plugin.models.encoders.video import with_neighbours
@@ -179,7 +179,7 @@ def test_a_block_begins_as_its_shortcut():
     block = Block(4, 4, 1)
     maps = torch.randn(2, 4, 5, 5)
     assert block(maps).detach() == pytest.approx(maps.relu(), abs=1e-6)
-    assert PictureStack(3, 8, 2)(torch.randn(2, 3, 32, 48)).shape == (2, 32, 4, 6)
+    assert ConvStack(3, 8, 2)(torch.randn(2, 3, 32, 48)).shape == (2, 32, 4, 6)
     assert [groups(count) for count in (3, 8, 16, 32, 64, 128)] == [1, 1, 2, 4, 8, 8]
 
 

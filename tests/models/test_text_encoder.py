@@ -88,4 +88,4 @@ def test_factors_are_added_to_their_token(build, batch):
 
 def test_a_pointer_copies_tokens_not_factors(build):
     model = build(encoder_factors=1, pointer=True, joint=True)
-    assert model.encoder(torch.tensor([[5, 7, 6, 8, 2]]), torch.tensor([5])).symbols.tolist() == [[5, 6, 2]]
+    assert model.encoder(torch.tensor([[5, 7, 6, 8, 2]]), torch.tensor([5])).copy_ids.tolist() == [[5, 6, 2]]

@@ -21,7 +21,7 @@ LENGTHS = [9, 4, 7, 1, 12, 3, 5, 8]
 MODELS = [
     {},
     {"attention": "additive", "coverage": "sum"},
-    {"decoder_style": "parallel", "decoder_layers": 2},
+    {"decoder_type": "gnmt", "decoder_layers": 2},
     {"pointer": True},
     {"encoder_layers": 2, "decoder_layers": 2, "decoder_hidden_size": 16},
 ]
@@ -81,7 +81,7 @@ def test_a_step_looks_at_no_number(build, batch, dictionary, options):
     net_input = batch(LENGTHS)["net_input"]
     with torch.no_grad():
         memory = model.encode(net_input["src_tokens"], net_input["src_lengths"])
-        state = model.decoder.recurrence.start(memory).reorder(torch.arange(len(LENGTHS)).repeat_interleave(3))
+        state = model.decoder.rnn.initial_state(memory).reorder(torch.arange(len(LENGTHS)).repeat_interleave(3))
 
     def pretend(tensor):
         return None if tensor is None else torch.empty(tensor.shape, dtype=tensor.dtype)

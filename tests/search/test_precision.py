@@ -13,12 +13,12 @@ from torch.testing import assert_close
 
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions, own_options
-from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Int8Linear, convert, gate_shares
+from s2s_plugin.search.precision import ON_CPU, PRECISIONS, Int8Linear, cached_input_gates, convert
 from s2s_plugin.tasks.seq2seq import Seq2SeqTaskConfig
 from tests.search.conftest import alone
 
 SIZES = {"encoder_embed_dim": 64, "encoder_hidden_size": 128, "decoder_embed_dim": 64, "decoder_hidden_size": 128}
-STYLES = ["input_feeding", "conditional", "parallel"]
+STYLES = ["luong", "bahdanau", "gnmt"]
 
 
 @pytest.mark.parametrize(("precision", "error"), [("fp32", 1e-6), ("bf16", 1e-2), ("int8", 1e-2)])
@@ -62,7 +62,7 @@ def test_int8_of_bounded_inputs(bias: bool):
     [
         ({"decoder_output_dim": 128}, True, True),
         ({"decoder_output_dim": 96}, True, False),  # the generator's projection may give any number
-        ({"decoder_output_dim": 128, "decoder_style": "conditional"}, False, True),  # a cell reads averages of values
+        ({"decoder_output_dim": 128, "decoder_type": "bahdanau"}, False, True),  # a cell reads averages of values
         ({"decoder_output_dim": 128, "layer_norm": True}, False, False),
         ({"decoder_output_dim": 128, "residual": True}, False, False),
         ({"decoder_output_dim": 128, "bridge": "copy"}, True, True),
@@ -72,17 +72,17 @@ def test_int8_of_bounded_inputs(bias: bool):
 def test_which_products_are_bounded(build, options: dict, loops: bool, output: bool):
     model = build(300, seed=3, decoder_layers=2, **{**SIZES, **options})
     convert(model, "int8")
-    recurrence = model.decoder.recurrence
-    assert [cell.loop.bounded for cell in recurrence.cells] == [loops, loops]
+    rnn = model.decoder.rnn
+    assert [cell.recurrent_proj.bounded for cell in rnn.cells] == [loops, loops]
     assert model.decoder.generator.output.bounded == output
-    assert recurrence.combine.bounded is False
+    assert rnn.combine.bounded is False
 
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_hypotheses_of_each_precision(build, batch, style: str, precision: str):
     """fp32: those of the model as it was. Else: as good, by the model's own measure."""
-    model, sample = build(300, seed=3, peak=1, decoder_style=style, decoder_layers=2, **SIZES), batch([4, 9, 2, 7])
+    model, sample = build(300, seed=3, peak=1, decoder_type=style, decoder_layers=2, **SIZES), batch([4, 9, 2, 7])
     options, dictionary = BeamOptions(beam=4, max_len_b=12), model.decoder.dictionary
     plain = BeamSearch([model], dictionary, options).generate([model], sample)
     converted = copy.deepcopy(model)
@@ -108,10 +108,10 @@ def test_a_sentence_does_not_depend_on_its_batch(build, batch, precision: str):
 
 def test_shares_of_the_gates_are_those_of_the_embedding(build):
     model = build(300, seed=5, **SIZES).eval()
-    shares, symbols = gate_shares(model), torch.tensor([5, 299, 17])
+    shares, symbols = cached_input_gates(model), torch.tensor([5, 299, 17])
     assert shares is not None and shares.shape == (300, 512)
     with torch.no_grad():
-        expected = model.decoder.recurrence.cells[0].read(model.decoder.embedding(symbols))
+        expected = model.decoder.rnn.cells[0].project_inputs(model.decoder.embedding(symbols))
     assert_close(shares[symbols], expected)
 
 

@@ -13,7 +13,7 @@ from rouge_score.rouge_scorer import RougeScorer
 SETTINGS = (
     "model.encoder_embed_dim=32 model.encoder_hidden_size=64 model.decoder_embed_dim=32 model.decoder_hidden_size=64 "
     "model.dropout=0 subword.size=60 task.max_source_positions=12 dataset.max_tokens=600 optimization.max_update=40 "
-    "optimization.lr=[0.01] lr_scheduler=inverse_sqrt lr_scheduler.warmup_updates=10 model.decoder_style=input_feeding "
+    "optimization.lr=[0.01] lr_scheduler=inverse_sqrt lr_scheduler.warmup_updates=10 model.decoder_type=luong "
     "dataset.validate_interval_updates=40 ema.store_ema=false"
 )
 

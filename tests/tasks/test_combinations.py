@@ -92,9 +92,9 @@ def check_steps(model, task: FairseqTask) -> None:
     previous = inputs["prev_output_tokens"]
     at_once, besides = model(**inputs)
     memory = model.encode(inputs["src_tokens"], inputs["src_lengths"])
-    decoder, state = model.decoder, model.decoder.recurrence.start(memory)
+    decoder, state = model.decoder, model.decoder.rnn.initial_state(memory)
     for t in range(previous.size(1)):
-        state, features, weights = decoder.recurrence.step(decoder.embedding(previous[:, t]), state, memory)
+        state, features, weights = decoder.rnn.step(decoder.embedding(previous[:, t]), state, memory)
         scores = decoder.generator(features, weights, memory)
         assert_close(scores.log_softmax(-1), at_once[:, t].log_softmax(-1), rtol=0, atol=1e-5)
         assert_close(weights, besides["attn"][0][:, t], rtol=0, atol=1e-5)

@@ -24,7 +24,7 @@ class AdditiveAttention(Attention):
         self.seen = None if history is None else nn.Linear(history.size, size, bias=False)
         self.energy = nn.Linear(size, 1, bias=False)
 
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute_keys(self, memory: Memory) -> Memory:
         keys = self.key(memory.values)
         return memory._replace(keys=keys, values=memory.values.to(keys.dtype))
 

@@ -12,8 +12,8 @@ from s2s_plugin.models.memory import Memory
 class Attention(nn.Module):
     """context = sum_s a_s m_s with a = softmax_s score(h, m_s).
 
-    What of a score does not depend on the target is computed once per source by :meth:`prepare` and kept in the memory
-    as ``keys``. Kinds differ in :meth:`prepare` and :meth:`score`.
+    The part of a score that depends on the source alone is computed once by :meth:`precompute_keys` and kept in the
+    memory as ``keys``. Kinds differ in :meth:`precompute_keys` and :meth:`score`.
 
     Args:
         query_size: width Q of the decoder state h.
@@ -30,13 +30,13 @@ class Attention(nn.Module):
         self.context_size = value_size
         self.history = history
 
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute_keys(self, memory: Memory) -> Memory:
         """Memory with its keys, B x S x A, and values in the keys' type; done once per source."""
         return memory._replace(keys=memory.values)
 
-    def start(self, memory: Memory) -> Tensor | None:
+    def initial_state(self, memory: Memory) -> Tensor | None:
         """What is remembered before the first step, B x S x P."""
-        return None if self.history is None else self.history.start(memory)
+        return None if self.history is None else self.history.initial_state(memory)
 
     def forward(
         self, query: Tensor, memory: Memory, past: Tensor | None = None

@@ -54,7 +54,7 @@ class GeneralAttention(DotAttention):
     def _compare(self, query_size: int, value_size: int) -> None:
         self.key = nn.Linear(value_size, query_size, bias=False)
 
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute_keys(self, memory: Memory) -> Memory:
         keys = self.key(memory.values)
         return memory._replace(keys=keys, values=memory.values.to(keys.dtype))
 

@@ -21,7 +21,7 @@ class History(nn.Module):
     kept: int
     size: int
 
-    def start(self, memory: Memory) -> Tensor:
+    def initial_state(self, memory: Memory) -> Tensor:
         """B x S x P before the first step: nowhere."""
         return memory.values.new_zeros(*memory.values.shape[:2], self.kept)
 

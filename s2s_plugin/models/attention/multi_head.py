@@ -32,7 +32,7 @@ class MultiHeadAttention(Attention):
         self.key_and_value = nn.Linear(value_size, 2 * value_size)
         self.seen = None if history is None else nn.Linear(query_size, history.size * self.HEADS, bias=False)
 
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute_keys(self, memory: Memory) -> Memory:
         return memory._replace(keys=self.key_and_value(memory.values))
 
     def forward(

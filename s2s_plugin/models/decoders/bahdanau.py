@@ -8,7 +8,7 @@ from s2s_plugin.models.decoders.base import Decoder, DecoderState
 from s2s_plugin.models.memory import Memory
 
 
-class ConditionalDecoder(Decoder):
+class BahdanauDecoder(Decoder):
     """Bahdanau et al. 2015, section 3.1 and appendix A.2.2, with tanh for maxout in the readout.
 
     c_t = attention(h_{t-1});  h_t = RNN([e(y_{t-1}); c_t], h_{t-1});  f_t = tanh(W [c_t; h_t; e(y_{t-1})]).

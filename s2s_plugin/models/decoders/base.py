@@ -92,17 +92,17 @@ class Decoder(nn.Module):
         """Widths of what a layer reads: known before the loop, and fed to it by the loop."""
         raise NotImplementedError
 
-    def prepare(self, memory: Memory) -> Memory:
+    def precompute_keys(self, memory: Memory) -> Memory:
         """What depends on the source alone, computed once: the attention's keys."""
-        return self.attention.prepare(memory)
+        return self.attention.precompute_keys(memory)
 
-    def start(self, memory: Memory) -> DecoderState:
+    def initial_state(self, memory: Memory) -> DecoderState:
         """State before the first symbol."""
         layers = self.bridge(memory)  # B x L x C x H
         masks = None
         if self.dropout.training and self.dropout.locked and self.dropout.p:
             masks = self.dropout.mask(layers[:, :, 0])
-        return DecoderState(layers, None, self.attention.start(memory), masks)
+        return DecoderState(layers, None, self.attention.initial_state(memory), masks)
 
     def step(
         self, embedded: Tensor, state: DecoderState, memory: Memory, share: Tensor | None = None
@@ -118,7 +118,7 @@ class Decoder(nn.Module):
         Returns:
             new state, features N x H for the generator, attention weights N x S.
         """
-        return self._step(embedded, self.cells[0].read(embedded) if share is None else share, state, memory)
+        return self._step(embedded, self.cells[0].project_inputs(embedded) if share is None else share, state, memory)
 
     def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Unroll ``step`` over a known target (teacher forcing).
@@ -130,9 +130,9 @@ class Decoder(nn.Module):
         Returns:
             features B x T x H, attention weights B x T x S.
         """
-        state = self.start(memory)
+        state = self.initial_state(memory)
         features, attention = [], []
-        shares = self.cells[0].read(embedded)  # of all steps at once
+        shares = self.cells[0].project_inputs(embedded)  # of all steps at once
         for symbol, share in zip(embedded.unbind(1), shares.unbind(1), strict=True):
             state, feature, weights = self._step(symbol, share, state, memory)
             features.append(feature)

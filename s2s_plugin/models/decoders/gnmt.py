@@ -9,7 +9,7 @@ from s2s_plugin.models.decoders.base import Decoder, DecoderState
 from s2s_plugin.models.memory import Memory
 
 
-class ParallelDecoder(Decoder):
+class GNMTDecoder(Decoder):
     """The first layer asks, all upper layers get the answer (Wu et al. 2016, section 3; "GNMT v2").
 
     h1_t = RNN_1(e(y_{t-1}));  c_t = attention(h1_t);  hl_t = RNN_l([h(l-1)_t; c_t]);  f_t = tanh(W [c_t; hL_t]).
@@ -31,14 +31,14 @@ class ParallelDecoder(Decoder):
         context, weights, past = self.attention(hidden, memory, state.past)
         for layer, cell in enumerate(self.cells[1:], start=1):
             below = self._drop(hidden, state, layer - 1)
-            hidden, after = cell.step(cell.read(torch.cat((below, context), 1)), None, state.layers[:, layer])
+            hidden, after = cell.step(cell.project_inputs(torch.cat((below, context), 1)), None, state.layers[:, layer])
             hidden = self._output(layer, hidden, below)
             layers.append(after)
         features = self._features(state, context, hidden)
         return DecoderState(torch.stack(layers, 1), None, past, state.masks), features, weights
 
     def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        state = self.start(memory)
+        state = self.initial_state(memory)
         outputs = self.cells[0].unroll(embedded, state.layers[:, 0])
         outputs = self._output(0, outputs, outputs)
         context, weights = self._ask(outputs, memory, state.past)

@@ -8,7 +8,7 @@ from s2s_plugin.models.decoders.base import Decoder, DecoderState
 from s2s_plugin.models.memory import Memory
 
 
-class InputFeedingDecoder(Decoder):
+class LuongDecoder(Decoder):
     """Luong et al. 2015, sections 3.1 and 3.3.
 
     h_t = RNN([e(y_{t-1}); f_{t-1}], h_{t-1});  c_t = attention(h_t);  f_t = tanh(W [c_t; h_t]).
@@ -18,8 +18,8 @@ class InputFeedingDecoder(Decoder):
     def inputs(layer: int, embed_size: int, hidden_size: int, context_size: int) -> tuple[int, int]:
         return (embed_size if layer == 0 else 0), hidden_size
 
-    def start(self, memory: Memory) -> DecoderState:
-        state = super().start(memory)
+    def initial_state(self, memory: Memory) -> DecoderState:
+        state = super().initial_state(memory)
         return state._replace(feed=state.layers.new_zeros(len(state.layers), state.layers.size(3)))
 
     def _step(

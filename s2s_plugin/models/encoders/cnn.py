@@ -27,7 +27,7 @@ class Block(nn.Module):
         return (self.shortcut(maps) + self.second_norm(self.second(inner))).relu()
 
 
-class PictureStack(nn.Sequential):
+class ConvStack(nn.Sequential):
     """A stem and blocks, each of which halves height and width and doubles the channels.
 
     Args:

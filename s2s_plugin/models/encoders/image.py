@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.encoders.cnn import PictureStack
+from s2s_plugin.models.encoders.cnn import ConvStack
 from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.memory import Memory
 
@@ -24,7 +24,7 @@ class ImageEncoder(Encoder):
         max_source_positions: highest picture accepted, in rows.
     """
 
-    def __init__(self, pictures: PictureStack, value_size: int, dropout: Dropout, max_source_positions: int):
+    def __init__(self, pictures: ConvStack, value_size: int, dropout: Dropout, max_source_positions: int):
         super().__init__(None, value_size, (1, 1, value_size), max_source_positions)
         self.pictures = pictures
         self.projection = nn.Linear(pictures.output_size, value_size)

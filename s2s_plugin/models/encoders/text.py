@@ -49,4 +49,4 @@ class TextEncoder(Encoder):
         groups = F.pad(src_tokens, (0, missing), value=self.dictionary.pad()).unflatten(1, (-1, self.group))
         embedded = self.embedding(groups).sum(2)  # B x S / (1 + F) x E
         memory = self.stack(embedded, (src_lengths + self.group - 1) // self.group)
-        return memory if self.in_target is None else memory._replace(symbols=self.in_target[groups[..., 0]])
+        return memory if self.in_target is None else memory._replace(copy_ids=self.in_target[groups[..., 0]])

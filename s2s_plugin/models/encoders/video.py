@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.encoders.cnn import PictureStack
+from s2s_plugin.models.encoders.cnn import ConvStack
 from s2s_plugin.models.encoders.rnn import RecurrentStack
 from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.memory import Memory
@@ -27,7 +27,7 @@ class VideoEncoder(Encoder):
 
     def __init__(
         self,
-        pictures: PictureStack,
+        pictures: ConvStack,
         projection: nn.Linear,
         stack: RecurrentStack,
         dropout: Dropout,

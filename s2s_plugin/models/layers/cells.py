@@ -11,7 +11,7 @@ from s2s_plugin.models.layers.init import init_uniform
 class Cell(nn.Module):
     """One layer of a recurrence over known inputs x_t and inputs u_t that only the step before can give.
 
-    The share of x in the pre-activations ("gates") does not depend on the recurrence: :meth:`read` computes it for
+    The part of the pre-activations due to x does not depend on the recurrence: :meth:`project_inputs` computes it for
     all steps in one matrix product, and :meth:`step` adds the rest.
 
     Args:
@@ -29,20 +29,20 @@ class Cell(nn.Module):
     def __init__(self, known_size: int, fed_size: int, hidden_size: int):
         super().__init__()
         width = self.gates * hidden_size
-        self.known = nn.Linear(known_size, width, bias=False) if known_size else None
-        self.loop = nn.Linear(fed_size + hidden_size, width)  # [u_t; h_{t-1}], one product for both
+        self.input_proj = nn.Linear(known_size, width, bias=False) if known_size else None
+        self.recurrent_proj = nn.Linear(fed_size + hidden_size, width)  # [u_t; h_{t-1}], one product for both
         init_uniform(self, hidden_size)
 
-    def read(self, x: Tensor) -> Tensor:
+    def project_inputs(self, x: Tensor) -> Tensor:
         """... x X inputs to their share of the gates, ... x G."""
-        assert self.known is not None
-        return self.known(x)
+        assert self.input_proj is not None
+        return self.input_proj(x)
 
     def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: the output N x H, and the state N x C x H that begins with it.
 
         Args:
-            share: N x G from :meth:`read`; None where nothing is known in advance.
+            share: N x G from :meth:`project_inputs`; None where nothing is known in advance.
             fed: N x U, or None.
             state: N x C x H before.
         """
@@ -52,14 +52,19 @@ class Cell(nn.Module):
         """All steps in one call of torch's fused kernel: N x T x X inputs to N x T x H outputs."""
         raise NotImplementedError
 
-    def _gates(self, share: Tensor | None, fed: Tensor | None, hidden: Tensor) -> Tensor:
-        gates = self.loop(hidden if fed is None else torch.cat((fed, hidden), 1))
+    def _preactivations(self, share: Tensor | None, fed: Tensor | None, hidden: Tensor) -> Tensor:
+        gates = self.recurrent_proj(hidden if fed is None else torch.cat((fed, hidden), 1))
         return gates if share is None else gates + share
 
     def _weights(self) -> list[Tensor]:
         """As torch's kernels want them: W_x, W_h, b_x, b_h."""
-        assert self.known is not None
-        return [self.known.weight, self.loop.weight, self.loop.bias, torch.zeros_like(self.loop.bias)]
+        assert self.input_proj is not None
+        return [
+            self.input_proj.weight,
+            self.recurrent_proj.weight,
+            self.recurrent_proj.bias,
+            torch.zeros_like(self.recurrent_proj.bias),
+        ]
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -79,7 +84,7 @@ class LSTMCell(Cell):
 
     def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden, cell = state.unbind(1)
-        i, f, g, o = self._gates(share, fed, hidden).chunk(4, 1)
+        i, f, g, o = self._preactivations(share, fed, hidden).chunk(4, 1)
         cell = f.sigmoid() * cell + i.sigmoid() * tanh(g)
         hidden = o.sigmoid() * tanh(cell)
         return hidden, torch.stack((hidden, cell), 1)
@@ -100,18 +105,18 @@ class GRUCell(Cell):
 
     def __init__(self, known_size: int, fed_size: int, hidden_size: int):
         super().__init__(known_size, 0, hidden_size)  # the reset gate needs the share of h by itself
-        self.fed = nn.Linear(fed_size, 3 * hidden_size, bias=False) if fed_size else None
+        self.feedback = nn.Linear(fed_size, 3 * hidden_size, bias=False) if fed_size else None
         self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
         init_uniform(self, hidden_size)
 
     def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden = state.squeeze(1)
         inputs = self.bias if share is None else share + self.bias
-        if self.fed is not None:
+        if self.feedback is not None:
             assert fed is not None
-            inputs = inputs + self.fed(fed)
+            inputs = inputs + self.feedback(fed)
         r, z, n = inputs.expand(len(hidden), -1).chunk(3, 1)
-        r_h, z_h, n_h = self.loop(hidden).chunk(3, 1)
+        r_h, z_h, n_h = self.recurrent_proj(hidden).chunk(3, 1)
         update = (z + z_h).sigmoid()
         new = tanh(n + (r + r_h).sigmoid() * n_h)
         hidden = new + update * (hidden - new)
@@ -130,7 +135,7 @@ class RNNCell(Cell):
     """Plain recurrence (Elman 1990): h' = tanh(W_x x + W_u u + W_h h + b)."""
 
     def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = tanh(self._gates(share, fed, state.squeeze(1)))
+        hidden = tanh(self._preactivations(share, fed, state.squeeze(1)))
         return hidden, hidden.unsqueeze(1)
 
     def unroll(self, x: Tensor, state: Tensor) -> Tensor:

@@ -112,10 +112,7 @@ def untrained() -> Trained:
 def models_of(found: Trained, device: str) -> dict[str, nn.Module]:
     """By the names of the systems."""
     models = {STOCK: found.stock, STOCK_SEARCH: found.ours}
-    ours = [f"ours, {precision}" for precision in precisions(device)]
-    if device != "cpu":
-        ours += [f"{name}, graphs" for name in ours]
-    models |= {name: copy.deepcopy(found.ours) for name in ours}
+    models |= {f"ours, {precision}": copy.deepcopy(found.ours) for precision in precisions(device)}
     for model in models.values():
         model.eval().to(device)
     return models

@@ -13,7 +13,6 @@ The model is fairseq's own ``lstm``: 2 + 2 layers, 512 wide, 8,000 joint symbols
     stock lstm              fairseq's SequenceGenerator and model
     stock search, our model fairseq's SequenceGenerator
     ours, fp32 bf16 int8    our search, the decoder's products in that precision
-    ..., graphs             the same, its steps captured as CUDA graphs; on a GPU alone
     ..., workers            the same by as many processes as there are threads, one thread each, as ``s2s generate``
 
 In each round every system translates the same sentences of the test set, in an order that rotates; a ratio is the
@@ -106,8 +105,7 @@ def systems(models: dict[str, Any], dictionary, beam: int, length: dict[str, Any
         if name in (STOCK, STOCK_SEARCH):
             search: object = SequenceGenerator([model], dictionary, beam_size=beam, **length)
         else:
-            precision, graphs = name.split(", ")[1], name.endswith("graphs")
-            search = BeamSearch([model], dictionary, BeamOptions(beam=beam, **length), precision, None, graphs)
+            search = BeamSearch([model], dictionary, BeamOptions(beam=beam, **length), name.split(", ")[1])
         made[name] = System(model, search)
     return made
 

@@ -20,7 +20,7 @@ from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
 from s2s_plugin.inference.workers import Workers, fitting
-from s2s_plugin.search.options import OURS, SPEED, own_options
+from s2s_plugin.search.options import EXACT_DEFAULTS, TASK_NAMES, own_options
 from s2s_plugin.text.codec import SPACE
 from s2s_plugin.utils.checkpoint import load_checkpoint
 
@@ -90,7 +90,7 @@ class Translator:
         for model in self.models if self.cuda else ():
             model.cuda()
         if task is not None:
-            for name in (*OURS.values(), *SPEED, *READING):
+            for name in (*TASK_NAMES.values(), *EXACT_DEFAULTS, *READING):
                 self.task.cfg[name] = task[name]
         if attention:
             plain: dict[Any, Any] = {"print_alignment": "soft", "replace_unk": None, "score_reference": False}

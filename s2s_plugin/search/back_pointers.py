@@ -33,16 +33,16 @@ class Step(NamedTuple):
     weights: Tensor | None
 
 
-class Ended(NamedTuple):
+class Finished(NamedTuple):
     """A hypothesis: T ids with </s>, the log-probability of each and of all, and T x S attention or None."""
 
     tokens: Tensor
-    gains: Tensor
+    token_logprobs: Tensor
     total: float
     attention: Tensor | None
 
 
-class Record:
+class BackPointers:
     """Back pointers of B sentences with K hypotheses each; nothing is copied from step to step.
 
     Args:
@@ -58,7 +58,7 @@ class Record:
     def add(self, step: Step) -> None:
         self.steps.append(step)
 
-    def hypotheses(self) -> list[list[Ended]]:
+    def hypotheses(self) -> list[list[Finished]]:
         """Those that have ended, of each of the B sentences, in the order of their ends."""
         columns = list(zip(*self.steps, strict=True))
         sentences, parents, tokens, totals, ended, ended_parents, ended_totals = (
@@ -86,15 +86,16 @@ class Record:
             written[step, later], sums[step, later] = tokens[step][place], totals[step][place]
             beams[step, later] = parents[step][place]
 
-        ids, gains = (torch.from_numpy(t.T.copy()) for t in (written, np.diff(sums, axis=0, prepend=np.float32(0))))
+        gains = np.diff(sums, axis=0, prepend=np.float32(0))
+        ids, token_logprobs = (torch.from_numpy(t.T.copy()) for t in (written, gains))
         if self.symbols is not None:
             ids = self.symbols.cpu()[ids]
-        found: list[list[Ended]] = [[] for _ in range(self.batch)]
+        found: list[list[Finished]] = [[] for _ in range(self.batch)]
         for number, (last, owner) in enumerate(zip(end.tolist(), sentence.tolist(), strict=True)):
             path = range(last + 1)
             attention = None
             if weights:
                 attention = torch.stack([weights[step][rows[step, owner], beams[step, number]] for step in path])
-            hypothesis = ids[number, : last + 1], gains[number, : last + 1], float(sums[last, number]), attention
-            found[owner].append(Ended(*hypothesis))
+            total, length = float(sums[last, number]), last + 1
+            found[owner].append(Finished(ids[number, :length], token_logprobs[number, :length], total, attention))
         return found

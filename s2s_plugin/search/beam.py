@@ -15,18 +15,17 @@ from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.alignment import alignment
-from s2s_plugin.search.back_pointers import Ended, Record, Step
+from s2s_plugin.search.back_pointers import BackPointers, Finished, Step
 from s2s_plugin.search.constraints import Constraints
 from s2s_plugin.search.ctc import CTCPrefixes
-from s2s_plugin.search.graphs import IDLE, Graphs, padded
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import convert
-from s2s_plugin.search.rules import HARDLY, NEVER, Rules
+from s2s_plugin.search.rules import FORCED_EOS_LOGPROB, NEG_INF, LogitsConstraints
 from s2s_plugin.search.sampling import Sampler
 from s2s_plugin.search.shortlist import Selection, Shortlist
 from s2s_plugin.search.topk import best_continuations
 
-CHECK = {"cpu": 1, "cuda": 8}  # steps from one look for finished sentences to the next: a GPU is not to wait for us
+SYNC_INTERVAL = {"cpu": 1, "cuda": 8}  # steps between checks for finished sentences, which make a GPU wait
 
 
 class BeamSearch:
@@ -45,7 +44,6 @@ class BeamSearch:
         precision: a name in ``PRECISIONS``, to which the models are converted in place, for good; None leaves them
             as they are.
         shortlist: what each source symbol may become; None: any symbol.
-        graphs: on a GPU, capture steps as CUDA graphs.
 
     Raises:
         UserError: a model's generator cannot score a shortlist alone.
@@ -58,15 +56,13 @@ class BeamSearch:
         options: BeamOptions,
         precision: str | None = None,
         shortlist: Shortlist | None = None,
-        graphs: bool = False,
     ):
         self.options, self.precision, self.shortlist = options, precision, shortlist
         self.pad, self.unk, self.eos = dictionary.pad(), dictionary.unk(), dictionary.eos()
         self.blank = dictionary.bos()
         self.symbols_to_strip_from_output = {self.eos}
         self.longest = min(model.max_decoder_positions() for model in models) - 1
-        self.wanted = max(1, round(options.patience * options.beam))  # finished hypotheses of a sentence
-        self.graphs = Graphs(self._step) if graphs else None
+        self.num_finished = max(1, round(options.patience * options.beam))  # finished hypotheses of a sentence
         for model in models:
             if shortlist is not None and type(model.decoder.generator) is not Generator:
                 raise UserError(
@@ -106,20 +102,18 @@ class BeamSearch:
                 )
             required = Constraints(constraints, self.options.constraints == "ordered", self.eos)
         with torch.inference_mode():
-            record, extents = self._search(models, sample, prefix_tokens, required)
-        found = list(map(self._best_first, record.hypotheses(), extents))
-        return found if required is None else required.of_those_that_hold(found)
+            record, memory_lengths = self._search(models, sample, prefix_tokens, required)
+        found = list(map(self.finalize, record.hypotheses(), memory_lengths))
+        return found if required is None else required.filter_satisfied(found)
 
     def _search(
         self, models: list[Seq2SeqModel], sample: dict, prefix_tokens: Tensor | None, constraints: Constraints | None
-    ) -> tuple[Record, list[int]]:
+    ) -> tuple[BackPointers, list[int]]:
         """What was written for each sentence, and the memory steps of each."""
         source, lengths = sample["net_input"]["src_tokens"], sample["net_input"]["src_lengths"]
         batch, beam, device = source.size(0), self.options.beam, source.device
         memories = self._encode(models, source, lengths)
-        extents = memories[0].padding_mask.logical_not().sum(1)  # B: memory steps
-        if self.graphs is not None:
-            memories = [padded(memory) for memory in memories]
+        memory_lengths = memories[0].padding_mask.logical_not().sum(1)  # B: memory steps
         states = [m.decoder.rnn.initial_state(memory) for m, memory in zip(models, memories, strict=True)]
         group = models[0].encoder.group
         read = ((lengths + group - 1) // group).double()  # B: |X|, which factors do not lengthen
@@ -129,7 +123,7 @@ class BeamSearch:
         if self.shortlist is not None:  # from here on a symbol is its place in the list; special ones have kept theirs
             selection = self.shortlist.select(source, prefix_tokens, models)
             prefix_tokens = None if prefix_tokens is None else torch.searchsorted(selection.ids, prefix_tokens)
-        rules = Rules(self.options, (self.pad, self.unk, self.eos), limit, least, prefix_tokens)
+        rules = LogitsConstraints(self.options, (self.pad, self.unk, self.eos), limit, least, prefix_tokens)
         width = beam if self.options.sampling else 1  # hypotheses of a sentence; all begin alike, but for what is drawn
         sampler = Sampler(self.options, sample, limit, self.eos) if self.options.sampling else None
         ctc = None
@@ -139,17 +133,14 @@ class BeamSearch:
         first = torch.arange(batch, device=device).repeat_interleave(width)
         states = [state.reorder(first) for state in states]  # N = B * K rows
 
-        record = Record(batch, self.eos, None if selection is None else selection.ids)
+        record = BackPointers(batch, self.eos, None if selection is None else selection.ids)
         sentence = torch.arange(batch, device=device)  # of the n still unfinished
         count = torch.zeros(batch, dtype=torch.long, device=device)  # n: hypotheses that have ended
         total = torch.zeros(batch, width, device=device)  # n x K sums of log-probabilities
         tokens = torch.full((batch, width, 1), self.eos, device=device)  # n x K x (t + 1)
         for step in range(int(limit.max()) + 1):
             last = tokens[:, :, -1]
-            if self.graphs is None or step == 0:  # whose shape comes but once
-                states, scores, weights = self._step(models, states, memories, last, selection)
-            else:
-                states, scores, weights = self.graphs(models, states, memories, last)
+            states, scores, weights = self._step(models, states, memories, last, selection)
             end = scores[..., self.eos].clone()  # n x K
             rules.apply(scores, tokens, step)
             if ctc is not None:
@@ -160,15 +151,17 @@ class BeamSearch:
                 total, parent, token = sampler.choose(scores, total, end, step)  # n x K each
             else:
                 best = self._best(scores, total, end, count, sentence)
-                total, parent, token = best if constraints is None else constraints.allot(scores, total, best)  # n x 2K
-            ends = token.eq(self.eos) & total.ne(NEVER)
+                total, parent, token = (
+                    best if constraints is None else constraints.allocate_banks(scores, total, best)
+                )  # n x 2K
+            ends = token.eq(self.eos) & total.ne(NEG_INF)
             counted = ends[:, :beam]
-            counted = counted & (counted.cumsum(1) + count.unsqueeze(1) <= self.wanted)
+            counted = counted & (counted.cumsum(1) + count.unsqueeze(1) <= self.num_finished)
             count = count + counted.sum(1)
             ended = (counted, parent[:, :beam], total[:, :beam])
             # The best K candidates that do not end go on; where there are fewer, dead beams fill the rest.
             order = ends.sort(dim=1, stable=True).indices[:, :beam]  # n x K
-            total = total.masked_fill(ends, NEVER).gather(1, order)
+            total = total.masked_fill(ends, NEG_INF).gather(1, order)
             parent, token = parent.gather(1, order), token.gather(1, order)
             record.add(Step(sentence, parent, token, total, *ended, weights))
             if ctc is not None:
@@ -178,22 +171,21 @@ class BeamSearch:
                 constraints.follow(parent, token)
             tokens = self._write(tokens, parent, token)
             rows = parent + torch.arange(0, last.numel(), last.size(1), device=device).unsqueeze(1)  # n x K rows of N
-            if (step + 1) % _wait(total) == 0:
-                going = (count < self.wanted) & (rules.limit > step) & total.amax(1).ne(NEVER)
-                going = going.nonzero().squeeze(1)
-                if not len(going):
+            if (step + 1) % sync_interval(total) == 0:
+                active = (count < self.num_finished) & (rules.limit > step) & total.amax(1).ne(NEG_INF)
+                active = active.nonzero().squeeze(1)
+                if not len(active):
                     break
-                idle = 1 if self.graphs is None else max(1, IDLE * len(rows))
-                if len(rows) - len(going) >= idle:
-                    total, rows, sentence, count = total[going], rows[going], sentence[going], count[going]
-                    tokens = tokens[going]
-                    memories = [memory.reorder(going) for memory in memories]
+                if len(active) < len(rows):
+                    total, rows, sentence, count = total[active], rows[active], sentence[active], count[active]
+                    tokens = tokens[active]
+                    memories = [memory.reorder(active) for memory in memories]
                     for part in (rules, ctc, sampler, selection, constraints):
                         if part is not None:
-                            part.keep(going)
+                            part.keep(active)
             if beam > 1 or len(rows) < len(last):
                 states = [state.reorder(rows.view(-1)) for state in states]
-        return record, extents.tolist()
+        return record, memory_lengths.tolist()
 
     def _encode(self, models: list[Seq2SeqModel], source: Tensor, lengths: Tensor) -> list[Memory]:
         """What each model makes of the source; in its own format, if only its products were in bfloat16."""
@@ -247,13 +239,13 @@ class BeamSearch:
 
     def _with_ctc(self, scores: Tensor, last: Tensor, ctc: CTCPrefixes) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         """Scores n x K x V with CTC's share, for the most likely symbols and </s> alone; these, and what CTC found."""
-        scores = scores.nan_to_num(nan=NEVER, neginf=NEVER)
+        scores = scores.nan_to_num(nan=NEG_INF, neginf=NEG_INF)
         _, candidates = scores.topk(min(2 * self.options.beam, scores.size(2)), dim=2)
         candidates = torch.cat((candidates, torch.full_like(candidates[:, :, :1], self.eos)), 2)  # n x K x C
         gain, totals, endings = ctc.extend(last, candidates)
         weight = self.options.ctc_weight
         joint = (1 - weight) * scores.gather(2, candidates) + weight * gain
-        return torch.full_like(scores, NEVER).scatter_(2, candidates, joint), candidates, (totals, endings)
+        return torch.full_like(scores, NEG_INF).scatter_(2, candidates, joint), candidates, (totals, endings)
 
     def _best(
         self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor, sentence: Tensor
@@ -271,12 +263,12 @@ class BeamSearch:
             totals, parents (beam numbers) and tokens, n x 2K each, best first.
         """
         best, parent, token = best_continuations(scores, total, 2 * self.options.beam)
-        if _wait(best) > 1 or best[:, 0].min() == NEVER:  # a look would cost a GPU more than it saves
-            stuck = (best[:, 0].eq(NEVER) & count.eq(0)).unsqueeze(1)
-            last = total + end.nan_to_num(nan=NEVER).clamp(min=HARDLY)  # n x K
+        if sync_interval(best) > 1 or best[:, 0].min() == NEG_INF:  # a look would cost a GPU more than it saves
+            stuck = (best[:, 0].eq(NEG_INF) & count.eq(0)).unsqueeze(1)
+            last = total + end.nan_to_num(nan=NEG_INF).clamp(min=FORCED_EOS_LOGPROB)  # n x K
             last, at = last.topk(min(self.options.beam, last.size(1)), dim=1)
             missing = (0, best.size(1) - last.size(1))
-            best = torch.where(stuck, F.pad(last, missing, value=NEVER), best)
+            best = torch.where(stuck, F.pad(last, missing, value=NEG_INF), best)
             parent = torch.where(stuck, F.pad(at, missing), parent)
             token = token.masked_fill(stuck, self.eos)
         return best, parent, token
@@ -286,10 +278,10 @@ class BeamSearch:
         """Continue n x K x t ``tokens`` of the beams ``parent`` with ``token``, n x K each."""
         return torch.cat((tokens.gather(1, parent.unsqueeze(2).expand(-1, -1, tokens.size(2))), token.unsqueeze(2)), 2)
 
-    def _best_first(self, found: list[Ended], extent: int) -> list[dict]:
+    def finalize(self, found: list[Finished], extent: int) -> list[dict]:
         """Hypotheses of a sentence with ``extent`` memory steps, in fairseq's shape."""
         options, hypotheses = self.options, list[dict]()
-        for tokens, gains, total, attention in found:
+        for tokens, token_logprobs, total, attention in found:
             score = options.score(total, len(tokens))
             if attention is not None:
                 attention = attention[:, :extent]  # T x S
@@ -299,7 +291,7 @@ class BeamSearch:
                 {
                     "tokens": tokens,
                     "score": score,
-                    "positional_scores": gains,
+                    "positional_scores": token_logprobs,
                     "attention": None if attention is None else attention.t(),
                     "alignment": alignment(attention, options.print_alignment, options.replace_unk is not None),
                 }
@@ -307,6 +299,6 @@ class BeamSearch:
         return sorted(hypotheses, key=lambda hypothesis: -hypothesis["score"])[: options.beam]
 
 
-def _wait(tensor: Tensor) -> int:
+def sync_interval(tensor: Tensor) -> int:
     """Steps from one look at numbers to the next."""
-    return CHECK.get(tensor.device.type, 1)
+    return SYNC_INTERVAL.get(tensor.device.type, 1)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from s2s_plugin.tasks.seq2seq import Seq2SeqTask
 
 
-def own_search(task: Seq2SeqTask, models: list[Seq2SeqModel], options: BeamOptions) -> BeamSearch | MinimumBayesRisk:
+def build_search(task: Seq2SeqTask, models: list[Seq2SeqModel], options: BeamOptions) -> BeamSearch | MinimumBayesRisk:
     """Ours; the models are converted to the precision of the task's options.
 
     Raises:
@@ -31,17 +31,12 @@ def own_search(task: Seq2SeqTask, models: list[Seq2SeqModel], options: BeamOptio
         raise UserError("generation.constraints may hold what a shortlist leaves out: set task.shortlist=0")
     if shortlist is not None and options.ctc_weight and models[0].ctc is not None:
         raise UserError("task.ctc_search_weight looks at all symbols, a shortlist at some: set one of them to 0")
-    graphs = bool(task.cfg.search_graphs)
-    if graphs and shortlist is not None:
-        raise UserError("task.search_graphs captures steps over the whole vocabulary: set task.shortlist=0")
-    if graphs and next(models[0].parameters()).device.type == "cpu":
-        raise UserError("task.search_graphs is for GPUs: leave it out")
     kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
-    search = kind(models, task.target_dictionary, options, precision, shortlist, graphs)
-    return by_risk(task, search, options)
+    search = kind(models, task.target_dictionary, options, precision, shortlist)
+    return wrap_mbr(task, search, options)
 
 
-def by_risk(task: Seq2SeqTask, search: Any, options: BeamOptions) -> Any:
+def wrap_mbr(task: Seq2SeqTask, search: Any, options: BeamOptions) -> Any:
     """With ``options.mbr``, of what a search finds what is most like the rest."""
     if options.mbr == "none":
         return search
@@ -49,7 +44,7 @@ def by_risk(task: Seq2SeqTask, search: Any, options: BeamOptions) -> Any:
     return MinimumBayesRisk(search, utility, task.text, options.sampling)
 
 
-def check_words(task: Seq2SeqTask, models: Sequence[nn.Module]) -> None:
+def check_replace_unk(task: Seq2SeqTask, models: Sequence[nn.Module]) -> None:
     """
     Raises:
         UserError: unknown words cannot be replaced by those of the source.

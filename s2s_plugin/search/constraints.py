@@ -6,7 +6,7 @@ import torch
 from fairseq.token_generation_constraints import unpack_constraints
 from torch import Tensor
 
-from s2s_plugin.search.rules import NEVER
+from s2s_plugin.search.rules import NEG_INF
 
 NOTHING = -1  # no symbol
 
@@ -36,7 +36,7 @@ class Constraints:
         for n, sentence in enumerate(self.sequences):
             for c, sequence in enumerate(sentence):
                 words[n, c, : len(sequence)] = torch.tensor(sequence)
-                back[n, c, : len(sequence)] = torch.tensor(borders(sequence))
+                back[n, c, : len(sequence)] = torch.tensor(failure_function(sequence))
                 waits[n, c, :c] = torch.tensor([ordered or other == sequence for other in sentence[:c]])
         device = packed.device
         self.words, self.back, self.waits = words.to(device), back.to(device), waits.to(device)
@@ -45,14 +45,14 @@ class Constraints:
 
     def forbid_end(self, scores: Tensor) -> None:
         """No </s> in place, where something is missing and something else may follow; scores n x K x V."""
-        scores.nan_to_num_(nan=NEVER, neginf=NEVER)
+        scores.nan_to_num_(nan=NEG_INF, neginf=NEG_INF)
         missing = (self.progress < self.lengths.unsqueeze(1)).any(2)  # n x K
         end = scores[..., self.eos].clone()
-        scores[..., self.eos] = NEVER
-        stuck = scores.amax(2).eq(NEVER)
-        scores[..., self.eos] = torch.where(missing & ~stuck, NEVER, end)
+        scores[..., self.eos] = NEG_INF
+        stuck = scores.amax(2).eq(NEG_INF)
+        scores[..., self.eos] = torch.where(missing & ~stuck, NEG_INF, end)
 
-    def allot(
+    def allocate_banks(
         self, scores: Tensor, total: Tensor, best: tuple[Tensor, Tensor, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The candidates, in turn from each bank: hypotheses that are equally far.
@@ -78,8 +78,8 @@ class Constraints:
 
         candidate = parents * scores.size(2) + tokens
         twice = (candidate.unsqueeze(2) == candidate.unsqueeze(1)).tril(-1).any(2)
-        totals = totals.masked_fill(twice, NEVER)
-        bank = self._bank(self._after(parents, tokens)).masked_fill(totals.eq(NEVER), -1)
+        totals = totals.masked_fill(twice, NEG_INF)
+        bank = self._bank(self._after(parents, tokens)).masked_fill(totals.eq(NEG_INF), -1)
         order = totals.sort(dim=1, descending=True, stable=True).indices
         bank = bank.gather(1, order)
         rank = (bank.unsqueeze(2) == bank.unsqueeze(1)).tril(-1).sum(2)  # within its bank
@@ -92,7 +92,7 @@ class Constraints:
         """Go on with hypotheses ``parent`` and what they write, n x K each."""
         self.progress = self._after(parent, token)
 
-    def of_those_that_hold(self, found: list[list[dict]]) -> list[list[dict]]:
+    def filter_satisfied(self, found: list[list[dict]]) -> list[list[dict]]:
         """The hypotheses of all sentences that hold what they must; where none does, for want of length, all."""
         kept = []
         for hypotheses, sequences in zip(found, self.sequences, strict=True):
@@ -136,7 +136,7 @@ def _at(table: Tensor, progress: Tensor) -> Tensor:
     return table.unsqueeze(1).expand(-1, progress.size(1), -1, -1).gather(3, progress.unsqueeze(3)).squeeze(3)
 
 
-def borders(sequence: list[int]) -> list[int]:
+def failure_function(sequence: list[int]) -> list[int]:
     """For 0, 1, ... symbols of a sequence, the longest beginning shorter than them that they end in."""
     found = [0, 0]
     for symbol in sequence[1:]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from s2s_plugin.search.rules import NEVER
+from s2s_plugin.search.rules import NEG_INF
 
 
 class CTCPrefixes:
@@ -25,12 +25,12 @@ class CTCPrefixes:
     def __init__(self, logits: Tensor, padding_mask: Tensor, beam: int, blank: int, eos: int):
         self.blank, self.eos = blank, eos
         steps = logits.float().log_softmax(-1)
-        silent = torch.full_like(steps[0, 0], NEVER)
+        silent = torch.full_like(steps[0, 0], NEG_INF)
         silent[blank] = 0.0  # beyond the end nothing is spelt, for sure
         self.steps = torch.where(padding_mask.unsqueeze(2), silent, steps)  # n x S x V
         blanks = self.steps[..., blank].cumsum(1)  # n x S
         blanks = torch.cat((torch.zeros_like(blanks[:, :1]), blanks), 1)  # t = 0 .. S
-        self.ending = torch.stack((torch.full_like(blanks, NEVER), blanks), 1)  # n x 2 x (S + 1)
+        self.ending = torch.stack((torch.full_like(blanks, NEG_INF), blanks), 1)  # n x 2 x (S + 1)
         self.ending = self.ending.unsqueeze(1).repeat(1, beam, 1, 1)  # n x K x 2 x (S + 1)
         self.total = logits.new_zeros(len(logits), beam, dtype=torch.float32)  # log P of what begins so
 
@@ -51,17 +51,17 @@ class CTCPrefixes:
         blank = self.steps[..., self.blank]  # n x S
         in_symbol, in_blank = (self.ending[:, :, i].unsqueeze(2) for i in (0, 1))  # n x K x 1 x (S + 1)
         repeats = candidates.eq(last.unsqueeze(2)).unsqueeze(3)  # a blank must stand between two alike
-        begin = torch.logaddexp(in_symbol.masked_fill(repeats, NEVER), in_blank)  # n x K x C x (S + 1)
+        begin = torch.logaddexp(in_symbol.masked_fill(repeats, NEG_INF), in_blank)  # n x K x C x (S + 1)
 
-        spelt = torch.full_like(begin, NEVER)
-        rested = torch.full_like(begin, NEVER)
+        spelt = torch.full_like(begin, NEG_INF)
+        rested = torch.full_like(begin, NEG_INF)
         for t in range(self.steps.size(1)):
             spelt[..., t + 1] = torch.logaddexp(spelt[..., t], begin[..., t]) + symbol[:, t]
             rested[..., t + 1] = torch.logaddexp(rested[..., t], spelt[..., t]) + blank[:, t].view(batch, 1, 1)
         total = torch.logsumexp(begin[..., :-1] + symbol.permute(0, 2, 3, 1), 3)  # n x K x C
         ended = torch.logaddexp(in_symbol[..., -1], in_blank[..., -1])  # n x K x 1
-        total = torch.where(candidates.eq(self.eos), ended, total).masked_fill(candidates.eq(self.blank), NEVER)
-        gain = (total - self.total.unsqueeze(2)).nan_to_num(nan=NEVER, posinf=NEVER, neginf=NEVER)
+        total = torch.where(candidates.eq(self.eos), ended, total).masked_fill(candidates.eq(self.blank), NEG_INF)
+        gain = (total - self.total.unsqueeze(2)).nan_to_num(nan=NEG_INF, posinf=NEG_INF, neginf=NEG_INF)
         return gain, total, torch.stack((spelt, rested), 3)
 
     def follow(self, total: Tensor, ending: Tensor, parent: Tensor, choice: Tensor) -> None:

@@ -73,8 +73,8 @@ class DiverseBeamSearch(BeamSearch):
             possible = best.isfinite() & unpenalised.isfinite()  # where nothing may follow, </s> had no penalty
             best = torch.where(possible, total[rows].gather(1, parent) + unpenalised, best)
             first = slice(self.options.beam)
-            going = (count[rows] < self.wanted).unsqueeze(1)  # what is done may stay for a while, and has no say
-            times = (best[:, first].isfinite() & going).to(chosen.dtype)
+            active = (count[rows] < self.num_finished).unsqueeze(1)  # what is done may stay for a while, and has no say
+            times = (best[:, first].isfinite() & active).to(chosen.dtype)
             chosen.view(-1).index_add_(
                 0, (owner[rows].unsqueeze(1) * chosen.size(1) + token[:, first]).flatten(), times.flatten()
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from s2s_plugin.errors import UserError
 
 # Our own options, and their names in the task's config.
-OURS = {
+TASK_NAMES = {
     "ctc_weight": "ctc_search_weight",
     "min_len_a": "min_len_a",
     "repetition_penalty": "repetition_penalty",
@@ -19,7 +19,7 @@ OURS = {
     "seed": "seed",
 }
 # Those for speed, by their names in the task's config, with the values that change no output.
-SPEED = {"search_precision": "fp32", "shortlist": 0, "search_graphs": False}
+EXACT_DEFAULTS = {"search_precision": "fp32", "shortlist": 0}
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class BeamOptions:
     seed: int = 1
 
     @classmethod
-    def of(cls, args: object, task: object) -> BeamOptions:
+    def from_config(cls, args: object, task: object) -> BeamOptions:
         """From fairseq's config or namespace and the task's, which may lack some of the fields."""
         known = {
-            name: getattr(task, OURS[name], None) if name in OURS else getattr(args, name, None)
+            name: getattr(task, TASK_NAMES[name], None) if name in TASK_NAMES else getattr(args, name, None)
             for name in cls.__dataclass_fields__
         }
         return cls(**{name: value for name, value in known.items() if value is not None})
@@ -135,7 +135,11 @@ class BeamOptions:
 def own_options(task: object) -> dict[str, float | str]:
     """What the task's config asks of the search beyond fairseq's own options, by the names there."""
     defaults = BeamOptions()
-    asked = {OURS[name]: (getattr(task, OURS[name]), getattr(defaults, name)) for name in OURS if name != "seed"}
-    asked |= {name: (getattr(task, name), default) for name, default in SPEED.items()}
+    asked = {
+        TASK_NAMES[name]: (getattr(task, TASK_NAMES[name]), getattr(defaults, name))
+        for name in TASK_NAMES
+        if name != "seed"
+    }
+    asked |= {name: (getattr(task, name), default) for name, default in EXACT_DEFAULTS.items()}
     # fairseq's training makes a choice an Enum
     return {name: getattr(value, "value", value) for name, (value, default) in asked.items() if value != default}

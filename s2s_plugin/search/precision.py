@@ -21,7 +21,7 @@ LARGEST_TABLE = 2**24  # numbers
 WORTHWHILE = 2**14  # weights of a product below which converting its input costs more than it saves
 
 
-class Converted(nn.Module):
+class InferenceLinear(nn.Module):
     """A layer y = W x + b for inference; this one multiplies as torch does.
 
     Args:
@@ -43,7 +43,7 @@ class Converted(nn.Module):
         return F.linear(x, *self.original)
 
 
-class PackedLinear(Converted):
+class PackedLinear(InferenceLinear):
     """W is laid out for oneDNN; for a CPU."""
 
     dtype = torch.float32
@@ -64,7 +64,7 @@ class PackedBf16Linear(PackedLinear):
     dtype = torch.bfloat16
 
 
-class Bf16Linear(Converted):
+class Bf16Linear(InferenceLinear):
     """W, x and y are rounded to bfloat16, on any device."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
@@ -76,7 +76,7 @@ class Bf16Linear(Converted):
         return F.linear(x.bfloat16(), self.weight, self.bias).float()
 
 
-class Int8Linear(Converted):
+class Int8Linear(InferenceLinear):
     """y = s_x s_o (W_int8 x_int8) + b, with a scale s_o for each row o of W and s_x for each input; for a CPU.
 
     Scales map the largest absolute value to 127; sums are exact, so that an output does not depend on its batch.
@@ -125,8 +125,8 @@ def _scale(rows: Tensor) -> Tensor:
     return rows.abs().amax(-1, keepdim=True).mul_(1 / 127).clamp_(min=torch.finfo(torch.float32).tiny)
 
 
-ON_CPU: dict[str, type[Converted]] = {"fp32": PackedLinear, "bf16": PackedBf16Linear, "int8": Int8Linear}
-ON_GPU: dict[str, type[Converted]] = {"bf16": Bf16Linear}  # in float32 torch's own layers stay
+ON_CPU: dict[str, type[InferenceLinear]] = {"fp32": PackedLinear, "bf16": PackedBf16Linear, "int8": Int8Linear}
+ON_GPU: dict[str, type[InferenceLinear]] = {"bf16": Bf16Linear}  # in float32 torch's own layers stay
 PRECISIONS = tuple(ON_CPU)
 
 
@@ -193,6 +193,6 @@ def _bounded(model: Seq2SeqModel) -> set[nn.Module]:
 def rows(layer: nn.Module, ids: Tensor) -> nn.Module:
     """A linear layer, converted or not, that gives the outputs ``ids`` alone."""
     if isinstance(layer, nn.Linear):
-        layer = Converted(layer.weight, layer.bias)
-    assert isinstance(layer, Converted)
+        layer = InferenceLinear(layer.weight, layer.bias)
+    assert isinstance(layer, InferenceLinear)
     return layer.rows(ids)

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from s2s_plugin.search.options import BeamOptions
 
-NEVER = float("-inf")
-HARDLY = -1e4  # log-probability of a </s> that has none, where a hypothesis must end
+NEG_INF = float("-inf")
+FORCED_EOS_LOGPROB = -1e4  # log-probability of a </s> that has none, where a hypothesis must end
 
 
-class Rules:
+class LogitsConstraints:
     """Lengths, prefixes and n-grams of n unfinished sentences.
 
     Args:
@@ -45,7 +45,7 @@ class Rules:
             step: symbols so far.
         """
         options = self.options
-        scores[..., self.pad] = NEVER
+        scores[..., self.pad] = NEG_INF
         if options.unkpen:
             scores[..., self.unk] -= options.unkpen
         if options.repetition_penalty != 1 and step:
@@ -61,7 +61,7 @@ class Rules:
             free &= ~forced
         if step < self.last_least:
             early = free & (step < self.least)
-            scores[..., self.eos] = scores[..., self.eos].masked_fill(early.unsqueeze(1), NEVER)
+            scores[..., self.eos] = scores[..., self.eos].masked_fill(early.unsqueeze(1), NEG_INF)
         if 0 < options.no_repeat_ngram_size <= step:
             self._forbid_repeats(scores, tokens[:, :, 1:], options.no_repeat_ngram_size, forced)
 
@@ -79,11 +79,11 @@ class Rules:
         if forced is not None:
             repeats &= ~forced.view(-1, 1, 1)
         banned = torch.where(repeats, grams[..., -1], self.pad)  # pad is forbidden already
-        scores.scatter_(2, banned, NEVER)
+        scores.scatter_(2, banned, NEG_INF)
 
     @staticmethod
     def _forbid_all_but(scores: Tensor, where: Tensor, token: Tensor) -> None:
         """In the sentences of ``where`` (n) only ``token`` (n) stays possible."""
         index = token.view(-1, 1, 1).expand(-1, scores.size(1), 1)
-        only = torch.full_like(scores, NEVER).scatter_(2, index, scores.gather(2, index))
+        only = torch.full_like(scores, NEG_INF).scatter_(2, index, scores.gather(2, index))
         scores.copy_(torch.where(where.view(-1, 1, 1), only, scores))

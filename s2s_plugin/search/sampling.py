@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from s2s_plugin.search.options import BeamOptions
-from s2s_plugin.search.rules import HARDLY, NEVER
+from s2s_plugin.search.rules import FORCED_EOS_LOGPROB, NEG_INF
 
 
 class Sampler:
@@ -46,8 +46,8 @@ class Sampler:
         Returns:
             totals, parents (each its own) and tokens, n x K each.
         """
-        stuck = scores.amax(2).eq(NEVER)
-        scores[..., self.eos] = torch.where(stuck, end.clamp(min=HARDLY), scores[..., self.eos])
+        stuck = scores.amax(2).eq(NEG_INF)
+        scores[..., self.eos] = torch.where(stuck, end.clamp(min=FORCED_EOS_LOGPROB), scores[..., self.eos])
         reached = self._shares(scores).double().cumsum(2)  # n x K x V: float32 would lose the rare symbols
         point = self.draws[:, step].unsqueeze(2) * reached[..., -1:]
         token = torch.searchsorted(reached, point, right=True)  # n x K x 1

@@ -14,12 +14,12 @@ from s2s_plugin.errors import UserError
 DEFAULTS = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
 
 # What our search leaves to fairseq's own.
-LEFT = ("diversity_rate", "match_source_len", "prefix_allowed_tokens_fn", "lm_path")
+DELEGATED = ("diversity_rate", "match_source_len", "prefix_allowed_tokens_fn", "lm_path")
 REFINED = "is for models that refine a whole output; ours write it symbol by symbol"
 DROPOUT = "keeps fairseq's own dropout layers alone; take --sampling for varied outputs"
 TWICE = "is for speech-to-speech models, which search twice"
 # What does nothing with models of ours, and why, or what to take instead.
-IDLE = {
+UNSUPPORTED = {
     "beam_mt": TWICE,
     "max_len_a_mt": TWICE,
     "max_len_b_mt": TWICE,
@@ -41,7 +41,7 @@ IDLE = {
 }
 
 
-def asked(args: Any, name: str) -> bool:
+def is_set(args: Any, name: str) -> bool:
     """Whether an option has another value than fairseq's default; ``args`` may lack it."""
     return getattr(args, name, DEFAULTS.get(name)) not in (None, DEFAULTS.get(name))
 
@@ -51,13 +51,13 @@ def refuse_idle(args: Any) -> None:
     Raises:
         UserError: an option would silently do nothing.
     """
-    for name, reason in IDLE.items():
-        if asked(args, name):
+    for name, reason in UNSUPPORTED.items():
+        if is_set(args, name):
             raise UserError(f"--{name.replace('_', '-')} {reason}")
     beam, nbest = getattr(args, "beam", DEFAULTS["beam"]), getattr(args, "nbest", DEFAULTS["nbest"])
     if nbest > beam:
         raise UserError(f"--nbest {nbest} hypotheses are more than a search with --beam {beam} finds: raise --beam")
-    if asked(args, "lm_path") != asked(args, "lm_weight"):
+    if is_set(args, "lm_path") != is_set(args, "lm_weight"):
         raise UserError("--lm-path and --lm-weight go together: a language model counts for nothing by default")
 
 
@@ -69,7 +69,7 @@ def refuse_without_targets(args: Any) -> None:
     """
     if getattr(args, "prefix_size", 0):
         raise UserError("--prefix-size forces the beginning of given targets, and there are none: use fairseq-generate")
-    if asked(args, "lm_path"):
+    if is_set(args, "lm_path"):
         raise UserError("--lm-path is read by fairseq-generate alone")
     if getattr(args, "print_alignment", None) == "soft":
         raise UserError("--print-alignment soft is printed by fairseq-generate alone: take hard")
@@ -88,7 +88,7 @@ def refuse_ours(args: Any, own: dict, reasons: Sequence[str]) -> None:
     because = f"{', '.join(reasons)}: fairseq's own search is used for it"
     for name, value in own.items():
         raise UserError(f"{because}, which does not know task.{name}={value}: leave one of them out")
-    if asked(args, "replace_unk"):
+    if is_set(args, "replace_unk"):
         raise UserError(f"{because}, which does not say what --replace-unk is to copy: leave one of them out")
 
 

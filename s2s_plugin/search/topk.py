@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2s_plugin.search.rules import NEVER
+from s2s_plugin.search.rules import NEG_INF
 
 COLUMNS = 320  # a multiple of what a vector register holds
 
@@ -34,7 +34,7 @@ def best_continuations(scores: Tensor, total: Tensor, count: int) -> tuple[Tenso
         best, index = together.topk(min(count, together.size(1)), dim=1)
         missing = (0, count - best.size(1))
         parent, symbol = index // width, symbol.flatten(1).gather(1, index)
-        return F.pad(best, missing, value=NEVER), F.pad(parent, missing), F.pad(symbol, missing)
+        return F.pad(best, missing, value=NEG_INF), F.pad(parent, missing), F.pad(symbol, missing)
     in_table = rows * COLUMNS
     table = scores[..., :in_table].unflatten(2, (rows, COLUMNS))
     columns = (_numbers(table.amax(2)) + total.unsqueeze(2)).flatten(1).topk(count, dim=1).indices  # n x count
@@ -57,4 +57,4 @@ def best_continuations(scores: Tensor, total: Tensor, count: int) -> tuple[Tenso
 
 
 def _numbers(scores: Tensor) -> Tensor:
-    return scores.nan_to_num(nan=NEVER, neginf=NEVER)
+    return scores.nan_to_num(nan=NEG_INF, neginf=NEG_INF)

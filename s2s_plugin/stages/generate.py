@@ -25,7 +25,7 @@ from s2s_plugin.inference.translator import MAX_TOKENS, SHARES, Translator, chec
 from s2s_plugin.inference.workers import Workers, fitting
 from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.search.build import build_shortlist
-from s2s_plugin.search.options import SPEED, own_options
+from s2s_plugin.search.options import EXACT_DEFAULTS, own_options
 from s2s_plugin.search.shortlist import miss_rate
 from s2s_plugin.stages.commands import generate_command
 from s2s_plugin.stages.train import check_dictionaries
@@ -127,7 +127,7 @@ def generate(
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
     shutil.move(printed, run.folder / printed.name)
     shutil.rmtree(partial)
-    if any(cfg.task[name] != plain for name, plain in SPEED.items()) and not cfg.generation.score_reference:
+    if any(cfg.task[name] != plain for name, plain in EXACT_DEFAULTS.items()) and not cfg.generation.score_reference:
         loss = cost_of_speed(cfg, checkpoint, data, metrics)
         write_json(run.search_comparison, loss)
         scores = loss["metrics"].items()
@@ -180,7 +180,7 @@ def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, worke
 def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequence[str]) -> dict[str, Any]:
     """What precision and shortlist cost, on validation items that are spread over the set."""
     plain = cfg.task.copy()
-    plain.update(SPEED)
+    plain.update(EXACT_DEFAULTS)
     texts: list[list[str]] = []
     for task in (plain, cfg.task):
         translator = Translator(
@@ -192,7 +192,9 @@ def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequen
     references = [translator.task.text(dataset[i]["target"]) for i in chosen]
     exact, cheap = (evaluate(metrics, outputs, references, cfg.scoring) for outputs in texts)
     found: dict[str, Any] = {
-        "search": ", ".join(f"{name}={cfg.task[name]}" for name, value in SPEED.items() if cfg.task[name] != value),
+        "search": ", ".join(
+            f"{name}={cfg.task[name]}" for name, value in EXACT_DEFAULTS.items() if cfg.task[name] != value
+        ),
         "sentences": len(references),
         "same": sum(mine == other for mine, other in zip(*texts, strict=True)),
         "metrics": {name: {"score": each["score"], "plain": exact[name]["score"]} for name, each in cheap.items()},

@@ -89,7 +89,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
         cfg.task.data = str(prepare_stage.prepared_folder(cfg))
     _settle_average(cfg)
     fairseq = fairseq_config(cfg)
-    BeamOptions.of(cfg.generation, cfg.task)  # refuse now what would fail after training
+    BeamOptions.from_config(cfg.generation, cfg.task)  # refuse now what would fail after training
     refuse_idle(cfg.generation)
     check_metrics(cfg.metrics, cfg.scoring)
     check_baselines(cfg.baselines, cfg.data.source_lang)

@@ -40,7 +40,6 @@ LEARNING = (
 # Options in them that do not, and the length of training, which may grow.
 INDIFFERENT = {
     "task.search_precision",
-    "task.search_graphs",
     "task.shortlist",
     "task.min_len_a",
     "task.repetition_penalty",

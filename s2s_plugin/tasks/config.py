@@ -9,11 +9,12 @@ from omegaconf import II, MISSING
 from s2s_plugin.scoring.rewards import REWARDS
 from s2s_plugin.scoring.validation import METRICS
 from s2s_plugin.search.precision import PRECISIONS
+from s2s_plugin.utils.options import DECODING, SPEED, TRAINING_AND_DECODING
 
 
 @dataclass
 class Seq2SeqTaskConfig(FairseqDataclass):
-    """What the data is and how validation looks at it."""
+    """Options of the data, of validation by decoding, and of the search."""
 
     data: str = field(default=MISSING, metadata={"help": "folder made by fairseq-preprocess or s2s prepare"})
     source_lang: Optional[str] = field(
@@ -22,67 +23,96 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     target_lang: Optional[str] = field(
         default=None, metadata={"help": "target language, as in the data's file names", "argparse_alias": "-t"}
     )
-    max_source_positions: int = field(default=1024, metadata={"help": "longest source, in steps"})
-    truncate_source: bool = field(
-        default=False, metadata={"help": "read only the beginning of texts that are longer than --max-source-positions"}
+    max_source_positions: int = field(
+        default=1024, metadata={"help": "maximum source length, in tokens or frames", "affects": TRAINING_AND_DECODING}
     )
-    max_target_positions: int = field(default=1024, metadata={"help": "longest target, in symbols"})
+    truncate_source: bool = field(
+        default=False,
+        metadata={
+            "help": "truncate source texts that are longer than --max-source-positions",
+            "affects": TRAINING_AND_DECODING,
+        },
+    )
+    max_target_positions: int = field(default=1024, metadata={"help": "maximum target length, in tokens"})
     precision: ChoiceEnum(["auto", "fp32", "bf16"]) = field(  # type: ignore[valid-type]
         default="auto",
         metadata={
-            "help": "of products in training; weights stay float32. auto: bf16 on a CPU that is faster in it, else fp32"
+            "help": "precision of matrix products in training; weights stay fp32. auto: bf16 on CPUs where it is "
+            "faster, else fp32"
         },
     )
     eval_metric: ChoiceEnum(["none", *METRICS]) = field(  # type: ignore[valid-type]
         default="none", metadata={"help": "decode the validation set and log this metric as valid_<metric>"}
     )
-    eval_tokenizer: str = field(default="13a", metadata={"help": "sacrebleu's tokenizer for that metric"})
-    eval_beam: int = field(default=1, metadata={"help": "beam size of that decoding"})
+    eval_tokenizer: str = field(default="13a", metadata={"help": "sacrebleu tokenizer of the validation metric"})
+    eval_beam: int = field(default=1, metadata={"help": "beam size in validation"})
     eval_max_len: Optional[int] = field(
         default=None,
-        metadata={"help": "longest output of it, in symbols; default: 1.5 times the source and 10, of signals 200"},
+        metadata={
+            "help": "maximum output length in validation, in tokens; default: 1.5 * source length + 10 for text, 200 "
+            "for other sources"
+        },
     )
     ctc_search_weight: float = field(
-        default=0.0, metadata={"help": "share of the CTC layer in the search's score, from 0 to below 1"}
+        default=0.0, metadata={"help": "weight of the CTC score in the search, in [0, 1)", "affects": DECODING}
     )
     min_len_a: float = field(
-        default=0.0, metadata={"help": "shortest output: so many times the source's length, and --min-len"}
+        default=0.0,
+        metadata={"help": "minimum output length: min_len_a * source length + --min-len", "affects": DECODING},
     )
     repetition_penalty: float = field(
-        default=1.0, metadata={"help": "factor of the log-probability of symbols that an output has already; try 1.2"}
+        default=1.0,
+        metadata={
+            "help": "factor on the log-probabilities of tokens that the hypothesis already contains; try 1.2",
+            "affects": DECODING,
+        },
     )
     wu_length_penalty: bool = field(
-        default=False, metadata={"help": "normalise scores by ((5 + length) / 6)^lenpen, not length^lenpen"}
+        default=False,
+        metadata={
+            "help": "normalize scores by ((5 + length) / 6)^lenpen instead of length^lenpen",
+            "affects": DECODING,
+        },
     )
     coverage_penalty: float = field(
-        default=0.0, metadata={"help": "weight of a penalty for parts of the source that got no attention; try 0.2"}
+        default=0.0,
+        metadata={
+            "help": "weight of the penalty for source positions without attention; try 0.2",
+            "affects": DECODING,
+        },
     )
     search_patience: float = field(
-        default=1.0, metadata={"help": "search until so many times --beam hypotheses have ended; try 2"}
+        default=1.0,
+        metadata={"help": "search until patience * --beam hypotheses have finished; try 2", "affects": DECODING},
     )
     typical_sampling: float = field(
         default=0.0,
         metadata={
-            "help": "with --sampling: draw from the most typical symbols that have this share of the probability"
+            "help": "with --sampling: sample from the locally typical tokens with this probability mass",
+            "affects": DECODING,
         },
     )
     mbr: ChoiceEnum(["none", *REWARDS]) = field(  # type: ignore[valid-type]
         default="none",
-        metadata={"help": "choose the hypothesis that is most like the others by this measure (minimum Bayes risk)"},
+        metadata={"help": "rerank hypotheses by minimum Bayes risk under this metric", "affects": DECODING},
     )
     shortlist: int = field(
         default=0,
-        metadata={"help": "write only what so many candidates of each source symbol allow, for speed; 0: anything"},
+        metadata={
+            "help": "restrict the output vocabulary to this number of candidates per source token; 0: no restriction",
+            "affects": SPEED,
+        },
     )
     search_precision: ChoiceEnum(list(PRECISIONS)) = field(  # type: ignore[valid-type]
-        default="fp32", metadata={"help": "of the decoder's matrix products when generating; int8 is for CPUs"}
-    )
-    search_graphs: bool = field(
-        default=False, metadata={"help": "on a GPU: capture the search's steps as CUDA graphs, one launch each"}
+        default="fp32",
+        metadata={"help": "precision of the decoder's matrix products in the search; int8: CPU only", "affects": SPEED},
     )
     subword_sampling: float = field(
         default=0.0,
-        metadata={"help": "cut training text into other subwords every epoch; try 0.2 for unigram, 0.1 for bpe"},
+        metadata={
+            "help": "sample another subword segmentation of the training text every epoch (subword regularization); "
+            "try 0.2 for unigram, 0.1 for bpe"
+        },
     )
     time_stretch: float = field(
         default=0.0, metadata={"help": "audio, video: maximum change of the duration in training, as a share of it"}

@@ -8,7 +8,7 @@ import torch
 INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: whether a CPU has them
 SHAPE = 128, 512, 1024  # of the product that is timed
 ROUNDS = 20  # of which the quickest counts
-CLEARLY = 0.8  # share of float32's time from which bf16 pays: what it reads is converted first
+MIN_SPEEDUP = 0.8  # share of float32's time from which bf16 pays: what it reads is converted first
 
 
 def in_bf16(precision: str, device: torch.device) -> bool:
@@ -26,7 +26,7 @@ def cpu_multiplies_bf16() -> bool:
     if not any(getattr(torch.cpu, name, lambda: False)() for name in INSTRUCTIONS):
         return False
     took = seconds(torch.float32, torch.bfloat16)
-    return took[torch.bfloat16] < CLEARLY * took[torch.float32]
+    return took[torch.bfloat16] < MIN_SPEEDUP * took[torch.float32]
 
 
 def seconds(*formats: torch.dtype) -> dict[torch.dtype, float]:

@@ -26,17 +26,17 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.scoring.validation import build_metric
 from s2s_plugin.search.beam import BeamSearch
-from s2s_plugin.search.build import by_risk, check_words, own_search
+from s2s_plugin.search.build import build_search, check_replace_unk, wrap_mbr
 from s2s_plugin.search.options import BeamOptions, own_options
 from s2s_plugin.search.scorer import ReferenceScorer
-from s2s_plugin.search.stock import LEFT, NGrams, asked, refuse_idle, refuse_ours, refuse_without_targets
+from s2s_plugin.search.stock import DELEGATED, NGrams, is_set, refuse_idle, refuse_ours, refuse_without_targets
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.tasks.precision import in_bf16
 from s2s_plugin.text.codec import PairCodec
 
 logger = logging.getLogger(__name__)
 
-SOURCE = "source.json"  # of a prepared folder whose source is a signal: modality, frontend, folder of the features
+SOURCE_META = "source.json"  # of a prepared folder whose source is a signal: modality, frontend, folder of the features
 
 
 @register_task("s2s", dataclass=Seq2SeqTaskConfig)
@@ -75,7 +75,7 @@ class Seq2SeqTask(FairseqTask):
         folder = _folder(cfg)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; make it with `s2s prepare` or fairseq-preprocess")
-        signal = (folder / SOURCE).is_file()
+        signal = (folder / SOURCE_META).is_file()
         if cfg.source_lang is None or cfg.target_lang is None:
             cfg.source_lang, cfg.target_lang = data_utils.infer_language_pair(str(folder))
             if signal:  # fairseq-preprocess has been told the text alone, as the source
@@ -286,22 +286,22 @@ class Seq2SeqTask(FairseqTask):
         if extra_gen_cls_kwargs is None:  # what fairseq-generate alone gives
             refuse_without_targets(args)
         if getattr(args, "replace_unk", None) is not None:
-            check_words(self, models)
+            check_replace_unk(self, models)
         foreign = [type(model).__name__ for model in models if not isinstance(model, Seq2SeqModel)]
-        options = BeamOptions.of(args, self.cfg)
+        options = BeamOptions.from_config(args, self.cfg)
         if getattr(args, "score_reference", False) and not foreign:
             return ReferenceScorer(self.target_dictionary, options)
-        left = [f"--{name.replace('_', '-')}" for name in LEFT if asked(args, name)]
+        left = [f"--{name.replace('_', '-')}" for name in DELEGATED if is_set(args, name)]
         left += ["prefix_allowed_tokens_fn"] * (prefix_allowed_tokens_fn is not None)
         if not left and not foreign and seq_gen_cls is None:
-            return own_search(self, models, options)
+            return build_search(self, models, options)
         reasons = left + foreign or [seq_gen_cls.__name__]
         refuse_ours(args, {name: value for name, value in own_options(self.cfg).items() if name != "mbr"}, reasons)
         logger.info("fairseq's own search is used for: %s", ", ".join(reasons))
         search = super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         if options.no_repeat_ngram_size > 0:
             search.repeat_ngram_blocker = NGrams(options.no_repeat_ngram_size)
-        return by_risk(self, search, options)
+        return wrap_mbr(self, search, options)
 
     # ------------------------------------------------------------ training
 
@@ -332,7 +332,7 @@ class Seq2SeqTask(FairseqTask):
                 longest = {"max_len_a": 0.0, "max_len_b": self.cfg.eval_max_len}
             if hasattr(getattr(model, "decoder", None), "rnn"):  # ours, also within what several devices need
                 own = SimpleNamespace(ctc_search_weight=self.cfg.ctc_search_weight)
-                options = BeamOptions.of(SimpleNamespace(beam=self.cfg.eval_beam, **longest), own)
+                options = BeamOptions.from_config(SimpleNamespace(beam=self.cfg.eval_beam, **longest), own)
                 search = BeamSearch([model], self.target_dictionary, options)
             else:
                 search = SequenceGenerator([model], self.target_dictionary, beam_size=self.cfg.eval_beam, **longest)
@@ -366,7 +366,7 @@ class Seq2SeqTask(FairseqTask):
 
 def read_source(folder: Path) -> dict:
     """Modality, frontend and folder of features of a prepared folder whose source is a signal."""
-    return json.loads((folder / SOURCE).read_text(encoding="utf-8"))
+    return json.loads((folder / SOURCE_META).read_text(encoding="utf-8"))
 
 
 def _folder(cfg: Seq2SeqTaskConfig) -> Path:

@@ -11,7 +11,7 @@ from fairseq.dataclass.configs import GenerationConfig
 from torch.testing import assert_close
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.search.beam import CHECK, BeamSearch
+from s2s_plugin.search.beam import SYNC_INTERVAL, BeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.tasks.seq2seq import Seq2SeqTaskConfig
 
@@ -277,23 +277,23 @@ def test_attention_is_that_of_teacher_forcing(build, batch, search):
 
 
 def test_options_have_fairseqs_names_and_defaults():
-    assert BeamOptions.of(GenerationConfig(), Seq2SeqTaskConfig(seed=1)) == BeamOptions()
-    assert BeamOptions.of(SimpleNamespace(beam=7), SimpleNamespace(ctc_search_weight=0.5)) == BeamOptions(
+    assert BeamOptions.from_config(GenerationConfig(), Seq2SeqTaskConfig(seed=1)) == BeamOptions()
+    assert BeamOptions.from_config(SimpleNamespace(beam=7), SimpleNamespace(ctc_search_weight=0.5)) == BeamOptions(
         beam=7, ctc_weight=0.5
     )
-    assert BeamOptions.of(SimpleNamespace(), SimpleNamespace()) == BeamOptions()
+    assert BeamOptions.from_config(SimpleNamespace(), SimpleNamespace()) == BeamOptions()
 
 
 @pytest.mark.parametrize(("name", "value"), [("beam", 0), ("beam", -3), ("temperature", 0.0), ("temperature", -1.0)])
 def test_refuses_what_makes_no_sense(name, value):
     with pytest.raises(UserError, match=rf"generation\.{name} is {value}"):
-        BeamOptions.of(SimpleNamespace(**{name: value}), SimpleNamespace())
+        BeamOptions.from_config(SimpleNamespace(**{name: value}), SimpleNamespace())
 
 
 @pytest.mark.parametrize("weight", [-0.5, 1.0, 2.0, float("nan")])
 def test_refuses_a_weight_of_ctc_out_of_range(weight):
     with pytest.raises(UserError, match=rf"task\.ctc_search_weight is {weight}"):
-        BeamOptions.of(SimpleNamespace(), SimpleNamespace(ctc_search_weight=weight))
+        BeamOptions.from_config(SimpleNamespace(), SimpleNamespace(ctc_search_weight=weight))
 
 
 def test_search_switches_dropout_off(build):
@@ -308,7 +308,7 @@ def test_finished_sentences_may_stay_in_the_batch(build, batch, search, monkeypa
     model, sample = build(14, seed=2, end=3), batch([4, 9, 2, 6], seed=2)
     options = {"beam": 3, "max_len_a": 1.0, "max_len_b": 4} | options
     expected = search(model, sample, **options)
-    monkeypatch.setitem(CHECK, "cpu", 8)
+    monkeypatch.setitem(SYNC_INTERVAL, "cpu", 8)
     for mine, other in zip(search(model, sample, **options), expected, strict=True):
         assert [h["tokens"].tolist() for h in mine] == [h["tokens"].tolist() for h in other]
         assert [h["alignment"] for h in mine] == [h["alignment"] for h in other]

@@ -12,7 +12,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq.token_generation_constraints import pack_constraints
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.search.constraints import NOTHING, Constraints, borders, holds
+from s2s_plugin.search.constraints import NOTHING, Constraints, failure_function, holds
 from s2s_plugin.search.options import BeamOptions
 from tests.search.conftest import alone, next_scores
 
@@ -114,8 +114,8 @@ def test_progress_is_that_of_a_search_for_substrings():
         assert met == satisfied(tokens, sentence, kind) == holds(tokens, sentence, kind == "ordered")
 
 
-def test_borders():
-    assert borders([4, 4, 5, 4, 4, 4]) == [0, 0, 1, 0, 1, 2]
+def test_failure_function():
+    assert failure_function([4, 4, 5, 4, 4, 4]) == [0, 0, 1, 0, 1, 2]
 
 
 def test_refuses_constraints_that_are_not_there(build, batch, search):

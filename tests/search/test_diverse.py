@@ -10,7 +10,7 @@ from fairseq import search as fairseq_search
 from fairseq.sequence_generator import SequenceGenerator
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.search.beam import CHECK
+from s2s_plugin.search.beam import SYNC_INTERVAL
 from s2s_plugin.search.options import BeamOptions
 from tests.search.conftest import alone, next_scores
 
@@ -96,7 +96,7 @@ def test_a_group_that_is_done_has_no_say(build, batch, search, monkeypatch):
         options = {"beam": 4, "diverse_beam_groups": 2, "diverse_beam_strength": 3.0, "max_len_b": 8}
         expected = search(model, sample, **options)
         with monkeypatch.context() as patch:
-            patch.setitem(CHECK, "cpu", 8)
+            patch.setitem(SYNC_INTERVAL, "cpu", 8)
             found = search(model, sample, **options)
         for mine, other in zip(found, expected, strict=True):
             assert [h["tokens"].tolist() for h in mine] == [h["tokens"].tolist() for h in other]

@@ -10,7 +10,7 @@ import torch
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.search.beam import BeamSearch
-from s2s_plugin.search.build import build_shortlist, own_search
+from s2s_plugin.search.build import build_search, build_shortlist
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.shortlist import FREQUENT, Shortlist, learn, miss_rate
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
@@ -73,7 +73,7 @@ def test_ctc_and_a_shortlist_are_refused(build, tmp_path: Path):
     cfg = Seq2SeqTaskConfig(data=str(tmp_path), source_lang="src", target_lang="tgt", shortlist=3)
     task = Seq2SeqTask(cfg, dictionary_of(200), dictionary_of(VOCABULARY))
     with pytest.raises(UserError, match="ctc_search_weight looks at all symbols"):
-        own_search(task, [build(ctc=True)], BeamOptions(ctc_weight=0.4))
+        build_search(task, [build(ctc=True)], BeamOptions(ctc_weight=0.4))
 
 
 def test_it_lies_in_the_first_of_several_folders(tmp_path: Path):

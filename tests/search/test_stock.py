@@ -16,7 +16,7 @@ from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.diverse import DiverseBeamSearch
 from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.scorer import ReferenceScorer
-from s2s_plugin.search.stock import DEFAULTS, IDLE
+from s2s_plugin.search.stock import DEFAULTS, UNSUPPORTED
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 from tests.search.conftest import alone, dictionary_of, next_scores
 
@@ -121,7 +121,7 @@ def test_fairseqs_own_search_blocks_ngrams_for_once(build, batch, task, transfor
 # --------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize("name", IDLE)
+@pytest.mark.parametrize("name", UNSUPPORTED)
 def test_refuses_what_would_do_nothing(build, task, name):
     value = {bool: True, type(None): "x"}.get(type(DEFAULTS[name]), 7)
     with pytest.raises(UserError, match=f"--{name.replace('_', '-')} "):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from s2s_plugin.search.topk import COLUMNS, NEVER, best_continuations
+from s2s_plugin.search.topk import COLUMNS, NEG_INF, best_continuations
 
 
 @pytest.mark.parametrize("symbols", [3, 50, 4 * COLUMNS, 4 * COLUMNS + 1, 8000, 8191])
@@ -20,15 +20,15 @@ def test_equals_a_sort(symbols: int, beam: int, count: int):
     values, index = together.sort(1, descending=True)
     assert_close(best[:, :width], values[:, :width])
     assert torch.equal(parent[:, :width] * symbols + symbol[:, :width], index[:, :width])
-    assert best[:, width:].eq(NEVER).all()
+    assert best[:, width:].eq(NEG_INF).all()
 
 
 @pytest.mark.parametrize("symbols", [50, 8000])
 def test_what_is_impossible_or_no_number_comes_last(symbols: int):
     scores, total = torch.randn(3, 4, symbols), torch.randn(3, 4)
     scores[0, 1] = torch.nan
-    total[1, 2] = NEVER
-    scores[2, :, 7:] = NEVER
+    total[1, 2] = NEG_INF
+    scores[2, :, 7:] = NEG_INF
     best, parent, symbol = best_continuations(scores, total, 10)
     assert best.isfinite().all()
     assert 1 not in parent[0] and 2 not in parent[1] and symbol[2].max() < 7

@@ -11,7 +11,7 @@ import pytest
 from command_line import GENERATE, ROOT, TRAIN, call
 from fairseq.dataclass.configs import GenerationConfig
 
-from s2s_plugin.search.stock import DEFAULTS, IDLE
+from s2s_plugin.search.stock import DEFAULTS, UNSUPPORTED
 
 INTERACTIVE = GENERATE.replace("fairseq-generate", "fairseq-interactive")
 
@@ -164,5 +164,5 @@ def test_every_option_of_fairseqs_is_in_the_manual():
     names = {name.replace("_", "-") for name in GenerationConfig.__dataclass_fields__ if not name.startswith("_")}
     assert rows.keys() >= names
     refused = {name for name, how in rows.items() if how == "refused"}
-    assert {name.replace("_", "-") for name in IDLE} == refused
-    assert set(IDLE) <= set(DEFAULTS)
+    assert {name.replace("_", "-") for name in UNSUPPORTED} == refused
+    assert set(UNSUPPORTED) <= set(DEFAULTS)

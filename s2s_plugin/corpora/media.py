@@ -16,7 +16,7 @@ from s2s_plugin.datasets.features import PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.tasks.seq2seq import SOURCE
+from s2s_plugin.tasks.seq2seq import SOURCE_META
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import locked, write_json
 
@@ -152,7 +152,7 @@ def write_source(cfg: DictConfig, partial: Path, out: Path, features: Path) -> N
     """``source.json``, from which the task knows how to read the features and further files."""
     modality = cfg.data.source_lang
     write_json(
-        partial / SOURCE,
+        partial / SOURCE_META,
         {
             "modality": modality,
             "frontend": OmegaConf.to_container(cfg[modality], resolve=True),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import BIN, ROOT, call
+from command_line import BIN, ROOT, call, call_process
 
 RECIPE = (
     "model=tiny subword.size=40 dataset.max_tokens=500 optimization.max_update=60 optimization.lr=[0.01] "
@@ -29,9 +29,9 @@ def overrides(own_files: Path, name: str = "default") -> str:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, own_files: Path) -> tuple[Path, subprocess.CompletedProcess]:
-    """A finished run in a folder of its own."""
+    """A finished run in a folder of its own, by a process that also says what its imports say."""
     folder = tmp_path_factory.mktemp("finished")
-    return folder, call(f"s2s run {overrides(own_files)}", cwd=folder)
+    return folder, call_process(f"s2s run {overrides(own_files)}", cwd=folder)
 
 
 def test_a_run_leaves_everything_in_its_folder(finished):

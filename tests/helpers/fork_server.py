@@ -1,0 +1,102 @@
+"""Fork the environment's commands from a process that has imported their libraries: a start costs 0.1 s, not 3.
+
+    python fork_server.py MODULE ...
+
+Each request on standard input (a socket) is a JSON object of ``words``, ``cwd`` and ``environment``, with three file
+descriptors for the command's standard streams; the answers are its process id and, when it has ended, its exit code.
+The command runs as in a process of its own: it is the child of a fork, of which the server keeps nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import logging
+import os
+import random
+import runpy
+import socket
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+LONGEST_REQUEST = 2**18  # bytes
+
+
+def preload(modules: list[str]) -> None:
+    """Import them, and leave logging as in a new process: each command sets up its own."""
+    for module in modules:
+        importlib.import_module(module)
+    logging.root.handlers.clear()
+    logging.root.setLevel(logging.WARNING)
+    gc.collect()
+    gc.freeze()  # else the first collection in each child copies all of their memory
+
+
+def serve(requests: socket.socket) -> str:
+    """Fork for each request; return only in the children, with the path of the program to run."""
+    while True:
+        message, streams, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 3)
+        if not message:
+            os._exit(0)
+        child = os.fork()
+        if child == 0:
+            requests.close()
+            return become(json.loads(message), streams)
+        for stream in streams:
+            os.close(stream)
+        requests.send(str(child).encode())
+        _, status = os.waitpid(child, 0)
+        requests.send(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def become(request: dict, streams: list[int]) -> str:
+    """Take over the streams, folder, environment and arguments of a request."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = request["words"]
+    sys.path[0] = str(Path(sys.argv[0]).parent)
+    random.seed()
+    np.random.seed()  # noqa: NPY002 (fairseq draws from it)
+    return sys.argv[0]
+
+
+def run(program: str) -> int:
+    """Run a Python program as ``__main__``; return its exit code."""
+    try:
+        runpy.run_path(program, run_name="__main__")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End like an interpreter, without taking the libraries apart, which takes a second."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    control = socket.socket(fileno=os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    preload(sys.argv[1:])
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads cannot fork safely"
+    leave(run(serve(control)))

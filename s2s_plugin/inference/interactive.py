@@ -1,4 +1,4 @@
-"""A trained run by hand: lines of text from standard input, or media files and folders."""
+"""Use a trained run: decode lines of standard input, words, or media files and folders."""
 
 from __future__ import annotations
 
@@ -18,76 +18,65 @@ from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.run_dir import RunDir
 
-# The stage's name for each modality, and the files it takes from a folder.
-MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}
+MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}  # command to modality
+INTERACTIVE = ("translate", "pronounce", "chat", *MEDIA)
 WINDOW = 256  # lines for each process, to be sorted by length
-BY_HAND = ("translate", "pronounce", "chat", *MEDIA)
-ENDINGS = {
+SUFFIXES = {  # of the files to take from a folder
     "audio": (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"),
     "video": (".mp4", ".mkv", ".avi", ".mov", ".mpg", ".mpeg", ".webm"),
     "image": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
 }
 
 
-def _translator(cfg: DictConfig, run: RunDir) -> Translator:
-    refuse_without_targets(cfg.generation)
-    return Translator(
-        run.best_checkpoint(),
-        cfg.generation,
-        cpu=cfg.common.cpu,
-        task=cfg.task,
-        max_tokens=cfg.dataset.max_tokens,
-        workers=cfg.workers,
-        check=cfg.output_parser,
-    )
-
-
 def translate(cfg: DictConfig, run: RunDir) -> None:
-    """Lines of standard input to lines of standard output: what is there is answered before more is awaited."""
+    """Decode lines of standard input to lines of standard output, each window before waiting for the next."""
     translator = _translator(cfg, run)
     if translator.task.modality != "text":
-        name = next(stage for stage, modality in MEDIA.items() if modality == translator.task.modality)
-        raise UserError(f"{run.folder} reads {translator.task.modality}, not text: s2s {name} FILE ... app={cfg.app}")
-    dictionary, several = translator.task.source_dictionary, "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
-    tagged = tagger(dictionary.symbols, cfg.translate_to, several)
+        command = next(name for name, modality in MEDIA.items() if modality == translator.task.modality)
+        raise UserError(
+            f"s2s translate requires a text model, and {run.folder} reads {translator.task.modality}; "
+            f"run s2s {command} FILE ... app={cfg.app}"
+        )
+    several = "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
+    add_tag = tagger(translator.task.source_dictionary.symbols, cfg.translate_to, several)
     if sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
-    largest = max(2, translator.most) * WINDOW
 
-    def take(line: str) -> tuple[str, int]:
-        """With its tag, and its number of symbols; an empty line stays empty."""
-        text = tagged(line) if line else ""
-        return text, len(translator.symbols(text)) - 1  # without </s>
+    def parse(line: str) -> tuple[str, int]:
+        """Return the line with its tag, and its number of tokens; an empty line stays empty."""
+        text = add_tag(line) if line else ""
+        return text, len(translator.encode(text)) - 1  # without </s>
 
-    for first, window in windows(sys.stdin.fileno(), largest, take):
-        for number, (_, symbols) in enumerate(window, start=first + 1):
-            if symbols > translator.longest:
-                say(f"line {number}: {symbols:,} symbols, of which the first {translator.longest:,} are read; split it")
-        for found in translator.translate([text for text, _ in window], first):
-            print(found.text)
+    max_lines, max_tokens = max(2, translator.max_workers) * WINDOW, translator.max_source_tokens
+    for first, window in windows(sys.stdin.fileno(), max_lines, parse):
+        for number, (_, tokens) in enumerate(window, start=first + 1):
+            if tokens > max_tokens:
+                say(f"line {number}: truncated to {max_tokens:,} of {tokens:,} tokens; split it")
+        for hypothesis in translator.translate([text for text, _ in window], first):
+            print(hypothesis.text)
         sys.stdout.flush()
         interrupt.check()
 
 
 def pronounce(cfg: DictConfig, run: RunDir, words: Sequence[str]) -> None:
-    """Words to lines ``word <tab> pronunciation`` on standard output."""
+    """Print a line ``word <tab> pronunciation`` for each word."""
     translator = _translator(cfg, run)
     if translator.task.modality != "text" or not words:
-        raise UserError(f"name the words: s2s pronounce WORD ... app={cfg.app} (a run that reads text)")
+        raise UserError(f"name the words: s2s pronounce WORD ... app={cfg.app} (requires a text model)")
     for word in words:
         print(f"{word}\t{translator.translate([word])[0].text}", flush=True)
 
 
 def recognize(cfg: DictConfig, run: RunDir, files: Sequence[str]) -> None:
-    """Media files, and those in folders, to lines ``file <tab> text`` on standard output.
+    """Print a line ``file <tab> text`` for each media file, and for each in the folders.
 
     Raises:
-        UserError: at the end, if some files were not usable; each has been named.
+        UserError: at the end, if some files were unusable; each has been named.
     """
     translator = _translator(cfg, run)
     modality = translator.task.modality
     if modality == "text":
-        raise UserError(f"{run.folder} reads text: s2s translate app={cfg.app} name={cfg.name}")
+        raise UserError(f"{run.folder} reads text: run s2s translate app={cfg.app} name={cfg.name}")
     if not files:
         raise UserError(f"name the {modality} files, or folders of them: s2s STAGE FILE ... app={cfg.app}")
     unusable = 0
@@ -104,15 +93,28 @@ def recognize(cfg: DictConfig, run: RunDir, files: Sequence[str]) -> None:
 
 
 def media_files(names: Sequence[str], modality: str) -> Iterator[Path]:
-    """The files as named, and those of the modality in folders; a folder of frames and no videos is one video."""
+    """Yield the named files, and those of the modality in folders; a folder of only frames is one video."""
     for name in names:
         path = Path(name)
         if not path.is_dir():
             yield path
             continue
-        found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in ENDINGS[modality])
+        found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in SUFFIXES[modality])
         if not found and modality == "video" and any(entry.suffix.lower() in PICTURES for entry in path.iterdir()):
             found = [path]
         if not found:
-            raise UserError(f"{path}: holds no file that ends in {', '.join(ENDINGS[modality])}")
+            raise UserError(f"{path}: no {modality} file found ({', '.join(SUFFIXES[modality])})")
         yield from found
+
+
+def _translator(cfg: DictConfig, run: RunDir) -> Translator:
+    refuse_without_targets(cfg.generation)
+    return Translator(
+        run.best_checkpoint(),
+        cfg.generation,
+        cfg.task,
+        cpu=cfg.common.cpu,
+        max_tokens=cfg.dataset.max_tokens,
+        workers=cfg.workers,
+        output_parser=cfg.output_parser,
+    )

@@ -1,4 +1,4 @@
-"""Lines of a stream, a window at a time: what is there is read, what is not there yet is not waited for."""
+"""Read the lines of a stream in windows: process what has arrived, never wait for more than one line."""
 
 from __future__ import annotations
 
@@ -9,59 +9,62 @@ from typing import TypeVar
 
 from s2s_plugin.errors import UserError
 
-FIRST = 16  # lines of the first window at most; each may have twice as many as the one before
+FIRST_WINDOW = 16  # lines at most; each window may have twice as many as the one before
 CHUNK = 2**16  # bytes to read at once
-LONGEST = 2**22  # bytes of a line
-FULL = 2 * LONGEST  # bytes of a window, about
+MAX_LINE = 2**22  # bytes
+MAX_WINDOW = 2 * MAX_LINE  # bytes, about
 
 T = TypeVar("T")
 
 
-def windows(file: int, largest: int, take: Callable[[str], T]) -> Iterator[tuple[int, list[T]]]:
-    """Windows of at least one line, and the number of the first, from 0; lines lose the white space around them.
+def windows(file: int, max_lines: int, parse: Callable[[str], T]) -> Iterator[tuple[int, list[T]]]:
+    """Yield windows of at least one parsed line, each with the number of its first line, from 0.
 
-    A window ends where the stream pauses, or with ``largest`` lines. The first ones are smaller, so that a stream
-    without pauses is answered soon too. Not more than a window is kept.
+    A window ends where the stream pauses, or with ``max_lines`` lines. The first ones are smaller, so that a stream
+    without pauses is answered soon too. No more than one window is buffered.
 
     Args:
         file: descriptor of a file, pipe or terminal with UTF-8.
-        largest: number of lines.
-        take: what to make of a line; raises UserError if it cannot be used.
+        max_lines: of a window.
+        parse: applied to each line, stripped of white space; raises UserError if the line is unusable.
 
     Raises:
-        UserError: a line cannot be used, is not UTF-8 or too long; what comes before it has been given.
+        UserError: a line is unusable, not UTF-8 or too long; the lines before it have been yielded.
     """
-    read, ended, number, most = b"", False, 0, min(FIRST, largest)
-    while read or not ended:
-        while not ended and read.count(b"\n") < most and len(read) < FULL and (b"\n" not in read or _ready(file)):
+    buffer, ended, number, limit = b"", False, 0, min(FIRST_WINDOW, max_lines)
+    while buffer or not ended:
+        while not ended and _wants_more(file, buffer, limit):
             chunk = os.read(file, CHUNK)
-            read, ended = read + chunk, not chunk
-        *lines, read = read.split(b"\n", most)
-        if ended and read and len(lines) < most:
-            lines, read = [*lines, read], b""
-        elif len(read) > LONGEST and b"\n" not in read:
-            lines = [*lines, read]  # which is refused below
-        taken: list[T] = []
-        for raw in lines:
+            buffer, ended = buffer + chunk, not chunk
+        *lines, buffer = buffer.split(b"\n", limit)
+        if ended and buffer and len(lines) < limit:
+            lines, buffer = [*lines, buffer], b""
+        elif len(buffer) > MAX_LINE and b"\n" not in buffer:
+            lines = [*lines, buffer]  # refused below
+        parsed: list[T] = []
+        for line in lines:
             try:
-                taken.append(take(_text(raw)))
+                parsed.append(parse(_decode(line)))
             except UserError as error:
-                if taken:
-                    yield number, taken
-                raise UserError(f"standard input, line {number + len(taken) + 1}: {error}") from None
-        if taken:
-            yield number, taken
-        number, most = number + len(taken), min(2 * most, largest)
+                if parsed:
+                    yield number, parsed
+                raise UserError(f"standard input, line {number + len(parsed) + 1}: {error}") from None
+        if parsed:
+            yield number, parsed
+        number, limit = number + len(parsed), min(2 * limit, max_lines)
 
 
-def _ready(file: int) -> bool:
-    return bool(select.select([file], [], [], 0)[0])
+def _wants_more(file: int, buffer: bytes, max_lines: int) -> bool:
+    """Return whether to read on: the window has room, and either has no line yet or would not have to wait."""
+    if buffer.count(b"\n") >= max_lines or len(buffer) >= MAX_WINDOW:
+        return False
+    return b"\n" not in buffer or bool(select.select([file], [], [], 0)[0])
 
 
-def _text(raw: bytes) -> str:
-    if len(raw) > LONGEST:
-        raise UserError(f"more than {LONGEST:,} bytes are no sentence; split it")
+def _decode(line: bytes) -> str:
+    if len(line) > MAX_LINE:
+        raise UserError(f"a line must have at most {MAX_LINE:,} bytes; split it")
     try:
-        return raw.decode("utf-8").strip()
+        return line.decode("utf-8").strip()
     except UnicodeDecodeError as error:
         raise UserError(f"byte {error.start + 1} is not UTF-8; convert it") from None

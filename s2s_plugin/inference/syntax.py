@@ -1,4 +1,4 @@
-"""Whether an output is a program that a parser accepts. Nothing is ever executed."""
+"""Check whether an output is a program that a parser accepts. Nothing is ever executed."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from collections.abc import Callable, Sequence
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.escape import from_line
 
-SECONDS = 10  # for one parse
+PARSE_TIMEOUT = 10  # seconds
 
 
 def is_bash(program: str) -> bool:
-    """Whether Bash can read the text; with -n it reads and does not execute."""
+    """Return whether Bash can parse the text; with -n it does not execute anything."""
     if "\0" in program:
         return False
-    reader = [shutil.which("bash") or "bash", "--noprofile", "--norc", "-n"]  # its environment has no PATH
+    parse = [shutil.which("bash") or "bash", "--noprofile", "--norc", "-n"]  # the environment below has no PATH
     try:
         done = subprocess.run(
-            reader, input=program.encode(errors="replace"), env={}, timeout=SECONDS,
+            parse, input=program.encode(errors="replace"), env={}, timeout=PARSE_TIMEOUT,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return False
-    return done.returncode == 0 and not done.stderr  # an open here-document is a warning alone
+    return done.returncode == 0 and not done.stderr  # an unfinished here-document is only a warning
 
 
 def is_python(program: str) -> bool:
-    """Whether Python can parse the text."""
+    """Return whether Python can parse the text."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -44,7 +44,8 @@ PARSERS: dict[str, Callable[[str], bool]] = {"bash": is_bash, "python": is_pytho
 
 
 def check_parser(name: str) -> None:
-    """
+    """Raise if a parser is not available.
+
     Raises:
         UserError: there is no such parser, or not on this machine.
     """
@@ -54,13 +55,12 @@ def check_parser(name: str) -> None:
         raise UserError("output_parser=bash requires bash, which is not installed: set output_parser=none")
 
 
-def first_parsable(lines: Sequence[str], check: str) -> int:
-    """The place of the first line that the parser ``check`` accepts; 0 where it accepts none, or there is none.
+def first_parsable(lines: Sequence[str], parser: str) -> int:
+    """Return the index of the first line that the parser accepts; 0 if it accepts none, or is "none".
 
-    A line may stand for a program of several (see :mod:`s2s_plugin.text.escape`). An empty one is no program.
+    A line may encode a program of several lines (see :mod:`s2s_plugin.text.escape`). An empty one is not a program.
     """
-    if check == "none":
+    if parser == "none":
         return 0
-    parses = PARSERS[check]
-    good = (place for place, line in enumerate(lines) if line.strip() and parses(from_line(line)))
-    return next(good, 0)
+    parses = PARSERS[parser]
+    return next((index for index, line in enumerate(lines) if line.strip() and parses(from_line(line))), 0)

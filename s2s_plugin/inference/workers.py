@@ -1,117 +1,90 @@
-"""Several processes for a search on a CPU: copies of this one, with one thread each.
+"""Parallel search on a CPU: worker processes with one thread each.
 
-A search is many small steps. Threads wait for each other in each of them; processes that search for different
-sentences do not wait at all.
+A search is many small steps. Threads wait for each other in each of them; processes that decode different sentences do
+not wait at all.
 """
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any
 
 import torch
 
 from s2s_plugin.errors import UserError
 
-WORTHWHILE = 100  # items for each process; fewer do not make up for its beginning
-MOST = 8  # processes, unless more are asked for: each has a model of its own
+ITEMS_PER_WORKER = 100  # with fewer, starting a process takes longer than it saves
+MAX_AUTO_WORKERS = 8  # each has a model of its own
 
 
-def fitting(asked: int, items: int, cpu: bool) -> int:
-    """Number of processes for so many items.
+def resolve_workers(requested: int, items: int, cpu: bool) -> int:
+    """Return the number of worker processes for ``items`` items.
 
     Args:
-        asked: 0: as many as pay, one for each thread that torch would use here.
-        cpu: whether the search runs on one.
+        requested: number of processes; 0: as many as are worth starting, at most one for each thread of torch.
+        items: number of items to decode.
+        cpu: whether the search runs on a CPU.
 
     Raises:
-        UserError: the number asked for is none, or is for a GPU.
+        UserError: ``requested`` is negative, or more than 1 on a GPU.
     """
-    if asked < 0 or (asked > 1 and not cpu):
-        raise UserError(f"workers={asked}: give the number of processes on a CPU, 1 on a GPU, or 0 to leave it open")
-    if asked or not cpu:
-        return max(1, min(asked, items))
-    return max(1, min(torch.get_num_threads(), MOST, items // WORTHWHILE))
+    if requested < 0 or (requested > 1 and not cpu):
+        raise UserError(f"workers must be {'at least 0' if cpu else '0 or 1 on a GPU'}, got {requested}")
+    if requested or not cpu:
+        return max(1, min(requested, items))
+    return max(1, min(torch.get_num_threads(), MAX_AUTO_WORKERS, items // ITEMS_PER_WORKER))
 
 
 class Workers:
-    """Processes that do ``work``; they end with this one, or with the block in which they are used.
+    """A pool of processes that apply ``function``; they end with this process or with the ``with`` block.
 
-    They are forked where they are first needed, so that they have at once what this process has loaded. After a fork
-    GNU's OpenMP cannot start threads, but one thread needs none: torch's own data loaders rely on the same.
+    The processes are forked at the first :meth:`map`, so that they share everything loaded until then, ``function``
+    included, which need not be picklable. GNU OpenMP cannot start threads after a fork, but a single thread needs
+    none; torch's data loaders rely on the same.
 
     Args:
         count: number of processes.
-        work: takes a task and gives its result; both can be pickled. It may raise UserError.
+        function: maps a task to a result, both picklable; may raise UserError.
     """
 
-    def __init__(self, count: int, work: Callable[[Any], Any]):
-        self.count, self.work = count, work
-        self.processes: dict[Connection, Any] = {}
+    def __init__(self, count: int, function: Callable[[Any], Any]):
+        self.count, self.function = count, function
+        self._pool: ProcessPoolExecutor | None = None
 
     def map(self, tasks: Iterable[Any]) -> list[Any]:
-        """Results in the order of the tasks, which are begun in that order, each by whoever is free.
+        """Return the results in the order of the tasks.
 
         Raises:
-            UserError: from a task, or a process has died.
+            UserError: raised by a task, or a process has died.
         """
-        if not self.processes:
-            self._start()
+        if self._pool is None:
+            fork = multiprocessing.get_context("fork")
+            self._pool = ProcessPoolExecutor(self.count, fork, _initialize, (self.function,))
         try:
-            return self._map(tasks)
-        except UserError:
-            self.stop()  # the others are still at tasks of this call
+            return list(self._pool.map(_call, tasks))
+        except BrokenProcessPool:
+            self.stop()
+            raise UserError("a worker process died, perhaps for lack of memory: set workers=1") from None
+        except BaseException:
+            self.stop()
             raise
 
-    def _map(self, tasks: Iterable[Any]) -> list[Any]:
-        waiting, running, results = enumerate(tasks), dict[Connection, int](), dict[int, Any]()
-        free = list(self.processes)
-        while True:
-            for connection, (number, task) in zip(free, waiting, strict=False):
-                self._exchange(connection, Connection.send, task)
-                running[connection] = number
-            if not running:
-                return [results[number] for number in range(len(results))]
-            ready = wait(list(running))
-            free = [connection for connection in running if connection in ready]
-            for connection in free:
-                result = self._exchange(connection, Connection.recv)
-                if isinstance(result, UserError):
-                    raise result
-                results[running.pop(connection)] = result
-
-    def _start(self) -> None:
-        context = multiprocessing.get_context("fork")
-        for _ in range(self.count):
-            here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(self.work, there), daemon=True)
-            process.start()
-            there.close()
-            self.processes[here] = process
-
     def stop(self) -> None:
-        for connection, process in self.processes.items():
-            process.terminate()
-            process.join()
-            connection.close()
-        self.processes = {}
-
-    def _exchange(self, connection: Connection, action: Callable[..., Any], *task: Any) -> Any:
-        try:
-            return action(connection, *task)
-        except (EOFError, OSError):
-            process = self.processes[connection]
-            process.join()
-            raise UserError(
-                f"a process ended with exit code {process.exitcode}; if memory is short, set workers=1"
-            ) from None
+        """End the processes without waiting for their tasks."""
+        if self._pool is not None:
+            # shutdown() alone waits for running tasks, which may be minutes of a test set; the public
+            # terminate_workers() comes with Python 3.14.
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
     def __enter__(self) -> Workers:
         return self
@@ -120,31 +93,23 @@ class Workers:
         self.stop()
 
 
-def _serve(work: Callable[[Any], Any], connection: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+_function: Callable[[Any], Any]  # of a worker process
+
+
+def _initialize(function: Callable[[Any], Any]) -> None:
+    global _function
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends the workers
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    while True:
-        with _quiet_end():
-            task = connection.recv()
-        try:
-            result = work(task)
-        except UserError as error:
-            result = error
-        with _quiet_end():
-            connection.send(result)
 
 
-@contextlib.contextmanager
-def _quiet_end() -> Iterator[None]:
-    """The parent has ended, and we have not noticed yet."""
-    try:
-        yield
-    except (EOFError, OSError):
-        sys.exit(1)
+def _call(task: Any) -> Any:
+    return _function(task)
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
+    """Exit when the parent has died: an executor's workers would wait for tasks forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

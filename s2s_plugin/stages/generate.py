@@ -19,10 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.corpora.directions import untagged
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.attention import attention_of
+from s2s_plugin.inference.attention import attention_examples
 from s2s_plugin.inference.syntax import first_parsable
-from s2s_plugin.inference.translator import MAX_TOKENS, SHARES, Translator, check_checkpoint, generation_key
-from s2s_plugin.inference.workers import Workers, fitting
+from s2s_plugin.inference.translator import (
+    BATCHES_PER_WORKER,
+    MAX_TOKENS,
+    Translator,
+    check_checkpoint,
+    generation_key,
+)
+from s2s_plugin.inference.workers import Workers, resolve_workers
 from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.search.build import build_shortlist
 from s2s_plugin.search.options import EXACT_DEFAULTS, own_options
@@ -95,10 +101,10 @@ def generate(
     partial = run.folder / "generate.partial"
     shutil.rmtree(partial, ignore_errors=True)
     items = read_items(cfg, data, subset)
-    processes = fitting(workers, len(items), cfg.common.cpu or not torch.cuda.is_available())
+    processes = resolve_workers(workers, len(items), cfg.common.cpu or not torch.cuda.is_available())
     if processes > 1:
         batches = count_batches(cfg, subset)
-        processes = max(1, min(processes, batches if workers else batches // SHARES))
+        processes = max(1, min(processes, batches if workers else batches // BATCHES_PER_WORKER))
     printed = _search(cfg, checkpoint, partial, subset, processes, cfg.generation.nbest if check == "none" else beam)
     found = read_hypotheses(printed, check)
     if sorted(found) != list(range(len(items))):
@@ -119,7 +125,7 @@ def generate(
         rows.append({"id": index, "hypothesis": hypothesis, "score": score, "length": length, **item})
     if several_references:
         rows = one_per_source(rows)
-    write_text(run.attention, attention_of(cfg, checkpoint, data, rows, run))
+    write_text(run.attention, attention_examples(cfg, checkpoint, data, rows, run))
     for row in rows:
         if "direction" in row:
             row["source"] = untagged(row["source"])
@@ -184,7 +190,7 @@ def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequen
     texts: list[list[str]] = []
     for task in (plain, cfg.task):
         translator = Translator(
-            checkpoint, cfg.generation, data, cpu=cfg.common.cpu, task=task, max_tokens=cfg.dataset.max_tokens
+            checkpoint, cfg.generation, task, data=data, cpu=cfg.common.cpu, max_tokens=cfg.dataset.max_tokens
         )
         dataset = translator.dataset("valid")
         chosen = range(0, len(dataset), max(1, len(dataset) // COMPARED))[:COMPARED]

@@ -18,7 +18,7 @@ from s2s_plugin.corpora.directions import join_languages
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference import chat
 from s2s_plugin.inference import interactive as use
-from s2s_plugin.inference.interactive import BY_HAND
+from s2s_plugin.inference.interactive import INTERACTIVE
 from s2s_plugin.inference.syntax import check_parser
 from s2s_plugin.scoring.evaluate import check_metrics
 from s2s_plugin.search.options import BeamOptions
@@ -67,11 +67,11 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     folder = RunDir(_relative(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
     join_languages(cfg)
-    recalled = stage in ("generate", "score", "report", *BY_HAND) and _recall(cfg, folder)
+    recalled = stage in ("generate", "score", "report", *INTERACTIVE) and _recall(cfg, folder)
     cfg.run_dir = str(folder.folder)
     cfg.common.user_dir = commands.plugin_path()
     check_parser(cfg.output_parser)
-    if stage in BY_HAND:
+    if stage in INTERACTIVE:
         route_logs(None, cfg.verbose)
         if stage == "translate":
             use.translate(cfg, folder)

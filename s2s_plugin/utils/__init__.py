@@ -1,1 +1,1 @@
-"""What every room uses: files written whole or not at all, the console, progress, interrupts."""
+"""Shared utilities: atomic files, the run folder, the console, progress, interrupts."""

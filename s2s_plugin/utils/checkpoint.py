@@ -1,4 +1,4 @@
-"""Checkpoint files, read and written with care."""
+"""Read and write checkpoint files safely."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from s2s_plugin.utils.io import atomic_path
 
 
 def load_checkpoint(path: Path) -> dict:
-    """Load a checkpoint by torch's safe loader.
+    """Load a checkpoint with torch's safe loader.
 
     Raises:
-        UserError: the file is missing, cut short, or holds more than plain data.
+        UserError: the file is missing, cut short, or contains more than plain data.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -24,7 +24,7 @@ def load_checkpoint(path: Path) -> dict:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise UserError(
             f"{path}: not a readable checkpoint, perhaps cut short ({reason}); "
-            "delete it, or put back a copy, and run again"
+            "delete it or restore a copy, and run again"
         ) from None
 
 

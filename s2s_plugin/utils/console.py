@@ -1,4 +1,4 @@
-"""What the user sees: short lines on stderr, progress bars on a terminal, fairseq's own words in the log file."""
+"""Output for the user: short lines on stderr, progress bars on a terminal, fairseq's messages in the log file."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ LOG_FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
 
 
 def say(line: str = "") -> None:
-    """A line for the user. Not stdout: that is for results."""
+    """Print a line for the user on stderr; stdout is for results."""
     with tqdm.external_write_mode(file=sys.stderr):
         print(line, file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:
-    """Seconds as minutes:seconds, or hours:minutes:seconds."""
+    """Format seconds as minutes:seconds, or hours:minutes:seconds."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def route_logs(log_file: Path | None, verbose: bool) -> None:
-    """Send all logging to ``log_file``, and to the terminal too where ``verbose``.
+    """Send all logging to ``log_file``, and with ``verbose`` to the terminal too.
 
-    Called before fairseq's mains are imported, whose ``logging.basicConfig`` then finds the work done.
+    Call it before fairseq's mains are imported: their ``logging.basicConfig`` then has no effect.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -55,7 +55,7 @@ def route_logs(log_file: Path | None, verbose: bool) -> None:
 
 
 class JsonLinesFormatter(logging.Formatter):
-    """fairseq's progress records stay bare JSON, so that the log can be read back; the rest gets a prefix."""
+    """Leave fairseq's progress records bare JSON, so that the log can be parsed; prefix the rest."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
@@ -63,7 +63,7 @@ class JsonLinesFormatter(logging.Formatter):
 
 
 def progress_record(message: str) -> dict | None:
-    """The record in one of fairseq's ``--log-format json`` messages; None for any other message."""
+    """Parse one of fairseq's ``--log-format json`` messages; return None for any other message."""
     try:
         record = json.loads(message)
     except ValueError:
@@ -72,11 +72,11 @@ def progress_record(message: str) -> dict | None:
 
 
 class TrainingProgress(logging.Handler):
-    """Turns fairseq's progress records into a bar of updates and one line per validation.
+    """Turn fairseq's progress records into a bar of updates and one line per validation.
 
     Args:
-        updates: where training ends; 0 if only epochs limit it.
-        metric: of the validation, beside its loss.
+        updates: total number; 0 if only epochs limit training.
+        metric: of the validation, shown after its loss.
     """
 
     def __init__(self, updates: int, metric: str):

@@ -1,29 +1,30 @@
-"""Ctrl-C, also where a library on the way swallows it (a bare ``except`` at an import, a C++ callback)."""
+"""Remember Ctrl-C even where a library swallows it (a bare ``except`` at an import, a C++ callback)."""
 
 from __future__ import annotations
 
 import signal
 
-_asked = False
+_interrupted = False
 
 
 def listen() -> None:
-    """From now on, remember that the user has interrupted."""
-    global _asked
-    _asked = False
-    signal.signal(signal.SIGINT, _note)
+    """Start to remember interrupts."""
+    global _interrupted
+    _interrupted = False
+    signal.signal(signal.SIGINT, _handle)
 
 
 def check() -> None:
-    """
+    """Raise if the user has interrupted, even if the exception was swallowed then.
+
     Raises:
-        KeyboardInterrupt: the user has interrupted, whatever became of it.
+        KeyboardInterrupt: the user has interrupted since :func:`listen`.
     """
-    if _asked:
+    if _interrupted:
         raise KeyboardInterrupt
 
 
-def _note(number: int, frame) -> None:
-    global _asked
-    _asked = True
+def _handle(number: int, frame) -> None:
+    global _interrupted
+    _interrupted = True
     signal.default_int_handler(number, frame)

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar on a terminal, elsewhere a plain line now and then."""
+"""Progress of long work: a bar on a terminal, elsewhere a plain line now and then."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import sys
 
 from tqdm import tqdm
 
-NOTE_EVERY = 10.0  # seconds between two plain lines
+LINE_INTERVAL = 10.0  # seconds between two plain lines
 
 
 class Progress(tqdm):
-    """tqdm that writes whole lines, the first after a while, where standard error is not a terminal."""
+    """Write whole lines where standard error is not a terminal; short work writes none."""
 
-    def __init__(self, *args, note_every: float = NOTE_EVERY, **kwargs):
+    def __init__(self, *args, line_interval: float = LINE_INTERVAL, **kwargs):
         self.plain = not sys.stderr.isatty()
-        timing = {"mininterval": note_every, "maxinterval": note_every, "delay": note_every, "ncols": 0}
+        timing = {"mininterval": line_interval, "maxinterval": line_interval, "delay": line_interval, "ncols": 0}
         super().__init__(*args, leave=False, **{**kwargs, **(timing if self.plain else {})})
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool | None:
         if not self.plain:
             return super().display(msg, pos)
-        if msg is None:  # else tqdm wipes its bar
+        if msg is None:  # otherwise tqdm clears its bar
             print(self, file=sys.stderr, flush=True)
         return None

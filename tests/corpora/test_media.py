@@ -138,7 +138,7 @@ def test_pictures_beside_videos_are_no_frames(tmp_path: Path):
         (tmp_path / name).touch()
     assert list(media_files([str(tmp_path)], "video")) == [tmp_path / "a.mp4"]
     assert list(media_files([str(tmp_path / "frames")], "video")) == [tmp_path / "frames"]
-    with pytest.raises(UserError, match=r"holds no file that ends in \.mp4"):
+    with pytest.raises(UserError, match=r"no video file found \(\.mp4"):
         list(media_files([str(tmp_path / "notes")], "video"))
 
 

@@ -253,9 +253,9 @@ def test_the_threshold_is_found_in_validation(run: tuple[Path, str]):
     done = call("s2s chat app=chatbot", cwd=run[0], stdin="hello")
     found = json.loads((run[0] / "runs/chatbot/default/chat.json").read_text())
     valid = len(lines(run[0], "valid.turns"))
-    assert found["replies"] == valid >= found["kept"] >= found["right of these"] > 0
-    assert f"below {found['threshold']:.2f} are withheld" in done.stderr and "the first time" in done.stderr
-    assert "the first time" not in call("s2s chat app=chatbot", cwd=run[0], stdin="hello").stderr
+    assert found["replies"] == valid >= found["kept"] >= found["correct_kept"] > 0
+    assert f"below {found['threshold']:.2f} are withheld" in done.stderr and "first use" in done.stderr
+    assert "first use" not in call("s2s chat app=chatbot", cwd=run[0], stdin="hello").stderr
 
 
 def test_sampling_is_varied(run: tuple[Path, str]):
@@ -275,7 +275,10 @@ def test_another_seed_draws_others(run: tuple[Path, str]):
 
 
 def test_two_ways_to_choose_are_refused(run: tuple[Path, str]):
-    for option, named in (("task.mbr=chrf", "leave task.mbr out"), ("chat.candidates=0", "give at least 1")):
+    for option, named in (
+        ("task.mbr=chrf", "are mutually exclusive"),
+        ("chat.candidates=0", "at least 1, got 0"),
+    ):
         done = call(f"s2s chat app=chatbot {option}", cwd=run[0], stdin="hello\n", check=False)
         assert done.returncode == 2 and named in done.stderr
 

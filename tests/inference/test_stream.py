@@ -15,7 +15,7 @@ import pytest
 from command_line import BIN, call
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.stream import FIRST, LONGEST, windows
+from s2s_plugin.inference.stream import FIRST_WINDOW, MAX_LINE, windows
 
 LARGEST = 64
 
@@ -54,7 +54,7 @@ def test_windows_of_plenty_grow_and_lose_nothing(pipe):
     found = read(pipe, "\n".join(texts).encode())
     assert [text for _, window in found for text in window] == texts
     sizes = [len(window) for _, window in found]
-    assert sizes[:4] == [FIRST, 2 * FIRST, LARGEST, LARGEST] and max(sizes) == LARGEST
+    assert sizes[:4] == [FIRST_WINDOW, 2 * FIRST_WINDOW, LARGEST, LARGEST] and max(sizes) == LARGEST
     assert [first for first, _ in found] == [sum(sizes[:n]) for n in range(len(sizes))]
 
 
@@ -74,8 +74,8 @@ def take(text: str) -> str:
     [
         (b"caf\xe9\n", "line 3: byte 4 is not UTF-8"),
         (b"bad\n", "line 3: that is bad"),
-        (b" " * (LONGEST + 1) + b"\n", f"line 3: more than {LONGEST:,} bytes"),
-        (b"x" * (LONGEST + 1), f"line 3: more than {LONGEST:,} bytes"),
+        (b" " * (MAX_LINE + 1) + b"\n", f"line 3: a line must have at most {MAX_LINE:,} bytes"),
+        (b"x" * (MAX_LINE + 1), f"line 3: a line must have at most {MAX_LINE:,} bytes"),
     ],
     ids=["bytes", "refused", "long", "endless"],
 )

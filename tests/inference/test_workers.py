@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -16,7 +17,7 @@ from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.translator import Translator, batches
-from s2s_plugin.inference.workers import Workers, fitting
+from s2s_plugin.inference.workers import Workers, resolve_workers
 
 
 def work(task: int) -> tuple[int, int, int]:
@@ -39,10 +40,10 @@ def test_results_are_in_the_order_of_the_tasks():
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-@pytest.mark.parametrize("task, said", [(13, "13 brings bad luck"), (99, "exit code -9; if memory is short")])
-def test_what_goes_wrong_there_is_told_here(task: int, said: str):
+@pytest.mark.parametrize("task, message", [(13, "13 brings bad luck"), (99, "a worker process died")])
+def test_an_error_in_a_worker_is_raised_here(task: int, message: str):
     with Workers(2, work) as workers:
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             workers.map([1, task, 3])
         assert [doubled for doubled, _, _ in workers.map([5, 6, 7])] == [10, 12, 14]  # of these tasks, not of those
 
@@ -50,18 +51,18 @@ def test_what_goes_wrong_there_is_told_here(task: int, said: str):
 def test_a_process_that_dies_while_it_waits():
     with Workers(2, work) as workers:
         os.kill(workers.map([1, 2])[0][1], signal.SIGKILL)
-        with pytest.raises(UserError, match="exit code -9; if memory is short"):
+        with pytest.raises(UserError, match="a worker process died"):
             workers.map([1, 2])
 
 
 def test_how_many_pay(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert [fitting(0, items, True) for items in (0, 13, 250, 10_000)] == [1, 1, 2, 4]
-    assert [fitting(3, items, True) for items in (0, 2, 10_000)] == [1, 2, 3]
-    assert [fitting(asked, 10_000, False) for asked in (0, 1)] == [1, 1]
+    assert [resolve_workers(0, items, True) for items in (0, 13, 250, 10_000)] == [1, 1, 2, 4]
+    assert [resolve_workers(3, items, True) for items in (0, 2, 10_000)] == [1, 2, 3]
+    assert [resolve_workers(asked, 10_000, False) for asked in (0, 1)] == [1, 1]
     for asked, cpu in ((-1, True), (2, False)):
-        with pytest.raises(UserError, match="number of processes"):
-            fitting(asked, 10_000, cpu)
+        with pytest.raises(UserError, match="workers must be"):
+            resolve_workers(asked, 10_000, cpu)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -96,17 +97,17 @@ def test_lines_of_text(small_model: Path):
     checkpoint = small_model / "runs/nmt/default/checkpoints/checkpoint_best.pt"
     sources = next((small_model / "data-bin").glob("files.*/text/train.en")).read_text().splitlines()[:70]
     data = next((small_model / "data-bin").glob("files.*"))
-    alone = Translator(checkpoint, generation, data, max_tokens=500)
+    alone = Translator(checkpoint, generation, data=data, max_tokens=500)
     whole = alone.translate(sources)
     by_ones = [alone.translate([line], number)[0] for number, line in enumerate(sources)]
     assert [each.text for each in by_ones] == [each.text for each in whole]
-    assert alone.processes is None
-    shared = Translator(checkpoint, generation, data, max_tokens=30, workers=2)
+    assert alone.workers is None
+    shared = Translator(checkpoint, generation, data=data, max_tokens=30, workers=2)
     try:
         in_windows = shared.translate(sources[:30]) + shared.translate(sources[30:], 30)
-        assert len(shared.processes.processes) == 2
+        assert len(multiprocessing.active_children()) == 2
     finally:
-        shared.processes.stop()
+        shared.workers.stop()
     assert [each.text for each in in_windows] == [each.text for each in whole]
     assert [each.score for each in in_windows] == pytest.approx([each.score for each in whole], abs=1e-5)
 

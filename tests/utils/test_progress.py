@@ -8,7 +8,7 @@ from s2s_plugin.utils.progress import Progress
 
 
 def test_plain_lines_now_and_then(capsys):
-    for _ in Progress(range(100), "      reading", unit="file", note_every=0.1):
+    for _ in Progress(range(100), "      reading", unit="file", line_interval=0.1):
         time.sleep(0.005)
     lines = capsys.readouterr().err.splitlines()
     assert 2 <= len(lines) < 50

@@ -4,7 +4,7 @@
     python bench/g2p_sigmorphon.py --languages ady vie --seeds 1    others of the fifteen
     python bench/g2p_sigmorphon.py --from FOLDER                    with the files kor_train.tsv ... at hand
 
-Each training is ``s2s run app=g2p experiment=sigmorphon2020`` on one core; as many run side by side as there are cores.
+Each training is ``s2s run experiment=sigmorphon2020`` on one core; as many run side by side as there are cores.
 What is done is not done again. Results go to ``bench/results/g2p_sigmorphon.json`` and a table beside it.
 """
 
@@ -55,7 +55,7 @@ def train(language: str, seed: int, folder: Path | None, more: list[str]) -> dic
     """One training, decoded and scored."""
     name = f"{language}.{seed}"
     given = [] if folder is None else [f"data.from_dir={folder}"]
-    words = ["s2s", "run", "app=g2p", "experiment=sigmorphon2020", f"data.source_lang={language}", f"name={name}"]
+    words = ["s2s", "run", "experiment=sigmorphon2020", f"data.source_lang={language}", f"name={name}"]
     command = shlex.join([*words, f"common.seed={seed}", *more])
     started = time.monotonic()
     call(command + "".join(f" {shlex.quote(word)}" for word in given))

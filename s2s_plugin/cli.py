@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         if stage in ON_HAND:
             files = [word for word in overrides if not ("=" in word or word.startswith("-")) or _is_there(word)]
             overrides = [word for word in overrides if word not in files]
-            if not any(word.startswith("app=") for word in overrides):
+            if not any(word.startswith(("app=", "experiment=")) for word in overrides):
                 overrides = [f"app={ON_HAND[stage]}", *overrides]
         return _run(stage, overrides, files)
     except UserError as error:

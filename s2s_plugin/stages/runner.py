@@ -159,7 +159,7 @@ def _settle_average(cfg: DictConfig) -> None:
     """
     if cfg.average < 0 or cfg.average == 1:
         raise UserError(f"average is {cfg.average}: give at least 2 checkpoints, or 0 for none")
-    if cfg.average and "ema.store_ema" not in _named():
+    if cfg.average and not {"ema", "ema.store_ema"} & _named():
         cfg.ema.store_ema = False
     if cfg.average and cfg.ema.store_ema:
         raise UserError(

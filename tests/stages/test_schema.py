@@ -17,40 +17,26 @@ from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.stages import schema as config
 
+APPS = {path.stem for path in config.CONF.glob("app/*.yaml")}
 FILES = sorted(path.relative_to(config.CONF).with_suffix("") for path in config.CONF.glob("*/*.yaml"))
 
 
 config.register()
 
 
-APPS = {
-    "fsdd": "asr",
-    "grid_speech": "asr",
-    "grid_lips": "lipread",
-    "miracl_words": "lipread",
-    "flickr8k": "caption",
-    "sigmorphon2020": "g2p",
-    "nl2bash": "code",
-    "aeslc": "summarize",
-    "songys": "chatbot",
-}  # of the experiments that are not translation
-
-
 def composed(*overrides: str) -> DictConfig:
+    app = [] if any(word.startswith(("app=", "experiment=")) for word in overrides) else ["app=nmt"]
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        return compose("s2s", overrides=["app=nmt", *overrides])
+        return compose("s2s", overrides=[*app, *overrides])
 
 
 @pytest.fixture
 def needed(file: Path, tmp_path: Path) -> list[str]:
-    """What a file of ``conf/`` cannot say itself."""
-    _, choice = file.parts
-    if choice == "manifest":
+    """The overrides without which a file of ``conf/`` does not compose."""
+    if file.name == "manifest":
         (tmp_path / "my.tsv").write_text("id\taudio\ttgt_text\na\ta.wav\tone\n")
         return [f"data.manifest={tmp_path}/my.tsv"]
-    if choice == "files":
-        return ["data.source=x.en", "data.target=x.de"]
-    return [f"app={APPS[choice]}"] if choice in APPS else []
+    return ["data.source=x.en", "data.target=x.de"] if file.name == "files" else []
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -94,6 +80,14 @@ def test_every_value_has_an_effect(file: Path, needed: list[str]):
     for key, value in leaves(said, package).items():
         if not (isinstance(value, str) and "${" in value):
             assert OmegaConf.select(cfg, key) == value, f"{file}: {key}"
+
+
+@pytest.mark.parametrize("path", sorted(config.CONF.glob("experiment/*.yaml")), ids=lambda path: path.stem)
+def test_experiments_open_with_their_command(path: Path):
+    package, command = path.read_text().splitlines()[:2]  # Hydra reads a package from the first line alone
+    assert package == "# @package _global_"
+    assert command.removeprefix("# s2s run ").split()[0] == f"experiment={path.stem}"
+    assert composed(*command.removeprefix("# s2s run ").split()).app in APPS
 
 
 def test_architectures_and_models_are_one_table():

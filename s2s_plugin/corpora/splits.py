@@ -15,8 +15,7 @@ from pathlib import Path
 
 from s2s_plugin.datasets.manifest import Item, write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.text.codec import JOINERS
-from s2s_plugin.text.matching import match_key
+from s2s_plugin.text.normalize import JOINERS, match_key
 from s2s_plugin.utils.io import file_sha256
 
 Pair = tuple[str, str]  # one line of text per side: source, target

@@ -21,7 +21,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
 from s2s_plugin.inference.workers import Workers, resolve_workers
 from s2s_plugin.search.options import EXACT_DEFAULTS, TASK_NAMES, own_options
-from s2s_plugin.text.codec import SPACE
+from s2s_plugin.text.normalize import SPACE
 from s2s_plugin.utils.checkpoint import load_checkpoint
 
 BATCHES_PER_WORKER = 4  # so that all end at about the same time

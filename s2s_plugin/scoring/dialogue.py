@@ -6,7 +6,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
 
 from s2s_plugin.scoring.base import MeanScorer, Scorer, ngrams
-from s2s_plugin.text.codec import plain
+from s2s_plugin.text.normalize import strip_case_and_punctuation
 
 
 class ReplyScorer(Scorer):
@@ -14,7 +14,7 @@ class ReplyScorer(Scorer):
 
     def words(self) -> list[list[str]]:
         """Of each hypothesis."""
-        return [plain(text).split() for text in self.pred]
+        return [strip_case_and_punctuation(text).split() for text in self.pred]
 
     def signature(self) -> str:
         return f"{self.label.lower()}|unit:word|case:lc|punct:no|refs:{self.references_per_item()}"

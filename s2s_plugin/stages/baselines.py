@@ -19,7 +19,7 @@ from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.seq2seq import read_source
-from s2s_plugin.text.matching import Neighbours, words
+from s2s_plugin.text.matching import TfidfIndex, words
 from s2s_plugin.utils.io import read_lines
 from s2s_plugin.utils.progress import Progress
 
@@ -106,9 +106,9 @@ def lead_words(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
 
 
 def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
-    """For each text of ``test`` the number of that of ``train`` with the most similar words (:class:`Neighbours`)."""
-    neighbours = Neighbours(train, words)
-    return [neighbours.nearest(text) for text in Progress(test, "      neighbours", unit="text")]
+    """For each text of ``test`` the number of that of ``train`` with the most similar words (:class:`TfidfIndex`)."""
+    index = TfidfIndex(train, words)
+    return [index.nearest(text) for text in Progress(test, "      neighbours", unit="text")]
 
 
 # ------------------------------------------------------------------ signals

@@ -22,7 +22,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.stages.commands import preprocess_command
 from s2s_plugin.text.codec import PairCodec, copy_tokens
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
-from s2s_plugin.text.vocabulary import codec_files, learn_codec, learn_side, take_codec, write_codec
+from s2s_plugin.text.vocabulary import codec_files, copy_codec, learn_codec
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import build_folder, file_sha256, fingerprint, read_lines
 from s2s_plugin.utils.progress import Progress
@@ -129,7 +129,12 @@ def _build(cfg: DictConfig, partial: Path) -> None:
         for split in corpus.SPLITS
     }
     lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"])
-    codec = take_codec(cfg, partial, {source, target}) if cfg.subword.from_dir else learn_codec(cfg, partial, lines)
+    if cfg.subword.from_dir is None:
+        tokens = [*directions.tags(cfg), *([RETRIEVED] if cfg.data.retrieval else [])]
+        sides = dict(zip((source, target), map(list, zip(*lines["train"], strict=True)), strict=True))
+        codec = learn_codec(cfg.subword, partial, sides, tokens)
+    else:
+        codec = copy_codec(Path(cfg.subword.from_dir), partial, (source, target))
     assert codec.source is not None
     if cfg.data.retrieval:
         codec.retrieval = _retrieval(cfg, codec, lines["train"])
@@ -184,10 +189,9 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
     lang, items = cfg.data.target_lang, media.texts(features)
     if cfg.subword.from_dir is None:
         texts = [text for _, text in media.pairs("train", items["train"])]
-        codec = learn_side(cfg, partial, "spm", texts, cfg.subword.kind)
-        write_codec(cfg, partial, {lang: "spm.model"})
+        codec = learn_codec(cfg.subword, partial, {lang: texts}).target
     else:
-        codec = take_codec(cfg, partial, {lang}).target
+        codec = copy_codec(Path(cfg.subword.from_dir), partial, [lang]).target
     longest, counts = 0, {}
     (partial / "pieces").mkdir()
     for split in corpus.SPLITS:

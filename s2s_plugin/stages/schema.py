@@ -15,6 +15,7 @@ from s2s_plugin.datasets.frontends.image import ImageConfig
 from s2s_plugin.datasets.frontends.video import VideoConfig
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
+from s2s_plugin.text.vocabulary import SubwordConfig
 from s2s_plugin.utils.paths import CONF
 
 FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
@@ -55,23 +56,6 @@ class DataConfig:
     max_symbols: int = 1000  # longest side in subwords; longer training pairs are dropped, longer others refused
     several_references: bool = False  # held-out pairs of the same source are one item with several references
     on_bad_item: str = "error"  # or skip: leave out unusable lines and media, and say so
-
-
-@dataclass
-class SubwordConfig:
-    """The vocabulary."""
-
-    kind: str = "unigram"  # SentencePiece's model type: unigram, bpe, char, word
-    target_kind: Optional[str] = None  # that of the target, where it is another one
-    size: int = 5000  # symbols, at most
-    joint: bool = True  # one vocabulary for both sides
-    jamo: bool = False  # spell Hangul syllables as letters
-    normalize_source: bool = False  # read the source in lower case and without punctuation
-    symbols: list[str] = field(default_factory=list)  # never cut, such as tags of languages: <2de>
-    lossless: bool = False  # keep every character: indentation, line breaks, quotes; for programs
-    factors: list[str] = field(default_factory=list)  # names of what stands beside each source word: word|value|value
-    copy_slots: int = 0  # source symbols of no vocabulary, in a sentence, that model.pointer can copy
-    from_dir: Optional[str] = None  # take the vocabulary of this prepared folder, instead of learning one
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Our codec of programs for fairseq's own commands: ``--bpe s2s_code``."""
+"""The codec of programs for fairseq's own commands: ``--bpe s2s_code``."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +13,16 @@ from s2s_plugin.text.escape import from_line, to_line
 
 @dataclass
 class CodeBpeConfig(FairseqDataclass):
-    code_model: str = field(default=MISSING, metadata={"help": "SentencePiece model that s2s prepare learnt of code"})
+    """Options of ``--bpe s2s_code``."""
+
+    code_model: str = field(default=MISSING, metadata={"help": "SentencePiece model trained on code by s2s prepare"})
 
 
 @register_bpe("s2s_code", dataclass=CodeBpeConfig)
 class CodeBpe:
     """:class:`CodeCodec` for ``--bpe s2s_code --code-model spm.model``.
 
-    fairseq reads and writes a text per line; one of several lines is written as :func:`to_line` does.
+    fairseq reads and writes one text per line; a text of several lines is escaped by :func:`to_line`.
     """
 
     def __init__(self, cfg: CodeBpeConfig):
@@ -29,5 +31,5 @@ class CodeBpe:
     def encode(self, line: str) -> str:
         return self.codec.encode(from_line(line))
 
-    def decode(self, symbols: str) -> str:
-        return to_line(self.codec.decode(symbols))
+    def decode(self, tokens: str) -> str:
+        return to_line(self.codec.decode(tokens))

@@ -1,6 +1,6 @@
-"""A source brings something to read: the target of the most similar source in training.
+"""Retrieval: each source comes with the target of the most similar training source.
 
-What the model need not remember it reads, copies and corrects. In translation these are fuzzy matches (Bulte & Tezcan
+The model reads, copies and corrects what it need not memorize. In translation these are fuzzy matches (Bulte & Tezcan
 2019, "Neural Fuzzy Repair"), in code retrieve-and-edit (Hashimoto et al. 2018), in dialogue retrieve-and-refine (Weston
 et al. 2018).
 """
@@ -12,16 +12,18 @@ from functools import cached_property
 from pathlib import Path
 from zlib import crc32
 
-from s2s_plugin.text.matching import Neighbours, letters, match_key
+from s2s_plugin.text.matching import TfidfIndex, char_ngrams
+from s2s_plugin.text.normalize import match_key
+from s2s_plugin.utils.io import read_lines, write_lines
 
-TURN = "<turn>"  # between the turns of a source that is a conversation
-RETRIEVED = "<retrieved>"  # between what a source brings and the source
-OWN = 4  # every so many-th training source brings its own target, by which copying without slips is learnt
-FILE = "retrieval"  # with the languages' endings, in a prepared folder
+TURN = "<turn>"  # separates the turns of a source that is a conversation
+RETRIEVED = "<retrieved>"  # separates the retrieved target from the source
+OWN_TARGET_INTERVAL = 4  # one training source in this many gets its own target, to learn exact copying
+FILE = "retrieval"  # stem of the files in a prepared folder; the languages are their endings
 
 
 class Retrieval:
-    """The training pairs as a memory; of a conversation the last turn is looked for, which is what is answered.
+    """A memory of training pairs, searched by source; of a conversation, by the last turn.
 
     Args:
         pairs: sources and their targets.
@@ -32,47 +34,43 @@ class Retrieval:
 
     @classmethod
     def load(cls, folder: Path, source_lang: str, target_lang: str) -> Retrieval | None:
-        """Those that the prepare stage wrote; None where it wrote none."""
+        """Read the memory that the prepare stage wrote; None if there is none."""
         files = [folder / f"{FILE}.{lang}" for lang in (source_lang, target_lang)]
-        if not files[0].is_file():
-            return None
-        sides = [file.read_text(encoding="utf-8").split("\n")[:-1] for file in files]
-        return cls(list(zip(*sides, strict=True)))
+        return cls(list(zip(*map(read_lines, files), strict=True))) if files[0].is_file() else None
 
     def save(self, folder: Path, source_lang: str, target_lang: str) -> None:
         for side, lang in enumerate((source_lang, target_lang)):
-            lines = "".join(f"{pair[side]}\n" for pair in self.pairs)
-            (folder / f"{FILE}.{lang}").write_text(lines, encoding="utf-8", newline="\n")
+            write_lines(folder / f"{FILE}.{lang}", (pair[side] for pair in self.pairs))
 
     def target(self, source: str, own: str | None = None) -> str:
-        """The target of the most similar source.
+        """Return the target of the most similar source.
 
         Args:
             source: text.
-            own: of a training source, its own target. One source in ``OWN`` brings that; for the others pairs with this
-                very last turn are left aside, as new texts have none, and with no other nothing is found.
+            own: the target of a training source. One source in ``OWN_TARGET_INTERVAL`` gets it; for the others, pairs
+                with the same last turn are excluded, as new texts have none; without other pairs the result is empty.
         """
-        asked = last_turn(source)
+        query = last_turn(source)
         if own is None:
-            return self.pairs[self._neighbours.nearest(asked)][1]
-        if crc32(source.encode()) % OWN == 0:
+            return self.pairs[self._index.nearest(query)][1]
+        if crc32(source.encode()) % OWN_TARGET_INTERVAL == 0:
             return own
-        but = self._same.get(match_key(asked), [])
-        return "" if len(but) == len(self.pairs) else self.pairs[self._neighbours.nearest(asked, but)][1]
+        same = self._by_key.get(match_key(query), [])
+        return "" if len(same) == len(self.pairs) else self.pairs[self._index.nearest(query, same)][1]
 
     @cached_property
-    def _neighbours(self) -> Neighbours:
-        return Neighbours([last_turn(source) for source, _ in self.pairs], letters)
+    def _index(self) -> TfidfIndex:
+        return TfidfIndex([last_turn(source) for source, _ in self.pairs], char_ngrams)
 
     @cached_property
-    def _same(self) -> dict[str, list[int]]:
-        """The numbers of the pairs with the same last turn."""
-        same: dict[str, list[int]] = {}
-        for number, (source, _) in enumerate(self.pairs):
-            same.setdefault(match_key(last_turn(source)), []).append(number)
-        return same
+    def _by_key(self) -> dict[str, list[int]]:
+        """Indices of the pairs with the same last turn."""
+        indices: dict[str, list[int]] = {}
+        for index, (source, _) in enumerate(self.pairs):
+            indices.setdefault(match_key(last_turn(source)), []).append(index)
+        return indices
 
 
 def last_turn(source: str) -> str:
-    """What is answered: the last turn of a conversation, and all of any other source."""
+    """Return the last turn of a conversation; any other source is one turn."""
     return source.rpartition(TURN)[2]

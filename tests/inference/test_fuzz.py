@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from s2s_plugin.corpora.lines import read_lines
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.translator import Translator
-from s2s_plugin.text.codec import normalize
+from s2s_plugin.text.normalize import normalize
 
 FEW, ALL = 300, 10_000
 TINY = (

@@ -97,10 +97,10 @@ def test_prepared_text_is_the_files(run: tuple[Path, str, str]):
     "wrong, message",
     [
         ("output_parser=ruby", "output_parser must be none, bash or python, got ruby"),
-        ("subword.jamo=true", "subword.lossless keeps every character: leave out subword.jamo"),
-        ("subword.normalize_source=true", "leave out subword.jamo, factors, copy_slots and normalize_source"),
-        ("subword.kind=word", "subword.lossless needs pieces that may be spaces"),
-        ("subword.size=100", "SentencePiece could not learn 100 unigram symbols"),
+        ("subword.jamo=true", "subword.lossless and subword.jamo, factors"),
+        ("subword.normalize_source=true", "copy_slots and normalize_source are mutually exclusive"),
+        ("subword.kind=word", "subword.lossless requires subword.kind=unigram, bpe or char, got word"),
+        ("subword.size=100", "SentencePiece could not learn 100 unigram tokens"),
     ],
 )
 def test_mistakes_are_one_line(run: tuple[Path, str, str], wrong: str, message: str):

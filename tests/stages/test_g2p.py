@@ -73,4 +73,4 @@ def test_words_by_hand(run: tuple[Path, str, str]):
 
 def test_one_vocabulary_has_one_kind(run: tuple[Path, str, str], tmp_path: Path):
     done = call(f"s2s prepare {run[1]} subword.joint=true", cwd=tmp_path, check=False)
-    assert done.returncode == 2 and "subword.target_kind=word is another kind" in done.stderr
+    assert done.returncode == 2 and "subword.target_kind=word requires subword.joint=false" in done.stderr

@@ -62,9 +62,7 @@ def test_more_characters_than_symbols(tmp_path: Path):
         (tmp_path / f"my.{side}").write_text("".join(f"{word} oft\n" for word in words), encoding="utf-8")
     files = "data=files data.source=my.en data.target=my.de"
     done = call(f"s2s prepare app=nmt {files} subword.size=400", cwd=tmp_path)
-    said = re.search(
-        r"([\d,]+) different characters are too many for 400 symbols: the rarest ([\d,]+) will", done.stderr
-    )
+    said = re.search(r"([\d,]+) different characters do not fit into 400 tokens: the rarest ([\d,]+) will", done.stderr)
     assert said is not None and int(said[1].replace(",", "")) - int(said[2].replace(",", "")) == 300
     (data,) = (tmp_path / "data-bin").glob("files.en-de.????????")
     spelt = [line.split() for line in (data / "pieces" / "train.en").read_text(encoding="utf-8").splitlines()]

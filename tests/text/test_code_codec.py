@@ -14,8 +14,9 @@ from fairseq.data import Dictionary, encoders
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from odd_text import EVERY, TEXTS, odd_texts
 
-from s2s_plugin.text.codec import LOSSLESS_OPTIONS, CodeCodec, PairCodec
+from s2s_plugin.text.codec import CodeCodec, PairCodec
 from s2s_plugin.text.escape import NEWLINE, TAB, escape, to_line
+from s2s_plugin.text.vocabulary import LOSSLESS_OPTIONS
 
 KINDS = ("unigram", "bpe", "char")
 SCRIPTS = [Path("/usr/bin"), Path("/usr/share"), Path("/etc")]

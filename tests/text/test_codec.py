@@ -11,7 +11,8 @@ import sentencepiece
 from fairseq.data import Dictionary
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.text.codec import PairCodec, TextCodec, normalize, plain
+from s2s_plugin.text.codec import PairCodec, TextCodec
+from s2s_plugin.text.normalize import normalize, strip_case_and_punctuation
 
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -197,16 +198,16 @@ def test_jamo_spells_unseen_syllables(models):
         ("", ""),
     ],
 )
-def test_plain_leaves_letters_digits_and_tags(text, read):
-    assert plain(text) == read
-    assert plain(plain(text)) == plain(text)
+def test_stripping_keeps_letters_digits_and_tags(text, read):
+    assert strip_case_and_punctuation(text) == read
+    assert strip_case_and_punctuation(read) == read
 
 
-def test_plain_sources_are_read_and_written_texts_are_not(models, tmp_path):
+def test_sources_are_stripped_and_targets_are_not(models, tmp_path):
     for side in (True, False):
         (tmp_path / f"{side}.model").write_bytes(models[False].read_bytes())
     sides = {
-        "turns": {"model": "True.model", "jamo": False, "plain": True},
+        "turns": {"model": "True.model", "jamo": False, "strip": True},
         "reply": {"model": "False.model", "jamo": False},
     }
     (tmp_path / PairCodec.FILE).write_text(json.dumps(sides), encoding="utf-8")

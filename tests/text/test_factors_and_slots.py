@@ -77,7 +77,7 @@ def test_factors_by_hand(shouted: tuple[Path, str]):
     assert said.splitlines() == ["A b", "c"]
     refused = call("s2s translate app=nmt", cwd=folder, stdin="a|up b|low|y\n", check=False)
     assert refused.returncode == 2
-    assert "'a|up' lacks a factor: each word is written word|case|kind" in refused.stderr
+    assert "'a|up' lacks a factor; write each word as word|case|kind" in refused.stderr
 
 
 def test_factors_through_plain_fairseq(shouted: tuple[Path, str]):

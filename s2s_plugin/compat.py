@@ -82,11 +82,11 @@ def leave_group() -> None:
         distributed.destroy_process_group()
 
 
-def mend_replace_unk(cfg: DictConfig) -> None:
-    """What fairseq's commands would take up wrongly of their config, changed in place.
+def normalize_replace_unk(cfg: DictConfig) -> None:
+    """Normalize --replace-unk in the config of fairseq's commands, in place.
 
-    --replace-unk without a file has the value "@@ ", meant for another option, which they would look for as a file; an
-    empty one means what it should.
+    Without a file it has the value "@@ ", the default of another option, which the commands would open as a file; an
+    empty value means what was intended.
 
     Raises:
         UserError: there is no such file.
@@ -95,3 +95,11 @@ def mend_replace_unk(cfg: DictConfig) -> None:
         cfg.generation.replace_unk = ""
     if cfg.generation.replace_unk and not Path(cfg.generation.replace_unk).is_file():
         raise UserError(f"--replace-unk {cfg.generation.replace_unk}: no such file of source and target words")
+
+
+class ReplaceUnkMixin:
+    """Normalize --replace-unk when a command hands its config to a model: fairseq's only hook before it is read."""
+
+    def prepare_for_inference_(self, cfg: DictConfig) -> None:
+        normalize_replace_unk(cfg)
+        super().prepare_for_inference_(cfg)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Losses beside cross entropy, each summed over the batch."""
+"""Losses added to cross entropy, each summed over the batch."""
 
 from __future__ import annotations
 
@@ -8,53 +8,55 @@ from torch.nn import functional as F
 
 
 def ctc_loss(logits: Tensor, padding_mask: Tensor, target: Tensor, pad: int, eos: int, blank: int) -> Tensor:
-    """-log P(target | memory) by Connectionist Temporal Classification (Graves et al. 2006).
+    """Return -log P(target | memory) by Connectionist Temporal Classification (Graves et al. 2006).
 
     Args:
         logits: B x S x V.
         padding_mask: B x S, True at padding.
-        target: B x T ids; ``pad`` and ``eos`` are not spelt.
-        blank: id of the symbol that stands for none.
+        target: B x T ids.
+        pad: id of padding, which is no label.
+        eos: id of </s>, which is no label.
+        blank: id of the blank label.
     """
-    spelt = target.ne(pad) & target.ne(eos)
-    log_probabilities = logits.float().log_softmax(-1).transpose(0, 1)  # S x B x V
+    labels = target.ne(pad) & target.ne(eos)
+    log_probs = logits.float().log_softmax(-1).transpose(0, 1)  # S x B x V
     return F.ctc_loss(
-        log_probabilities,
-        target[spelt],
+        log_probs,
+        target[labels],
         padding_mask.logical_not().sum(1),
-        spelt.sum(1),
+        labels.sum(1),
         blank,
         reduction="sum",
-        zero_infinity=True,  # a target longer than the memory cannot be spelt
+        zero_infinity=True,  # no path exists for a target longer than the memory
     )
 
 
-def uneven(attention: Tensor, written: Tensor) -> Tensor:
-    """sum_s (1 - sum_t a_ts)^2 (Xu et al. 2015, section 4.2.1).
+def doubly_stochastic_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
+    """Return sum_s (1 - sum_t a_ts)^2 (Xu et al. 2015, section 4.2.1).
 
     Args:
         attention: B x T x S weights.
-        written: B x T, False at padding.
+        target_mask: B x T, False at padding.
     """
-    visits = (attention * written.unsqueeze(2)).sum(1)  # B x S
-    return torch.square(1 - visits).sum()
+    totals = (attention * target_mask.unsqueeze(2)).sum(1)  # B x S
+    return torch.square(1 - totals).sum()
 
 
-def reread(attention: Tensor, written: Tensor) -> Tensor:
-    """sum_t sum_s min(a_ts, c_ts) with c_ts = sum_{t' < t} a_t's (See et al. 2017, equation 12).
+def coverage_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
+    """Return sum_t sum_s min(a_ts, c_ts) with c_ts = sum_{t' < t} a_t's (See et al. 2017, equation 12).
 
     Args:
         attention: B x T x S weights.
-        written: B x T, False at padding.
+        target_mask: B x T, False at padding.
     """
-    before = attention.cumsum(1) - attention
-    return (torch.minimum(attention, before).sum(2) * written).sum()
+    coverage = attention.cumsum(1) - attention
+    return (torch.minimum(attention, coverage).sum(2) * target_mask).sum()
 
 
-def misaligned(attention: Tensor, alignments: Tensor) -> Tensor:
-    """-sum_t log sum_{s aligned to t} a_ts over the target symbols that are aligned (Chen et al. 2016).
+def guided_alignment_loss(attention: Tensor, alignments: Tensor) -> Tensor:
+    """Return -sum_t log sum_{s aligned to t} a_ts over the aligned target tokens (Chen et al. 2016).
 
-    The paper asks for equal weights on all aligned source symbols; here any of them will do.
+    The paper wants equal weights on all aligned source tokens; here their sum counts.
 
     Args:
         attention: B x T x S weights.
@@ -62,31 +64,31 @@ def misaligned(attention: Tensor, alignments: Tensor) -> Tensor:
     """
     item, target, source = alignments.unbind(1)
     aligned = torch.zeros_like(attention).index_put((item, target, source), attention.new_ones(()))
-    share = (attention * aligned).sum(2)
-    return -share[aligned.any(2)].clamp(min=torch.finfo(share.dtype).tiny).log().sum()
+    weights = (attention * aligned).sum(2)
+    return -weights[aligned.any(2)].clamp(min=torch.finfo(weights.dtype).tiny).log().sum()
 
 
-def twice(sample: dict) -> dict:
-    """The batch, and the batch again: other elements will be dropped. Counts stay those of one."""
+def symmetric_kl(log_probs: Tensor, target_mask: Tensor) -> Tensor:
+    """Return (KL(p || q) + KL(q || p)) / 2 of two passes over one batch (Liang et al. 2021, "R-Drop").
+
+    Args:
+        log_probs: 2B x T x V, of p, then of q.
+        target_mask: 2B x T, False at padding.
+    """
+    p, q = log_probs.float().chunk(2)
+    divergence = ((p.exp() - q.exp()) * (p - q)).sum(2) / 2  # B x T
+    return (divergence * target_mask.chunk(2)[0]).sum()
+
+
+def duplicate_batch(sample: dict) -> dict:
+    """Repeat the batch, so that dropout differs between the two copies. Counts stay those of one."""
     inputs = {
         name: torch.cat((value, value)) if isinstance(value, Tensor) else value
         for name, value in sample["net_input"].items()
     }
-    both = {**sample, "net_input": inputs, "target": torch.cat((sample["target"], sample["target"]))}
+    target = sample["target"]
+    duplicated = {**sample, "net_input": inputs, "target": torch.cat((target, target))}
     if "alignments" in sample:
         links = sample["alignments"]
-        shifted = links + links.new_tensor([len(sample["target"]), 0, 0])
-        both["alignments"] = torch.cat((links, shifted))
-    return both
-
-
-def disagreement(scores: Tensor, written: Tensor) -> Tensor:
-    """(KL(p || q) + KL(q || p)) / 2 of two passes over the same batch (Liang et al. 2021, "R-Drop").
-
-    Args:
-        scores: 2B x T x V log-probabilities p, then q.
-        written: 2B x T, False at padding.
-    """
-    p, q = scores.float().chunk(2)
-    difference = ((p.exp() - q.exp()) * (p - q)).sum(2) / 2  # B x T
-    return (difference * written.chunk(2)[0]).sum()
+        duplicated["alignments"] = torch.cat((links, links + links.new_tensor([len(target), 0, 0])))
+    return duplicated

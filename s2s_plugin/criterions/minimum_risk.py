@@ -1,4 +1,4 @@
-"""Minimum-risk training: sentences that the model writes, made likelier the better they are."""
+"""Minimum-risk training: make samples of the model more likely, the higher their reward."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -12,126 +12,139 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion, Seq2SeqCriterionConfig
-from s2s_plugin.criterions.sampling import without_dropout, write
+from s2s_plugin.criterions.sampling import sample_targets, without_dropout
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.rewards import REWARDS, build_reward
 
-MAX_LEN_A, MAX_LEN_B = 1.5, 10  # longest sample, beside its reference: a * |Y| + b symbols
+MAX_LEN_A, MAX_LEN_B = 1.5, 10  # maximum length of a sample for a reference Y: a * |Y| + b tokens
 
 
 @dataclass
 class MinimumRiskConfig(Seq2SeqCriterionConfig):
+    """Options of ``s2s_minimum_risk``."""
+
     reward: ChoiceEnum(list(REWARDS)) = field(  # type: ignore[valid-type]
-        default="chrf", metadata={"help": "what makes a sentence good; of an error rate, what it leaves"}
+        default="chrf", metadata={"help": "reward of a sentence; error rates count as 1 - rate"}
     )
-    samples: int = field(default=4, metadata={"help": "sentences drawn for each source"})
+    samples: int = field(default=4, metadata={"help": "number of samples for each source"})
     baseline: ChoiceEnum(["mean", "greedy"]) = field(  # type: ignore[valid-type]
         default="mean",
-        metadata={"help": "reward to surpass. mean: of the other samples; greedy: of the likeliest symbols"},
+        metadata={"help": "baseline of the reward: mean of the other samples, or the greedy output's reward"},
     )
-    mle_weight: float = field(default=0.1, metadata={"help": "share of the cross entropy, from 0 to below 1"})
+    mle_weight: float = field(default=0.1, metadata={"help": "weight of the cross entropy, in [0, 1)"})
 
 
 @register_criterion("s2s_minimum_risk", dataclass=MinimumRiskConfig)
 class MinimumRiskCriterion(FairseqCriterion):
-    """(1 - w) * risk + w * cross entropy, summed over the batch; the risk is that of sentences Y' drawn from P(Y|X).
+    """(1 - w) * risk + w * cross entropy, summed over the batch; the risk is that of samples Y' from P(Y|X).
 
-    Its gradient is the policy gradient with a baseline (Williams 1992), of K samples of each source
+    Its gradient is the policy gradient with a baseline (Williams 1992), for K samples of each source
 
         1/K sum_k (b_k - R(Y'_k)) grad log P(Y'_k | X),
 
-    an unbiased estimate of grad E[1 - R(Y')], the expected risk of Shen et al. 2016, who renormalise P over the samples
-    instead. Baseline b_k: mean reward of the other samples (Kool et al. 2019), or reward of the greedy sentence
-    (Rennie et al. 2017). The model samples, and is scored, without dropout, as it will decode: a sample is then drawn
-    from the very P that is differentiated. Cross entropy, with all options of ``s2s_cross_entropy``, keeps it.
+    an unbiased estimate of grad E[1 - R(Y')], the expected risk of Shen et al. 2016, who renormalize P over the samples
+    instead. Baseline b_k: mean reward of the other samples (Kool et al. 2019), or reward of the greedy output (Rennie
+    et al. 2017). Samples are drawn and scored without dropout, from the very P that is differentiated. The cross
+    entropy, with all options of ``s2s_cross_entropy``, uses dropout.
 
-    Meant for a model that is trained already, with a small learning rate. ``loss`` and ``nll_loss`` in the log are the
-    cross entropy's; ``reward`` is the samples' mean, ``baseline`` that of the greedy sentences, where they are asked.
+    Meant for fine-tuning with a small learning rate. ``loss`` and ``nll_loss`` in the log are the cross entropy's;
+    ``reward`` is the samples' mean, ``baseline`` the greedy outputs' if that baseline is used.
     """
 
-    def __init__(self, task, cfg):
+    def __init__(self, task, cfg: MinimumRiskConfig):
         super().__init__(task)
-        if cfg.samples < 1 or (cfg.samples < 2 and cfg.baseline == "mean"):
-            raise UserError(f"criterion.samples is {cfg.samples}: give at least 2, or 1 with criterion.baseline=greedy")
+        min_samples = 2 if cfg.baseline == "mean" else 1
+        if cfg.samples < min_samples:
+            raise UserError(
+                f"criterion.samples must be at least {min_samples} with criterion.baseline={cfg.baseline}, "
+                f"got {cfg.samples}"
+            )
         if not 0 <= cfg.mle_weight < 1:
-            raise UserError(f"criterion.mle_weight is {cfg.mle_weight}: give a number from 0 to below 1")
+            raise UserError(f"criterion.mle_weight must be in [0, 1), got {cfg.mle_weight}")
         if cfg.ignore_prefix_size:
-            raise UserError("criterion.ignore_prefix_size does not go with s2s_minimum_risk, which draws whole targets")
+            raise UserError("criterion.ignore_prefix_size and s2s_minimum_risk are mutually exclusive")
         if not hasattr(task, "text"):
-            raise UserError("criterion s2s_minimum_risk compares texts as the task s2s gives them: use --task s2s")
-        self.cross_entropy = Seq2SeqCriterion.build_criterion(cfg, task)
+            raise UserError("criterion s2s_minimum_risk requires the task s2s")
+        self.cross_entropy = Seq2SeqCriterion(task, cfg)
         self.reward = build_reward(str(cfg.reward), task.cfg.eval_tokenizer)
-        self.samples, self.greedy, self.mle_weight = cfg.samples, cfg.baseline == "greedy", cfg.mle_weight
+        self.samples, self.mle_weight = cfg.samples, cfg.mle_weight
+        self.greedy_baseline = cfg.baseline == "greedy"
         self.eos = task.target_dictionary.eos()
 
     def set_num_updates(self, updates: int) -> None:
-        """How many updates there have been; the task says so."""
+        """Set the number of updates; called by the task."""
         self.cross_entropy.set_num_updates(updates)
 
     def forward(self, model, sample, reduce=True):
+        """Return the loss, the sample size (its denominator) and fairseq's logging output."""
         with nullcontext() if self.mle_weight else torch.no_grad():
             loss, sample_size, logging_output = self.cross_entropy(model, sample, reduce)
         if not model.training:
             return loss, sample_size, logging_output
         if not hasattr(model.decoder, "rnn"):
-            raise UserError("criterion s2s_minimum_risk draws from models of the architecture s2s alone")
+            raise UserError("criterion s2s_minimum_risk requires a model of the architecture s2s")
         risk, rewards, baselines = self.risk(model, sample["net_input"], sample["target"])
         logging_output["reward"] = rewards.mean(1).sum()
-        if self.greedy:  # the other baseline has the samples' own mean
+        if self.greedy_baseline:  # the other baseline has the same mean as the samples
             logging_output["baseline"] = baselines.mean(1).sum()
         return (1 - self.mle_weight) * risk + self.mle_weight * loss, sample_size, logging_output
 
     def risk(self, model, inputs: dict, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What has the risk's gradient; rewards and baselines, B x K each.
+        """Return a loss with the risk's gradient; rewards and baselines, B x K each.
 
         Args:
+            model: the model to sample from.
             inputs: ``src_tokens`` and ``src_lengths`` of B items.
             target: B x T ids.
         """
-        limit = MAX_LEN_A * target.ne(self.padding_idx).sum(1) + MAX_LEN_B
-        limit = limit.long().clamp(max=model.max_decoder_positions())
+        max_lens = MAX_LEN_A * target.ne(self.padding_idx).sum(1) + MAX_LEN_B
+        max_lens = max_lens.long().clamp(max=model.max_decoder_positions())
+
+        def sample(copies: int, choose) -> Tensor:
+            return sample_targets(model, inputs, max_lens, copies, choose, self.eos, self.padding_idx)
+
         with without_dropout(model):
-            drawn = write(model, inputs, limit, self.samples, self.draw, self.eos, self.padding_idx)  # N x T
-            rewards = self.rewards(drawn, target)  # B x K
-            if self.greedy:
-                best = write(model, inputs, limit, 1, self.likeliest, self.eos, self.padding_idx)  # B x T
-                baselines = self.rewards(best, target).expand_as(rewards)
+            samples = sample(self.samples, self.draw)  # N x T
+            rewards = self.rewards(samples, target)  # B x K
+            if self.greedy_baseline:
+                baselines = self.rewards(sample(1, self.greedy), target).expand_as(rewards)
             else:
                 baselines = (rewards.sum(1, keepdim=True) - rewards) / (self.samples - 1)
-            surprise = self.surprise(model, inputs, drawn)  # N
-        return ((rewards - baselines).flatten() * surprise).sum() / self.samples, rewards, baselines
+            nll = self.nll(model, inputs, samples)  # N
+        return ((rewards - baselines).flatten() * nll).sum() / self.samples, rewards, baselines
 
-    def surprise(self, model, inputs: dict, drawn: Tensor) -> Tensor:
-        """-log P(Y' | X) of N x T samples, those of an item together; N."""
-        previous = torch.cat((torch.full_like(drawn[:, :1], self.eos), drawn[:, :-1]), 1)
+    def nll(self, model, inputs: dict, samples: Tensor) -> Tensor:
+        """Return -log P(Y' | X) of N x T samples, those of an item adjacent; N."""
+        previous = torch.cat((torch.full_like(samples[:, :1], self.eos), samples[:, :-1]), 1)
         logits, _ = model(**{**inputs, "prev_output_tokens": previous})
-        scores = self.scores(logits).transpose(1, 2)  # N x V x T
-        return F.cross_entropy(scores, drawn, ignore_index=self.padding_idx, reduction="none").sum(1)
+        logits = self.without_padding(logits).transpose(1, 2)  # N x V x T
+        return F.cross_entropy(logits, samples, ignore_index=self.padding_idx, reduction="none").sum(1)
 
-    def rewards(self, drawn: Tensor, target: Tensor) -> Tensor:
-        """Rewards B x K of B * K sentences, beside B references."""
+    def rewards(self, samples: Tensor, target: Tensor) -> Tensor:
+        """Return the rewards, B x K, of B * K samples for B references."""
         references = [self.task.text(reference) for reference in target]
-        texts = [self.task.text(sentence) for sentence in drawn]
+        texts = [self.task.text(sample) for sample in samples]
         copies = len(texts) // len(references)
         pairs = [(text, references[row // copies]) for row, text in enumerate(texts)]
-        known = {pair: self.reward(*pair) for pair in set(pairs)}  # sure of itself, a model draws the same again
-        return torch.tensor([known[pair] for pair in pairs], device=drawn.device).view(-1, copies)
+        rewards = {pair: self.reward(*pair) for pair in set(pairs)}  # a confident model repeats its samples
+        return torch.tensor([rewards[pair] for pair in pairs], device=samples.device).view(-1, copies)
 
     def draw(self, logits: Tensor) -> Tensor:
-        """A symbol for each of N rows of logits, as likely as the model says."""
-        return torch.multinomial(self.scores(logits).softmax(1), 1).squeeze(1)
+        """Sample a token from each of N rows of logits."""
+        return torch.multinomial(self.without_padding(logits).softmax(1), 1).squeeze(1)
 
-    def likeliest(self, logits: Tensor) -> Tensor:
-        return self.scores(logits).argmax(1)
+    def greedy(self, logits: Tensor) -> Tensor:
+        """Return the most likely token of each of N rows of logits."""
+        return self.without_padding(logits).argmax(1)
 
-    def scores(self, logits: Tensor) -> Tensor:
-        """Logits ... x V of what may be written: anything but padding."""
+    def without_padding(self, logits: Tensor) -> Tensor:
+        """Exclude padding from logits ... x V."""
         padding = torch.tensor([self.padding_idx], device=logits.device)
         return logits.float().index_fill(-1, padding, float("-inf"))
 
     @classmethod
     def reduce_metrics(cls, logging_outputs) -> None:
-        """Sums over workers to means of a symbol (loss) and of a sentence (rewards)."""
+        """Log means over a token (losses) and over a sentence (rewards) of the workers' sums."""
         LabelSmoothedCrossEntropyCriterion.reduce_metrics(logging_outputs)
         sentences = sum(log.get("nsentences", 0) for log in logging_outputs)
         for name in ("reward", "baseline"):

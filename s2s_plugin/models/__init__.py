@@ -1,1 +1,1 @@
-"""The model: one concept, one file. ``seq2seq.py`` is where to begin reading."""
+"""The model: one concept a file. Start reading at ``seq2seq.py``."""

@@ -1,4 +1,4 @@
-"""Bridge: from what the encoder has read to the decoder's first state."""
+"""Bridge: the decoder's initial state from the encoder's final states."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s2s_plugin.models.memory import Memory
 
 
 class ZeroBridge(nn.Module):
-    """The decoder begins with zeros; only attention tells it of the source.
+    """Start the decoder with zeros; only attention connects it with the source.
 
     Args:
         final_shape: L' x C' x F of ``Memory.final``: encoder layers, states of each, width.
@@ -24,12 +24,12 @@ class ZeroBridge(nn.Module):
         self.shape = (layers, states, hidden_size)
 
     def forward(self, memory: Memory) -> Tensor:
-        """The first state, B x L x C x H."""
+        """Return the initial state, B x L x C x H."""
         return memory.values.new_zeros(len(memory.values), *self.shape)
 
 
 class DenseBridge(ZeroBridge):
-    """h_0 = tanh(W m + b) for each decoder layer, of the top encoder layer's last hidden state m."""
+    """h_0 = tanh(W m + b) for each decoder layer, from the top encoder layer's last hidden state m."""
 
     def __init__(self, final_shape: tuple[int, int, int], layers: int, states: int, hidden_size: int):
         super().__init__(final_shape, layers, states, hidden_size)
@@ -41,16 +41,16 @@ class DenseBridge(ZeroBridge):
 
 
 class CopyBridge(ZeroBridge):
-    """Each decoder layer begins where the encoder layer of its number, or the top one, has ended.
+    """Start each decoder layer with the final states of the encoder layer of the same number, or of the top one.
 
-    Where the widths differ, one matrix for all hidden states and one for all cell states goes between, as in fairseq's
-    ``lstm``. States that the encoder has not are zero.
+    If the widths differ, one matrix projects all hidden states and one all cell states, as in fairseq's ``lstm``.
+    States that the encoder lacks are zero.
     """
 
     def __init__(self, final_shape: tuple[int, int, int], layers: int, states: int, hidden_size: int):
         super().__init__(final_shape, layers, states, hidden_size)
         encoder_layers, encoder_states, width = final_shape
-        self.source = [min(layer, encoder_layers - 1) for layer in range(layers)]
+        self.source_layers = [min(layer, encoder_layers - 1) for layer in range(layers)]
         self.project = nn.ModuleList(
             nn.Identity() if width == hidden_size else nn.Linear(width, hidden_size)
             for _ in range(min(states, encoder_states))
@@ -58,7 +58,7 @@ class CopyBridge(ZeroBridge):
         init_uniform(self, hidden_size)
 
     def forward(self, memory: Memory) -> Tensor:
-        final = memory.final[:, self.source]  # B x L x C' x F
+        final = memory.final[:, self.source_layers]  # B x L x C' x F
         copied = [project(final[:, :, i]) for i, project in enumerate(self.project)]
         missing = [torch.zeros_like(copied[0])] * (self.shape[1] - len(copied))
         return torch.stack([*copied, *missing], 2)

@@ -1,4 +1,4 @@
-"""The model's parts from its config."""
+"""Build the model's parts from its config."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fairseq.data import Dictionary
 from torch import nn
 
 from s2s_plugin.models.attention import build_attention
-from s2s_plugin.models.config import Seq2SeqConfig, cutoffs
+from s2s_plugin.models.config import Seq2SeqConfig, parse_cutoffs
 from s2s_plugin.models.decoders import DECODERS
 from s2s_plugin.models.embedding import Embedding
 from s2s_plugin.models.encoders.base import Encoder
@@ -15,33 +15,33 @@ from s2s_plugin.models.encoders.image import ImageEncoder
 from s2s_plugin.models.encoders.rnn import RecurrentStack
 from s2s_plugin.models.encoders.speech import SpeechEncoder, Subsampling
 from s2s_plugin.models.encoders.text import TextEncoder
-from s2s_plugin.models.encoders.video import NEIGHBOURS, VideoEncoder
+from s2s_plugin.models.encoders.video import CLIP_FRAMES, VideoEncoder
 from s2s_plugin.models.fairseq_decoder import Seq2SeqDecoder
 from s2s_plugin.models.generator import AdaptiveGenerator, Generator, PointerGenerator
 from s2s_plugin.models.layers.dropout import Dropout
 
 
 def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
-    """For the source of ``task``."""
+    """Build the encoder for the source of ``task``."""
     if task.source_dictionary is None:
         return SIGNAL_ENCODERS[task.modality](cfg, task.source_shape)
     embedding = _build_embedding(cfg, task.source_dictionary, cfg.encoder_embed_dim, cfg.encoder_embed_path)
-    stack = build_stack(cfg, cfg.encoder_embed_dim)
-    copied_to = task.target_dictionary if cfg.pointer else None
+    stack = _build_stack(cfg, cfg.encoder_embed_dim)
+    copy_dictionary = task.target_dictionary if cfg.pointer else None
     return TextEncoder(
-        task.source_dictionary, embedding, stack, cfg.max_source_positions, copied_to, cfg.encoder_factors
+        task.source_dictionary, embedding, stack, cfg.max_source_positions, copy_dictionary, cfg.encoder_factors
     )
 
 
-def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> Seq2SeqDecoder:
-    """For the memory of ``encoder``."""
+def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, dictionary: Dictionary) -> Seq2SeqDecoder:
+    """Build the decoder for the memory of ``encoder`` and a target dictionary."""
     if cfg.share_all_embeddings:
         assert isinstance(encoder, TextEncoder)
         embedding = encoder.embedding
     else:
-        embedding = _build_embedding(cfg, target, cfg.decoder_embed_dim, cfg.decoder_embed_path)
+        embedding = _build_embedding(cfg, dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path)
     hidden = cfg.decoder_hidden_size
-    recurrence = DECODERS[cfg.decoder_type](
+    rnn = DECODERS[cfg.decoder_type](
         cfg.decoder_embed_dim,
         hidden,
         cfg.decoder_layers,
@@ -53,28 +53,27 @@ def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, target: Dictionary) -> S
         cfg.residual,
         cfg.layer_norm,
     )
-    return Seq2SeqDecoder(
-        target, embedding, recurrence, _build_generator(cfg, embedding, target), cfg.max_target_positions
-    )
+    generator = _build_generator(cfg, embedding, len(dictionary))
+    return Seq2SeqDecoder(dictionary, embedding, rnn, generator, cfg.max_target_positions)
 
 
 def _build_embedding(cfg: Seq2SeqConfig, dictionary: Dictionary, size: int, path: str) -> Embedding:
     return Embedding(dictionary, size, _dropout(cfg), path, cfg.freeze_embeddings, cfg.word_dropout)
 
 
-def _build_generator(cfg: Seq2SeqConfig, embedding: Embedding, target: Dictionary) -> Generator | AdaptiveGenerator:
+def _build_generator(cfg: Seq2SeqConfig, embedding: Embedding, vocabulary_size: int) -> Generator | AdaptiveGenerator:
     if cfg.adaptive_cutoffs:
-        return AdaptiveGenerator(cfg.decoder_hidden_size, len(target), cutoffs(cfg, len(target)))
+        cutoffs = parse_cutoffs(cfg.adaptive_cutoffs, vocabulary_size)
+        return AdaptiveGenerator(cfg.decoder_hidden_size, vocabulary_size, cutoffs)
     width = cfg.decoder_output_dim or cfg.decoder_embed_dim
     kind = PointerGenerator if cfg.pointer else Generator
-    generator = kind(cfg.decoder_hidden_size, width, len(target), _dropout(cfg))
+    generator = kind(cfg.decoder_hidden_size, width, vocabulary_size, _dropout(cfg))
     if cfg.share_all_embeddings or cfg.share_decoder_input_output_embed:
         generator.output.weight = embedding.table.weight
     return generator
 
 
-def build_stack(cfg: Seq2SeqConfig, input_size: int) -> RecurrentStack:
-    """The recurrent part of an encoder."""
+def _build_stack(cfg: Seq2SeqConfig, input_size: int) -> RecurrentStack:
     return RecurrentStack(
         input_size,
         cfg.encoder_hidden_size,
@@ -89,34 +88,29 @@ def build_stack(cfg: Seq2SeqConfig, input_size: int) -> RecurrentStack:
     )
 
 
-def build_speech(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> SpeechEncoder:
+def _build_speech(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> SpeechEncoder:
     """``shape``: (mel channels,)."""
     subsampling = Subsampling(shape[0], cfg.encoder_channels, cfg.encoder_convolutions)
-    return SpeechEncoder(subsampling, build_stack(cfg, subsampling.output_size), cfg.max_source_positions)
+    return SpeechEncoder(subsampling, _build_stack(cfg, subsampling.output_size), cfg.max_source_positions)
 
 
-def build_video(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> VideoEncoder:
+def _build_video(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> VideoEncoder:
     """``shape``: (height, width) of a frame."""
-    pictures = ConvStack(2 * NEIGHBOURS + 1, cfg.encoder_channels, cfg.encoder_convolutions)
-    cells = _reduced(shape[0], pictures.reduction) * _reduced(shape[1], pictures.reduction)
-    projection = nn.Linear(pictures.output_size * cells, cfg.encoder_embed_dim)
-    stack = build_stack(cfg, cfg.encoder_embed_dim)
-    return VideoEncoder(pictures, projection, stack, _dropout(cfg), cfg.max_source_positions)
+    cnn = ConvStack(CLIP_FRAMES, cfg.encoder_channels, cfg.encoder_convolutions)
+    rows, columns = cnn.grid(shape)
+    projection = nn.Linear(cnn.output_size * rows * columns, cfg.encoder_embed_dim)
+    stack = _build_stack(cfg, cfg.encoder_embed_dim)
+    return VideoEncoder(cnn, projection, stack, _dropout(cfg), cfg.max_source_positions)
 
 
-def build_image(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> ImageEncoder:
-    """``shape``: (columns, 3)."""
-    pictures = ConvStack(shape[-1], cfg.encoder_channels, cfg.encoder_convolutions)
-    return ImageEncoder(pictures, cfg.encoder_hidden_size, _dropout(cfg), cfg.max_source_positions)
+def _build_image(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> ImageEncoder:
+    """``shape``: (columns, channels)."""
+    cnn = ConvStack(shape[-1], cfg.encoder_channels, cfg.encoder_convolutions)
+    return ImageEncoder(cnn, cfg.encoder_hidden_size, _dropout(cfg), cfg.max_source_positions)
 
 
 def _dropout(cfg: Seq2SeqConfig) -> Dropout:
     return Dropout(cfg.dropout, cfg.locked_dropout)
 
 
-def _reduced(size: int, reduction: int) -> int:
-    """Height or width after strided convolutions, which round up."""
-    return -(-size // reduction)
-
-
-SIGNAL_ENCODERS = {"audio": build_speech, "video": build_video, "image": build_image}
+SIGNAL_ENCODERS = {"audio": _build_speech, "video": _build_video, "image": _build_image}

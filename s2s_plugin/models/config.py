@@ -1,14 +1,15 @@
-"""Sizes and choices of the model, and which of them go together."""
+"""Options of the model and the rules between them."""
 
 from dataclasses import dataclass, field
 
 from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
-from omegaconf import II
+from omegaconf import II, OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.attention import ATTENTIONS
 from s2s_plugin.models.attention.history import COVERAGES
+from s2s_plugin.models.attention.multi_head import HEADS
 from s2s_plugin.models.bridge import BRIDGES
 from s2s_plugin.models.decoders import DECODERS
 from s2s_plugin.models.layers.cells import CELLS, LAYERS
@@ -18,178 +19,191 @@ from s2s_plugin.models.layers.cells import CELLS, LAYERS
 class Seq2SeqConfig(FairseqDataclass):
     """The defaults are the architecture ``s2s``."""
 
-    encoder_embed_dim: int = field(default=256, metadata={"help": "width of a source embedding"})
+    encoder_embed_dim: int = field(default=256, metadata={"help": "width of the source embedding"})
     encoder_hidden_size: int = field(
-        default=512, metadata={"help": "width of a memory value; two directions of half of it"}
+        default=512, metadata={"help": "width of the encoder's output; each of two directions has half of it"}
     )
     encoder_layers: int = field(default=1, metadata={"help": "number of encoder layers"})
     encoder_cell: ChoiceEnum(list(LAYERS)) = field(  # type: ignore[valid-type]
-        default="lstm", metadata={"help": "recurrence of the encoder"}
+        default="lstm", metadata={"help": "recurrent cell of the encoder"}
     )
     encoder_bidirectional: ChoiceEnum(["all", "first", "none"]) = field(  # type: ignore[valid-type]
-        default="all", metadata={"help": "encoder layers that read the source in both directions"}
+        default="all", metadata={"help": "which encoder layers are bidirectional"}
     )
     encoder_pyramid: int = field(
-        default=0, metadata={"help": "upper encoder layers that read two steps at once, halving the number of steps"}
+        default=0, metadata={"help": "number of upper encoder layers that halve the number of steps (LAS)"}
     )
-    encoder_channels: int = field(default=32, metadata={"help": "speech, video, image: channels of convolution 1"})
+    encoder_channels: int = field(
+        default=32, metadata={"help": "speech, video, image: channels of the first convolution"}
+    )
     encoder_convolutions: int = field(
-        default=2, metadata={"help": "speech, video, image: strided convolutions; each halves what it reads"}
+        default=2, metadata={"help": "speech, video, image: number of convolutions of stride 2"}
     )
     encoder_embed_path: str = field(
-        default="", metadata={"help": "text file of vectors to begin source embeddings with: word2vec, GloVe, fastText"}
+        default="", metadata={"help": "text file of pretrained source embeddings: word2vec, GloVe, fastText"}
     )
     encoder_factors: int = field(
-        default=0, metadata={"help": "number of factors, symbols that follow each source token and are added to it"}
+        default=0, metadata={"help": "number of factors after each source token, whose embeddings are added to its own"}
     )
-    ctc: bool = field(default=False, metadata={"help": "let the memory spell the target too, for a CTC loss"})
+    ctc: bool = field(default=False, metadata={"help": "add a CTC head to the encoder"})
     attention: ChoiceEnum(list(ATTENTIONS)) = field(  # type: ignore[valid-type]
-        default="general", metadata={"help": "how the decoder compares its state with the memory"}
+        default="general", metadata={"help": "attention kind: how states and values are scored"}
     )
-    attention_size: int = field(default=128, metadata={"help": "width of that comparison, in additive kinds"})
+    attention_size: int = field(default=128, metadata={"help": "hidden width of additive attention"})
     coverage: ChoiceEnum(list(COVERAGES)) = field(  # type: ignore[valid-type]
-        default="none", metadata={"help": "whether attention knows how much it has read of each source step"}
+        default="none", metadata={"help": "coverage of each source step as an input to attention"}
     )
     bridge: ChoiceEnum(list(BRIDGES)) = field(  # type: ignore[valid-type]
-        default="dense", metadata={"help": "what the decoder's first state is made of"}
+        default="dense", metadata={"help": "how the decoder's initial state is made from the encoder's final states"}
     )
-    decoder_embed_dim: int = field(default=256, metadata={"help": "width of a target embedding"})
-    decoder_hidden_size: int = field(default=512, metadata={"help": "width of a decoder state"})
+    decoder_embed_dim: int = field(default=256, metadata={"help": "width of the target embedding"})
+    decoder_hidden_size: int = field(default=512, metadata={"help": "width of the decoder's states"})
     decoder_layers: int = field(default=1, metadata={"help": "number of decoder layers"})
     decoder_cell: ChoiceEnum(list(CELLS)) = field(  # type: ignore[valid-type]
-        default="lstm", metadata={"help": "recurrence of the decoder"}
+        default="lstm", metadata={"help": "recurrent cell of the decoder"}
     )
     decoder_type: ChoiceEnum(list(DECODERS)) = field(  # type: ignore[valid-type]
-        default="luong", metadata={"help": "when attention is asked, and where its answer goes"}
+        default="luong", metadata={"help": "decoder type: where attention is applied"}
     )
     decoder_embed_path: str = field(
-        default="", metadata={"help": "text file of vectors to begin target embeddings with: word2vec, GloVe, fastText"}
+        default="", metadata={"help": "text file of pretrained target embeddings: word2vec, GloVe, fastText"}
     )
-    decoder_output_dim: int = field(
-        default=0, metadata={"help": "width of a row of the generator's table; 0: decoder_embed_dim"}
-    )
-    pointer: bool = field(default=False, metadata={"help": "let the generator copy source symbols"})
+    decoder_output_dim: int = field(default=0, metadata={"help": "width of the output embedding; 0: decoder_embed_dim"})
+    pointer: bool = field(default=False, metadata={"help": "copy source tokens (pointer-generator)"})
     adaptive_cutoffs: str = field(
-        default="",
-        metadata={"help": "adaptive softmax, for large vocabularies: where its clusters end, as 2000,10000"},
+        default="", metadata={"help": "adaptive softmax for large vocabularies: its cutoffs, such as 2000,10000"}
     )
     dropout: float = field(default=0.2, metadata={"help": "dropout on embeddings and between layers"})
     locked_dropout: bool = field(
-        default=False, metadata={"help": "drop the same elements at all steps of a sequence (variational dropout)"}
+        default=False, metadata={"help": "share dropout masks between all steps of a sequence (variational dropout)"}
     )
     word_dropout: float = field(
-        default=0.0, metadata={"help": "drop whole symbols, source and target, with this probability while training"}
+        default=0.0, metadata={"help": "probability of dropping a whole source or target token"}
     )
-    residual: bool = field(default=False, metadata={"help": "layers add their input to their output"})
-    layer_norm: bool = field(default=False, metadata={"help": "normalise the output of each layer"})
+    residual: bool = field(default=False, metadata={"help": "residual connections between layers"})
+    layer_norm: bool = field(default=False, metadata={"help": "layer normalization of each layer's output"})
     share_decoder_input_output_embed: bool = field(
-        default=False, metadata={"help": "the generator's table is the target embedding's"}
+        default=False, metadata={"help": "share target and output embeddings"}
     )
     share_all_embeddings: bool = field(
-        default=False, metadata={"help": "one table for source, target and generator; needs a joint dictionary"}
+        default=False, metadata={"help": "share source, target and output embeddings; requires a joint dictionary"}
     )
-    freeze_embeddings: bool = field(
-        default=False, metadata={"help": "do not train embeddings that began with given vectors"}
-    )
+    freeze_embeddings: bool = field(default=False, metadata={"help": "do not train pretrained embeddings"})
     max_source_positions: int = II("task.max_source_positions")
     max_target_positions: int = II("task.max_target_positions")
 
 
-AT_LEAST_ONE = (
-    "encoder_embed_dim",
-    "encoder_hidden_size",
-    "encoder_layers",
-    "encoder_channels",
-    "attention_size",
-    "decoder_embed_dim",
-    "decoder_hidden_size",
-    "decoder_layers",
-)
+AT_LEAST_ONE = ("encoder_embed_dim", "encoder_hidden_size", "encoder_layers", "encoder_channels", "attention_size")
+AT_LEAST_ONE += ("decoder_embed_dim", "decoder_hidden_size", "decoder_layers")
+AT_LEAST_ZERO = ("encoder_convolutions", "encoder_factors", "decoder_output_dim")
+PROBABILITIES = ("dropout", "word_dropout")
 
 
 def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> None:
-    """Refuse what would fail later, deep inside torch.
+    """Validate the options before they fail deep inside torch.
 
     Args:
-        source: None where the source is a signal.
+        cfg: the options.
+        source: dictionary of the source; None if it is a signal.
+        target: dictionary of the target.
 
     Raises:
-        UserError: a value out of range, or choices that do not go together.
+        UserError: an option is out of range, or two exclude each other.
     """
-    for name in AT_LEAST_ONE:
-        if getattr(cfg, name) < 1:
-            raise UserError(f"model.{name} is {getattr(cfg, name)}: give a number of at least 1")
-    for name in ("encoder_convolutions", "encoder_factors", "decoder_output_dim"):
-        if getattr(cfg, name) < 0:
-            raise UserError(f"model.{name} is {getattr(cfg, name)}: give a number of at least 0")
-    if not 0 <= cfg.encoder_pyramid < cfg.encoder_layers:
-        raise UserError(
-            f"model.encoder_pyramid is {cfg.encoder_pyramid}: give a number from 0 to below "
-            f"model.encoder_layers={cfg.encoder_layers}"
-        )
-    for name in ("dropout", "word_dropout"):
-        if not 0 <= getattr(cfg, name) < 1:
-            raise UserError(f"model.{name} is {getattr(cfg, name)}: give a number from 0 to below 1")
-    if cfg.encoder_hidden_size % 2 and cfg.encoder_bidirectional != "none":
-        raise UserError(
-            f"model.encoder_hidden_size is {cfg.encoder_hidden_size}: two directions share it, give an even number"
-        )
-    if cfg.pointer and (source is None or cfg.attention == "none" or cfg.encoder_pyramid):
-        raise UserError(
-            "model.pointer copies source symbols that attention finds: it needs text, attention and encoder_pyramid=0"
-        )
-    if cfg.coverage != "none" and cfg.attention == "none":
-        raise UserError(f"model.coverage={cfg.coverage} needs an attention")
-    _check_tables(cfg, source, target)
-
-
-def _check_tables(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> None:
-    """Embeddings and the generator's table."""
-    tied = cfg.share_all_embeddings or cfg.share_decoder_input_output_embed
-    if cfg.encoder_embed_path and source is None:
-        raise UserError("model.encoder_embed_path is for sources of text: leave it out")
-    if cfg.share_all_embeddings:
-        if cfg.decoder_embed_path:
-            raise UserError(
-                "model.decoder_embed_path with one table for both sides, which model.encoder_embed_path begins: name "
-                "that, or set model.share_all_embeddings=false"
-            )
-        if source is None or source != target:
-            raise UserError(
-                "model.share_all_embeddings needs one dictionary for both sides: "
-                "prepare with a joint vocabulary (subword.joint=true), or set it to false"
-            )
-        if cfg.encoder_embed_dim != cfg.decoder_embed_dim:
-            raise UserError(
-                f"model.share_all_embeddings with widths {cfg.encoder_embed_dim} and {cfg.decoder_embed_dim}: "
-                "give model.encoder_embed_dim and model.decoder_embed_dim the same value"
-            )
-    if tied and cfg.decoder_output_dim not in (0, cfg.decoder_embed_dim):
-        raise UserError(
-            f"model.decoder_output_dim is {cfg.decoder_output_dim}: a table shared with the target embedding is as "
-            f"wide as that, {cfg.decoder_embed_dim}; leave it out"
-        )
+    values = {name: getattr(cfg, name) for name in (*AT_LEAST_ONE, *AT_LEAST_ZERO, *PROBABILITIES)}
+    ranges = [(values[name] >= 1, name, "at least 1") for name in AT_LEAST_ONE]
+    ranges += [(values[name] >= 0, name, "at least 0") for name in AT_LEAST_ZERO]
+    ranges += [(0 <= values[name] < 1, name, "in [0, 1)") for name in PROBABILITIES]
+    for holds, name, text in ranges:
+        if not holds:
+            raise UserError(f"model.{name} must be {text}, got {values[name]}")
+    for holds, message in _rules(cfg, source, target):
+        if not holds:
+            raise UserError(f"model.{message}")
     if cfg.adaptive_cutoffs:
-        if tied or cfg.pointer:
-            raise UserError(
-                "model.adaptive_cutoffs has tables of its own: it goes with neither shared ones nor model.pointer"
-            )
-        cutoffs(cfg, len(target))
+        parse_cutoffs(cfg.adaptive_cutoffs, len(target))
 
 
-def cutoffs(cfg: Seq2SeqConfig, vocabulary: int) -> list[int]:
-    """Ends of the clusters of the adaptive softmax, but for the last.
+def _rules(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> list[tuple[bool, str]]:
+    """List what must hold between options, each with the message of its violation."""
+    text, attends = source is not None, cfg.attention != "none"
+    encoder, decoder, share_all = cfg.encoder_hidden_size, cfg.decoder_hidden_size, cfg.share_all_embeddings
+    shared = share_all or cfg.share_decoder_input_output_embed
+    return [
+        (
+            0 <= cfg.encoder_pyramid < cfg.encoder_layers,
+            f"encoder_pyramid must be in [0, model.encoder_layers={cfg.encoder_layers}), got {cfg.encoder_pyramid}",
+        ),
+        (
+            encoder % 2 == 0 or cfg.encoder_bidirectional == "none",
+            f"encoder_hidden_size must be even for two directions, got {encoder}",
+        ),
+        (
+            cfg.attention != "dot" or encoder == decoder,
+            "attention=dot requires equal model.encoder_hidden_size and model.decoder_hidden_size, got "
+            f"{encoder} and {decoder}; or set model.attention=general",
+        ),
+        (
+            cfg.attention != "multi_head" or encoder % HEADS == 0,
+            f"attention=multi_head requires model.encoder_hidden_size to be a multiple of {HEADS}, got {encoder}",
+        ),
+        (not cfg.pointer or text, "pointer requires a text source"),
+        (not cfg.pointer or attends, "pointer requires attention, got model.attention=none"),
+        (
+            not (cfg.pointer and cfg.encoder_pyramid),
+            f"pointer requires model.encoder_pyramid=0, got {cfg.encoder_pyramid}",
+        ),
+        (
+            cfg.coverage == "none" or attends,
+            f"coverage={cfg.coverage} requires attention, got model.attention=none",
+        ),
+        (not cfg.encoder_embed_path or text, "encoder_embed_path requires a text source"),
+        (
+            not (share_all and cfg.decoder_embed_path),
+            "decoder_embed_path and model.share_all_embeddings are mutually exclusive; set model.encoder_embed_path",
+        ),
+        (
+            not share_all or (text and source == target),
+            "share_all_embeddings requires one dictionary for both sides; prepare with subword.joint=true",
+        ),
+        (
+            not share_all or cfg.encoder_embed_dim == cfg.decoder_embed_dim,
+            "share_all_embeddings requires equal model.encoder_embed_dim and model.decoder_embed_dim, got "
+            f"{cfg.encoder_embed_dim} and {cfg.decoder_embed_dim}",
+        ),
+        (
+            not shared or cfg.decoder_output_dim in (0, cfg.decoder_embed_dim),
+            f"decoder_output_dim must be 0 with shared embeddings, got {cfg.decoder_output_dim}",
+        ),
+        (
+            not (cfg.adaptive_cutoffs and shared),
+            "adaptive_cutoffs and shared embeddings are mutually exclusive",
+        ),
+        (
+            not (cfg.adaptive_cutoffs and cfg.pointer),
+            "adaptive_cutoffs and model.pointer are mutually exclusive",
+        ),
+    ]
+
+
+def parse_cutoffs(text: str, vocabulary_size: int) -> list[int]:
+    """Parse the cutoffs of an adaptive softmax: first ids of its clusters.
 
     Raises:
-        UserError: not increasing numbers below the vocabulary's size.
+        UserError: they are not increasing numbers below the vocabulary size.
     """
     try:
-        ends = [int(end) for end in cfg.adaptive_cutoffs.split(",")]
+        cutoffs = [int(cutoff) for cutoff in text.split(",")]
     except ValueError:
-        ends = []
-    if not ends or ends != sorted(set(ends)) or ends[0] < 1 or ends[-1] >= vocabulary:
+        cutoffs = []
+    if not cutoffs or cutoffs != sorted(set(cutoffs)) or cutoffs[0] < 1 or cutoffs[-1] >= vocabulary_size:
         raise UserError(
-            f"model.adaptive_cutoffs is '{cfg.adaptive_cutoffs}': give increasing numbers between 0 and the size of "
-            f"the vocabulary, {vocabulary}, as 2000,10000"
+            f"model.adaptive_cutoffs must be increasing numbers in (0, {vocabulary_size}), such as 2000,10000, "
+            f"got '{text}'"
         )
-    return ends
+    return cutoffs
+
+
+def without_vector_files(cfg: Seq2SeqConfig) -> Seq2SeqConfig:
+    """Return a copy of a checkpoint's config that reads no pretrained embeddings: the checkpoint contains them."""
+    return OmegaConf.merge(cfg, {"encoder_embed_path": "", "decoder_embed_path": ""})

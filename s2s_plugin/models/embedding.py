@@ -1,4 +1,4 @@
-"""Embedding: a symbol's row in a table."""
+"""Embedding: token ids to vectors, optionally initialized from a file of pretrained vectors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from s2s_plugin.models.layers.dropout import Dropout
 
 
 class Embedding(nn.Module):
-    """Token ids to vectors, with dropout.
+    """Map token ids to vectors, with dropout.
 
     Args:
         dictionary: gives the number of rows and the padding index, whose row stays zero.
         size: width D of a vector.
-        dropout: on the vectors.
-        path: text file of vectors to begin with, or "".
-        frozen: do not train the table if it began with those.
-        word_dropout: zero whole vectors with this probability while training (Sennrich & Zhang 2019, section 3.4).
+        dropout: applied to the vectors.
+        path: text file of pretrained vectors, or "".
+        frozen: do not train a table initialized from ``path``.
+        word_dropout: probability of zeroing a whole vector in training (Sennrich & Zhang 2019, section 3.4).
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Embedding(nn.Module):
         self.word_dropout, self.pad = word_dropout, dictionary.pad()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``tokens``: B x T (x ...) ids. Returns B x T (x ...) x D."""
+        """Embed ids B x T (x ...) as B x T (x ...) x D."""
         if self.dropout.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped, self.pad)  # whose vector is zero
@@ -52,36 +52,36 @@ class Embedding(nn.Module):
 
 
 @torch.no_grad()
-def load_vectors(path: Path, dictionary: Dictionary, table: Tensor) -> int:
-    """Overwrite rows of ``table``, V x D, with those of ``path``.
+def load_vectors(path: Path, dictionary: Dictionary, table: Tensor) -> None:
+    """Overwrite rows of an embedding table with pretrained vectors.
 
     Args:
-        path: UTF-8 text, a symbol and its D numbers in each line; a first line "count D" may come before, as word2vec
-            and fastText have it and GloVe has not.
-
-    Returns:
-        number of symbols found.
+        path: UTF-8 text with a token and its D numbers in each line; a first line "count D", as in word2vec and
+            fastText files, is skipped.
+        dictionary: of the tokens.
+        table: V x D, changed in place.
 
     Raises:
-        UserError: no such file, a line that is no vector of this width, or a file without any symbol of the dictionary.
+        UserError: the file cannot be read, a line is no vector of this width, or no token is in the dictionary.
     """
-    found = 0
+    matches = 0
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
-                symbol, *values = line.rstrip().split(" ")
+                token, *values = line.rstrip().split(" ")
                 if number == 1 and len(values) == 1:
                     continue
                 if len(values) != table.size(1):
-                    raise UserError(f"{path}:{number}: {len(values)} numbers, but embeddings are {table.size(1)} wide")
-                index = dictionary.index(symbol)
-                if index != dictionary.unk() or symbol == dictionary.unk_word:
+                    raise UserError(f"{path}:{number}: expected {table.size(1)} numbers, got {len(values)}")
+                index = dictionary.index(token)
+                if index != dictionary.unk() or token == dictionary.unk_word:
                     table[index] = torch.tensor([float(value) for value in values])
-                    found += 1
+                    matches += 1
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
-        raise UserError(f"{path}:{number}: no vector ({error})") from None
-    if not found:
-        raise UserError(f"{path}: has none of the dictionary's {len(dictionary)} symbols; was it made of other units?")
-    return found
+        raise UserError(f"{path}:{number}: not a vector ({error})") from None
+    if not matches:
+        raise UserError(
+            f"{path}: contains none of the dictionary's {len(dictionary)} tokens; is it of another segmentation?"
+        )

@@ -1,4 +1,4 @@
-"""The target side as fairseq wants it: embedding, recurrence and generator behind ``FairseqIncrementalDecoder``."""
+"""The target side as fairseq expects it: embedding, decoder and generator as a ``FairseqIncrementalDecoder``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from s2s_plugin.models.memory import Memory
 
 
 class Seq2SeqDecoder(FairseqIncrementalDecoder):
-    """Symbols so far to scores of the next symbol.
+    """Map previous tokens to logits of the next token.
 
-    Our search calls ``recurrence.step`` directly; ``forward`` is for training and for fairseq's own tools
-    (its search, ensembles with other architectures, scoring).
+    Our search calls ``rnn.step`` directly; ``forward`` is for fairseq's own tools (its search, ensembles with other
+    architectures, scoring).
 
     Attributes:
-        cached_input_gates: V x G, every symbol's share of the first layer's gates, which a search may lay down here.
+        cached_input_gates: V x G, the first layer's projected inputs for every token, if a search precomputes them.
     """
 
     cached_input_gates: Tensor | None
@@ -42,15 +42,12 @@ class Seq2SeqDecoder(FairseqIncrementalDecoder):
     def forward(
         self, prev_output_tokens: Tensor, encoder_out: Memory, incremental_state: dict | None = None, **_: object
     ) -> tuple[Tensor, dict]:
-        """Scores of the next symbol.
+        """Return logits B x T x V (B x 1 x V incrementally) and {"attn": [attention weights B x T x S]}.
 
         Args:
             prev_output_tokens: B x T ids, first </s>; with ``incremental_state`` only the last column is read.
             encoder_out: the encoder's memory of B items.
             incremental_state: fairseq's cache between steps, or None for the whole target at once.
-
-        Returns:
-            logits B x T x V (B x 1 x V incrementally), {"attn": [attention weights B x T x S]}.
         """
         if incremental_state is None:
             memory = self.rnn.precompute_keys(encoder_out)
@@ -66,15 +63,15 @@ class Seq2SeqDecoder(FairseqIncrementalDecoder):
             state = DecoderState(**{name: cached.get(name) for name in DecoderState._fields})
         embedded = self.embedding(prev_output_tokens[:, -1])  # B x E
         state, features, attention = self.rnn.step(embedded, state, memory)
-        kept = {name: value for name, value in state._asdict().items() if value is not None}
-        self.set_incremental_state(incremental_state, "step", {**kept, "keys": memory.keys})
+        fields = {name: value for name, value in state._asdict().items() if value is not None}
+        self.set_incremental_state(incremental_state, "step", {**fields, "keys": memory.keys})
         return self.generator(features, attention, memory).unsqueeze(1), {"attn": [attention.unsqueeze(1)]}
 
     def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
         cached = self.get_incremental_state(incremental_state, "step")
         if cached is not None:
-            moved = {name: value.index_select(0, new_order) for name, value in cached.items()}
-            self.set_incremental_state(incremental_state, "step", moved)
+            reordered = {name: value.index_select(0, new_order) for name, value in cached.items()}
+            self.set_incremental_state(incremental_state, "step", reordered)
 
     def max_positions(self) -> int:
         return self.max_target_positions

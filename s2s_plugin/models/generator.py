@@ -1,4 +1,4 @@
-"""Generator: the decoder's features to scores over the vocabulary (the model part; the beam is in ``search``)."""
+"""Generator: the decoder's features to logits over the vocabulary (beam search is in ``s2s_plugin.search``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s2s_plugin.models.memory import Memory
 
 
 class Generator(nn.Module):
-    """logits = E (P f) + b; P only where the features f are not as wide as the output embedding E.
+    """logits = E (P f) + b; P only if the features f and the output embedding E differ in width.
 
     To tie E with the target embedding (Press & Wolf 2017), assign its table to ``output.weight``.
 
@@ -20,7 +20,7 @@ class Generator(nn.Module):
         feature_size: width H of the decoder's features.
         embed_size: width of a row of E.
         vocabulary_size: number V of rows of E.
-        dropout: on P f.
+        dropout: applied to P f.
     """
 
     def __init__(self, feature_size: int, embed_size: int, vocabulary_size: int, dropout: Dropout):
@@ -33,23 +33,20 @@ class Generator(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor, attention: Tensor, memory: Memory) -> Tensor:
-        """Log-probabilities of the next symbol, but for a constant of each row.
+        """Return logits of the next token, ... x V.
 
         Args:
             features: ... x H.
-            attention: ... x S weights that led to them.
-            memory: what they were read from; B items, of which each has as many rows, together.
-
-        Returns:
-            ... x V.
+            attention: ... x S weights of the same steps.
+            memory: B items; the features have as many rows for each, adjacent.
         """
         return self.output(self.project(features))
 
 
 class PointerGenerator(Generator):
-    """P(w) = g P_vocabulary(w) + (1 - g) sum_{s: x_s = w} a_s with g = s(u^T f + b) (See et al. 2017, section 2.2).
+    """P(w) = g P_vocab(w) + (1 - g) sum_{s: x_s = w} a_s with g = s(u^T f + b) (See et al. 2017, section 2.2).
 
-    A source symbol that the target's dictionary lacks is copied as its unknown word.
+    A source token missing from the target dictionary is copied as its unknown token. The logits are log P.
     """
 
     def __init__(self, feature_size: int, embed_size: int, vocabulary_size: int, dropout: Dropout):
@@ -59,23 +56,23 @@ class PointerGenerator(Generator):
 
     def forward(self, features: Tensor, attention: Tensor, memory: Memory) -> Tensor:
         assert memory.copy_ids is not None
-        written = softmax(super().forward(features, attention, memory).float())  # ... x V
-        share = self.switch(features).float().sigmoid()  # ... x 1
+        p_vocab = softmax(super().forward(features, attention, memory).float())  # ... x V
+        p_gen = self.switch(features).float().sigmoid()  # ... x 1
         weights = attention.float().view(len(memory.copy_ids), -1, attention.size(-1))  # B x K x S
-        symbols = memory.copy_ids.unsqueeze(1).expand_as(weights)
-        copied = weights.new_zeros(*weights.shape[:2], written.size(-1)).scatter_add(2, symbols, weights)
-        both = share * written + (1 - share) * copied.view_as(written)
-        return both.clamp(min=torch.finfo(both.dtype).tiny).log()
+        copy_ids = memory.copy_ids.unsqueeze(1).expand_as(weights)
+        p_copy = weights.new_zeros(*weights.shape[:2], p_vocab.size(-1)).scatter_add(2, copy_ids, weights)
+        p = p_gen * p_vocab + (1 - p_gen) * p_copy.view_as(p_vocab)
+        return p.clamp(min=torch.finfo(p.dtype).tiny).log()
 
 
 class AdaptiveGenerator(nn.Module):
-    """Softmax over the most frequent symbols and a few clusters of rarer ones (Grave et al. 2017).
+    """Adaptive softmax: a head of frequent tokens and clusters of rarer ones (Grave et al. 2017).
 
     Ids must be sorted by frequency, as in fairseq dictionaries. Training uses :meth:`target_log_probs`.
 
     Args:
         feature_size: width H of the decoder's features.
-        vocabulary_size: number V of symbols.
+        vocabulary_size: number V of tokens.
         cutoffs: first ids of the clusters.
     """
 
@@ -84,10 +81,16 @@ class AdaptiveGenerator(nn.Module):
         self.softmax = nn.AdaptiveLogSoftmaxWithLoss(feature_size, vocabulary_size, cutoffs)
 
     def forward(self, features: Tensor, attention: Tensor, memory: Memory) -> Tensor:
-        scores = self.softmax.log_prob(features.flatten(0, -2))
-        return scores.unflatten(0, features.shape[:-1])
+        log_probs = self.softmax.log_prob(features.flatten(0, -2))
+        return log_probs.unflatten(0, features.shape[:-1])
 
     def target_log_probs(self, features: Tensor, target: Tensor) -> Tensor:
-        """Log-probability of ids ``target`` N alone, from features N x H; N."""
-        with torch.autocast(features.device.type, enabled=False):  # torch fills in clusters of one type only
+        """Return log-probabilities of the ids ``target`` N alone, from features N x H; N."""
+        with torch.autocast(features.device.type, enabled=False):  # torch fills clusters of one type only
             return self.softmax(features.to(self.softmax.head.weight.dtype), target).output
+
+
+def token_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Return the log-probabilities of ``tokens`` ... under ``logits`` ... x V, in float32; ...."""
+    logits = logits.float()
+    return logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)

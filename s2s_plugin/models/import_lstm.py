@@ -1,4 +1,4 @@
-"""fairseq's own ``lstm`` as one of our models: the same numbers under our names."""
+"""Convert a model of fairseq's own ``lstm`` to ours: the same weights under our names."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from s2s_plugin.models.config import Seq2SeqConfig
 GATES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def config_of(args: Namespace) -> dict:
-    """Our model's config for the arguments of a stock one.
+def convert_config(args: Namespace) -> dict:
+    """Return our model's config for the arguments of a stock model.
 
     Raises:
-        UserError: it has what ours has not.
+        UserError: it uses a feature that ours lacks.
     """
     arch = getattr(args, "arch", "?")
     if not arch.startswith("lstm"):
-        raise UserError(f"this checkpoint is of the architecture {arch}, not of lstm")
+        raise UserError(f"expected a checkpoint of the architecture lstm, got {arch}")
     if getattr(args, "criterion", "") == "adaptive_loss":
-        raise UserError("checkpoints with fairseq's adaptive softmax cannot be imported: their clusters are other ones")
-    attends = getattr(args, "decoder_attention", "1") in ("1", "True", True)
-    both_ways = bool(args.encoder_bidirectional)
+        raise UserError("checkpoints with fairseq's adaptive softmax cannot be imported: its clusters differ from ours")
+    attention = getattr(args, "decoder_attention", "1") in ("1", "True", True)
+    bidirectional = bool(args.encoder_bidirectional)
     cfg = Seq2SeqConfig(
         encoder_embed_dim=args.encoder_embed_dim,
-        encoder_hidden_size=args.encoder_hidden_size * (2 if both_ways else 1),
+        encoder_hidden_size=args.encoder_hidden_size * (2 if bidirectional else 1),
         encoder_layers=args.encoder_layers,
-        encoder_bidirectional="all" if both_ways else "none",
-        attention="general" if attends else "none",
+        encoder_bidirectional="all" if bidirectional else "none",
+        attention="general" if attention else "none",
         bridge="copy",
         decoder_embed_dim=args.decoder_embed_dim,
         decoder_hidden_size=args.decoder_hidden_size,
@@ -47,44 +47,52 @@ def config_of(args: Namespace) -> dict:
     return asdict(cfg) | {"_name": "s2s"}
 
 
-def parameters_of(stock: dict[str, Tensor], args: Namespace) -> dict[str, Tensor]:
-    """Our model's parameters from those of a stock one.
+def convert_parameters(stock: dict[str, Tensor], args: Namespace) -> dict[str, Tensor]:
+    """Return our model's parameters from those of a stock model.
 
-    Torch's two biases of a gate are one of ours. A row of the attention's input projection asks for what a column of
-    our keys' matrix gives: one is the other turned around.
+    Torch's two biases of a gate are summed to one. The attention's input projection, applied to the query there, is
+    the transpose of our key projection.
     """
-    ours: dict[str, Tensor] = {}
-    ours["encoder.embedding.table.weight"] = stock["encoder.embed_tokens.weight"]
+    ours = _encoder(stock, args) | _decoder(stock, args)
+    table = stock.get("decoder.fc_out.weight", stock["decoder.embed_tokens.weight"])
+    ours["decoder.generator.output.weight"] = table
+    ours["decoder.generator.output.bias"] = stock.get("decoder.fc_out.bias", table.new_zeros(len(table)))
+    ours |= _linear(stock, "decoder.additional_fc", "decoder.generator.project.0")
+    return {name: value.clone() for name, value in ours.items()}
+
+
+def _encoder(stock: dict[str, Tensor], args: Namespace) -> dict[str, Tensor]:
+    ours = {"encoder.embedding.table.weight": stock["encoder.embed_tokens.weight"]}
     for layer in range(args.encoder_layers):
         for number, suffix in enumerate(("", "_reverse") if args.encoder_bidirectional else ("",)):
             for gate in GATES:
                 name = f"encoder.stack.layers.{layer}.directions.{number}.{gate}_l0"
                 ours[name] = stock[f"encoder.lstm.{gate}_l{layer}{suffix}"]
+    return ours
 
-    ours["decoder.embedding.table.weight"] = stock["decoder.embed_tokens.weight"]
-    rnn, embed = "decoder.rnn", args.decoder_embed_dim
+
+def _decoder(stock: dict[str, Tensor], args: Namespace) -> dict[str, Tensor]:
+    ours = {"decoder.embedding.table.weight": stock["decoder.embed_tokens.weight"]}
     for number, kind in enumerate(("hidden", "cell")):
-        for part in ("weight", "bias"):
-            if (value := stock.get(f"decoder.encoder_{kind}_proj.{part}")) is not None:
-                ours[f"{rnn}.bridge.project.{number}.{part}"] = value
+        ours |= _linear(stock, f"decoder.encoder_{kind}_proj", f"decoder.rnn.bridge.project.{number}")
     for layer in range(args.decoder_layers):
-        below, before, *biases = (stock[f"decoder.layers.{layer}.{gate}"] for gate in GATES)
-        cell = f"{rnn}.cells.{layer}"
+        input_weight, hidden_weight, *biases = (stock[f"decoder.layers.{layer}.{gate}"] for gate in GATES)
+        cell = f"decoder.rnn.cells.{layer}"
         if layer == 0:  # reads [embedding; feed]
-            ours[f"{cell}.input_proj.weight"], below = below[:, :embed], below[:, embed:]
-        ours[f"{cell}.recurrent_proj.weight"] = torch.cat((below, before), 1)
+            embed = args.decoder_embed_dim
+            ours[f"{cell}.input_proj.weight"], input_weight = input_weight[:, :embed], input_weight[:, embed:]
+        ours[f"{cell}.recurrent_proj.weight"] = torch.cat((input_weight, hidden_weight), 1)
         ours[f"{cell}.recurrent_proj.bias"] = biases[0] + biases[1]
     if "decoder.attention.input_proj.weight" in stock:
-        ours[f"{rnn}.attention.key.weight"] = stock["decoder.attention.input_proj.weight"].t()
-        ours[f"{rnn}.combine.weight"] = stock["decoder.attention.output_proj.weight"]
+        ours["decoder.rnn.attention.key.weight"] = stock["decoder.attention.input_proj.weight"].t()
+        ours["decoder.rnn.combine.weight"] = stock["decoder.attention.output_proj.weight"]
+    return ours
 
-    table = stock.get("decoder.fc_out.weight", stock["decoder.embed_tokens.weight"])
-    ours["decoder.generator.output.weight"] = table
-    ours["decoder.generator.output.bias"] = stock.get("decoder.fc_out.bias", table.new_zeros(len(table)))
-    if "decoder.additional_fc.weight" in stock:
-        for part in ("weight", "bias"):
-            ours[f"decoder.generator.project.0.{part}"] = stock[f"decoder.additional_fc.{part}"]
-    return {name: value.clone() for name, value in ours.items()}
+
+def _linear(stock: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
+    """Rename the parameters of a linear layer, if there is one."""
+    parts = ("weight", "bias") if f"{old}.weight" in stock else ()
+    return {f"{new}.{part}": stock[f"{old}.{part}"] for part in parts}
 
 
 def _tied(args: Namespace) -> bool:

@@ -1,4 +1,4 @@
-"""``--arch s2s_<name>`` for every ``conf/model/<name>.yaml``: one table for fairseq's two command lines."""
+"""Register ``--arch s2s_<name>`` for every ``conf/model/<name>.yaml``: one table for both of fairseq's front ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PRESETS = CONF / "model"
 
 
 def load_presets() -> dict[str, dict]:
-    """Preset name to the options in which it differs from the defaults of ``Seq2SeqConfig``."""
+    """Return each preset's options that differ from the defaults of ``Seq2SeqConfig``, by preset name."""
     presets = {}
     for path in sorted(PRESETS.glob("*.yaml")):
         options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -29,5 +29,5 @@ def _register(name: str, options: dict) -> None:
 
 
 for _name, _options in load_presets().items():
-    if _name != "s2s":  # the model itself, its own defaults
+    if _name != "s2s":  # the model itself with its own defaults
         _register(_name, _options)

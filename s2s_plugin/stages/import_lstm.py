@@ -34,7 +34,7 @@ def convert(source: Path, out: Path) -> None:
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from omegaconf import OmegaConf
 
-    from s2s_plugin.models.import_lstm import config_of, parameters_of
+    from s2s_plugin.models.import_lstm import convert_config, convert_parameters
     from s2s_plugin.utils.checkpoint import save_checkpoint
 
     if not source.is_file():
@@ -45,7 +45,7 @@ def convert(source: Path, out: Path) -> None:
         raise UserError(f"{source}: not a fairseq checkpoint, or a damaged one ({type(error).__name__})") from None
     cfg = state.get("cfg") or convert_namespace_to_omegaconf(state["args"])
     args = cfg["model"]
-    model = config_of(args)
+    model = convert_config(args)
     plain: dict[Any, Any] = {
         key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         for key, value in dict(cfg).items()
@@ -64,7 +64,7 @@ def convert(source: Path, out: Path) -> None:
         {
             "args": None,
             "cfg": plain,
-            "model": parameters_of(state["model"], args),
+            "model": convert_parameters(state["model"], args),
             "criterion": None,
             "optimizer_history": [{**history[-1], "criterion_name": "Seq2SeqCriterion"}],
             "task_state": {},

@@ -23,6 +23,7 @@ from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.sampling import SampledSubwords
 from s2s_plugin.datasets.truncated import TruncatedTexts
 from s2s_plugin.errors import UserError
+from s2s_plugin.models.config import without_vector_files
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.scoring.validation import build_metric
 from s2s_plugin.search.beam import BeamSearch
@@ -104,6 +105,8 @@ class Seq2SeqTask(FairseqTask):
 
     def build_model(self, cfg, from_checkpoint: bool = False):
         self.source_group = 1 + getattr(cfg, "encoder_factors", 0)
+        if from_checkpoint and "encoder_factors" in cfg:  # one of our models
+            cfg = without_vector_files(cfg)
         return super().build_model(cfg, from_checkpoint)
 
     # ---------------------------------------------------------------- data

@@ -9,9 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 from fairseq.data import Dictionary
+from omegaconf import OmegaConf
 
-from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion
-from s2s_plugin.criterions.losses import ctc_loss, disagreement, misaligned, reread, twice, uneven
+from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion, Seq2SeqCriterionConfig
+from s2s_plugin.criterions.losses import (
+    coverage_loss,
+    ctc_loss,
+    doubly_stochastic_loss,
+    duplicate_batch,
+    guided_alignment_loss,
+    symmetric_kl,
+)
 from s2s_plugin.criterions.sampling import scheduled_sampling
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
@@ -52,32 +60,32 @@ def test_ctc_of_a_target_longer_than_the_memory_is_left_out():
     assert loss.item() == 0 and not logits.grad.any()
 
 
-def test_uneven_attention():
+def test_doubly_stochastic_loss():
     attention = torch.tensor([[[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], [[0.2, 0.8], [0.2, 0.8], [9.0, 9.0]]])
-    written = torch.tensor([[True, True, True], [True, True, False]])
+    target_mask = torch.tensor([[True, True, True], [True, True, False]])
     expected = (1 - 1.5) ** 2 + (1 - 1.5) ** 2 + (1 - 0.4) ** 2 + (1 - 1.6) ** 2
-    assert uneven(attention, written).item() == pytest.approx(expected)
+    assert doubly_stochastic_loss(attention, target_mask).item() == pytest.approx(expected)
     even = torch.full((1, 4, 4), 0.25)
-    assert uneven(even, torch.ones(1, 4, dtype=torch.bool)).item() == 0
+    assert doubly_stochastic_loss(even, torch.ones(1, 4, dtype=torch.bool)).item() == 0
 
 
-def test_reread_is_attention_to_what_has_been_attended_to():
+def test_coverage_loss_is_repeated_attention():
     attention = torch.tensor([[[0.7, 0.3], [0.5, 0.5], [0.1, 0.9]], [[1.0, 0.0], [1.0, 0.0], [9.0, 9.0]]])
-    written = torch.tensor([[True, True, True], [True, True, False]])
+    target_mask = torch.tensor([[True, True, True], [True, True, False]])
     first = 0 + (min(0.5, 0.7) + min(0.5, 0.3)) + (min(0.1, 1.2) + min(0.9, 0.8))
-    assert reread(attention, written).item() == pytest.approx(first + 1.0)
+    assert coverage_loss(attention, target_mask).item() == pytest.approx(first + 1.0)
 
 
-def test_misaligned_is_the_attention_that_aligned_steps_lack():
+def test_guided_alignment_loss_is_of_aligned_steps():
     attention = torch.tensor([[[0.7, 0.3, 0.0], [0.2, 0.5, 0.3]], [[1.0, 0.0, 0.0], [0.4, 0.6, 0.0]]])
     links = torch.tensor([[0, 0, 0], [0, 1, 1], [0, 1, 2], [1, 1, 0], [1, 1, 0]])  # item, target, source
     expected = -math.log(0.7) - math.log(0.5 + 0.3) - math.log(0.4)  # item 1, step 0 is not aligned
-    assert misaligned(attention, links).item() == pytest.approx(expected)
-    assert misaligned(attention, links[:0]).item() == 0
+    assert guided_alignment_loss(attention, links).item() == pytest.approx(expected)
+    assert guided_alignment_loss(attention, links[:0]).item() == 0
 
 
 class Parrot(torch.nn.Module):
-    """Would write symbol 7 after anything."""
+    """Predicts token 7 after anything."""
 
     def forward(self, prev_output_tokens: torch.Tensor, features_only: bool = False):
         logits = torch.full((*prev_output_tokens.shape, 9), -1e9)
@@ -100,25 +108,25 @@ def test_scheduled_sampling_replaces_a_share_of_the_previous_symbols(share: floa
     assert set(body.tolist()) <= {5, 7}
 
 
-def test_disagreement_is_the_mean_of_both_divergences():
+def test_symmetric_kl_is_the_mean_of_both_divergences():
     torch.manual_seed(0)
     p, q = torch.randn(2, 3, 5).log_softmax(-1), torch.randn(2, 3, 5).log_softmax(-1)
-    written = torch.tensor([[True, True, True], [True, False, False]])
-    there = (p.exp() * (p - q)).sum(2)[written].sum()
-    back = (q.exp() * (q - p)).sum(2)[written].sum()
-    found = disagreement(torch.cat((p, q)), torch.cat((written, written)))
+    target_mask = torch.tensor([[True, True, True], [True, False, False]])
+    there = (p.exp() * (p - q)).sum(2)[target_mask].sum()
+    back = (q.exp() * (q - p)).sum(2)[target_mask].sum()
+    found = symmetric_kl(torch.cat((p, q)), torch.cat((target_mask, target_mask)))
     assert found.item() == pytest.approx((there + back).item() / 2, rel=1e-5)
-    assert disagreement(torch.cat((p, p)), torch.cat((written, written))).item() == 0
+    assert symmetric_kl(torch.cat((p, p)), torch.cat((target_mask, target_mask))).item() == 0
 
 
-def test_twice_is_the_batch_and_the_batch_again():
+def test_duplicate_batch_repeats_items_and_alignments():
     sample = {
         "ntokens": 5,
         "target": torch.tensor([[5, EOS, PAD], [6, 7, EOS]]),
         "net_input": {"src_tokens": torch.arange(6).view(2, 3), "features_only": True},
         "alignments": torch.tensor([[0, 0, 1], [1, 1, 0]]),
     }
-    both = twice(sample)
+    both = duplicate_batch(sample)
     assert both["ntokens"] == 5 and both["net_input"]["features_only"] is True
     assert torch.equal(both["target"][2:], sample["target"])
     assert torch.equal(both["net_input"]["src_tokens"][2:], sample["net_input"]["src_tokens"])
@@ -126,11 +134,11 @@ def test_twice_is_the_batch_and_the_batch_again():
 
 
 REFUSED = {
-    "factors": ({"encoder_factors": 1}, {"alignment_weight": 1.0}, "model.encoder_pyramid=0 and no factors"),
+    "factors": ({"encoder_factors": 1}, {"alignment_weight": 1.0}, "model.encoder_pyramid=0, no factors"),
     "pyramid": (
         {"encoder_layers": 2, "encoder_pyramid": 1},
         {"alignment_weight": 1.0},
-        "model.encoder_pyramid=0 and no factors",
+        "model.encoder_pyramid=0, no factors",
     ),
     "accuracy": ({"adaptive_cutoffs": "5"}, {"report_accuracy": True}, "report_accuracy"),
     "rdrop": ({"adaptive_cutoffs": "5"}, {"rdrop": 1.0}, "rdrop"),
@@ -139,7 +147,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("model", "criterion", "reason"), REFUSED.values(), ids=REFUSED)
-def test_terms_that_a_model_cannot_give_are_refused(tmp_path: Path, model: dict, criterion: dict, reason: str):
+def test_losses_that_a_model_cannot_give_are_refused(tmp_path: Path, model: dict, criterion: dict, reason: str):
     dictionary = Dictionary()
     for letter in "ab":
         dictionary.add_symbol(letter)
@@ -147,7 +155,8 @@ def test_terms_that_a_model_cannot_give_are_refused(tmp_path: Path, model: dict,
     built = Seq2SeqModel.build_model(
         Seq2SeqConfig(**({"max_source_positions": 100, "max_target_positions": 100} | model)), task
     )
-    terms = Seq2SeqCriterion(task, False, **({"label_smoothing": 0.0} | criterion))
+    cfg = OmegaConf.structured(Seq2SeqCriterionConfig(sentence_avg=False, **criterion))
+    built_criterion = Seq2SeqCriterion.build_criterion(cfg, task)
     sample = {
         "net_input": {
             "src_tokens": torch.tensor([[4, 5, 4, EOS]]),
@@ -159,4 +168,4 @@ def test_terms_that_a_model_cannot_give_are_refused(tmp_path: Path, model: dict,
         "alignments": torch.tensor([[0, 0, 0]]),
     }
     with pytest.raises(UserError, match=reason):
-        terms(built.train(), sample)
+        built_criterion(built.train(), sample)

@@ -18,17 +18,17 @@ from fairseq.models.lstm import base_architecture as lstm_architecture
 from omegaconf import OmegaConf
 
 from s2s_plugin.criterions import minimum_risk
-from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion
+from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion, Seq2SeqCriterionConfig
 from s2s_plugin.criterions.minimum_risk import MinimumRiskConfig, MinimumRiskCriterion
-from s2s_plugin.criterions.sampling import without_dropout, write
+from s2s_plugin.criterions.sampling import sample_targets, without_dropout
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 
 PAD, EOS = 1, 2
-SYMBOLS = [0, 2, 3, 4, 5]  # all but padding
-LONGEST = 3
+TOKENS = [0, 2, 3, 4, 5]  # all but padding
+MAX_LEN = 3
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def task(tmp_path: Path) -> Seq2SeqTask:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few symbols that all targets can be listed."""
     monkeypatch.setattr(minimum_risk, "MAX_LEN_A", 0)
-    monkeypatch.setattr(minimum_risk, "MAX_LEN_B", LONGEST)
+    monkeypatch.setattr(minimum_risk, "MAX_LEN_B", MAX_LEN)
 
 
 def build_model(task: Seq2SeqTask, **options) -> Seq2SeqModel:
@@ -79,7 +79,7 @@ def all_targets(longest: int) -> list[list[int]]:
     """Every sequence that ends with </s>, or at the longest length without."""
     going, ended = [[]], []
     for _ in range(longest):
-        longer = [before + [symbol] for before in going for symbol in SYMBOLS]
+        longer = [before + [symbol] for before in going for symbol in TOKENS]
         ended += [target for target in longer if target[-1] == EOS]
         going = [target for target in longer if target[-1] != EOS]
     return ended + going
@@ -93,7 +93,7 @@ def log_probability(model: Seq2SeqModel, source: torch.Tensor, target: list[int]
         embedded = model.decoder.embedding(torch.tensor([last]))
         state, features, weights = model.decoder.rnn.step(embedded, state, memory)
         scores = model.decoder.generator(features, weights, memory)[0]
-        total = total + scores[symbol] - scores[SYMBOLS].logsumexp(0)
+        total = total + scores[symbol] - scores[TOKENS].logsumexp(0)
         last = symbol
     return total
 
@@ -109,24 +109,24 @@ def test_targets_end_with_eos_or_at_their_own_limit(task: Seq2SeqTask):
     script = iter([[4, EOS, 5], [5, 5, EOS], [4, 4, 4], [5, 5, 5]])
     inputs = {"src_tokens": torch.tensor([[4, EOS], [5, EOS], [4, EOS]]), "src_lengths": torch.tensor([2, 2, 2])}
     limit = torch.tensor([3, 9, 9])
-    written = write(build_model(task), inputs, limit, 1, lambda logits: torch.tensor(next(script)), EOS, PAD)
+    written = sample_targets(build_model(task), inputs, limit, 1, lambda logits: torch.tensor(next(script)), EOS, PAD)
     assert written.tolist() == [[4, 5, 4], [EOS, PAD, PAD], [5, EOS, PAD]]
 
 
-@pytest.mark.parametrize("style", ["luong", "bahdanau", "gnmt"])
-def test_samples_are_as_likely_as_the_model_says(task: Seq2SeqTask, style: str):
+@pytest.mark.parametrize("decoder", ["luong", "bahdanau", "gnmt"])
+def test_samples_follow_the_distribution_of_the_model(task: Seq2SeqTask, decoder: str):
     """Of each of two sources in a batch, in train mode: dropout must not touch them."""
-    model, draws = build_model(task, dropout=0.5, decoder_type=style), 4000
+    model, draws = build_model(task, dropout=0.5, decoder_type=decoder), 4000
     inputs, criterion = batch()["net_input"], build_criterion(task)
     torch.manual_seed(1)
     with without_dropout(model):
-        drawn = write(model, inputs, torch.tensor([LONGEST, LONGEST]), draws, criterion.draw, EOS, PAD)
+        drawn = sample_targets(model, inputs, torch.tensor([MAX_LEN, MAX_LEN]), draws, criterion.draw, EOS, PAD)
     assert len(drawn) == 2 * draws
     model.eval()
     for row in range(2):
         source = inputs["src_tokens"][row][: inputs["src_lengths"][row]]
         counts = Counter(tuple(without_padding(tokens)) for tokens in drawn[row * draws : (row + 1) * draws])
-        targets = all_targets(LONGEST)
+        targets = all_targets(MAX_LEN)
         with torch.no_grad():
             expected = torch.stack([log_probability(model, source, target) for target in targets]).exp()
         assert expected.sum().item() == pytest.approx(1, abs=1e-5)
@@ -175,9 +175,9 @@ def test_gradient_is_the_formula(task: Seq2SeqTask, short: None, options: dict, 
 
     torch.manual_seed(5)
     model.eval()
-    limit = torch.tensor([LONGEST, LONGEST])
-    drawn = write(model, inputs, limit, 6, criterion.draw, EOS, PAD)
-    best = write(model, inputs, limit, 1, criterion.likeliest, EOS, PAD)
+    limit = torch.tensor([MAX_LEN, MAX_LEN])
+    drawn = sample_targets(model, inputs, limit, 6, criterion.draw, EOS, PAD)
+    best = sample_targets(model, inputs, limit, 1, criterion.greedy, EOS, PAD)
     expected = torch.zeros(())
     for row in range(2):
         source, reference = inputs["src_tokens"][row][: inputs["src_lengths"][row]], task.text(target[row])
@@ -209,7 +209,7 @@ def test_gradient_is_that_of_the_expected_risk(task: Seq2SeqTask, short: None, b
 
     model.eval()
     expected = torch.zeros(())
-    for candidate in all_targets(LONGEST):
+    for candidate in all_targets(MAX_LEN):
         reward = criterion.reward(task.text(torch.tensor(candidate)), task.text(target[0]))
         expected = expected - reward * log_probability(model, source[0], candidate).exp()
     exact = torch.cat([g.flatten() for g in torch.autograd.grad(expected, parameters)])
@@ -264,13 +264,16 @@ def test_gradient_reaches_everything_in_bf16(task: Seq2SeqTask):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"samples": 1}, "criterion.samples is 1"),
-        ({"samples": 0, "baseline": "greedy"}, "criterion.samples is 0"),
-        ({"mle_weight": 1.0}, "criterion.mle_weight is 1.0"),
+        ({"samples": 1}, "criterion.samples must be at least 2 with criterion.baseline=mean, got 1"),
+        (
+            {"samples": 0, "baseline": "greedy"},
+            "criterion.samples must be at least 1 with criterion.baseline=greedy, got 0",
+        ),
+        ({"mle_weight": 1.0}, "criterion.mle_weight must be in [0, 1), got 1.0"),
         ({"ignore_prefix_size": 1}, "ignore_prefix_size"),
     ],
 )
-def test_what_does_not_fit_is_refused(task: Seq2SeqTask, options: dict, message: str):
+def test_bad_options_are_refused(task: Seq2SeqTask, options: dict, message: str):
     with pytest.raises(UserError, match=re.escape(message)):
         build_criterion(task, **options)
 
@@ -328,11 +331,12 @@ def test_a_trained_model_gets_better(toy: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("sentence_avg", [True, False])
-def test_what_is_read_twice_counts_once(task: Seq2SeqTask, sentence_avg: bool):
-    """R-Drop: without dropout both readings are alike."""
+def test_rdrop_counts_a_sentence_once(task: Seq2SeqTask, sentence_avg: bool):
+    """Without dropout both passes are equal."""
     found = []
     for rdrop in (0.0, 1.0):
-        criterion = Seq2SeqCriterion(task, sentence_avg, 0.1, rdrop=rdrop)
+        cfg = Seq2SeqCriterionConfig(sentence_avg=sentence_avg, label_smoothing=0.1, rdrop=rdrop)
+        criterion = Seq2SeqCriterion(task, cfg)
         loss, size, log = criterion(build_model(task, dropout=0.0), batch())
         found.append((loss.item(), size, log["nsentences"], log["sample_size"]))
     assert found[1] == pytest.approx(found[0], rel=1e-5)

@@ -1,4 +1,4 @@
-"""Sensible combinations of the model's parts: options of ``Seq2SeqConfig`` beside small sizes, by source."""
+"""Sensible combinations of the model's parts: options of ``Seq2SeqConfig`` added to small sizes, by modality."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ SIZES = {
     "encoder_channels": 4,
     "dropout": 0.1,
 }
-STYLES = ("luong", "bahdanau", "gnmt")
-KINDS = ("none", "dot", "scaled_dot", "general", "additive", "normalized", "location", "multi_head", "local")
+DECODERS = ("luong", "bahdanau", "gnmt")
+KINDS = ("none", "dot", "general", "additive", "normalized", "location", "multi_head")
 CELLS = ("lstm", "gru", "rnn")
 
 
 def _text() -> list[dict]:
-    table: list[dict] = [{"decoder_type": style, "attention": kind} for style in STYLES for kind in KINDS]
-    for number, (encoder, decoder) in enumerate((e, d) for e in CELLS for d in CELLS):
-        table.append({"encoder_cell": encoder, "decoder_cell": decoder, "decoder_type": STYLES[number % 3]})
-    for style in STYLES:
+    table: list[dict] = [{"decoder_type": decoder, "attention": kind} for decoder in DECODERS for kind in KINDS]
+    for number, (encoder, cell) in enumerate((e, d) for e in CELLS for d in CELLS):
+        table.append({"encoder_cell": encoder, "decoder_cell": cell, "decoder_type": DECODERS[number % 3]})
+    for decoder in DECODERS:
         for coverage in ("sum", "gated"):
-            table.append({"decoder_type": style, "coverage": coverage, "attention": "additive"})
-            table.append({"decoder_type": style, "coverage": coverage, "attention": "general", "pointer": True})
-        table.append({"decoder_type": style, "pointer": True, "share_all_embeddings": True})
-        table.append({"decoder_type": style, "decoder_layers": 3, "residual": True, "layer_norm": True})
-        table.append({"decoder_type": style, "decoder_layers": 2, "locked_dropout": True, "dropout": 0.3})
+            table.append({"decoder_type": decoder, "coverage": coverage, "attention": "additive"})
+            table.append({"decoder_type": decoder, "coverage": coverage, "attention": "general", "pointer": True})
+        table.append({"decoder_type": decoder, "pointer": True, "share_all_embeddings": True})
+        table.append({"decoder_type": decoder, "decoder_layers": 3, "residual": True, "layer_norm": True})
+        table.append({"decoder_type": decoder, "decoder_layers": 2, "locked_dropout": True, "dropout": 0.3})
     for bridge in ("zero", "copy"):
         for cell in CELLS:
             table.append({"bridge": bridge, "encoder_cell": cell, "decoder_cell": cell, "decoder_layers": 2})
@@ -52,7 +52,7 @@ def _signal() -> list[dict]:
         {"decoder_type": "bahdanau", "attention": "additive", "coverage": "gated", "bridge": "copy"},
         {"decoder_type": "gnmt", "attention": "multi_head", "decoder_layers": 2, "decoder_cell": "gru"},
         {"decoder_type": "luong", "attention": "general", "encoder_cell": "gru", "bridge": "zero"},
-        {"decoder_type": "gnmt", "attention": "local", "coverage": "sum", "decoder_cell": "rnn"},
+        {"decoder_type": "gnmt", "attention": "dot", "coverage": "sum", "decoder_cell": "rnn"},
     ]
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from s2s_plugin.models.attention import ATTENTIONS, build_attention
+from s2s_plugin.models.attention.multi_head import HEADS
 from s2s_plugin.models.memory import Memory
 
 QUERY, VALUE, SIZE = 8, 8, 5
@@ -47,33 +48,25 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def reference_score(
-    attention, kind: str, h: list[float], m: list[float], s: int, length: int, seen: list[float]
-) -> float:
-    """score(h, m_s) of a kind, from its formula; not of multi_head."""
+def reference_score(attention, kind: str, h: list[float], m: list[float], features: list[float]) -> float:
+    """Return score(h, m_s) from the formula of a kind other than multi_head."""
     if kind in ("additive", "normalized", "location"):
         inner = added(linear(attention.key, m), linear(attention.query, h))
-        if seen:
-            inner = added(inner, linear(attention.seen, seen))
+        if features:
+            inner = added(inner, linear(attention.history_proj, features))
         v = attention.energy.weight[0].tolist()
         if kind == "normalized":
             norm = math.sqrt(dot(v, v))
             v = [float(attention.gain) * x / norm for x in v]
         return dot(v, tanh(inner))
-    score = dot(h, linear(attention.key, m) if kind in ("general", "local") else m)
-    if kind == "scaled_dot":
-        score /= math.sqrt(QUERY)
-    if seen:
-        score += dot(linear(attention.seen, h), seen)
-    if kind == "local":
-        first, _, last = attention.position
-        centre = length * sigmoid(linear(last, tanh(linear(first, h)))[0])
-        score -= (s - centre) ** 2 / (2 * attention.DEVIATION**2)
+    score = dot(h, linear(attention.key, m) if kind == "general" else m)
+    if features:
+        score += dot(linear(attention.history_proj, h), features)
     return score
 
 
 def reference_features(attention, kind: str, coverage: str, past: list[list[float]], state: list[list[float]]):
-    """Features of every source step after the weights ``past`` of the steps before; ``state`` of gated coverage."""
+    """Return features of every source step after earlier weights ``past``; ``state`` of gated coverage."""
     features: list[list[float]] = [[] for _ in range(max(LENGTHS))]
     if kind == "location":
         parts = attention.history if coverage == "none" else attention.history.parts[0]
@@ -94,7 +87,7 @@ def reference_features(attention, kind: str, coverage: str, past: list[list[floa
 
 def reference_gated(history, state: list[float], weight: float, h: list[float], m: list[float]) -> list[float]:
     inputs = added(linear(history.weight, [weight]), linear(history.value, m), linear(history.query, h))
-    recurrent, size = linear(history.recurrent, state), history.size
+    recurrent, size = linear(history.recurrent, state), history.feature_size
     new = []
     for i in range(size):
         r = sigmoid(inputs[i] + recurrent[i])
@@ -111,33 +104,33 @@ def test_three_steps_equal_python_loops(kind: str, coverage: str):
     attention, memory = build(kind, coverage)
     prepared = attention.precompute_keys(memory)
     queries = torch.randn(3, len(LENGTHS), QUERY).double()
-    past = attention.initial_state(prepared)
+    attn_state = attention.initial_state(prepared)
     before: list[list[list[float]]] = [[] for _ in LENGTHS]
     gated = [[[0.0] * 10 for _ in range(max(LENGTHS))] for _ in LENGTHS]
     for query in queries:
-        context, weights, past = attention(query, prepared, past)
+        context, weights, attn_state = attention(query, prepared, attn_state)
         for item, length in enumerate(LENGTHS):
             h, values = query[item].tolist(), memory.values[item].tolist()
             features = reference_features(attention, kind, coverage, before[item], gated[item])
-            scores = [reference_score(attention, kind, h, values[s], s, length, features[s]) for s in range(length)]
-            share = [math.exp(score - max(scores)) for score in scores]
-            share = [value / sum(share) for value in share] + [0.0] * (max(LENGTHS) - length)
-            read = added(*([p * v for v in step] for p, step in zip(share, values, strict=True)))
-            assert_close(weights[item].tolist(), share, rtol=0, atol=1e-12)
+            scores = [reference_score(attention, kind, h, values[s], features[s]) for s in range(length)]
+            expected = [math.exp(score - max(scores)) for score in scores]
+            expected = [value / sum(expected) for value in expected] + [0.0] * (max(LENGTHS) - length)
+            read = added(*([p * v for v in step] for p, step in zip(expected, values, strict=True)))
+            assert_close(weights[item].tolist(), expected, rtol=0, atol=1e-12)
             assert_close(context[item].tolist(), read, rtol=0, atol=1e-12)
-            before[item].append(share)
+            before[item].append(expected)
             if coverage == "gated":
                 history = attention.history.parts[1] if kind == "location" else attention.history
                 gated[item] = [
-                    reference_gated(history, gated[item][s], share[s], h, values[s]) for s in range(max(LENGTHS))
+                    reference_gated(history, gated[item][s], expected[s], h, values[s]) for s in range(max(LENGTHS))
                 ]
 
 
 @torch.no_grad()
 def test_multi_head_equals_torch():
-    """``torch.nn.MultiheadAttention`` with our weights; its last projection is none of ours."""
+    """``torch.nn.MultiheadAttention`` with our weights and an identity as its output projection."""
     attention, memory = build("multi_head")
-    stock = torch.nn.MultiheadAttention(VALUE, attention.HEADS, batch_first=True).double()
+    stock = torch.nn.MultiheadAttention(VALUE, HEADS, batch_first=True).double()
     stock.in_proj_weight.copy_(torch.cat((attention.query.weight, attention.key_and_value.weight)))
     stock.in_proj_bias.copy_(torch.cat((attention.query.bias, attention.key_and_value.bias)))
     stock.out_proj.weight.copy_(torch.eye(VALUE))
@@ -158,10 +151,10 @@ def test_queries_of_an_item_equal_a_repeated_memory(kind: str, coverage: str):
     memory = attention.precompute_keys(memory)
     spread = torch.arange(3).repeat_interleave(4)
     repeated = memory.reorder(spread)
-    past = other = attention.initial_state(repeated)
+    attn_state = other = attention.initial_state(repeated)
     for _ in range(2):
         query = torch.randn(12, QUERY).double()
-        context, weights, past = attention(query, memory, past)
+        context, weights, attn_state = attention(query, memory, attn_state)
         expected, expected_weights, other = attention(query, repeated, other)
         assert_close((context, weights), (expected, expected_weights), rtol=0, atol=1e-12)
 
@@ -170,7 +163,7 @@ def test_queries_of_an_item_equal_a_repeated_memory(kind: str, coverage: str):
 @COVERAGES
 @torch.no_grad()
 def test_padding_is_never_read(kind: str, coverage: str):
-    """Not even where it holds what no arithmetic survives."""
+    """Not even if it holds huge values."""
     attention, memory = build(kind, coverage)
     query = torch.randn(3, QUERY).double()
     clean = attention(query, attention.precompute_keys(memory), attention.initial_state(memory))
@@ -199,8 +192,8 @@ def test_gradients(kind: str, coverage: str):
 
     def run(first, second, values):
         prepared = attention.precompute_keys(memory._replace(values=values))
-        context, _, past = attention(first, prepared, attention.initial_state(prepared))
-        other, weights, _ = attention(second, prepared, past)
+        context, _, attn_state = attention(first, prepared, attention.initial_state(prepared))
+        other, weights, _ = attention(second, prepared, attn_state)
         return context, other, weights
 
     inputs = [torch.randn(3, QUERY).double().requires_grad_() for _ in range(2)]
@@ -210,7 +203,7 @@ def test_gradients(kind: str, coverage: str):
 @torch.no_grad()
 def test_without_attention_there_is_no_context():
     attention, memory = build("none")
-    context, weights, past = attention(torch.randn(3, QUERY).double(), attention.precompute_keys(memory))
+    context, weights, attn_state = attention(torch.randn(3, QUERY).double(), attention.precompute_keys(memory))
     assert context.shape == (3, 0)
-    assert past is None
+    assert attn_state is None
     assert weights.eq(0).all()

@@ -14,7 +14,7 @@ KINDS = pytest.mark.parametrize("kind", CELLS)
 
 
 def state_of(kind: str, rows: int) -> torch.Tensor:
-    return torch.randn(rows, CELLS[kind].states, HIDDEN).double()
+    return torch.randn(rows, CELLS[kind].num_states, HIDDEN).double()
 
 
 @KINDS
@@ -27,7 +27,7 @@ def test_a_step_equals_torch(kind: str, known: int, fed: int):
     stock = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}[kind](known + fed, HIDDEN).double()
     weights = [] if cell.input_proj is None else [cell.input_proj.weight]
     if kind == "gru":
-        weights += [] if cell.feedback is None else [cell.feedback.weight]
+        weights += [] if cell.feedback_proj is None else [cell.feedback_proj.weight]
         stock.weight_hh.copy_(cell.recurrent_proj.weight)
         stock.bias_ih.copy_(cell.bias)
     else:

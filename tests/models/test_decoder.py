@@ -1,4 +1,4 @@
-"""The recurrence: against a hand-written one in float64, unrolled by hand, and through fairseq's protocol."""
+"""The decoder: against plain loops in float64, unrolled by hand, and through fairseq's protocol."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_later_symbols_do_not_change_earlier_scores(build, batch):
 
 @torch.no_grad()
 def test_input_feeding_carries_the_attention(build, batch):
-    """The same state but for the feed: the next step differs."""
+    """States that differ in the feed alone give different next steps."""
     model = build()
     memory = model.encode(*batch(model, [4], 1)[:2])
     rnn, embedded = model.decoder.rnn, torch.zeros(1, 5)
@@ -167,7 +167,7 @@ def test_dropout_is_between_layers_and_on_the_features(build, batch, layers):
 
 
 @torch.no_grad()
-def test_nothing_is_left_on_the_model_between_calls(build, batch):
+def test_the_model_keeps_no_state_between_calls(build, batch):
     model = build()
     first, second = batch(model, [4, 7], 3), batch(model, [2, 3], 5, seed=1)
     before, attributes = model(*first)[0], {name: set(vars(m)) for name, m in model.named_modules()}

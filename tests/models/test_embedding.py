@@ -1,4 +1,4 @@
-"""Given vectors: their file formats, what is not in them, and that a checkpoint does without the file."""
+"""Pretrained embeddings: file formats, missing tokens, and that a checkpoint does not need the file."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def test_word_dropout_drops_whole_vectors_while_training():
 
 def test_mistakes_are_one_line(tmp_path: Path):
     for text, message in (
-        ("w4 1 2\n", r"v\.txt:1: 2 numbers, but embeddings are 3 wide"),
-        (ROWS + "w5 1 two 3\n", r"v\.txt:4: no vector"),
-        ("elsewhere 9 9 9\n", "has none of the dictionary's 8 symbols"),
+        ("w4 1 2\n", r"v\.txt:1: expected 3 numbers, got 2"),
+        (ROWS + "w5 1 two 3\n", r"v\.txt:4: not a vector"),
+        ("elsewhere 9 9 9\n", "contains none of the dictionary's 8 tokens"),
     ):
         with pytest.raises(UserError, match=message):
             Embedding(dictionary_of(8), 3, Dropout(0.0), write(tmp_path / "v.txt", text))
@@ -60,12 +60,12 @@ def test_mistakes_are_one_line(tmp_path: Path):
         Embedding(dictionary_of(8), 3, Dropout(0.0), str(tmp_path / "none.txt"))
 
 
-def test_a_checkpoint_does_without_the_file(toy: Path, tmp_path: Path):
+def test_a_checkpoint_does_not_need_the_file(toy: Path, tmp_path: Path):
     vectors = Path(write(tmp_path / "v.txt", "a " + " ".join(["0.5"] * 32) + "\n"))
     given = f" --encoder-embed-path {vectors} --freeze-embeddings --max-update 2 --disable-validation"
     call(TRAIN.format(data=toy, save_dir=tmp_path) + given)
     vectors.unlink()
     path = tmp_path / "checkpoint_last.pt"
     weights = torch.load(path, weights_only=True)["model"]["encoder.embedding.table.weight"]
-    assert weights.eq(0.5).all(1).sum() == 1  # frozen: the letter a is as it was given
+    assert weights.eq(0.5).all(1).sum() == 1  # frozen: the letter a keeps its vector
     assert call(GENERATE.format(data=toy, path=path)).stdout.count("\nH-") == 13

@@ -28,15 +28,15 @@ def test_pointer_equals_plain_loops():
     torch.manual_seed(1)
     generator = PointerGenerator(H, H, V, Dropout(0.0)).double()
     features, weights = torch.randn(B * K, H).double(), attention()
-    found = generator(features, weights, memory()).exp()
+    p = generator(features, weights, memory()).exp()
     for row in range(B * K):
-        written = generator.output(features[row]).softmax(-1)
-        share = generator.switch(features[row]).sigmoid().item()
-        expected = [share * p for p in written.tolist()]
+        p_vocab = generator.output(features[row]).softmax(-1)
+        p_gen = generator.switch(features[row]).sigmoid().item()
+        expected = [p_gen * value for value in p_vocab.tolist()]
         for s, symbol in enumerate(memory().copy_ids[row // K].tolist()):
-            expected[symbol] += (1 - share) * weights[row, s].item()
-        assert_close(found[row].tolist(), expected, rtol=0, atol=1e-6)  # taken in float32
-    assert_close(found.sum(1), torch.ones(B * K))
+            expected[symbol] += (1 - p_gen) * weights[row, s].item()
+        assert_close(p[row].tolist(), expected, rtol=0, atol=1e-6)  # taken in float32
+    assert_close(p.sum(1), torch.ones(B * K))
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The whole model: independent of its batch, honest about sharing, and clear about bad options."""
+"""The whole model: independence of the batch, shared embeddings, and messages about bad options."""
 
 from __future__ import annotations
 
@@ -114,26 +114,36 @@ def test_padding_row_is_zero(build):
             assert embedding.table.weight[0].ne(0).any()
 
 
-# ---------------------------------------------------------------- refusals
+# ----------------------------------------------------------------- messages
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"encoder_hidden_size": 9}, ["encoder_hidden_size is 9", "even"]),
-        ({"decoder_layers": 0}, ["decoder_layers is 0", "at least 1"]),
-        ({"encoder_layers": -1}, ["encoder_layers is -1", "at least 1"]),
-        ({"encoder_embed_dim": 0}, ["encoder_embed_dim is 0"]),
-        ({"decoder_hidden_size": 0}, ["decoder_hidden_size is 0"]),
-        ({"dropout": 1.0}, ["dropout is 1.0", "below 1"]),
-        ({"dropout": -0.1}, ["dropout is -0.1"]),
-        ({"dropout": float("nan")}, ["dropout is nan"]),
+        ({"encoder_hidden_size": 9}, ["encoder_hidden_size must be even", "got 9"]),
+        ({"decoder_layers": 0}, ["decoder_layers must be at least 1, got 0"]),
+        ({"encoder_layers": -1}, ["encoder_layers must be at least 1, got -1"]),
+        ({"encoder_embed_dim": 0}, ["encoder_embed_dim must be at least 1, got 0"]),
+        ({"decoder_hidden_size": 0}, ["decoder_hidden_size must be at least 1, got 0"]),
+        ({"dropout": 1.0}, ["dropout must be in [0, 1), got 1.0"]),
+        ({"dropout": -0.1}, ["dropout must be in [0, 1), got -0.1"]),
+        ({"dropout": float("nan")}, ["dropout must be in [0, 1), got nan"]),
         ({"share_all_embeddings": True, "decoder_embed_dim": 6}, ["share_all_embeddings", "joint"]),
-        ({"share_all_embeddings": True, "joint": True}, ["widths 6 and 5", "same value"]),
+        ({"share_all_embeddings": True, "joint": True}, ["requires equal", "got 6 and 5"]),
         (
             {"share_all_embeddings": True, "joint": True, "decoder_embed_dim": 6, "decoder_embed_path": "vectors.txt"},
             ["decoder_embed_path", "model.encoder_embed_path"],
         ),
+        ({"attention": "dot"}, ["attention=dot requires equal", "got 8 and 7"]),
+        ({"attention": "multi_head", "encoder_hidden_size": 6}, ["multiple of 4, got 6"]),
+        (
+            {"encoder_layers": 2, "encoder_pyramid": 2},
+            ["encoder_pyramid must be in [0, model.encoder_layers=2), got 2"],
+        ),
+        ({"pointer": True, "attention": "none"}, ["pointer requires attention"]),
+        ({"coverage": "sum", "attention": "none"}, ["coverage=sum requires attention"]),
+        ({"adaptive_cutoffs": "5,4"}, ["adaptive_cutoffs must be increasing numbers in (0, 11)", "got '5,4'"]),
+        ({"adaptive_cutoffs": "5", "pointer": True}, ["adaptive_cutoffs and model.pointer are mutually exclusive"]),
     ],
 )
 def test_refuses_in_one_line_that_names_the_value(build, options, words):
@@ -145,9 +155,9 @@ def test_refuses_in_one_line_that_names_the_value(build, options, words):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("style", ["luong", "bahdanau", "gnmt"])
-def test_every_decoder_goes_without_attention(build, batch, style: str, cell: str):
-    model = build(decoder_type=style, decoder_cell=cell, attention="none")
+@pytest.mark.parametrize("decoder", ["luong", "bahdanau", "gnmt"])
+def test_every_decoder_works_without_attention(build, batch, decoder: str, cell: str):
+    model = build(decoder_type=decoder, decoder_cell=cell, attention="none")
     assert model(*batch(model, [3, 2], 4))[0].shape == (2, 4, 11)
 
 

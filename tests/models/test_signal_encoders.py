@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from s2s_plugin.models.encoders.cnn import Block, ConvStack, groups
-from s2s_plugin.models.encoders.rnn import RecurrentStack, pairs
+from s2s_plugin.models.encoders.cnn import ConvStack, ResidualBlock, num_groups
+from s2s_plugin.models.encoders.rnn import RecurrentStack, concat_frame_pairs
 from s2s_plugin.models.encoders.speech import Subsampling
-from s2s_plugin.models.encoders.video import with_neighbours
+from s2s_plugin.models.encoders.video import with_neighbors
 from s2s_plugin.models.layers.cells import LAYERS
 from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
@@ -112,7 +112,7 @@ def test_subsampling_equals_torchs_convolutions_of_one_item(layers):
 
 def test_pairs_put_each_step_beside_the_next():
     steps = torch.arange(10.0).view(1, 5, 2)
-    assert pairs(steps).tolist() == [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 0]]]
+    assert concat_frame_pairs(steps).tolist() == [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 0]]]
 
 
 @torch.no_grad()
@@ -120,7 +120,7 @@ def test_first_convolution_over_neighbours_is_one_over_time():
     """Five frames as channels are a 3-D convolution of depth five."""
     frames = torch.randn(2, 9, 6, 8)
     weight = torch.randn(3, 5, 3, 3)
-    clips = with_neighbours(frames)
+    clips = with_neighbors(frames)
     assert clips.shape == (2, 9, 5, 6, 8)
     found = torch.conv2d(clips.flatten(0, 1), weight, padding=1).view(2, 9, 3, 6, 8)
     expected = torch.conv3d(frames.unsqueeze(1), weight.unsqueeze(1), padding=(2, 1, 1)).transpose(1, 2)
@@ -176,11 +176,11 @@ def test_residual_and_normalised_layers():
 
 
 def test_a_block_begins_as_its_shortcut():
-    block = Block(4, 4, 1)
+    block = ResidualBlock(4, 4, 1)
     maps = torch.randn(2, 4, 5, 5)
     assert block(maps).detach() == pytest.approx(maps.relu(), abs=1e-6)
     assert ConvStack(3, 8, 2)(torch.randn(2, 3, 32, 48)).shape == (2, 32, 4, 6)
-    assert [groups(count) for count in (3, 8, 16, 32, 64, 128)] == [1, 1, 2, 4, 8, 8]
+    assert [num_groups(count) for count in (3, 8, 16, 32, 64, 128)] == [1, 1, 2, 4, 8, 8]
 
 
 @pytest.mark.parametrize("attention", ["general", "additive", "location"])
@@ -191,8 +191,8 @@ def test_everything_learns(modality, attention):
     sources = [torch.randn(length, *SHAPES[modality]) for length in ((32, 32) if modality == "image" else (21, 12))]
     if modality == "image":
         sources = [torch.randn(32, 32, 3) for _ in range(2)]
-    logits, besides = model(*padded(sources), torch.randint(4, 11, (2, 5)))
-    (logits.square().sum() + besides["ctc"].square().sum()).backward()
+    logits, extra = model(*padded(sources), torch.randint(4, 11, (2, 5)))
+    (logits.square().sum() + extra["ctc"].square().sum()).backward()
     without = [
         name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
     ]

@@ -90,14 +90,14 @@ def check_steps(model, task: FairseqTask) -> None:
     dataset = task.dataset("test")
     inputs = dataset.collater([dataset[i] for i in range(len(dataset))])["net_input"]
     previous = inputs["prev_output_tokens"]
-    at_once, besides = model(**inputs)
+    at_once, extra = model(**inputs)
     memory = model.encode(inputs["src_tokens"], inputs["src_lengths"])
     decoder, state = model.decoder, model.decoder.rnn.initial_state(memory)
     for t in range(previous.size(1)):
         state, features, weights = decoder.rnn.step(decoder.embedding(previous[:, t]), state, memory)
         scores = decoder.generator(features, weights, memory)
         assert_close(scores.log_softmax(-1), at_once[:, t].log_softmax(-1), rtol=0, atol=1e-5)
-        assert_close(weights, besides["attn"][0][:, t], rtol=0, atol=1e-5)
+        assert_close(weights, extra["attn"][0][:, t], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", TEXT, ids=name_of)

@@ -1,14 +1,10 @@
-"""Decoder styles: when attention is asked, and where its answer goes."""
+"""Decoder types: where attention is applied and where its context goes."""
 
 from s2s_plugin.models.decoders.bahdanau import BahdanauDecoder
 from s2s_plugin.models.decoders.base import Decoder, DecoderState
 from s2s_plugin.models.decoders.gnmt import GNMTDecoder
 from s2s_plugin.models.decoders.luong import LuongDecoder
 
-DECODERS: dict[str, type[Decoder]] = {
-    "luong": LuongDecoder,
-    "bahdanau": BahdanauDecoder,
-    "gnmt": GNMTDecoder,
-}
+DECODERS: dict[str, type[Decoder]] = {"luong": LuongDecoder, "bahdanau": BahdanauDecoder, "gnmt": GNMTDecoder}
 
 __all__ = ["DECODERS", "Decoder", "DecoderState"]

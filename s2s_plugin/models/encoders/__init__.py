@@ -1,1 +1,1 @@
-"""Encoders: one file per modality, all returning a :class:`~s2s_plugin.models.memory.Memory`."""
+"""Encoders: one file a modality, all returning a :class:`~s2s_plugin.models.memory.Memory`."""

@@ -1,4 +1,4 @@
-"""What every encoder is to fairseq and to the decoder."""
+"""Base of all encoders."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from s2s_plugin.models.memory import Memory
 
 
 class Encoder(FairseqEncoder):
-    """A source of any kind to a :class:`Memory`.
+    """Encode a source of any modality as a :class:`Memory`.
 
-    Subclasses define ``forward(src_tokens, src_lengths) -> Memory`` and say how wide their memory is.
+    Subclasses define ``forward(src_tokens, src_lengths) -> Memory``.
 
     Args:
-        dictionary: of the source symbols; None where the source has none.
+        dictionary: of the source tokens; None for signals.
         value_size: width D of ``Memory.values``.
-        final_shape: L x C x F of an item's ``Memory.final``.
+        final_shape: L x C x F of one item's ``Memory.final``.
         max_source_positions: longest source accepted, in source steps.
 
     Attributes:
-        group: symbols of a source token: itself and its factors.
-        stride: source steps for each memory step.
+        group: source positions of a token: itself and its factors.
+        stride: source positions of a memory step.
     """
 
     group, stride = 1, 1
@@ -36,5 +36,5 @@ class Encoder(FairseqEncoder):
         return self.max_source_positions
 
     def reorder_encoder_out(self, encoder_out: Memory, new_order: Tensor) -> Memory:
-        """For fairseq's own search, which repeats the memory for every beam; ours never does."""
+        """Select items for fairseq's own search, which repeats the memory for every beam; ours does not."""
         return encoder_out.reorder(new_order)

@@ -1,4 +1,4 @@
-"""Image encoder: a CNN to a grid of regions that attention reads."""
+"""Image encoder: a CNN whose output grid of regions is the memory."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from s2s_plugin.models.memory import Memory
 
 
 class ImageEncoder(Encoder):
-    """A picture to one memory step for each region (Xu et al. 2015, "Show, attend and tell", section 3.1.1).
+    """Encode an image as one memory step a region (Xu et al. 2015, "Show, attend and tell", section 3.1.1).
 
     ``final`` is the mean over the regions.
 
     Args:
-        pictures: CNN from N x 3 x H x W to N x C x H' x W', with the factor ``reduction`` between H and H'.
+        cnn: from N x 3 x H x W to N x C x H' x W'.
         value_size: width D of a memory value.
-        dropout: on the memory.
-        max_source_positions: highest picture accepted, in rows.
+        dropout: applied to the memory.
+        max_source_positions: highest image accepted, in rows.
     """
 
-    def __init__(self, pictures: ConvStack, value_size: int, dropout: Dropout, max_source_positions: int):
+    def __init__(self, cnn: ConvStack, value_size: int, dropout: Dropout, max_source_positions: int):
         super().__init__(None, value_size, (1, 1, value_size), max_source_positions)
-        self.pictures = pictures
-        self.projection = nn.Linear(pictures.output_size, value_size)
+        self.cnn = cnn
+        self.projection = nn.Linear(cnn.output_size, value_size)
         self.dropout = dropout
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
-        """``src_tokens``: B x H x W x 3 pictures of one size; ``src_lengths``: B times H."""
-        pictures = src_tokens.movedim(-1, 1).to(self.projection.weight.dtype)  # B x 3 x H x W
-        regions = self.pictures(pictures).flatten(2).transpose(1, 2)  # B x S x C with S = H' * W'
+        """Encode images ``src_tokens`` B x H x W x 3 of one size; ``src_lengths`` is B times H."""
+        images = src_tokens.movedim(-1, 1).to(self.projection.weight.dtype)  # B x 3 x H x W
+        regions = self.cnn(images).flatten(2).transpose(1, 2)  # B x S x C with S = H' * W'
         values = self.dropout(self.projection(regions).relu())  # B x S x D
         padding_mask = values.new_zeros(values.shape[:2]).bool()
         return Memory(values, padding_mask, values.mean(1)[:, None, None])
 
     def grid(self, shape: Sequence[int]) -> list[int]:
-        """Rows and columns of regions in a picture of ``shape`` H x W x 3."""
-        return [-(-size // self.pictures.reduction) for size in shape[:2]]
+        """Return rows and columns of regions for an image of ``shape`` H x W x 3."""
+        return self.cnn.grid(shape)

@@ -1,4 +1,4 @@
-"""Speech encoder: convolutions that thin out time, then a recurrent stack."""
+"""Speech encoder: convolutions that downsample time, then a recurrent stack."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from s2s_plugin.models.memory import Memory
 
 
 class SpeechEncoder(Encoder):
-    """Filterbank frames to a memory with fewer steps.
+    """Encode filterbank frames as a memory with fewer steps.
 
     Args:
-        subsampling: reads the frames.
-        stack: reads its outputs; its input size must be ``subsampling.output_size``.
+        subsampling: convolutions over the frames.
+        stack: recurrent stack over their output; its input size must be ``subsampling.output_size``.
         max_source_positions: longest source accepted, in frames.
     """
 
@@ -23,18 +23,18 @@ class SpeechEncoder(Encoder):
         super().__init__(None, stack.value_size, stack.final_shape, max_source_positions)
         self.subsampling = subsampling
         self.stack = stack
-        self.stride = 2 ** len(subsampling.convolutions) * stack.pace
+        self.stride = 2 ** len(subsampling.convolutions) * stack.downsampling
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
-        """``src_tokens``: B x S x M frames of M mel channels, padded on the right; ``src_lengths``: B."""
-        frames = src_tokens.to(self.stack.dtype)  # fairseq-generate --fp16 halves the model alone
+        """Encode frames ``src_tokens`` B x S x M of M mel channels, padded on the right; ``src_lengths``: B."""
+        frames = src_tokens.to(self.stack.dtype)  # fairseq-generate --fp16 converts the model alone
         return self.stack(*self.subsampling(frames, src_lengths))
 
 
 class Subsampling(nn.Module):
-    """Convolutions 3 x 3 over time and frequency, each of stride 2 in both, with ReLU.
+    """Apply 3 x 3 convolutions over time and frequency, each of stride 2 in both, with ReLU.
 
-    Every layer sees zeros beyond an item's end, as it does at the edge of a batch, so padding changes nothing.
+    Every layer sees zeros beyond an item's end, as at the edge of a batch, so padding changes nothing.
 
     Args:
         mel_bins: number M of mel channels.
@@ -49,21 +49,21 @@ class Subsampling(nn.Module):
         )
         bins = mel_bins
         for _ in range(layers):
-            bins = halved(bins)
+            bins = _halved(bins)
         self.output_size = bins * channels if layers else mel_bins
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """B x S x M frames and their B lengths to B x S' x ``output_size`` and theirs."""
+        """Map frames B x S x M and their lengths B to B x S' x ``output_size`` and its lengths."""
         if not self.convolutions:
             return frames, lengths
         maps = frames.unsqueeze(1)  # B x 1 x S x M
         for convolution in self.convolutions:
-            lengths = halved(lengths)
+            lengths = _halved(lengths)
             maps = F.relu(convolution(maps))  # B x C x S' x M'
             maps = maps.masked_fill(padding_mask(lengths, maps.size(2))[:, None, :, None], 0.0)
         return maps.transpose(1, 2).flatten(2), lengths
 
 
-def halved(size):
-    """Steps after a convolution of width 3, padding 1 and stride 2."""
+def _halved(size):
+    """Return the steps after a convolution of width 3, padding 1 and stride 2."""
     return (size + 1) // 2

@@ -1,4 +1,4 @@
-"""Text encoder: a recurrent stack over embedded tokens, with what stands beside them."""
+"""Text encoder: a recurrent stack over embedded tokens and their factors."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class TextEncoder(Encoder):
     """m_1..m_S = BiRNN(e_1..e_S) with e_i = E[x_i], or E[x_i] + sum_k E[f_ik] with factors (Sennrich & Haddow 2016).
 
     Args:
-        dictionary: of the source symbols.
-        embedding: of the source symbols.
-        stack: reads the embeddings.
+        dictionary: of the source.
+        embedding: of the source tokens.
+        stack: recurrent stack over the embeddings.
         max_source_positions: longest source accepted, in tokens.
-        copied_to: dictionary of the target, where source symbols may be copied into it.
-        factors: number of factors, symbols that follow each token.
+        copy_dictionary: target dictionary for a pointer generator, or None.
+        factors: number of factors that follow each token.
     """
 
     def __init__(
@@ -31,22 +31,24 @@ class TextEncoder(Encoder):
         embedding: Embedding,
         stack: RecurrentStack,
         max_source_positions: int,
-        copied_to: Dictionary | None = None,
+        copy_dictionary: Dictionary | None = None,
         factors: int = 0,
     ):
         super().__init__(dictionary, stack.value_size, stack.final_shape, max_source_positions)
         self.embedding = embedding
         self.stack = stack
         self.group = 1 + factors
-        self.stride = self.group * stack.pace
-        in_target = None if copied_to is None else torch.tensor([copied_to.index(word) for word in dictionary.symbols])
-        self.register_buffer("in_target", in_target, persistent=False)
+        self.stride = self.group * stack.downsampling
+        copy_ids = None
+        if copy_dictionary is not None:
+            copy_ids = torch.tensor([copy_dictionary.index(token) for token in dictionary.symbols])
+        self.register_buffer("copy_ids", copy_ids, persistent=False)
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
-        """``src_tokens``: B x S ids, padded on the right; ``src_lengths``: B. factors count."""
-        # </s> alone has no factors: padding, whose embedding is zero, stands for them.
+        """Encode ids ``src_tokens`` B x S, padded on the right; ``src_lengths``: B, factors included."""
+        # </s> has no factors: padding, whose embedding is zero, takes their place.
         missing = -src_tokens.size(1) % self.group
         groups = F.pad(src_tokens, (0, missing), value=self.dictionary.pad()).unflatten(1, (-1, self.group))
         embedded = self.embedding(groups).sum(2)  # B x S / (1 + F) x E
         memory = self.stack(embedded, (src_lengths + self.group - 1) // self.group)
-        return memory if self.in_target is None else memory._replace(copy_ids=self.in_target[groups[..., 0]])
+        return memory if self.copy_ids is None else memory._replace(copy_ids=self.copy_ids[groups[..., 0]])

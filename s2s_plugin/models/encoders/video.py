@@ -1,4 +1,4 @@
-"""Video encoder: a small CNN over every frame and its neighbours, then a recurrent stack over the frames."""
+"""Video encoder: a small CNN over every frame and its neighbors, then a recurrent stack over the frames."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ from s2s_plugin.models.encoders.rnn import RecurrentStack
 from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.models.memory import Memory
 
-NEIGHBOURS = 2  # frames on each side that the first convolution sees: it is a 3-D convolution of depth 5
+NEIGHBORS = 2  # frames on each side
+CLIP_FRAMES = 2 * NEIGHBORS + 1  # as channels: the first convolution is a 3-D convolution of this depth
 
 
 class VideoEncoder(Encoder):
-    """Grey frames to one memory step each (Assael et al. 2016, "LipNet", with attention instead of CTC).
+    """Encode grayscale frames as one memory step each (Assael et al. 2016, "LipNet", with attention instead of CTC).
 
     Args:
-        pictures: CNN over stacks of ``2 * NEIGHBOURS + 1`` frames.
-        projection: flattened CNN output to the input of ``stack``.
-        stack: reads a vector for each frame.
-        dropout: on those vectors.
+        cnn: CNN over clips of ``CLIP_FRAMES`` frames.
+        projection: from the flattened CNN output to the input of ``stack``.
+        stack: recurrent stack over the frames.
+        dropout: applied to the input of ``stack``.
         max_source_positions: longest source accepted, in frames.
     """
 
     def __init__(
         self,
-        pictures: ConvStack,
+        cnn: ConvStack,
         projection: nn.Linear,
         stack: RecurrentStack,
         dropout: Dropout,
         max_source_positions: int,
     ):
         super().__init__(None, stack.value_size, stack.final_shape, max_source_positions)
-        self.pictures = pictures
+        self.cnn = cnn
         self.projection = projection
         self.dropout = dropout
         self.stack = stack
-        self.stride = stack.pace
+        self.stride = stack.downsampling
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
-        """``src_tokens``: B x S x H x W frames, padded with zeros on the right; ``src_lengths``: B."""
+        """Encode frames ``src_tokens`` B x S x H x W, padded with zeros on the right; ``src_lengths``: B."""
         batch, steps = src_tokens.shape[:2]
-        clips = with_neighbours(src_tokens.to(self.stack.dtype)).flatten(0, 1)  # B*S x 5 x H x W
-        maps = self.pictures(clips).flatten(1)  # B*S x C*H'*W'
+        clips = with_neighbors(src_tokens.to(self.stack.dtype)).flatten(0, 1)  # B*S x 5 x H x W
+        maps = self.cnn(clips).flatten(1)  # B*S x C*H'*W'
         vectors = self.projection(maps).relu().view(batch, steps, -1)
         return self.stack(self.dropout(vectors), src_lengths)
 
 
-def with_neighbours(frames: Tensor) -> Tensor:
-    """B x S x H x W to B x S x (2 * NEIGHBOURS + 1) x H x W: each frame between those around it, zeros beyond."""
-    edge = frames.new_zeros(frames.size(0), NEIGHBOURS, *frames.shape[2:])
+def with_neighbors(frames: Tensor) -> Tensor:
+    """Map B x S x H x W to clips B x S x CLIP_FRAMES x H x W: each frame in the middle, zeros beyond the ends."""
+    edge = frames.new_zeros(frames.size(0), NEIGHBORS, *frames.shape[2:])
     padded = torch.cat((edge, frames, edge), 1)
-    return padded.unfold(1, 2 * NEIGHBOURS + 1, 1).movedim(-1, 2)
+    return padded.unfold(1, CLIP_FRAMES, 1).movedim(-1, 2)

@@ -1,1 +1,1 @@
-"""Parts that encoders and decoders share."""
+"""Layers shared by encoders and decoders."""

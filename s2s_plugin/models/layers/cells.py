@@ -1,4 +1,4 @@
-"""Recurrent cells of the decoder: one step of a layer, or all steps at once where nothing is fed back to it."""
+"""Recurrent cells of the decoder: one step of a layer, or all steps at once where nothing is fed back."""
 
 from __future__ import annotations
 
@@ -9,66 +9,62 @@ from s2s_plugin.models.layers.init import init_uniform
 
 
 class Cell(nn.Module):
-    """One layer of a recurrence over known inputs x_t and inputs u_t that only the step before can give.
+    """One recurrent layer over inputs x_t known in advance and feedback u_t computed by the previous step.
 
     The part of the pre-activations due to x does not depend on the recurrence: :meth:`project_inputs` computes it for
     all steps in one matrix product, and :meth:`step` adds the rest.
 
     Args:
-        known_size: width X of x; 0 where all is fed.
-        fed_size: width U of u; 0 where nothing is fed, and then :meth:`unroll` may be used.
+        input_size: width X of x; 0 without inputs known in advance.
+        feedback_size: width U of u; 0 without feedback, which :meth:`unroll` requires.
         hidden_size: width H of the hidden state.
 
     Attributes:
-        states: number C of vectors that make a state N x C x H; the first of them is the output.
+        num_states: number C of vectors in a state N x C x H; the first of them is the output.
     """
 
-    states = 1
-    gates = 1
+    num_states = 1
+    num_gates = 1
 
-    def __init__(self, known_size: int, fed_size: int, hidden_size: int):
+    def __init__(self, input_size: int, feedback_size: int, hidden_size: int):
         super().__init__()
-        width = self.gates * hidden_size
-        self.input_proj = nn.Linear(known_size, width, bias=False) if known_size else None
-        self.recurrent_proj = nn.Linear(fed_size + hidden_size, width)  # [u_t; h_{t-1}], one product for both
+        width = self.num_gates * hidden_size
+        self.input_proj = nn.Linear(input_size, width, bias=False) if input_size else None
+        self.recurrent_proj = nn.Linear(feedback_size + hidden_size, width)  # [u_t; h_{t-1}] in one product
         init_uniform(self, hidden_size)
 
     def project_inputs(self, x: Tensor) -> Tensor:
-        """... x X inputs to their share of the gates, ... x G."""
+        """Project inputs ... x X to their part of the pre-activations, ... x G."""
         assert self.input_proj is not None
         return self.input_proj(x)
 
-    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step: the output N x H, and the state N x C x H that begins with it.
+    def step(self, input_gates: Tensor | None, feedback: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Run one step: return the output N x H and the next state N x C x H, which begins with it.
 
         Args:
-            share: N x G from :meth:`project_inputs`; None where nothing is known in advance.
-            fed: N x U, or None.
-            state: N x C x H before.
+            input_gates: N x G from :meth:`project_inputs`; None without inputs known in advance.
+            feedback: N x U, or None.
+            state: N x C x H after the previous step.
         """
         raise NotImplementedError
 
     def unroll(self, x: Tensor, state: Tensor) -> Tensor:
-        """All steps in one call of torch's fused kernel: N x T x X inputs to N x T x H outputs."""
+        """Run all steps in one call of torch's fused kernel: inputs N x T x X to outputs N x T x H."""
         raise NotImplementedError
 
-    def _preactivations(self, share: Tensor | None, fed: Tensor | None, hidden: Tensor) -> Tensor:
-        gates = self.recurrent_proj(hidden if fed is None else torch.cat((fed, hidden), 1))
-        return gates if share is None else gates + share
+    def _preactivations(self, input_gates: Tensor | None, feedback: Tensor | None, hidden: Tensor) -> Tensor:
+        gates = self.recurrent_proj(hidden if feedback is None else torch.cat((feedback, hidden), 1))
+        return gates if input_gates is None else gates + input_gates
 
     def _weights(self) -> list[Tensor]:
-        """As torch's kernels want them: W_x, W_h, b_x, b_h."""
+        """Return W_x, W_h, b_x, b_h for torch's kernels."""
         assert self.input_proj is not None
-        return [
-            self.input_proj.weight,
-            self.recurrent_proj.weight,
-            self.recurrent_proj.bias,
-            torch.zeros_like(self.recurrent_proj.bias),
-        ]
+        bias = self.recurrent_proj.bias
+        return [self.input_proj.weight, self.recurrent_proj.weight, bias, torch.zeros_like(bias)]
 
 
 def tanh(x: Tensor) -> Tensor:
-    """On a CPU, where no gradient is wanted, as 2 s(2x) - 1: exact to 1e-7, and four times as fast as torch's own."""
+    """Compute tanh on a CPU without gradient as 2 s(2x) - 1: within 1e-7, and four times as fast as torch's own."""
     if x.requires_grad or x.device.type != "cpu" or x.numel() < 2**11:
         return x.tanh()
     return (2 * x).sigmoid_().mul_(2).sub_(1)
@@ -80,11 +76,11 @@ class LSTMCell(Cell):
     [i; f; g; o] = W_x x + W_u u + W_h h + b;  c' = s(f) c + s(i) tanh(g);  h' = s(o) tanh(c').
     """
 
-    states, gates = 2, 4
+    num_states, num_gates = 2, 4
 
-    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, input_gates: Tensor | None, feedback: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden, cell = state.unbind(1)
-        i, f, g, o = self._preactivations(share, fed, hidden).chunk(4, 1)
+        i, f, g, o = self._preactivations(input_gates, feedback, hidden).chunk(4, 1)
         cell = f.sigmoid() * cell + i.sigmoid() * tanh(g)
         hidden = o.sigmoid() * tanh(cell)
         return hidden, torch.stack((hidden, cell), 1)
@@ -95,26 +91,26 @@ class LSTMCell(Cell):
 
 
 class GRUCell(Cell):
-    """Gated recurrent unit (Cho et al. 2014), as torch and cuDNN have it.
+    """Gated recurrent unit (Cho et al. 2014), in the variant of torch and cuDNN.
 
     [r; z; n_x] = W_x x + W_u u + b;  [r_h; z_h; n_h] = W_h h + b_h;
     n = tanh(n_x + s(r + r_h) n_h);  h' = (1 - s(z + z_h)) n + s(z + z_h) h.
     """
 
-    gates = 3
+    num_gates = 3
 
-    def __init__(self, known_size: int, fed_size: int, hidden_size: int):
-        super().__init__(known_size, 0, hidden_size)  # the reset gate needs the share of h by itself
-        self.feedback = nn.Linear(fed_size, 3 * hidden_size, bias=False) if fed_size else None
+    def __init__(self, input_size: int, feedback_size: int, hidden_size: int):
+        super().__init__(input_size, 0, hidden_size)  # the reset gate needs W_h h separately from W_u u
+        self.feedback_proj = nn.Linear(feedback_size, 3 * hidden_size, bias=False) if feedback_size else None
         self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
         init_uniform(self, hidden_size)
 
-    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, input_gates: Tensor | None, feedback: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden = state.squeeze(1)
-        inputs = self.bias if share is None else share + self.bias
-        if self.feedback is not None:
-            assert fed is not None
-            inputs = inputs + self.feedback(fed)
+        inputs = self.bias if input_gates is None else input_gates + self.bias
+        if self.feedback_proj is not None:
+            assert feedback is not None
+            inputs = inputs + self.feedback_proj(feedback)
         r, z, n = inputs.expand(len(hidden), -1).chunk(3, 1)
         r_h, z_h, n_h = self.recurrent_proj(hidden).chunk(3, 1)
         update = (z + z_h).sigmoid()
@@ -127,15 +123,15 @@ class GRUCell(Cell):
         return torch.gru(x, start, self._weights(), True, 1, 0.0, self.training, False, True)[0]
 
     def _weights(self) -> list[Tensor]:
-        known, loop, loop_bias, _ = super()._weights()
-        return [known, loop, self.bias, loop_bias]
+        w_x, w_h, b_h, _ = super()._weights()
+        return [w_x, w_h, self.bias, b_h]
 
 
 class RNNCell(Cell):
     """Plain recurrence (Elman 1990): h' = tanh(W_x x + W_u u + W_h h + b)."""
 
-    def step(self, share: Tensor | None, fed: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = tanh(self._preactivations(share, fed, state.squeeze(1)))
+    def step(self, input_gates: Tensor | None, feedback: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = tanh(self._preactivations(input_gates, feedback, state.squeeze(1)))
         return hidden, hidden.unsqueeze(1)
 
     def unroll(self, x: Tensor, state: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Dropout that does not wait for random numbers on a CPU, and may hold its mask over the steps of a sequence."""
+"""Dropout that is fast on a CPU and can share its mask between the steps of a sequence."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Zero each element with probability p while training and scale the others by 1 / (1 - p) (Srivastava et al. 2014).
+    """Zero each element with probability p in training and scale the rest by 1 / (1 - p) (Srivastava et al. 2014).
 
-    torch draws one number an element, one after another, on a CPU: 13 ns each, an eighth of a training step. Here
-    16 random bits serve an element, four elements a draw, 20 times faster; p is rounded to a multiple of 2^-16 and
-    the scale follows the rounded p. On other devices this is torch's own.
+    On a CPU torch draws one random number an element, 13 ns each: an eighth of a training step. Here 16 random bits
+    serve an element, four elements a draw, 20 times faster; p is rounded to a multiple of 2^-16, and the scale follows
+    the rounded p. On other devices this is torch's own dropout.
 
     Args:
-        p: from 0 to below 1.
-        locked: one mask for all steps of a sequence ("variational", Gal & Ghahramani 2016).
+        p: in [0, 1).
+        locked: share one mask between all steps of a sequence ("variational", Gal & Ghahramani 2016).
     """
 
     def __init__(self, p: float, locked: bool = False):
@@ -24,7 +24,7 @@ class Dropout(nn.Module):
         self.locked = locked
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x``: of any shape; where locked, B x T x D."""
+        """Drop elements of ``x``, of any shape; B x T x D if locked."""
         if not self.training or self.p == 0:
             return x
         if x.device.type != "cpu" and not self.locked:
@@ -32,13 +32,13 @@ class Dropout(nn.Module):
         return x * self.mask(x[:, :1] if self.locked else x)
 
     def mask(self, like: Tensor) -> Tensor:
-        """Factors of the shape and type of ``like``: 0 or the scale."""
+        """Return factors, 0 or the scale, of the shape and type of ``like``."""
         if like.device.type != "cpu":
             return nn.functional.dropout(torch.ones_like(like), self.p)
-        dropped = round(self.p * 2**16)
+        threshold = round(self.p * 2**16)
         bits = torch.empty((like.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        keep = (bits[: like.numel()] >= dropped - 2**15).view(like.shape)
-        return keep.to(like.dtype).mul_(2**16 / (2**16 - dropped))
+        keep = (bits[: like.numel()] >= threshold - 2**15).view(like.shape)
+        return keep.to(like.dtype).mul_(2**16 / (2**16 - threshold))
 
     def extra_repr(self) -> str:
         return f"p={self.p}, locked={self.locked}"

@@ -1,33 +1,25 @@
-"""Grapheme to phoneme on CMUdict: our model beside stock fairseq's ``lstm`` of like size, given as much time.
+"""Grapheme to phoneme on CMUdict: our model against stock fairseq's ``lstm`` of similar size and equal training time.
 
     python bench/g2p_cmudict.py
 
-Ours is ``s2s run app=g2p``, trained for longer; stock then trains for as many seconds, on the same symbols, batches,
-optimizer and schedule, both on one core. Stock's encoder and decoder are of one depth, and it has no moving average and
-no error rate in validation: its best checkpoint is that of the lowest loss. Results go to
+Ours is ``s2s run app=g2p``, trained for longer; stock then trains for as many seconds, on the same tokens, batches,
+optimizer and schedule, both on one core. Stock's encoder and decoder have the same depth, and it has no moving average
+and no error rate in validation: its best checkpoint is the one with the lowest loss. Results go to
 ``bench/results/g2p_cmudict.json``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
+from common import ROOT, call, count_parameters, parser, score, write_result
 
-from s2s_plugin.stages.generate import read_hypotheses
-from s2s_plugin.stages.score import evaluate
 from s2s_plugin.text.codec import PairCodec
 
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
-RESULTS = ROOT / "bench" / "results" / "g2p_cmudict.json"
 OURS = (
     "s2s run app=g2p name=bench lr_scheduler=inverse_sqrt optimization.lr=[0.003] optimization.max_update=4500 "
     "dataset.validate_interval_updates=500 checkpoint.save_interval_updates=500"
@@ -49,46 +41,31 @@ GENERATE = (
 )
 
 
-def call(command: str) -> str:
-    """What a command of this environment prints; on one core."""
-    print(f"$ {command}", flush=True)
-    words = shlex.split(command)
-    done = subprocess.run(
-        [str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-    )  # fmt: skip
-    if done.returncode != 0:
-        sys.exit(f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
-
-
 def stock(data: Path, layers: int, seconds: float) -> dict:
-    """Stock's results with so many layers on each side."""
+    """Train and score stock's model with ``layers`` layers on each side."""
     out = f"runs/g2p/stock{layers}"
     commands = [
         STOCK.format(data=data, layers=layers, hours=seconds / 3600, out=out),
         GENERATE.format(data=data, out=out),
     ]
-    log = "".join(map(call, commands))
+    log = "".join(call(command, threads=1) for command in commands)
     codec = PairCodec.load(ROOT / data, "word", "arpabet")
     assert codec is not None
-    references = (ROOT / data / "text" / "test.arpabet").read_text(encoding="utf-8").splitlines()
-    found = read_hypotheses(ROOT / out / "generate-test.txt")
-    hypotheses = [codec.decode(found[index][1]) for index in range(len(references))]
-    scores = evaluate(["s2s_g2p_wer", "s2s_per"], hypotheses, references)
     state = torch.load(ROOT / out / "checkpoint_last.pt", weights_only=True, map_location="cpu")
     return {
         "system": f"stock lstm, {layers} + {layers} layers",
-        "parameters": int(re.findall(r"num\. shared model params: ([\d,]+)", log)[0].replace(",", "")),
+        "parameters": count_parameters(log),
         "train_seconds": round(state["extra_state"]["previous_training_time"]),
         "updates": state["optimizer_history"][-1]["num_updates"],
-        **{name: value["score"] for name, value in scores.items()},
+        **score(["s2s_g2p_wer", "s2s_per"], ROOT / out, ROOT / data / "text" / "test.arpabet", codec.decode),
         "commands": commands,
     }
 
 
 def main() -> None:
-    call(OURS)
+    """Train ours, then stock's two sizes, and write the results."""
+    parser(__doc__).parse_args()
+    call(OURS, threads=1)
     run = ROOT / "runs" / "g2p" / "bench"
     scores = json.loads((run / "scores.json").read_text())
     ours = {
@@ -106,7 +83,7 @@ def main() -> None:
         "search": "beam 5, length penalty 1, seed 1",
         "machine": f"{platform.machine()}, one core, torch {torch.__version__}",
     }
-    RESULTS.write_text(json.dumps({**about, "results": results}, indent=2) + "\n")
+    write_result("g2p_cmudict", {**about, "results": results})
     for result in results:
         print({name: value for name, value in result.items() if name != "commands"})
 

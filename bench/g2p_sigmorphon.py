@@ -2,37 +2,27 @@
 
     python bench/g2p_sigmorphon.py                                  five languages, five seeds and their ensemble
     python bench/g2p_sigmorphon.py --languages ady vie --seeds 1    others of the fifteen
-    python bench/g2p_sigmorphon.py --from FOLDER                    with the files kor_train.tsv ... at hand
+    python bench/g2p_sigmorphon.py --from FOLDER                    with local files kor_train.tsv ...
 
-Each training is ``s2s run experiment=sigmorphon2020`` on one core; as many run side by side as there are cores.
-What is done is not done again. Results go to ``bench/results/g2p_sigmorphon.json`` and a table beside it.
+Each training is ``s2s run experiment=sigmorphon2020`` on one core; as many run in parallel as there are cores.
+Finished runs are skipped. Results go to ``bench/results/g2p_sigmorphon.json`` and a table beside it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import re
 import shlex
 import statistics
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import torch
+from common import ROOT, call, machine, parser, score, write_result
 from omegaconf import OmegaConf
 
-from s2s_plugin.stages.generate import read_hypotheses
-from s2s_plugin.stages.score import evaluate
-
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
 RUNS = ROOT / "runs" / "g2p"
-RESULTS = ROOT / "bench" / "results" / "g2p_sigmorphon.json"
 LANGUAGES = ("kor", "fre", "hun", "ice", "jpn")
 PUBLISHED = {  # WER of the task's LSTM baseline, the best of 36 configurations for each language
     "ady": 28.00, "arm": 14.67, "bul": 31.11, "dut": 16.44, "fre": 6.22, "geo": 26.44, "gre": 18.89, "hin": 6.67,
@@ -40,25 +30,14 @@ PUBLISHED = {  # WER of the task's LSTM baseline, the best of 36 configurations 
 }  # fmt: skip
 
 
-def call(command: str) -> None:
-    """Run a command of this environment on one core."""
-    words = shlex.split(command)
-    done = subprocess.run(
-        [str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-    )  # fmt: skip
-    if done.returncode != 0:
-        sys.exit(f"{command}\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
-
-
 def train(language: str, seed: int, folder: Path | None, more: list[str]) -> dict:
-    """One training, decoded and scored."""
+    """Train one model, decode and score."""
     name = f"{language}.{seed}"
-    given = [] if folder is None else [f"data.from_dir={folder}"]
+    files = [] if folder is None else [f"data.from_dir={folder}"]
     words = ["s2s", "run", "experiment=sigmorphon2020", f"data.source_lang={language}", f"name={name}"]
     command = shlex.join([*words, f"common.seed={seed}", *more])
     started = time.monotonic()
-    call(command + "".join(f" {shlex.quote(word)}" for word in given))
+    call(f"{command} {shlex.join(files)}".rstrip(), threads=1)
     scores = json.loads((RUNS / name / "scores.json").read_text())
     dev = re.findall(r'"valid_g2p_wer": "([\d.]+)"', (RUNS / name / "log.txt").read_text())
     result = {
@@ -78,35 +57,34 @@ def train(language: str, seed: int, folder: Path | None, more: list[str]) -> dic
 
 
 def ensemble(language: str, seeds: list[int]) -> dict:
-    """The models of all seeds, averaged in probability."""
+    """Decode with the models of all seeds, averaged in probability, and score."""
     settings = json.loads((RUNS / f"{language}.1" / "generated.json").read_text())
     paths = [RUNS / f"{language}.{seed}" / "checkpoints" / settings["checkpoint"] for seed in seeds]
     data = Path(OmegaConf.load(RUNS / f"{language}.1" / "fairseq.yaml").task.data)
     out = RUNS / f"{language}.ensemble"
     call(
         f"fairseq-generate {data} --user-dir s2s_plugin --task s2s --cpu --path {':'.join(map(str, paths))} --beam 5 "
-        f"--max-len-a 1.5 --max-len-b 10 --results-path {out}"
+        f"--max-len-a 1.5 --max-len-b 10 --results-path {out}",
+        threads=1,
     )
-    references = (ROOT / data / "text" / "test.ipa").read_text(encoding="utf-8").splitlines()
-    found = read_hypotheses(out / "generate-test.txt")
-    scores = evaluate(["s2s_g2p_wer", "s2s_per"], [found[i][1] for i in range(len(references))], references)
-    return {"language": language, "seeds": seeds, **{name: value["score"] for name, value in scores.items()}}
+    scores = score(["s2s_g2p_wer", "s2s_per"], out, ROOT / data / "text" / "test.ipa")
+    return {"language": language, "seeds": seeds, **scores}
 
 
 def table(results: list[dict], ensembles: list[dict]) -> str:
-    """One row a language: means over seeds, and the ensemble."""
+    """Return a Markdown table of each language's mean over seeds and its ensemble."""
     rows = [
         "| language | seeds | WER, mean (range) | PER | ensemble WER | PER | published LSTM WER | training, one core |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    means, together, published = [], [], []
+    means, combined, published = [], [], []
     for language in dict.fromkeys(result["language"] for result in results):
         mine = [result for result in results if result["language"] == language]
         errors = [result["WER"] for result in mine]
         both = next((e for e in ensembles if e["language"] == language), None)
         means.append(statistics.mean(errors))
         published.append(PUBLISHED.get(language, float("nan")))
-        together += [both["WER"]] if both else []
+        combined += [both["WER"]] if both else []
         cells = [
             language,
             str(len(mine)),
@@ -117,19 +95,22 @@ def table(results: list[dict], ensembles: list[dict]) -> str:
             f"{statistics.median(r['train_seconds'] for r in mine):.0f} s",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    ends = f"{statistics.mean(together):.2f}" if len(together) == len(means) else ""
+    ends = f"{statistics.mean(combined):.2f}" if len(combined) == len(means) else ""
     rows.append(f"| mean | | {statistics.mean(means):.2f} | | {ends} | | {statistics.mean(published):.2f} | |")
     return "\n".join(rows) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--languages", nargs="+", default=list(LANGUAGES))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--from", dest="folder", type=Path, help="folder of the data's files")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("overrides", nargs="*", help="further settings, as for s2s run; results are then not kept")
-    options = parser.parse_args()
+    """Train and score every language and seed, then write the results."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--languages", nargs="+", default=list(LANGUAGES))
+    arguments.add_argument("--seeds", type=int, default=5)
+    arguments.add_argument("--from", dest="folder", type=Path, help="folder of the data's files")
+    arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    arguments.add_argument(
+        "overrides", nargs="*", help="further settings, as for s2s run; results are then not written"
+    )
+    options = arguments.parse_args()
     folder = options.folder and options.folder.resolve()
     seeds = list(range(1, options.seeds + 1))
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -144,13 +125,12 @@ def main() -> None:
     if not options.overrides:
         about = {
             "data": "SIGMORPHON 2020 task 1, official split, all 450 test words of a language, NFC",
-            "metric": "WER: words not right as a whole; PER: edits in percent of phones; beam 5, length penalty 1",
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, one core a training",
+            "metric": "WER: words with any error; PER: edits in percent of phones; beam 5, length penalty 1",
+            "machine": f"{machine()}, one core per training",
         }
-        kept = {**about, "results": results, "ensembles": ensembles}
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+        record = {**about, "results": results, "ensembles": ensembles}
         lines = [str(__doc__).splitlines()[0], *about.values(), table(results, ensembles)]
-        RESULTS.with_suffix(".md").write_text("\n\n".join(lines))
+        write_result("g2p_sigmorphon", record, lines)
 
 
 if __name__ == "__main__":

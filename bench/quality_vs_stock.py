@@ -3,32 +3,21 @@
     python bench/quality_vs_stock.py                     three seeds, both systems, about an hour on two cores
     python bench/quality_vs_stock.py --seeds 1 --updates 200 --quick
 
-Every training and decoding is a plain fairseq command, shown as it runs; the two systems take turns. Results are
-kept in ``bench/results/quality_vs_stock.json`` after each, with the commands, and as a table in the ``.md`` beside it.
+Every training and decoding is a plain fairseq command, shown as it runs; the systems alternate. Results go to
+``bench/results/quality_vs_stock.json``, with the commands, and as a table to the ``.md`` beside it, after each system.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import re
 import shlex
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import torch
-
-from s2s_plugin.stages.generate import read_hypotheses
-from s2s_plugin.stages.score import evaluate
-
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
-RESULTS = ROOT / "bench" / "results"
+from common import ROOT, call, count_parameters, machine, parser, prepare, read_result, score, write_result
 
 COMMON = (
     "--cpu --share-all-embeddings --dropout 0.2 --optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 1.0 "
@@ -44,34 +33,13 @@ OURS = (
 SYSTEMS = {
     "ours": OURS,  # --precision auto: bf16 products on a CPU made for them
     "ours, fp32": OURS + " --precision fp32",
-    # Its hidden size is of one direction, ours of both together; its output layer is as wide as the embedding.
+    # Its hidden size is per direction, ours for both; its output layer is as wide as the embedding.
     "stock lstm": "--task translation --arch lstm --encoder-bidirectional --encoder-embed-dim 256 "
     "--encoder-hidden-size 256 --encoder-layers 1 --decoder-embed-dim 256 --decoder-hidden-size 512 "
     "--decoder-layers 1 --decoder-out-embed-dim 256 --eval-bleu --eval-bleu-remove-bpe sentencepiece "
     '--eval-bleu-args \'{"beam": 1, "max_len_a": 1.5, "max_len_b": 10}\'',
 }
 SEARCH = "--cpu --beam 5 --lenpen 1.0 --max-len-a 1.5 --max-len-b 10 --max-tokens 1500 --required-batch-size-multiple 1"
-
-
-def run(command: str) -> tuple[float, str]:
-    """Seconds and output of a command of this environment."""
-    print(f"$ {command}", flush=True)
-    words = shlex.split(command)
-    started = time.monotonic()
-    done = subprocess.run(
-        [str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )  # fmt: skip
-    if done.returncode != 0:
-        sys.exit(f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return time.monotonic() - started, done.stdout
-
-
-def prepare(overrides: list[str]) -> Path:
-    """The prepared folder, as the command that makes it names it."""
-    words = ["s2s", "prepare", "app=nmt", *overrides]
-    done = subprocess.run([str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True, check=True)
-    return ROOT / re.findall(r"symbols, in (\S+)$", done.stderr, re.MULTILINE)[0]
 
 
 def measure(system: str, data: Path, seed: int, updates: int) -> dict:
@@ -81,11 +49,12 @@ def measure(system: str, data: Path, seed: int, updates: int) -> dict:
     train = f"fairseq-train {data.relative_to(ROOT)} {SYSTEMS[system]} {COMMON} --seed {seed} --max-update {updates} " \
         f"--save-dir {checkpoints.relative_to(ROOT)}"  # fmt: skip
     if not (folder / "trained.json").is_file():
-        seconds, log = run(train)
+        started = time.monotonic()
+        log = call(train)
         trained = {
-            "train_seconds": round(seconds, 1),
+            "train_seconds": round(time.monotonic() - started, 1),
             "train_tokens_per_second": statistics.median(float(v) for v in re.findall(r'"wps": "([\d.]+)"', log)),
-            "parameters": int(re.findall(r"num\. shared model params: ([\d,]+)", log)[0].replace(",", "")),
+            "parameters": count_parameters(log),
         }
         (folder / "trained.json").write_text(json.dumps(trained) + "\n")
     trained = json.loads((folder / "trained.json").read_text())
@@ -94,11 +63,10 @@ def measure(system: str, data: Path, seed: int, updates: int) -> dict:
     best = (checkpoints / "checkpoint_best.pt").relative_to(ROOT)
     generate = f"fairseq-generate {data.relative_to(ROOT)} {plugin} --path {best} {SEARCH} " \
         f"--results-path {folder.relative_to(ROOT)}"  # fmt: skip
-    generate_seconds, _ = run(generate)
+    started = time.monotonic()
+    call(generate)
+    generate_seconds = time.monotonic() - started
     target = data.name.split(".")[1].split("-")[1]
-    references = (data / "text" / f"test.{target}").read_text(encoding="utf-8").splitlines()
-    found = read_hypotheses(folder / "generate-test.txt")
-    hypotheses = [found[index][1] for index in range(len(references))]
     state = torch.load(checkpoints / "checkpoint_best.pt", weights_only=True, map_location="cpu")
     return {
         "system": system,
@@ -107,13 +75,13 @@ def measure(system: str, data: Path, seed: int, updates: int) -> dict:
         **trained,
         "best_update": state["optimizer_history"][-1]["num_updates"],
         "generate_seconds": round(generate_seconds, 1),
-        **{name: value["score"] for name, value in evaluate(["s2s_bleu", "s2s_chrf"], hypotheses, references).items()},
+        **score(["s2s_bleu", "s2s_chrf"], folder, data / "text" / f"test.{target}"),
         "commands": [train, generate],
     }
 
 
 def table(results: list[dict]) -> str:
-    """Medians over seeds, one row a system."""
+    """Return a Markdown table of medians over seeds, one row per system."""
     rows = [
         "| system | seeds | parameters | BLEU | chrF2 | training s | target tokens/s | generation s |",
         "|---|---|---|---|---|---|---|---|",
@@ -133,25 +101,24 @@ def table(results: list[dict]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--updates", type=int, default=1500)
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS))
-    parser.add_argument("--data", nargs="*", default=[], help="overrides that choose the data, as for s2s prepare")
-    parser.add_argument("--quick", action="store_true", help="60 updates, one seed, results not kept")
-    options = parser.parse_args()
+    """Measure every system and seed that has no result; write the results after each."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--updates", type=int, default=1500)
+    arguments.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS))
+    arguments.add_argument("--data", nargs="*", default=[], help="overrides that choose the data, as for s2s prepare")
+    arguments.add_argument("--quick", action="store_true", help="60 updates, one seed, results not written")
+    options = arguments.parse_args()
     if options.quick:
         options.seeds, options.updates = 1, 60
 
-    data = prepare(options.data)
-    path = RESULTS / "quality_vs_stock.json"
-    results = [] if options.quick or not path.is_file() else json.loads(path.read_text())["results"]
+    data = prepare(shlex.join(["s2s", "prepare", "app=nmt", *options.data]))
+    results = [] if options.quick else (read_result("quality_vs_stock") or {"results": []})["results"]
 
     def mine() -> list[dict]:
         return [r for r in results if r["data"] == data.name and r["updates"] == options.updates]
 
     done = {(r["system"], r["seed"]) for r in mine()}
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
     for seed in range(1, options.seeds + 1):
         for system in options.systems:
             if (system, seed) in done:
@@ -159,10 +126,9 @@ def main() -> None:
             results.append({**measure(system, data, seed, options.updates), "data": data.name})
             if options.quick:
                 continue
-            RESULTS.mkdir(exist_ok=True)
-            path.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
-            heading = f"{machine}; data {data.name}; {options.updates} updates; medians over seeds."
-            path.with_suffix(".md").write_text(f"{str(__doc__).splitlines()[0]}\n\n{heading}\n\n{table(mine())}")
+            heading = f"{machine()}; data {data.name}; {options.updates} updates; medians over seeds."
+            record = {"machine": machine(), "results": results}
+            write_result("quality_vs_stock", record, [str(__doc__).splitlines()[0], heading, table(mine())])
     print(table(mine()))
     speed = {r["system"]: r["train_tokens_per_second"] for r in mine()}
     if {"ours", "stock lstm"} <= speed.keys():

@@ -1,37 +1,36 @@
-"""The models of ``search_speed.py`` and ``search_peers.py``: fairseq's own ``lstm``, and ours with the same outputs.
+"""The systems of ``search_speed.py`` and ``search_peers.py``: fairseq's own ``lstm``, and ours with the same outputs.
 
-Trained ones are made where they are missing, in ``runs/bench/search``; untrained ones have random weights.
+Trained ones are made on first use, in ``runs/bench/search``; untrained ones have random weights.
 """
 
 from __future__ import annotations
 
 import copy
-import re
 import shlex
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from common import write_dictionaries
+from common import ROOT, call, prepare, write_dictionaries
 from fairseq import checkpoint_utils, tasks
 from fairseq import options as fairseq_options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import FairseqTask
 from omegaconf import OmegaConf
 from torch import nn
 
+from s2s_plugin.inference.workers import Workers
 from s2s_plugin.models.config import Seq2SeqConfig
 from s2s_plugin.models.import_lstm import config_of, parameters_of
 from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import PRECISIONS
 from s2s_plugin.text.codec import PairCodec
 
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
 RUN = ROOT / "runs" / "bench" / "search"
 BEST = RUN / "checkpoint_best.pt"  # stock's
 OURS = BEST.with_suffix(".s2s.pt")  # as s2s import-lstm names it
@@ -49,28 +48,18 @@ TRAIN = (
 )
 
 
-def call(command: str) -> str:
-    """Run a command of this environment; what it says."""
-    print(f"$ {command}", file=sys.stderr, flush=True)
-    words = shlex.split(command)
-    done = subprocess.run([str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout + done.stderr
-
-
 def make_checkpoints() -> None:
-    """Stock's model, and ours beside it, where they are missing."""
+    """Train stock's model and convert it to ours, unless they are there."""
     if not BEST.is_file():
-        data = re.findall(r"symbols, in (\S+)$", call(PREPARE), re.MULTILINE)[0]
+        data = prepare(PREPARE).relative_to(ROOT)
         call(TRAIN.format(data=data, run=RUN.relative_to(ROOT)))
     if not OURS.is_file():
         call(f"s2s import-lstm {BEST.relative_to(ROOT)}")
 
 
 @dataclass
-class Trained:
-    """Models that give the same outputs, their task, and the text to translate; without text, random symbols."""
+class Models:
+    """Two models with the same outputs, their task, and the text to translate; without text, random tokens."""
 
     stock: nn.Module
     ours: nn.Module
@@ -79,8 +68,8 @@ class Trained:
     references: list[str] | None = None
 
 
-def load(subset: str) -> Trained:
-    """The trained ones, and a split of their data."""
+def load(subset: str) -> Models:
+    """Return the trained models and a split of their data."""
     make_checkpoints()
     (stock,), _, _ = checkpoint_utils.load_model_ensemble_and_task([str(BEST)])
     (ours,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(OURS)])
@@ -88,15 +77,15 @@ def load(subset: str) -> Trained:
     data = Path(task.cfg.data)
     codec = PairCodec.load(data, task.cfg.source_lang, task.cfg.target_lang)
     references = (data / "text" / f"{subset}.{task.cfg.target_lang}").read_text().splitlines()
-    return Trained(stock, ours, task, codec, references)
+    return Models(stock, ours, task, codec, references)
 
 
-def untrained() -> Trained:
-    """Random weights of the same sizes, for whoever cannot wait."""
-    with tempfile.TemporaryDirectory() as made:
-        write_dictionaries(Path(made), 8000)
+def untrained() -> Models:
+    """Return models of the same sizes with random weights."""
+    with tempfile.TemporaryDirectory() as temporary:
+        write_dictionaries(Path(temporary), 8000)
         parser = fairseq_options.get_training_parser()
-        words = shlex.split(TRAIN.format(data=made, run=made))[1:]
+        words = shlex.split(TRAIN.format(data=temporary, run=temporary))[1:]
         cfg = convert_namespace_to_omegaconf(fairseq_options.parse_args_and_arch(parser, input_args=words))
         task = tasks.setup_task(cfg.task)
     torch.manual_seed(1)
@@ -106,17 +95,55 @@ def untrained() -> Trained:
     length = torch.randint(8, 24, (1024,)).sort(descending=True).values.tolist()
     sources = [torch.randint(4, 8000, (n,)) for n in length]
     task.datasets["test"] = task.build_dataset_for_inference(sources, length)
-    return Trained(stock, ours, task)
+    return Models(stock, ours, task)
 
 
-def models_of(found: Trained, device: str) -> dict[str, nn.Module]:
-    """By the names of the systems."""
-    models = {STOCK: found.stock, STOCK_SEARCH: found.ours}
-    models |= {f"ours, {precision}": copy.deepcopy(found.ours) for precision in precisions(device)}
+@dataclass
+class System:
+    """A model and the search that uses it."""
+
+    model: nn.Module
+    search: Any
+    workers: Workers | None = None
+
+    def translate(self, batches: list[dict]) -> list[list[tuple[list[int], float]]]:
+        """Return the best hypothesis of each sentence and its score."""
+        return [self._one(batch) for batch in batches] if self.workers is None else self.workers.map(batches)
+
+    def share(self, workers: int) -> System:
+        """Return the same system on several processes."""
+        return System(self.model, self.search, Workers(workers, self._one))
+
+    def stop(self) -> None:
+        if self.workers is not None:
+            self.workers.stop()
+
+    def _one(self, batch: dict) -> list[tuple[list[int], float]]:
+        hypotheses = self.search.generate([self.model], batch)
+        return [(best[0]["tokens"].tolist(), float(best[0]["score"])) for best in hypotheses]
+
+
+def systems(models: dict[str, Any], dictionary, beam: int, length: dict[str, Any]) -> dict[str, System]:
+    """Build every system for one beam."""
+    built = {}
+    for name, model in models.items():
+        if name in (STOCK, STOCK_SEARCH):
+            search: object = SequenceGenerator([model], dictionary, beam_size=beam, **length)
+        else:
+            search = BeamSearch([model], dictionary, BeamOptions(beam=beam, **length), name.split(", ")[1])
+        built[name] = System(model, search)
+    return built
+
+
+def models_of(pair: Models, device: str) -> dict[str, nn.Module]:
+    """Return a copy of the models for each system."""
+    models = {STOCK: pair.stock, STOCK_SEARCH: pair.ours}
+    models |= {f"ours, {precision}": copy.deepcopy(pair.ours) for precision in precisions(device)}
     for model in models.values():
         model.eval().to(device)
     return models
 
 
 def precisions(device: str) -> list[str]:
+    """Return the precisions that the search has on a device."""
     return [precision for precision in PRECISIONS if device == "cpu" or precision != "int8"]

@@ -1,28 +1,27 @@
-"""Beam search beside JoeyNMT, OpenNMT-py and Yoyodyne, in one interleaved run: sentences a second.
+"""Beam search against JoeyNMT, OpenNMT-py and Yoyodyne, in one interleaved run: sentences per second.
 
-    python bench/search_peers.py      makes the peers' environments where they are missing, then measures: 8 minutes
+    python bench/search_peers.py      builds the peers' environments on first use, then measures: 8 minutes
 
-Models of equal size, with random weights: embeddings, encoder (two directions of half of it), decoder and attention 512
-wide, 2 + 2 LSTM layers, 8,000 symbols, tables shared where a system can. All have input feeding and Luong's attention
-("general") but Yoyodyne, which has only a perceptron's (Bahdanau's) and feeds its context in.
+Models of equal size, with random weights: embeddings, encoder (half of it per direction), decoder and attention 512
+wide, 2 + 2 LSTM layers, 8,000 tokens, tables shared where a system can. All have input feeding and Luong's attention
+("general"), except Yoyodyne, which has only Bahdanau's and feeds its context in.
 
-Random weights will do, as every search takes 25 steps, which is checked: fairseq and ours by their lengths (24 symbols
-and </s>), JoeyNMT and OpenNMT-py by theirs (25 symbols, </s> forbidden), Yoyodyne by its greatest length, and </s> made
-impossible in its output layer, as it has no least. With beam 1 JoeyNMT and Yoyodyne search greedily.
+Random weights suffice, as every search takes 25 steps, which is checked: fairseq and ours by their lengths (24 tokens
+and </s>), JoeyNMT and OpenNMT-py by theirs (25 tokens, </s> forbidden), Yoyodyne by its maximum length, with </s> made
+impossible in its output layer, as it has no minimum. With beam 1 JoeyNMT and Yoyodyne search greedily.
 
-Each system runs in a process of its own, which is asked for one batch after the other while the others wait. In each
-round every system translates the same random sources of 8 to 24 symbols, in an order that rotates; a ratio is the
-median over rounds. The first round is not counted, but for a system that it takes five times as long as stock lstm:
-that one has no other, and its ratio is to the median of stock lstm.
+Each system runs in a process of its own, which translates one batch after the other while the others wait. In each
+round every system translates the same random sources of 8 to 24 tokens, in rotating order; a ratio is the median over
+rounds. The first round is a warm-up, except for a system that takes five times as long as stock lstm: it has no other
+round, and its ratio is to the median of stock lstm.
 
 The peers have environments of their own in ``data-bin/peers``, of 1.2 GB each, from PyPI; without a GPU
-PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu spares gigabytes. A system that cannot be made to run is left
-out, with its error. Results go to ``bench/results/search_peers.json`` and ``.md``.
+PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu saves gigabytes. A system that cannot run is left out, with its
+error. Results go to ``bench/results/search_peers.json`` and ``.md``.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import os
@@ -38,16 +37,15 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from common import table
+from common import ROOT, parser, table, write_result
 from peer_worker import STEPS, VOCABULARY
-from search_models import ROOT, STOCK
+from search_models import STOCK
 
 from s2s_plugin.search.precision import PRECISIONS
 
-RESULTS = ROOT / "bench" / "results" / "search_peers.json"
 ENVIRONMENTS = ROOT / "data-bin" / "peers"
 TORCH = f"torch=={version('torch').partition('+')[0]}"  # the same for all
-# A peer, and what its search imports: it asks for other releases of torch, and for much that a search can spare.
+# A peer, and what its search imports; its own requirements name other releases of torch and much more.
 PEERS = {
     "JoeyNMT": (
         "joeynmt==2.3.0",
@@ -66,25 +64,29 @@ PEERS = {
     ),
 }
 SYSTEMS = [STOCK, *(f"ours, {precision}" for precision in PRECISIONS), *PEERS]
-SETTINGS = {(32, 5): 0.6, (1, 5): 0.8, (32, 1): 1.0}  # batch and beam: the share of the time at which they end
-ROUND = 8  # sentences of a round, or one batch
-LONG = 5  # times stock's seconds: whose first round takes longer has no other
-FEWEST = 3  # rounds
+SETTINGS = {(32, 5): 0.6, (1, 5): 0.8, (32, 1): 1.0}  # batch and beam: the fraction of the time at which they end
+ROUND = 8  # sentences per round, or one batch
+SLOW_FACTOR = 5  # times stock's seconds: a system whose first round takes longer has no other
+MIN_ROUNDS = 3
 Batch = list[list[int]]  # sources
 
 
-class Missing(Exception):
-    """Why a system does not run here."""
+class Unavailable(Exception):
+    """A system does not run here."""
 
 
-def environment(peer: str) -> Path:
-    """The interpreter that has a peer. Its environment is made where it is missing; Missing where it cannot be."""
+def build_environment(peer: str) -> Path:
+    """Return the interpreter that has a peer; its environment is built on first use.
+
+    Raises:
+        Unavailable: the packages cannot be installed.
+    """
     folder = ENVIRONMENTS / peer
-    package, needs = PEERS[peer]
+    package, requirements = PEERS[peer]
     python, ready = folder / "bin" / "python", folder / "ready"
     commands = [
         f"{python} -m pip --disable-pip-version-check install --quiet {words}"
-        for words in (f"{TORCH} {needs}", f"--no-deps {package}")
+        for words in (f"{TORCH} {requirements}", f"--no-deps {package}")
     ]
     if not ready.is_file() or ready.read_text() != "\n".join(commands):
         venv.create(folder, clear=True, with_pip=True)
@@ -92,13 +94,14 @@ def environment(peer: str) -> Path:
             print(f"$ {command}", file=sys.stderr, flush=True)
             done = subprocess.run(shlex.split(command), capture_output=True, text=True)
             if done.returncode != 0:
-                raise Missing(f"{command}: {last_line(done.stderr)}")
+                raise Unavailable(f"{command}: {last_line(done.stderr)}")
         ready.write_text("\n".join(commands))
     return python
 
 
 def last_line(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if line.strip()), "nothing was said")
+    """Return the last line that is not blank."""
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "no message")
 
 
 class Worker:
@@ -114,24 +117,28 @@ class Worker:
                 self.words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
             )
 
-    def answer(self) -> dict:
-        """What it says next: first of itself, then to a question. Missing where it has ended."""
+    def read(self) -> dict:
+        """Return the next line of its output: first its description, then the answer to a request.
+
+        Raises:
+            Unavailable: it has ended.
+        """
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise Missing(f"{shlex.join(self.words)}: {last_line(self.log.read_text())}")
+            raise Unavailable(f"{shlex.join(self.words)}: {last_line(self.log.read_text())}")
         return json.loads(line)
 
     def translate(self, batches: list[Batch], beam: int) -> float:
-        """Seconds."""
+        """Translate the batches and return the seconds that the search took."""
         assert self.process.stdin is not None
         seconds = 0.0
         for batch in batches:
             print(json.dumps({"sources": batch, "beam": beam}), file=self.process.stdin, flush=True)
-            answer = self.answer()
+            answer = self.read()
             lengths = [len(output) for output in answer["outputs"]]
             if lengths != [STEPS] * len(batch):
-                raise Missing(f"its outputs are {lengths} symbols long")
+                raise Unavailable(f"outputs must have {STEPS} tokens, got {lengths}")
             seconds += answer["seconds"]
         return seconds
 
@@ -142,57 +149,57 @@ class Worker:
 
 
 def interpreters() -> tuple[dict[str, Path], dict[str, str]]:
-    """Of the systems that can be had here, and why the others cannot."""
-    pythons, missing = {name: Path(sys.executable) for name in SYSTEMS if name not in PEERS}, {}
+    """Return the interpreter of each available system, and why the others are not."""
+    pythons, unavailable = {name: Path(sys.executable) for name in SYSTEMS if name not in PEERS}, {}
     for peer in PEERS:
         try:
-            pythons[peer] = environment(peer)
-        except Missing as error:
-            missing[peer] = str(error)
-    return pythons, missing
+            pythons[peer] = build_environment(peer)
+        except Unavailable as error:
+            unavailable[peer] = str(error)
+    return pythons, unavailable
 
 
 def rounds(batch: int) -> Iterator[list[Batch]]:
-    """Batches of random sources, each with its longest first, without end."""
+    """Yield batches of random sources, each with its longest first, without end."""
     draw = random.Random(1)
     while True:
         lengths = [
             sorted((draw.randint(8, 24) for _ in range(batch)), reverse=True) for _ in range(max(ROUND // batch, 1))
         ]
-        # the lowest symbols are special ones in some system
-        yield [[[draw.randrange(10, VOCABULARY) for _ in range(length)] for length in of_one] for of_one in lengths]
+        # the lowest tokens are special in some system
+        yield [[[draw.randrange(10, VOCABULARY) for _ in range(length)] for length in one] for one in lengths]
 
 
 def measure(
     workers: dict[str, Worker], batch: int, beam: int, deadline: float
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Seconds of each round that counts, of each system, and what ended those that fail."""
+    """Return each system's seconds in each round after the warm-up, and the errors of those that fail."""
     seconds: dict[str, list[float]] = {name: [] for name in workers}
-    missing = {}
+    errors = {}
     order = list(workers)
-    longest = float("inf")
+    slow = float("inf")
     for number, batches in enumerate(rounds(batch)):
-        if number > FEWEST and time.monotonic() > deadline:
+        if number > MIN_ROUNDS and time.monotonic() > deadline:
             break
         for name in tuple(order):
             try:
-                taken = workers[name].translate(batches, beam)
-            except Missing as error:
-                missing[name] = str(error)
+                elapsed = workers[name].translate(batches, beam)
+            except Unavailable as error:
+                errors[name] = str(error)
                 order.remove(name)
                 continue
             if number == 0 and name == STOCK:
-                longest = LONG * taken
-            if number > 0 or taken > longest:
-                seconds[name].append(taken)
-            if number == 0 and taken > longest:
+                slow = SLOW_FACTOR * elapsed
+            if number > 0 or elapsed > slow:
+                seconds[name].append(elapsed)
+            if number == 0 and elapsed > slow:
                 order.remove(name)
         order = order[1:] + order[:1]
-    return {name: taken for name, taken in seconds.items() if taken}, missing
+    return {name: taken for name, taken in seconds.items() if taken}, errors
 
 
 def figures(taken: list[float], stock: list[float], sentences: int) -> dict:
-    """Of one system: from its and stock's seconds in rounds of so many sentences."""
+    """Return the row of one system from its and stock's seconds in rounds of ``sentences`` sentences."""
     ratios = [other / own for own, other in zip(itertools.cycle(taken), stock, strict=False)]
     return {
         "sentences/s": round(sentences / statistics.median(taken), 2),
@@ -204,48 +211,49 @@ def figures(taken: list[float], stock: list[float], sentences: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--seconds", type=float, default=440, help="when environments are there: all settings together")
-    options = parser.parse_args()
+    """Measure every available system in every setting and write the results."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments.add_argument("--seconds", type=float, default=440, help="of measuring, all settings together")
+    options = arguments.parse_args()
     os.chdir(ROOT)
 
-    pythons, missing = interpreters()
-    began, load = time.monotonic(), os.getloadavg()[0]
+    pythons, left_out = interpreters()
+    started, load = time.monotonic(), os.getloadavg()[0]
     workers = {name: Worker(name, python, options.threads) for name, python in pythons.items()}
     abouts: dict[str, dict] = {}
     for name in tuple(workers):
         try:
-            abouts[name] = workers[name].answer()
-        except Missing as error:
-            missing[name] = str(error)
+            abouts[name] = workers[name].read()
+        except Unavailable as error:
+            left_out[name] = str(error)
             del workers[name]
     rows = []
     for (batch, beam), share in SETTINGS.items():
-        seconds, failed = measure(workers, batch, beam, began + share * options.seconds)
-        missing |= {f"{name}, batch {batch}, beam {beam}": why for name, why in failed.items()}
-        here = [
+        seconds, errors = measure(workers, batch, beam, started + share * options.seconds)
+        left_out |= {f"{name}, batch {batch}, beam {beam}": why for name, why in errors.items()}
+        setting = [
             {"batch": batch, "beam": beam, "system": name, "parameters": abouts[name]["parameters"]}
             | figures(taken, seconds[STOCK], max(ROUND, batch))
             for name, taken in seconds.items()
         ]
-        print(table(here), flush=True)
-        rows += here
+        print(table(setting), flush=True)
+        rows += setting
     for worker in workers.values():
         worker.close()
-    versions = {name: number for said in abouts.values() for name, number in said["versions"].items()}
+    versions = {name: number for each in abouts.values() for name, number in each["versions"].items()}
     about = (
         f"`{shlex.join(['python', 'bench/search_peers.py', *sys.argv[1:]])}`: {platform.machine()}, {os.cpu_count()} "
         f"cores, {options.threads} threads, load {load:.1f} at the start; Python {platform.python_version()}, "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
     )
     print(about)
-    for name, why in missing.items():
+    for name, why in left_out.items():
         print(f"left out: {name}: {why}")
-    RESULTS.write_text(json.dumps({"about": about, "left out": missing, "results": rows}, indent=2) + "\n")
-    left_out = "".join(f"\nLeft out: {name}: {why}\n" for name, why in missing.items())
     title, _, *how, _ = str(__doc__).split("\n\n")
-    RESULTS.with_suffix(".md").write_text("\n\n".join([title, about, *how, table(rows)]) + left_out)
+    lines = "".join(f"\nLeft out: {name}: {why}\n" for name, why in left_out.items())
+    record = {"about": about, "left out": left_out, "results": rows}
+    write_result("search_peers", record, [title, about, *how, table(rows) + lines])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``bench/search_peers.py``: what it asks, and how it counts. The peers themselves need environments of their own."""
+"""``bench/search_peers.py``: what it requests, and how it counts. The peers need environments of their own."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.slow
-def test_workers_of_stock_and_ours_find_the_same_25_symbols():
+def test_workers_of_stock_and_ours_find_the_same_25_tokens():
     sources = [[20, 30, 40, 50], [7999, 11]]
     question = json.dumps({"sources": sources, "beam": 2}) + "\n"
-    found = {}
+    outputs = {}
     for name in ("stock lstm", "ours, fp32"):
-        told, *answers = call(["python", "bench/peer_worker.py", name, "1"], stdin=question * 2).stdout.splitlines()
-        assert json.loads(told)["parameters"] == pytest.approx(13.29e6, rel=1e-3)
+        about, *answers = call(["python", "bench/peer_worker.py", name, "1"], stdin=question * 2).stdout.splitlines()
+        assert json.loads(about)["parameters"] == pytest.approx(13.29e6, rel=1e-3)
         assert len(answers) == 2 and json.loads(answers[0])["seconds"] > 0
-        found[name] = [json.loads(answer)["outputs"] for answer in answers]
-        assert [len(output) for output in found[name][0]] == [25, 25]
-    assert found["stock lstm"] == found["ours, fp32"]
+        outputs[name] = [json.loads(answer)["outputs"] for answer in answers]
+        assert [len(output) for output in outputs[name][0]] == [25, 25]
+    assert outputs["stock lstm"] == outputs["ours, fp32"]
 
 
 def test_rounds_are_batches_of_sorted_sources_and_the_same_in_every_run(bench: ModuleType):
@@ -56,37 +56,37 @@ def test_figures_are_medians_over_rounds_and_one_round_is_compared_with_all_of_s
     assert (once["ratio to stock"], once["range"], once["rounds"]) == (0.03, "0.02 to 0.04", 1)
 
 
-def test_measure_asks_long_systems_once_and_drops_what_fails(bench: ModuleType):
+def test_measure_runs_slow_systems_once_and_drops_what_fails(bench: ModuleType):
     class Worker:
         def __init__(self, seconds: float, right: bool = True):
-            self.seconds, self.right, self.asked = seconds, right, 0
+            self.seconds, self.right, self.calls = seconds, right, 0
 
         def translate(self, batches: list, beam: int) -> float:
-            self.asked += 1
+            self.calls += 1
             if not self.right:
-                raise bench.Missing("its outputs are too long")
+                raise bench.Unavailable("its outputs are too long")
             return self.seconds
 
-    workers = {"stock lstm": Worker(1.0), "slow": Worker(bench.LONG + 1.0), "wrong": Worker(1.0, right=False)}
+    workers = {"stock lstm": Worker(1.0), "slow": Worker(bench.SLOW_FACTOR + 1.0), "wrong": Worker(1.0, right=False)}
     seconds, missing = bench.measure(workers, 1, 5, deadline=0.0)
-    assert seconds == {"stock lstm": [1.0] * bench.FEWEST, "slow": [bench.LONG + 1.0]}
+    assert seconds == {"stock lstm": [1.0] * bench.MIN_ROUNDS, "slow": [bench.SLOW_FACTOR + 1.0]}
     assert missing == {"wrong": "its outputs are too long"}
-    assert [worker.asked for worker in workers.values()] == [bench.FEWEST + 1, 1, 1]
+    assert [worker.calls for worker in workers.values()] == [bench.MIN_ROUNDS + 1, 1, 1]
 
 
-def test_an_environment_that_cannot_be_made_is_told(bench: ModuleType, tmp_path, monkeypatch: pytest.MonkeyPatch):
+def test_an_environment_that_cannot_be_built_is_named(bench: ModuleType, tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bench, "ENVIRONMENTS", tmp_path)
     monkeypatch.setattr(bench, "TORCH", "torch==0")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # a machine's constraints would change what pip says
-    with pytest.raises(bench.Missing) as told:
-        bench.environment("JoeyNMT")
-    command, error = str(told.value).split(": ", 1)
+    with pytest.raises(bench.Unavailable) as caught:
+        bench.build_environment("JoeyNMT")
+    command, error = str(caught.value).split(": ", 1)
     assert command.startswith(f"{tmp_path}/JoeyNMT/bin/python -m pip") and command.endswith("subword-nmt==0.3.8")
     assert error == "ERROR: No matching distribution found for torch==0"
     assert not (tmp_path / "JoeyNMT" / "ready").exists()
 
 
 def test_help_names_the_peers():
-    said = call("python bench/search_peers.py --help").stdout
-    assert all(peer in said for peer in ("JoeyNMT", "OpenNMT-py", "Yoyodyne"))
+    text = call("python bench/search_peers.py --help").stdout
+    assert all(peer in text for peer in ("JoeyNMT", "OpenNMT-py", "Yoyodyne"))

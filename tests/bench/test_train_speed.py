@@ -1,4 +1,4 @@
-"""``bench/train_speed.py``: runs to its end. What it measures is no matter of a test."""
+"""``bench/train_speed.py``: runs to its end. What it measures is not tested."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from command_line import call
 
 
-def test_quick_run_compares_two_styles_with_stock():
+def test_quick_run_compares_two_decoders_with_stock():
     sizes = "--rounds 1 --sentences 2 --width 32 --vocabulary 60"
     lines = call(f"python bench/train_speed.py --quick {sizes}").stdout.splitlines()
     rows = [line.split(" | ") for line in lines if line.startswith("| ")][2:]

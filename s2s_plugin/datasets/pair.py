@@ -1,23 +1,16 @@
-"""Pairs of a source and a target sequence, whatever the source is."""
+"""The dataset of pairs of a source sequence, of any modality, and a target sequence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 from fairseq.data import Dictionary, FairseqDataset, data_utils
 from torch import Tensor
 
-from s2s_plugin.datasets.original import OriginalText
-
-
-@runtime_checkable
-class Changing(Protocol):
-    """Items that change from epoch to epoch."""
-
-    def set_epoch(self, epoch: int) -> None: ...
+from s2s_plugin.datasets.views import EpochAware, OriginalText
 
 
 class PairDataset(FairseqDataset):
@@ -26,15 +19,15 @@ class PairDataset(FairseqDataset):
     Args:
         sources: item i is a tensor whose first dimension is source steps.
         source_sizes: number of source steps of each item.
-        source_padding: value that pads a source on the right.
+        source_padding: value of the padding on the right.
         targets: item i is a tensor of ids; None for inference.
         target_sizes: number of ids of each item.
         dictionary: of the target.
-        shuffle: draw a new order every epoch (training); else corpus order within a length.
-        alignments: item i is a flat tensor of source and target steps, s_1 t_1 s_2 t_2 ..., as fairseq-preprocess
-            makes it; or None.
-        constraints: N rows, as fairseq's ``pack_constraints`` makes them, of what each output must hold; or None.
-        texts: source and target as they were written; or None.
+        shuffle: order items of equal length anew every epoch (training) instead of by index.
+        alignments: item i is a flat tensor of source and target steps, s_1 t_1 s_2 t_2 ..., from fairseq-preprocess;
+            or None.
+        constraints: N rows from fairseq's ``pack_constraints`` that each output must contain; or None.
+        texts: original text of source and target; or None.
     """
 
     def __init__(
@@ -58,7 +51,7 @@ class PairDataset(FairseqDataset):
         self.shuffle = shuffle
         self.alignments = alignments
         self.constraints = constraints
-        self.src: OriginalText | None = None  # fairseq's names for them
+        self.src: OriginalText | None = None  # names that fairseq looks for
         self.tgt: OriginalText | None = None
         if texts is not None:
             self.src, self.tgt = texts
@@ -72,9 +65,9 @@ class PairDataset(FairseqDataset):
         return item if self.alignments is None else item | {"alignment": self.alignments[index]}
 
     def collater(self, samples: list[dict]) -> dict:
-        """Batch in fairseq's shape, long sources first, which its own LSTM wants.
+        """Collate a batch as fairseq expects it, longest sources first, which its own LSTM requires.
 
-        ``net_input`` holds just the three keys of ``Seq2SeqModel.forward``.
+        ``net_input`` has the three arguments of ``Seq2SeqModel.forward`` only.
         """
         if not samples:
             return {}
@@ -104,13 +97,13 @@ class PairDataset(FairseqDataset):
         return batch
 
     def _pad(self, sources: list[Tensor]) -> Tensor:
-        """B times S_i x ... to B x S x ..."""
+        """Pad B tensors S_i x ... to one, B x S x ..."""
         return torch.nn.utils.rnn.pad_sequence(sources, batch_first=True, padding_value=self.source_padding)
 
     def set_epoch(self, epoch: int) -> None:
-        """For sources and targets that change from epoch to epoch."""
+        """Tell sources and targets that change from epoch to epoch."""
         for side in (self.sources, self.targets):
-            if isinstance(side, Changing):
+            if isinstance(side, EpochAware):
                 side.set_epoch(epoch)
 
     @property
@@ -126,7 +119,7 @@ class PairDataset(FairseqDataset):
         return int(self.source_sizes[index]), int(self.target_sizes[index])
 
     def num_tokens(self, index: int) -> int:
-        """The longer side: what ``--max-tokens`` counts."""
+        """Return the length of the longer side, which ``--max-tokens`` counts."""
         return int(self.num_tokens_vec(np.asarray([index]))[0])
 
     def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
@@ -134,7 +127,7 @@ class PairDataset(FairseqDataset):
         return sizes if self.target_sizes is None else np.maximum(sizes, self.target_sizes[indices])
 
     def ordered_indices(self) -> np.ndarray:
-        """By target then source length, so that a batch holds items of like length; ties are shuffled."""
+        """Sort by source, then target length, so that a batch has items of similar length; shuffle ties."""
         # fairseq seeds numpy's global generator for every epoch.
         order = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))  # noqa: NPY002
         if self.target_sizes is not None:
@@ -142,16 +135,16 @@ class PairDataset(FairseqDataset):
         return order[self.source_sizes[order].argsort(kind="stable")]
 
     def filter_indices_by_size(self, indices: np.ndarray, max_sizes) -> tuple[np.ndarray, list[int]]:
-        """Indices that fit ``max_sizes`` (source, target), and those that do not."""
+        """Separate the indices that fit ``max_sizes`` (source, target) from the others."""
         return data_utils.filter_paired_dataset_indices_by_size(
             self.source_sizes, self.target_sizes, indices, max_sizes
         )
 
     @property
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
-        """False for training: batches are drawn anew for each epoch, from its number.
+        """Whether batches stay the same; False in training, where they are drawn anew from the epoch's number.
 
-        Otherwise they would be those of the epoch in which the process started, and a continued run would differ
-        from an uninterrupted one.
+        Otherwise they would be those of the epoch in which the process started, and a resumed run would differ from
+        an uninterrupted one.
         """
         return not self.shuffle

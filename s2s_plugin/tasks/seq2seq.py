@@ -18,10 +18,8 @@ from s2s_plugin.datasets.augment import Augmentation
 from s2s_plugin.datasets.features import FeatureSource, PackedFeatures
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import Item, read_manifest
-from s2s_plugin.datasets.original import OriginalText
 from s2s_plugin.datasets.pair import PairDataset
-from s2s_plugin.datasets.sampling import SampledSubwords
-from s2s_plugin.datasets.truncated import TruncatedTexts
+from s2s_plugin.datasets.views import OriginalText, SampledSubwords, TruncatedTexts
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.config import without_vector_files
 from s2s_plugin.models.seq2seq import Seq2SeqModel

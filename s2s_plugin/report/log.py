@@ -1,4 +1,4 @@
-"""Read the learning curves out of fairseq's log (``--log-format json``)."""
+"""Read the learning curves from fairseq's log (``--log-format json``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Curve = dict[int, float]  # value by number of updates
 
 RECORD = re.compile(r"(?:^|\| |\] - )(\{.*\})\s*$")  # bare, or behind fairseq's or Hydra's prefix
 COUNT = "_num_updates"
-# What fairseq logs beside the metrics: speed, sizes, optimiser.
+# What fairseq logs in addition to the metrics: speed, sizes, optimizer.
 BOOKKEEPING = {"wps", "ups", "wpb", "bsz", "num_updates", "lr", "gnorm", "clip", "loss_scale", "wall"}
 BOOKKEEPING |= {"train_wall", "gb_free", "cuda_gb_allocated", "cuda_gb_reserved", "epoch", "update"}
 
@@ -30,11 +30,11 @@ class Curves:
 
     @property
     def train(self) -> Curve:
-        """The finest train loss there is."""
+        """Return the train loss in the finest resolution."""
         return self.inner if len(self.inner) > 1 else self.epochs or self.inner
 
     def rewind(self, updates: int) -> None:
-        """Forget everything from ``updates`` on: the training went back to a checkpoint before it."""
+        """Discard everything from ``updates`` on: the training went back to an earlier checkpoint."""
         curves = [self.inner, self.epochs]
         curves += [curve for subsets in self.valid.values() for curve in subsets.values()]
         for curve in curves:
@@ -43,10 +43,10 @@ class Curves:
 
 
 def read_curves(path: Path) -> Curves:
-    """The curves in the log at ``path``; empty where there is no log.
+    """Read the curves in the log at ``path``; empty if there is no log.
 
-    A training that was stopped and continued appends to its log and repeats some updates: the last word
-    counts, also for the points between the checkpoint it continued from and the place where it was stopped.
+    A training that was stopped and resumed appends to its log and repeats some updates: the last record counts, and
+    points between the checkpoint and the interruption are discarded.
     """
     curves = Curves()
     if not path.is_file():
@@ -57,7 +57,7 @@ def read_curves(path: Path) -> Curves:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON records among the log's lines; a line cut short by a crash is skipped."""
+    """Yield the JSON records among the log's lines; skip a line cut short by a crash."""
     with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             match = RECORD.search(line)
@@ -100,7 +100,7 @@ def _add_valid(curves: Curves, subset: str, updates: int, values: dict[str, floa
 
 
 def _number(text: object) -> float | None:
-    """``text`` as a finite number; fairseq writes numbers as strings."""
+    """Parse a finite number; fairseq writes numbers as strings."""
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         return None
     try:

@@ -1,67 +1,72 @@
-"""Small pieces of HTML that every section of the report uses."""
+"""Templates, and the pieces of HTML that the sections share."""
 
 from __future__ import annotations
 
 import base64
-import html
 import re
 from dataclasses import dataclass, field
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 
 @dataclass(frozen=True)
 class Section:
-    """One section of the page: its anchor, heading, body (HTML) and PNG files by name."""
+    """A section of the page: anchor, heading, body and PNG files by name."""
 
     anchor: str
     title: str
-    body: str
+    body: Markup
     pictures: dict[str, bytes] = field(default_factory=dict)
 
 
-def esc(value: object) -> str:
-    """``value`` as text that is safe in HTML content and in quoted attributes."""
-    return html.escape(str(value), quote=True)
-
-
-def missing(file: str, stage: str, shows: str) -> str:
-    """A note that an input is not there or empty, which stage writes it and what it would show."""
-    return (
-        f'<p class="missing"><strong>Nothing in <code>{esc(file)}</code> yet.</strong> '
-        f"The <em>{esc(stage)}</em> stage writes it; {esc(shows)} will then be here.</p>"
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters |= {"number": number, "breakable": breakable, "png": png_uri, "zip": zip}
+    return environment
 
 
-def note(text: str) -> str:
-    """A quiet remark below a figure or a table."""
-    return f'<p class="note">{esc(text)}</p>'
+def render(template: str, **values: object) -> Markup:
+    """Render a template of this package; values are escaped unless they are markup."""
+    return Markup(_environment().get_template(template).render(values))
 
 
-def breakable(text: object) -> str:
-    """``text``, escaped, with places to break a line in signatures and paths."""
-    return re.sub(r"([|/])", r"\1<wbr>", esc(text))
+def missing(file: str, stage: str, shows: str) -> Markup:
+    """Say that an input is missing or empty, which stage writes it and what it would show."""
+    return Markup(
+        '<p class="missing"><strong>Nothing in <code>{}</code> yet.</strong> '
+        "The <em>{}</em> stage writes it; {} will then be here.</p>"
+    ).format(file, stage, shows)
 
 
-def signature_lines(signatures: dict[str, str]) -> str:
-    """How metrics were computed: a quiet line for each."""
-    lines = (f"<li>{esc(name)} <code>{breakable(text)}</code></li>" for name, text in signatures.items())
-    return f'<ul class="signature">{"".join(lines)}</ul>'
+def note(text: str) -> Markup:
+    """Return a quiet remark below a figure or a table."""
+    return Markup('<p class="note">{}</p>').format(text)
 
 
-def data_uri(content: bytes, kind: str) -> str:
-    """``content``, a file of the media type ``kind``, as an address that needs no file."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+def breakable(text: object) -> Markup:
+    """Escape ``text`` and allow line breaks in signatures and paths."""
+    return Markup(re.sub(r"([|/])", r"\1<wbr>", str(escape(text))))
 
 
-def picture_link(name: str, png: bytes) -> str:
-    """A link that saves the picture ``name``; the picture travels inside the page."""
-    return f'<a class="save" download="{esc(name)}" href="{data_uri(png, "image/png")}">Save as PNG</a>'
+def data_uri(content: bytes, media_type: str) -> str:
+    """Return an address that contains the file itself."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def picture(png: bytes, alt: str) -> str:
-    """The picture itself, inside the page."""
-    return f'<img src="{data_uri(png, "image/png")}" alt="{esc(alt)}">'
+def png_uri(content: bytes) -> str:
+    """Return an address that contains a PNG file."""
+    return data_uri(content, "image/png")
 
 
-def number(value: float) -> str:
-    """A score in per cent, for people: one decimal, a true minus sign."""
-    return f"{value:.1f}".replace("-", "−")
+def number(value: object, digits: int = 1) -> str:
+    """Format a score with a true minus sign; a dash if there is none."""
+    return f"{value:.{digits}f}".replace("-", "−") if isinstance(value, (int, float)) else "–"

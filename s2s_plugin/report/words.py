@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 # Han, kana and the scripts of South-East Asia are written without spaces: there each character is a
-# word. Elsewhere a word is a run of letters, digits and marks with inner apostrophes and hyphens; the rest
-# stands alone.
+# word. Elsewhere a word is a run of letters, digits and marks with inner apostrophes and hyphens; other characters
+# are tokens of their own.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 UNSPACED += "\U00020000-\U0003ffff"
 LETTER = f"(?:(?![{UNSPACED}])[^\\W_]|[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff])"
@@ -14,10 +14,10 @@ TOKEN = re.compile(rf"\s+|[{UNSPACED}]|{LETTER}+(?:['’\-]{LETTER}+)*|.", re.DO
 
 
 def split(text: str) -> list[str]:
-    """The words, signs and spaces of ``text``; joined they give ``text`` again."""
+    """Split ``text`` into words, signs and spaces, which joined give ``text`` again."""
     return TOKEN.findall(text)
 
 
 def count_words(text: str) -> int:
-    """The number of words: signs and spaces do not count."""
+    """Count words; signs and spaces do not count."""
     return sum(any(char.isalnum() for char in token) for token in split(text))

@@ -10,10 +10,10 @@ import pytest
 from report_run import ATTENTION, read, write_run
 
 from s2s_plugin.report import write_report
-from s2s_plugin.report.attention import draw
-from s2s_plugin.report.fonts import font_for
-from s2s_plugin.report.plot import to_png
+from s2s_plugin.report.drawing.fonts import font_for
+from s2s_plugin.report.drawing.style import to_png
 from s2s_plugin.report.run import Attention
+from s2s_plugin.report.sections.attention import draw
 
 pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
@@ -51,18 +51,18 @@ def test_pictures_decode_and_are_not_blank(run_dir: Path) -> None:
 
 def test_attention_picture_has_the_weights() -> None:
     weights = tuple(tuple(row) for row in ATTENTION["attention"])
-    figure, lacking = draw(Attention(0, ("a", "b", "c", "d", "e"), ("v", "w", "x", "y"), weights))
+    figure, missing_glyphs = draw(Attention(0, ("a", "b", "c", "d", "e"), ("v", "w", "x", "y"), weights))
     image = figure.axes[0].images[0]
     np.testing.assert_array_equal(image.get_array(), ATTENTION["attention"])
     assert image.get_clim() == (0, 1)
-    assert lacking == set()
+    assert missing_glyphs == set()
 
 
 def test_fonts_cover_latin_and_report_what_lacks() -> None:
-    font, lacking = font_for("▁straße")
-    assert lacking == set() and Path(font.get_file()).is_file()
-    _, lacking = font_for("a\U000f0000")  # a private character
-    assert lacking == {"\U000f0000"}
+    font, missing_glyphs = font_for("▁straße")
+    assert missing_glyphs == set() and Path(font.get_file()).is_file()
+    _, missing_glyphs = font_for("a\U000f0000")  # a private character
+    assert missing_glyphs == {"\U000f0000"}
 
 
 def test_fonts_cover_hangul_and_han_with_the_font_package() -> None:

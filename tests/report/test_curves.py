@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 from report_run import inner, valid
 
-from s2s_plugin.report.curves import HIGHER, make_panels, thin
+from s2s_plugin.report.drawing.style import PALETTE
 from s2s_plugin.report.log import read_curves
-from s2s_plugin.report.svg import log_ticks, ticks
-from s2s_plugin.scoring.validation import HIGHER_IS_BETTER, METRICS
+from s2s_plugin.report.sections.curves import Panel, Series, downsample, make_panels
 
 
 def test_log_keeps_the_last_of_repeated_updates(tmp_path: Path) -> None:
@@ -47,15 +47,9 @@ def test_log_with_prefixes_epochs_and_other_metrics(tmp_path: Path) -> None:
     ]
 
 
-def test_ticks_are_round_and_inside() -> None:
-    assert ticks(0, 100, about=4) == [0, 25, 50, 75, 100]
-    assert log_ticks(1.5, 400) == [2, 5, 10, 20, 50, 100, 200]
-    assert log_ticks(1, 1e6) == [10.0**power for power in range(7)]
-
-
-def test_thin_keeps_the_mean() -> None:
+def test_downsampling_keeps_the_mean() -> None:
     points = [(float(x), float(x % 7)) for x in range(1000)]
-    fewer = thin(points, most=100)
+    fewer = downsample(points, limit=100)
     assert len(fewer) == 100
     assert math.isclose(sum(y for _, y in fewer) / 100, sum(y for _, y in points) / 1000)
 
@@ -69,5 +63,15 @@ def test_the_best_is_one_that_was_measured(tmp_path: Path) -> None:
     assert len(bleu.series[0].drawn) < 400
 
 
-def test_the_best_of_every_metric_in_the_loop_is_known() -> None:
-    assert {name: HIGHER.get(name) for name in METRICS} == {name: name in HIGHER_IS_BETTER for name in METRICS}
+def test_svg_has_the_colors_of_the_page_and_no_ids() -> None:
+    """And a tooltip on every point that was measured."""
+    points = [(100.0, 9.0), (200.0, 0.5)]
+    panel = Panel("Loss", [Series("train", points, 0, dots=False), Series("valid", points, 1, dots=True)], points[1])
+    svg = panel.svg()
+    assert svg.startswith('<svg viewBox="0 0 400 230" role="img" aria-label="Loss over updates">')
+    assert {"var(--s0)", "var(--s1)", "var(--ink)", "var(--quiet)", "var(--rule)"} <= set(
+        re.findall(r"var\([^)]*\)", svg)
+    )
+    assert not any(part in svg for part in (" id=", "url(", "href", "<style", *PALETTE.values()))
+    assert re.findall("<title>(.*?)</title>", svg) == ["9 at update 100", "0.5 at update 200"]
+    assert ">updates</text>" in svg

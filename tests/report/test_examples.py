@@ -14,9 +14,9 @@ from media import write_image, write_video, write_wav
 from report_run import PAIRS, Page, read, write_run
 
 from s2s_plugin.report import write_report
-from s2s_plugin.report.examples import choose, highlight, rate
-from s2s_plugin.report.media import media_html
 from s2s_plugin.report.run import Output
+from s2s_plugin.report.sections.examples import choose, highlight, rate
+from s2s_plugin.report.sections.media import media_html
 from s2s_plugin.report.words import count_words, split
 
 pytest.importorskip("matplotlib")
@@ -71,7 +71,7 @@ def test_choose_repeats_nothing_and_is_reproducible() -> None:
         ("a b c", "a x c", "a <ins>b</ins> c"),
         ("<i> & b", "", "<ins>&lt;i&gt; &amp; b</ins>"),
         ("我喜欢猫", "我喜欢狗", "我喜欢<ins>猫</ins>"),
-        ("don't stop", "don't", "don&#x27;t <ins>stop</ins>"),
+        ("don't stop", "don't", "don&#39;t <ins>stop</ins>"),
         ("same", "same", "same"),
     ],
 )

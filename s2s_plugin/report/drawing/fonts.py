@@ -1,4 +1,4 @@
-"""Fonts for the PNG pictures: find one that has the characters of a label.
+"""Fonts for the PNG files: find one that has the characters of a label.
 
 matplotlib's own DejaVu Sans comes first, then the font packages of the ``[viz]`` extra, then the fonts of
 the system. The HTML page needs none of this: there the browser chooses.
@@ -22,46 +22,46 @@ FONT_PACKAGES = ("noto_cjk_sans_jp_regular",)  # Hangul, Han and kana in one fil
 
 
 def font_for(label: str) -> tuple[FontProperties, set[str]]:
-    """The first font with every character of ``label`` (else the one with most), and what it lacks."""
+    """Return the first font with every character of ``label`` (else the one with most), and the missing glyphs."""
     from matplotlib.font_manager import FontProperties
 
     wanted = {char for char in label if _visible(char)}
     best: tuple[str, set[str]] | None = None
     for path in _candidates():
-        lacking = {char for char in wanted if not _has(path, char)}
-        if best is None or len(lacking) < len(best[1]):
-            best = (path, lacking)
-        if not lacking:
+        missing_glyphs = {char for char in wanted if not _has(path, char)}
+        if best is None or len(missing_glyphs) < len(best[1]):
+            best = (path, missing_glyphs)
+        if not missing_glyphs:
             break
     assert best is not None  # matplotlib ships DejaVu Sans
     return FontProperties(fname=best[0]), best[1]
 
 
 def fit_font(label: Text) -> set[str]:
-    """Give ``label`` a font that has its characters, at its size; return what the font lacks."""
-    font, lacking = font_for(label.get_text())
+    """Set a font that has the characters of ``label``, at its size; return the missing glyphs."""
+    font, missing_glyphs = font_for(label.get_text())
     font.set_size(label.get_fontsize())
     label.set_fontproperties(font)
-    return lacking
+    return missing_glyphs
 
 
 def drawable(text: str) -> str:
-    """``text`` without the halves of characters that matplotlib refuses."""
+    """Replace lone surrogates, which matplotlib refuses."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def has_font_package() -> bool:
-    """Whether the fonts of the ``[viz]`` extra are installed."""
+    """Return whether the fonts of the ``[viz]`` extra are installed."""
     return bool(_packaged())
 
 
 def _visible(char: str) -> bool:
-    """Whether a font needs a picture for ``char``: not for spaces, controls, joiners and the like."""
+    """Return whether ``char`` needs a glyph: spaces, controls, joiners and the like do not."""
     return not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf", "Mn")
 
 
 def _candidates() -> Iterator[str]:
-    """Font files in the order of preference; the system is only searched when the first ones fail."""
+    """Yield font files in the order of preference; the system is only searched if the first ones fail."""
     from matplotlib import font_manager
 
     yield font_manager.findfont("DejaVu Sans")
@@ -71,7 +71,7 @@ def _candidates() -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _packaged() -> tuple[str, ...]:
-    """The font files of the font packages that are installed; the packages are not imported."""
+    """Return the font files of the font packages that are installed, without importing the packages."""
     found: list[str] = []
     for package in FONT_PACKAGES:
         spec = importlib.util.find_spec(package)
@@ -82,7 +82,7 @@ def _packaged() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _installed() -> tuple[str, ...]:
-    """The upright, regular fonts of the system, sans serif ones first."""
+    """Return the upright, regular fonts of the system, sans serif ones first."""
     from matplotlib import font_manager
 
     entries = [
@@ -108,6 +108,6 @@ def _open(path: str) -> FT2Font | None:
 
 @cache
 def _has(path: str, char: str) -> bool:
-    """Whether the font's character map has ``char``."""
+    """Return whether the font's character map has ``char``."""
     font = _open(path)
     return font is not None and font.get_char_index(ord(char)) != 0

@@ -1,0 +1,80 @@
+"""Example outputs, best, worst and random, with their differences from the reference."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from markupsafe import Markup, escape
+
+from s2s_plugin.report.markup import Section, missing, render
+from s2s_plugin.report.run import Output, RunData
+from s2s_plugin.report.sections.media import media_html
+from s2s_plugin.report.words import split
+
+GROUP_SIZE = 5
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Example:
+    """An output, its sentence chrF and the index of the most similar reference."""
+
+    output: Output
+    chrf: float | None  # None without a reference
+    nearest: int = 0
+
+
+def examples_section(run: RunData) -> Section:
+    """Show some outputs with their differences highlighted."""
+    if not run.outputs:
+        return Section("examples", "Examples", missing("outputs.jsonl", "generate", "example outputs"))
+    groups = choose([rate(output) for output in run.outputs])
+    body = render("sections/examples.html.j2", groups=groups, highlight=highlight, media=media_html)
+    return Section("examples", "Examples", body)
+
+
+def rate(output: Output) -> Example:
+    """Compute the sentence chrF of an output with all its references."""
+    from sacrebleu.metrics import CHRF
+
+    if not output.references:
+        return Example(output, None)
+    chrf = CHRF()
+    scores = [chrf.sentence_score(output.hypothesis, [text]).score for text in output.references]
+    nearest = max(range(len(scores)), key=scores.__getitem__)
+    return Example(output, scores[nearest], nearest)
+
+
+def choose(examples: list[Example], size: int = GROUP_SIZE) -> list[tuple[str, list[Example]]]:
+    """Choose three groups without repetition: best, worst, and a random sample of the rest (with a fixed seed).
+
+    Of equally good ones the longer come first: a perfect "Yes." teaches nothing.
+    """
+    rated = [example for example in examples if example.chrf is not None]
+    ranked = sorted(rated, key=lambda example: (-(example.chrf or 0), -len(example.output.hypothesis)))
+    count = min(size, math.ceil(len(ranked) / 3))
+    best = ranked[:count]
+    worst = ranked[count:][::-1][:count]
+    chosen = {id(example) for example in best + worst}
+    rest = [example for example in examples if id(example) not in chosen]
+    sample = random.Random(SEED).sample(rest, min(size, len(rest)))
+    sample.sort(key=lambda example: example.output.id)
+    return [("Best", best), ("Worst", worst), ("Random sample", sample)]
+
+
+def highlight(text: str, other: str, tag: str) -> Markup:
+    """Return ``text`` as HTML with the words that ``other`` does not have, at this place, in a ``tag`` element."""
+    words, others = split(text), split(other)
+    parts = []
+    for kind, start, end, _, _ in SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
+        piece = "".join(words[start:end])
+        bare = piece.strip()
+        if kind == "equal" or not bare:
+            parts.append(escape(piece))
+        else:
+            before, _, after = piece.partition(bare)
+            parts.append(Markup("{0}<{1}>{2}</{1}>{3}").format(before, Markup(tag), bare, after))
+    return Markup("").join(parts)

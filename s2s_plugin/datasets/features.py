@@ -1,11 +1,12 @@
 """Packed features: media files read once, then memory-mapped by training and generation.
 
-``<prefix>.bin`` holds the arrays of all items one after another along their source steps, ``<prefix>.json`` what they
-are. Neither packing nor reading holds a corpus in memory.
+``<prefix>.bin`` holds the arrays of all items, concatenated along their source steps, ``<prefix>.json`` their ids,
+sizes, shape and type. Neither packing nor reading holds a corpus in memory.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from torch import Tensor
@@ -23,18 +25,18 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import file_sha256, write_json
 from s2s_plugin.utils.progress import Progress
 
-NOTE_EVERY = 2.0  # seconds between two notes of how far packing has come
-FEW = 64  # items that are not worth further processes
+SAVE_INTERVAL = 2.0  # seconds between two records of the progress of packing
+MIN_ITEMS_FOR_WORKERS = 64
 
 
 # ----------------------------------------------------------------- reading
 
 
 class PackedFeatures(Sequence):
-    """Item i is an S_i x ... array, read from disk when asked for.
+    """Memory-mapped features; item i is an S_i x ... array.
 
     Args:
-        prefix: of the two files.
+        prefix: path of the two files without suffix.
 
     Attributes:
         sizes: source steps of each item.
@@ -47,16 +49,16 @@ class PackedFeatures(Sequence):
         try:
             about = json.loads(prefix.with_suffix(".json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise UserError(f"{prefix}.json: no packed features here; run the prepare stage") from None
+            raise UserError(f"{prefix}.json: no packed features; run the prepare stage") from None
         self.path, self.dtype, self.shape = prefix.with_suffix(".bin"), np.dtype(about["dtype"]), tuple(about["shape"])
         self.ids: list[str] = about["ids"]
         self.sizes = np.asarray(about["sizes"], dtype=np.int64)
         self.starts = np.cumsum(self.sizes) - self.sizes
         expected = int(self.sizes.sum() * np.prod(self.shape) * self.dtype.itemsize)
-        found = self.path.stat().st_size if self.path.is_file() else 0
-        if found != expected:
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        if size != expected:
             raise UserError(
-                f"{self.path}: {found:,} bytes instead of {expected:,}; delete the folder and prepare again"
+                f"{self.path}: expected {expected:,} bytes, got {size:,}; delete the folder and prepare again"
             )
         self._rows: np.memmap | None = None
 
@@ -70,7 +72,7 @@ class PackedFeatures(Sequence):
         return np.asarray(self._rows[start : start + self.sizes[index]])
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_rows": None}  # every worker process maps the file itself
+        return {**self.__dict__, "_rows": None}  # each worker process maps the file itself
 
 
 class FeatureSource(Sequence):
@@ -79,9 +81,9 @@ class FeatureSource(Sequence):
     Args:
         features: of the items.
         items: item of each pair (an item with several texts makes several pairs).
-        frontend: turns stored arrays into tensors.
-        augment: changes a tensor with the given random generator, in training.
-        seed: with the epoch and the pair it determines what ``augment`` draws.
+        frontend: converts stored arrays to tensors.
+        augment: changes a training source with a random generator.
+        seed: of that generator, together with epoch and pair.
     """
 
     def __init__(
@@ -116,94 +118,97 @@ class FeatureSource(Sequence):
 
 
 def pack(items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool, workers: int = 0) -> dict[str, str]:
-    """Read all items with all cores and write ``<prefix>.bin`` and ``<prefix>.json``.
-
-    A packing that was stopped goes on where it was.
+    """Read all items in parallel and write ``<prefix>.bin`` and ``<prefix>.json``; resume an interrupted packing.
 
     Args:
-        skip_bad: leave unusable items out instead of raising.
-        workers: processes; 0: one for each core.
+        items: to read.
+        frontend: reads them.
+        prefix: path of the two files without suffix.
+        skip_bad: skip unusable items instead of raising.
+        workers: number of processes; 0: one per core.
 
     Returns:
-        id of each item that was left out, and why.
+        The reason for each skipped item, by id.
 
     Raises:
-        UserError: an item is unusable and not to be skipped, or none is left.
+        UserError: an item is unusable and ``skip_bad`` is off, or all are.
     """
-    state = _State(prefix)
-    with state.path.open("r+b" if state.path.exists() else "wb") as file:
-        file.truncate(state.bytes)
-        file.seek(state.bytes)
-        todo = items[state.done :]
-        bar = Progress(todo, f"      {prefix.name}", initial=state.done, total=len(items), unit="file")
+    progress = PackingProgress(prefix)
+    with progress.path.open("r+b" if progress.path.exists() else "wb") as file:
+        file.truncate(progress.bytes)
+        file.seek(progress.bytes)
+        todo = items[progress.done :]
+        bar = Progress(todo, f"      {prefix.name}", initial=progress.done, total=len(items), unit="file")
         with _reader(frontend, workers or os.cpu_count() or 1, len(todo)) as read:
-            for item, found in zip(bar, read(todo), strict=True):
-                if isinstance(found, str) and not skip_bad:
-                    raise UserError(f"{found}; or leave such items out with data.on_bad_item=skip")
-                state.add(item, found, file)
-        state.save(file)
-    if not state.ids:
-        raise UserError(f"{prefix.name}: none of {len(items):,} items is usable; the first: {state.skipped}")
-    state.finish()
-    return state.skipped
+            for item, result in zip(bar, read(todo), strict=True):
+                if isinstance(result, str) and not skip_bad:
+                    raise UserError(f"{result}; or skip such items with data.on_bad_item=skip")
+                progress.add(item, result, file)
+        progress.save(file)
+    if not progress.ids:
+        raise UserError(f"{prefix.name}: no usable item in {len(items):,}; reasons: {progress.skipped}")
+    progress.finish()
+    return progress.skipped
 
 
-class _State:
-    """How far the packing of one split has come, kept beside it."""
+class PackingProgress:
+    """How much of a split is packed, saved to ``<prefix>.state``."""
+
+    SAVED = ("done", "bytes", "dtype", "shape", "ids", "sizes", "skipped")
 
     def __init__(self, prefix: Path):
-        self.path, self.about, self.saved = (prefix.with_suffix(end) for end in (".bin", ".json", ".state"))
-        self.noted, self.done, self.bytes = time.monotonic(), 0, 0
+        self.path, self.about, self.state = (prefix.with_suffix(end) for end in (".bin", ".json", ".state"))
+        self.saved_at, self.done, self.bytes = time.monotonic(), 0, 0
         self.dtype, self.shape = "", ()
         self.ids: list[str] = []
         self.sizes: list[int] = []
         self.skipped: dict[str, str] = {}
-        if self.saved.is_file() and self.path.is_file():
-            self.__dict__.update(json.loads(self.saved.read_text(encoding="utf-8")))
+        if self.state.is_file() and self.path.is_file():
+            self.__dict__.update(json.loads(self.state.read_text(encoding="utf-8")))
 
-    def add(self, item: Item, found: np.ndarray | str, file) -> None:
+    def add(self, item: Item, result: np.ndarray | str, file: BinaryIO) -> None:
+        """Append an item's features to the file, or record why there are none."""
         self.done += 1
-        if isinstance(found, str):
-            self.skipped[item.id] = found
+        if isinstance(result, str):
+            self.skipped[item.id] = result
         else:
-            assert not self.dtype or (self.dtype, tuple(self.shape)) == (found.dtype.name, found.shape[1:])
-            self.dtype, self.shape = found.dtype.name, found.shape[1:]
+            assert not self.dtype or (self.dtype, tuple(self.shape)) == (result.dtype.name, result.shape[1:])
+            self.dtype, self.shape = result.dtype.name, result.shape[1:]
             self.ids.append(item.id)
-            self.sizes.append(len(found))
-            self.bytes += file.write(found.tobytes())
-        if time.monotonic() - self.noted > NOTE_EVERY:
+            self.sizes.append(len(result))
+            self.bytes += file.write(result.tobytes())
+        if time.monotonic() - self.saved_at > SAVE_INTERVAL:
             self.save(file)
 
-    def save(self, file) -> None:
+    def save(self, file: BinaryIO) -> None:
         file.flush()
         os.fsync(file.fileno())
-        names = ("done", "bytes", "dtype", "shape", "ids", "sizes", "skipped")
-        write_json(self.saved, {name: getattr(self, name) for name in names})
-        self.noted = time.monotonic()
+        write_json(self.state, {name: getattr(self, name) for name in self.SAVED})
+        self.saved_at = time.monotonic()
 
     def finish(self) -> None:
         sha256 = file_sha256(self.path)
         about = {"dtype": self.dtype, "shape": self.shape, "sha256": sha256, "ids": self.ids, "sizes": self.sizes}
         write_json(self.about, about)
-        self.saved.unlink()
+        self.state.unlink()
 
 
 @contextmanager
 def _reader(frontend: Frontend, workers: int, items: int) -> Iterator[Callable]:
-    """A function that reads items, in their order, in several processes."""
-    if workers == 1 or items < FEW:
-        yield lambda todo: (_load((frontend, item)) for item in todo)
+    """Yield a function that reads items in order, in several processes if it pays off."""
+    read = functools.partial(_load, frontend)
+    if workers == 1 or items < MIN_ITEMS_FOR_WORKERS:
+        yield lambda todo: map(read, todo)
         return
     with multiprocessing.get_context("fork").Pool(workers) as pool:
-        yield lambda todo: pool.imap(_load, ((frontend, item) for item in todo), chunksize=4)
+        yield lambda todo: pool.imap(read, todo, chunksize=4)
 
 
-def _load(job: tuple[Frontend, Item]) -> np.ndarray | str:
-    """Features, or why there are none."""
-    frontend, item = job
+def _load(frontend: Frontend, item: Item) -> np.ndarray | str:
+    """Return the features, or the reason why there are none."""
     try:
         return frontend.load(item)
     except UserError as error:
         return str(error)
-    except Exception as error:  # whatever a decoder makes of a broken file
+    except Exception as error:  # decoders raise anything on a broken file
         return f"{item.path}: cannot be read ({type(error).__name__}: {error})"

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from s2s_plugin.corpora.directions import tagger
-from s2s_plugin.datasets.frontends.video import PICTURES
+from s2s_plugin.datasets.frontends.video import IMAGE_SUFFIXES
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.stream import windows
 from s2s_plugin.inference.translator import Translator
@@ -100,7 +100,7 @@ def media_files(names: Sequence[str], modality: str) -> Iterator[Path]:
             yield path
             continue
         found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in SUFFIXES[modality])
-        if not found and modality == "video" and any(entry.suffix.lower() in PICTURES for entry in path.iterdir()):
+        if not found and modality == "video" and any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
             found = [path]
         if not found:
             raise UserError(f"{path}: no {modality} file found ({', '.join(SUFFIXES[modality])})")

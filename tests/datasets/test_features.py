@@ -56,12 +56,12 @@ class Stopping:
 
 
 def test_a_stopped_packing_goes_on(tmp_path, items, frontend, monkeypatch):
-    monkeypatch.setattr("s2s_plugin.datasets.features.NOTE_EVERY", 0.0)
+    monkeypatch.setattr("s2s_plugin.datasets.features.SAVE_INTERVAL", 0.0)
     first = Stopping(frontend, "i41")
     with pytest.raises(KeyboardInterrupt):
         pack(items, first, tmp_path / "x", skip_bad=False, workers=1)
     with (tmp_path / "x.bin").open("ab") as file:
-        file.write(b"half a frame")  # written after the last note of progress
+        file.write(b"half a frame")  # written after the last record of progress
     with pytest.raises(UserError, match="no packed features"):
         PackedFeatures(tmp_path / "x")
     second = Stopping(frontend, "none")
@@ -80,7 +80,7 @@ def test_bad_media_are_named_and_left_out_or_refused(tmp_path, items, frontend):
     skipped = pack(mixed, frontend, tmp_path / "b", skip_bad=True, workers=1)
     assert list(skipped) == ["bad"] and "broken.wav" in skipped["bad"]
     assert PackedFeatures(tmp_path / "b").ids == ["i0", "i1"]
-    with pytest.raises(UserError, match="none of 1 items is usable"):
+    with pytest.raises(UserError, match="no usable item in 1"):
         pack([mixed[1]], frontend, tmp_path / "c", skip_bad=True, workers=1)
 
 
@@ -88,7 +88,7 @@ def test_a_shortened_file_is_refused(tmp_path, items, frontend):
     pack(items[:5], frontend, tmp_path / "x", skip_bad=False, workers=1)
     whole = (tmp_path / "x.bin").read_bytes()
     (tmp_path / "x.bin").write_bytes(whole[:-2])
-    with pytest.raises(UserError, match=r"x\.bin: .* bytes instead of .*prepare again"):
+    with pytest.raises(UserError, match=r"x\.bin: expected .* bytes, got .*prepare again"):
         PackedFeatures(tmp_path / "x")
 
 

@@ -124,12 +124,12 @@ def test_broken_sounds_are_named(tmp_path):
         "empty.wav": "0 bytes",
         "text.wav": "not a sound file",
         "header.wav": "not a sound file",
-        "cut.wav": "cut short",
+        "cut.wav": "truncated",
         "silent.wav": "silent throughout",
-        "short.wav": "less than one window",
-        "nothing.wav": "less than one window",
+        "short.wav": "must be at least 25 ms",
+        "nothing.wav": "must be at least 25 ms",
         "long.wav": "audio.max_seconds",
-        "nan.wav": "no numbers",
+        "nan.wav": "must be finite",
     }
     for name, content in broken_sounds(tmp_path).items():
         path = tmp_path / name
@@ -206,7 +206,7 @@ def test_normalised_clips(clip):
     moving = build_frontend("video", {"normalize": "pixel"}).to_tensor(stored)
     assert moving.mean(0).abs().max() < 1e-4 and abs(moving.std() - 1) < 1e-3
     assert moving[:, 0, 0].abs().max() < 0.3, "a corner that does not move"
-    with pytest.raises(UserError, match=r"video\.normalize is frame"):
+    with pytest.raises(UserError, match=r"video\.normalize must be clip or pixel, got frame"):
         build_frontend("video", {"normalize": "frame"})
 
 
@@ -230,7 +230,7 @@ def test_the_mouth_is_found(tmp_path, clip):
     found = build_frontend("video", {"box": "mouth"}).load(item(path))
     given = build_frontend("video", {"box": f"{width}x{height}+{left}+{top}"}).load(item(path))
     assert np.array_equal(found, given)
-    with pytest.raises(UserError, match=r"a\.mp4: no face is seen; give video\.box="):
+    with pytest.raises(UserError, match=r"a\.mp4: no face detected; set video\.box="):
         build_frontend("video", {"box": "mouth"}).load(item(clip[0]))
 
 
@@ -246,16 +246,16 @@ def test_broken_videos_are_named(tmp_path, clip):
         "empty.mp4": "0 bytes",
         "text.mp4": "not a video",
         "cut.mp4": "not a video",
-        "no_frames": "holds no frames",
-        "sound.wav": "has no picture track",
+        "no_frames": "has no frames",
+        "sound.wav": "must have a video track",
         "absent.mp4": "no such file",
     }.items():
         with pytest.raises(UserError) as caught:
             frontend.load(item(tmp_path / name))
         assert str(tmp_path / name) in str(caught.value) and reason in str(caught.value), name
-    with pytest.raises(UserError, match="reaches out of frames of 64 x 48"):
+    with pytest.raises(UserError, match="must lie within the frames of 64 x 48"):
         frontend.load(item(path, box="30x10+40+0"))
-    with pytest.raises(UserError, match="give WIDTHxHEIGHT"):
+    with pytest.raises(UserError, match="box must be WIDTHxHEIGHT"):
         frontend.load(item(path, box="30x10"))
     with pytest.raises(UserError, match=r"video\.max_seconds"):
         build_frontend("video", {"max_seconds": 0.2}).load(item(path))
@@ -306,9 +306,9 @@ def test_broken_pictures_are_named(tmp_path):
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:800])
     Image.new("1", (10_000, 5_000)).save(tmp_path / "huge.png")
     for name, reason in {
-        "empty.png": "unknown format",
+        "empty.png": "0 bytes",
         "text.png": "unknown format",
-        "cut.png": "not a picture that Pillow reads",
+        "cut.png": "not an image",
         "huge.png": "50 megapixels",
         "absent.png": "no such file",
     }.items():

@@ -35,16 +35,16 @@ def test_line_breaks_in_a_text_do_not_break_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "line 1: the header is"),
-        ("id\taudio\n", "line 1: the header is"),
-        ("id\taudio\timage\ttgt_text\n", "line 1: the header is"),
-        (HEADER, "no rows below the header"),
-        (HEADER + "a\ta.wav\t3\thello\n", "line 2: 4 columns, the header has 5"),
-        (HEADER + "a\ta.wav\t\tone\t\n\ta.wav\t\ttwo\t\n", "line 3: no id"),
-        (HEADER + "a\t\t\tone\t\n", "line 2: no audio"),
-        (HEADER + "a\ta.wav\tlong\tone\t\n", "line 2: n_frames is 'long'"),
-        (HEADER + "a\ta.wav\t\t \t\n", "line 2: tgt_text is empty"),
-        (HEADER + "a\ta.wav\t\tone\t\na\tb.wav\t\ttwo\t\n", "line 3: id 'a' has two files"),
+        ("", ":1: expected the columns id, tgt_text and one of"),
+        ("id\taudio\n", ":1: expected the columns id, tgt_text and one of"),
+        ("id\taudio\timage\ttgt_text\n", ":1: expected the columns id, tgt_text and one of"),
+        (HEADER, "expected rows below the header"),
+        (HEADER + "a\ta.wav\t3\thello\n", ":2: expected 5 columns separated by tabs, got 4"),
+        (HEADER + "a\ta.wav\t\tone\t\n\ta.wav\t\ttwo\t\n", ":3: id must not be empty"),
+        (HEADER + "a\t\t\tone\t\n", ":2: audio must not be empty"),
+        (HEADER + "a\ta.wav\tlong\tone\t\n", ":2: n_frames must be a number or empty, got 'long'"),
+        (HEADER + "a\ta.wav\t\t \t\n", ":2: tgt_text must not be empty"),
+        (HEADER + "a\ta.wav\t\tone\t\na\tb.wav\t\ttwo\t\n", ":3: id 'a' must have one file"),
     ],
 )
 def test_mistakes_are_named(tmp_path, content, message):

@@ -1,37 +1,40 @@
-"""Frontends: one file per modality, media files to arrays of source steps."""
+"""Frontends: from media files to arrays of source steps, one module per modality."""
 
+import importlib.util
 from dataclasses import asdict
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
 from s2s_plugin.datasets.manifest import Item
+from s2s_plugin.errors import UserError
 
 
 class Frontend(Protocol):
-    """A media file to what is stored, and what is stored to what the encoder reads."""
+    """Reads media files as arrays to store, and stored arrays as tensors for the encoder."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one source step."""
+        """Shape of one source step."""
 
     def load(self, item: Item) -> np.ndarray:
-        """Source steps first, all other dimensions alike for every item.
+        """Read an item; source steps first, the other dimensions the same for every item.
 
         Raises:
             UserError: the file is not usable; the message names it and says why.
         """
 
     def to_image(self, source: Tensor) -> np.ndarray:
-        """The reverse of ``to_tensor``, for people to look at."""
+        """Undo ``to_tensor``, for display."""
 
     def to_tensor(self, stored: np.ndarray) -> Tensor:
-        """float32, mean near 0, so that zeros are fit for padding."""
+        """Convert to float32 with a mean near 0, so that padding may be 0."""
 
 
 def build_frontend(modality: str, options) -> Frontend:
-    """The frontend of a modality. ``options``: its config, or the same as a dict."""
+    """Build the frontend of a modality from its config, or from the same as a dict."""
     values = dict(options) if hasattr(options, "items") else asdict(options)
     if modality == "audio":
         from s2s_plugin.datasets.frontends.audio import AudioConfig, AudioFrontend
@@ -44,3 +47,27 @@ def build_frontend(modality: str, options) -> Frontend:
     from s2s_plugin.datasets.frontends.image import ImageConfig, ImageFrontend
 
     return ImageFrontend(ImageConfig(**values))
+
+
+def check_installed(feature: str, extra: str, packages: dict[str, str]) -> None:
+    """Raise if a package of an optional feature is missing.
+
+    Args:
+        feature: named in the message.
+        extra: of s2s-plugin, which installs the packages.
+        packages: names of the packages by module.
+
+    Raises:
+        UserError: a package is missing.
+    """
+    for module, package in packages.items():
+        if importlib.util.find_spec(module) is None:
+            raise UserError(f"{feature} requires the package {package}: pip install 's2s-plugin[{extra}]'")
+
+
+def check_file(path: Path) -> None:
+    """Raise if a media file is missing or empty."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: 0 bytes; fetch or record it again")

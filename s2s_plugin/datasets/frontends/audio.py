@@ -1,4 +1,4 @@
-"""Audio files to log-mel filterbank features, as Kaldi computes them."""
+"""Kaldi's log-mel filterbank features of audio files."""
 
 import importlib.util
 import re
@@ -9,25 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s2s_plugin.datasets.frontends import check_file, check_installed
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 
-INSTALL = "pip install 's2s-plugin[audio]'"
 NORMALIZATIONS = ("channel", "level", "none")
-SHORTEST = 0.025  # seconds: one window
-# libsndfile reads what is left of a wav file that was cut, and says so in its remarks alone.
+MIN_SECONDS = 0.025  # one window
+# libsndfile reads a truncated wav file without an error, and reports it in its log only.
 DATA_SIZE = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-UNKNOWN_SIZE = 2**32 - 1  # of a wav file that was written to a pipe
+UNKNOWN_SIZE = 2**32 - 1  # in the header of a wav file that was written to a pipe
 
 
 @dataclass
 class AudioConfig:
-    """What is done to a recording."""
+    """Options of the audio frontend."""
 
-    sample_rate: int = 16000  # Hz; other rates are resampled to it
+    sample_rate: int = 16000  # Hz; other rates are resampled
     mel_bins: int = 80
     frame_shift_ms: float = 10.0
-    normalize: str = "channel"  # to mean 0, variance 1: each mel channel of a recording; level: all as one; or none
+    normalize: str = "channel"  # to mean 0, variance 1; channel: each mel channel; level: the recording; none
     max_seconds: float = 60.0  # longer recordings are refused
 
 
@@ -37,10 +37,8 @@ class AudioFrontend:
     def __init__(self, config: AudioConfig):
         self.config = config
         if config.normalize not in NORMALIZATIONS:
-            raise UserError(f"audio.normalize is {config.normalize}: give {', '.join(NORMALIZATIONS)}")
-        for name in ("soundfile", "soxr", "kaldi_native_fbank"):
-            if importlib.util.find_spec(name) is None:
-                raise UserError(f"audio needs the package {name}: {INSTALL}")
+            raise UserError(f"audio.normalize must be channel, level or none, got {config.normalize}")
+        check_installed("audio", "audio", {name: name for name in ("soundfile", "soxr", "kaldi_native_fbank")})
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,17 +51,17 @@ class AudioFrontend:
     def load(self, item: Item) -> np.ndarray:
         waveform = self.waveform(item.path)
         seconds = len(waveform) / self.config.sample_rate
-        if seconds < SHORTEST:
-            raise UserError(f"{item.path}: {seconds * 1000:.0f} ms of sound are less than one window; leave it out")
+        if seconds < MIN_SECONDS:
+            raise UserError(f"{item.path}: must be at least {MIN_SECONDS * 1000:g} ms, got {seconds * 1000:.0f} ms")
         if seconds > self.config.max_seconds:
             raise UserError(
-                f"{item.path}: {seconds:.0f} s of sound; cut it into sentences, or raise audio.max_seconds="
-                f"{self.config.max_seconds:g}"
+                f"{item.path}: must be at most audio.max_seconds={self.config.max_seconds:g}, got {seconds:.0f} s; "
+                "cut it into sentences"
             )
         if not np.isfinite(waveform).all():
-            raise UserError(f"{item.path}: holds samples that are no numbers; convert it again")
+            raise UserError(f"{item.path}: samples must be finite; convert it again")
         if np.abs(waveform).max() < 1e-5:
-            raise UserError(f"{item.path}: silent throughout; record it again or leave it out")
+            raise UserError(f"{item.path}: silent throughout; record it again")
         features = filterbank(waveform, self.config)
         if self.config.normalize != "none":
             axis = 0 if self.config.normalize == "channel" else None
@@ -71,14 +69,14 @@ class AudioFrontend:
         return features.astype(np.float16)
 
     def to_image(self, source: Tensor) -> np.ndarray:
-        """S x mel channels, float16."""
+        """Return S x mel channels, float16."""
         return source.numpy().astype(np.float16)
 
     def to_tensor(self, stored: np.ndarray) -> Tensor:
         return torch.from_numpy(stored.astype(np.float32))
 
     def waveform(self, path: Path) -> np.ndarray:
-        """Samples between -1 and 1 at ``sample_rate``, channels averaged."""
+        """Read samples between -1 and 1 at ``sample_rate``, channels averaged."""
         import soxr
 
         samples, rate = read_audio(path)
@@ -87,32 +85,31 @@ class AudioFrontend:
 
 
 def read_audio(path: Path) -> tuple[np.ndarray, int]:
-    """Samples x channels, float32 between -1 and 1, and samples per second.
+    """Read samples x channels, float32 between -1 and 1, and the number of samples per second.
 
-    wav, flac, ogg, mp3 by libsndfile; the sound track of other containers by PyAV, where that is installed.
+    libsndfile reads wav, flac, ogg and mp3; PyAV, if installed, the audio track of other containers.
 
     Raises:
         UserError: no such file, or not a sound file.
     """
     import soundfile
 
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: 0 bytes; fetch or record it again")
+    check_file(path)
     try:
         with soundfile.SoundFile(path) as file:
-            samples, rate, remarks = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
+            samples, rate, log = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
     except soundfile.LibsndfileError as error:
         if importlib.util.find_spec("av") is not None:
             return _read_track(path)
         raise UserError(
-            f"{path}: not a sound file that libsndfile reads ({str(error.error_string).rstrip('.')}); "
-            "convert it to wav or flac, or for the sound of videos pip install 's2s-plugin[video]'"
+            f"{path}: not a sound file ({str(error.error_string).rstrip('.')}); convert it to wav or flac, or for "
+            "the audio of videos pip install 's2s-plugin[video]'"
         ) from None
-    cut = DATA_SIZE.search(remarks)
-    if cut is not None and int(cut[1]) != UNKNOWN_SIZE:
-        raise UserError(f"{path}: cut short, {int(cut[2]):,} of {int(cut[1]):,} bytes of sound; fetch it again")
+    truncated = DATA_SIZE.search(log)
+    if truncated is not None and int(truncated[1]) != UNKNOWN_SIZE:
+        raise UserError(
+            f"{path}: truncated, expected {int(truncated[1]):,} bytes, got {int(truncated[2]):,}; fetch it again"
+        )
     return samples, rate
 
 
@@ -122,7 +119,7 @@ def _read_track(path: Path) -> tuple[np.ndarray, int]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise UserError(f"{path}: a video without a sound track; leave it out")
+                raise UserError(f"{path}: must have an audio track")
             resampler = av.AudioResampler(format="flt")
             blocks, rate = [], container.streams.audio[0].rate
             for frame in container.decode(audio=0):
@@ -132,7 +129,7 @@ def _read_track(path: Path) -> tuple[np.ndarray, int]:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: not a sound file ({reason}); convert it to wav or flac") from None
     if not blocks:
-        raise UserError(f"{path}: its sound track holds no samples; fetch it again")
+        raise UserError(f"{path}: the audio track is empty; fetch it again")
     return np.concatenate(blocks), rate
 
 
@@ -141,9 +138,9 @@ def _interleaved(frame) -> np.ndarray:
 
 
 def filterbank(waveform: np.ndarray, config: AudioConfig) -> np.ndarray:
-    """Kaldi's ``compute-fbank-feats`` without dither: S x ``mel_bins`` natural logs of energies, float32.
+    """Compute Kaldi's ``compute-fbank-feats`` without dither: S x ``mel_bins`` natural logs of energies, float32.
 
-    ``waveform`` is between -1 and 1; Kaldi's scale is that of 16-bit integers.
+    ``waveform`` is between -1 and 1, and is scaled to 16-bit integers as in Kaldi.
     """
     import kaldi_native_fbank
 

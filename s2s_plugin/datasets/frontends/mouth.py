@@ -1,7 +1,7 @@
-"""Where the mouth is in a video, from face landmarks.
+"""Location of the mouth in a video, by face landmarks.
 
 dlib's face detector (Dalal & Triggs 2005) and its 68 landmarks (Kazemi & Sullivan 2014), the last 20 of which are the
-lips. The landmark model was trained on the iBUG 300-W photographs, which are not for commercial use.
+lips. The landmark model was trained on the iBUG 300-W photographs, which exclude commercial use.
 """
 
 from __future__ import annotations
@@ -14,41 +14,36 @@ from pathlib import Path
 
 import numpy as np
 
-from s2s_plugin.errors import UserError
+from s2s_plugin.datasets.frontends import check_installed
 
-INSTALL = "pip install 's2s-plugin[landmarks]'"
 LIPS = range(48, 68)
 MODEL = "models/shape_predictor_68_face_landmarks.dat"
-EVERY = 5  # frames; the mouth stays where it is for that long
-WIDTH, HEIGHT = 2.75, 1.4  # of the region, in widths of the mouth: lips, chin and what moves with them
+FRAME_INTERVAL = 5  # look at every fifth frame: the mouth moves little
+WIDTH, HEIGHT = 2.75, 1.4  # of the region, in mouth widths: lips, chin and cheeks
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 
-def check_installed() -> None:
-    """
-    Raises:
-        UserError: a package is missing.
-    """
-    for name, package in (("dlib", "dlib-bin"), ("face_recognition_models", "face-recognition-models")):
-        if importlib.util.find_spec(name) is None:
-            raise UserError(f"video.box=mouth needs the package {package}: {INSTALL}")
+def check_landmarks_installed() -> None:
+    """Raise if a package is missing."""
+    packages = {"dlib": "dlib-bin", "face_recognition_models": "face-recognition-models"}
+    check_installed("video.box=mouth", "landmarks", packages)
 
 
 def mouth_box(frames: Iterable[np.ndarray]) -> Box | None:
-    """One region for the whole video, around where the lips are most of the time; None where no face is seen.
+    """Return one region for the whole video, at the median position of the lips; None if no face is detected.
 
-    ``frames``: grey, H x W, uint8.
+    ``frames``: gray, H x W, uint8.
     """
-    places, size = [], (0, 0)
-    for frame in islice(frames, 0, None, EVERY):
+    positions, size = [], (0, 0)
+    for frame in islice(frames, 0, None, FRAME_INTERVAL):
         size = frame.shape
-        lips = _finder()(frame)
+        lips = _lip_detector()(frame)
         if lips is not None:
-            places.append((*lips.mean(0), np.ptp(lips[:, 0])))
-    if not places:
+            positions.append((*lips.mean(0), np.ptp(lips[:, 0])))
+    if not positions:
         return None
-    x, y, mouth = np.median(places, axis=0)
+    x, y, mouth = np.median(positions, axis=0)
     width, height = min(size[1], round(WIDTH * mouth)), min(size[0], round(HEIGHT * mouth))
     left = int(np.clip(round(x - width / 2), 0, size[1] - width))
     top = int(np.clip(round(y - height / 2), 0, size[0] - height))
@@ -56,19 +51,19 @@ def mouth_box(frames: Iterable[np.ndarray]) -> Box | None:
 
 
 @functools.cache
-def _finder() -> Callable[[np.ndarray], np.ndarray | None]:
-    """A function from a grey frame to the 20 x 2 points of the lips of its largest face, if there is one."""
+def _lip_detector() -> Callable[[np.ndarray], np.ndarray | None]:
+    """Return a function from a gray frame to the 20 x 2 lip points of its largest face, or None."""
     import dlib
 
-    package = importlib.util.find_spec("face_recognition_models")  # its own __init__ needs setuptools
+    package = importlib.util.find_spec("face_recognition_models")  # its own __init__ requires setuptools
     assert package is not None and package.origin is not None
     detect, predict = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(Path(package.origin).parent / MODEL))
 
-    def find(frame: np.ndarray) -> np.ndarray | None:
-        faces = detect(frame, 0) or detect(frame, 1)  # 1: at twice the size, for small faces
+    def detect_lips(frame: np.ndarray) -> np.ndarray | None:
+        faces = detect(frame, 0) or detect(frame, 1)  # 1: at double size, for small faces
         if not faces:
             return None
         points = predict(frame, max(faces, key=lambda face: face.area()))
         return np.array([(points.part(i).x, points.part(i).y) for i in LIPS])
 
-    return find
+    return detect_lips

@@ -1,6 +1,5 @@
-"""Video files, or folders of frames, to grey pictures of the mouth at a fixed rate."""
+"""Gray frames of the mouth at a fixed rate, of video files or folders of frames."""
 
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,43 +11,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s2s_plugin.datasets.frontends import mouth
+from s2s_plugin.datasets.frontends import check_file, check_installed, mouth
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 
-INSTALL = "pip install 's2s-plugin[video]'"
 NORMALIZATIONS = ("clip", "pixel")
-MOUTH = "mouth"  # as a box: look for it
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+MOUTH = "mouth"  # value of video.box: detect it
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 BOX = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
-TOLERANCE = 1e-4  # seconds, of rounded time stamps
+TOLERANCE = 1e-4  # seconds; time stamps are rounded
 
 
 @dataclass
 class VideoConfig:
-    """What is done to a video."""
+    """Options of the video frontend."""
 
-    fps: float = 25.0  # frames a second; of a folder of frames all are taken
+    fps: float = 25.0  # frames per second; of a folder of frames all are read
     height: int = 32  # of a stored frame, in pixels
     width: int = 64
-    # Mouth region WIDTHxHEIGHT+X+Y where the manifest has none; mouth: found by face landmarks; null: the whole frame.
+    # Mouth region WIDTHxHEIGHT+X+Y if the manifest has none; mouth: detected by face landmarks; null: the whole frame.
     box: Optional[str] = None
-    normalize: str = "clip"  # to mean 0, variance 1: clip: as a whole; pixel: without what does not move
+    normalize: str = "clip"  # to mean 0, variance 1; clip: one mean; pixel: a mean for each pixel
     max_seconds: float = 30.0  # longer videos are refused
 
 
 class VideoFrontend:
-    """S x ``height`` x ``width`` grey frames, stored as uint8."""
+    """S x ``height`` x ``width`` gray frames, stored as uint8."""
 
     def __init__(self, config: VideoConfig):
         self.config = config
         if config.normalize not in NORMALIZATIONS:
-            raise UserError(f"video.normalize is {config.normalize}: give {' or '.join(NORMALIZATIONS)}")
-        for name, package in (("av", "av"), ("PIL", "pillow")):
-            if importlib.util.find_spec(name) is None:
-                raise UserError(f"video needs the package {package}: {INSTALL}")
+            raise UserError(f"video.normalize must be {' or '.join(NORMALIZATIONS)}, got {config.normalize}")
+        check_installed("video", "video", {"av": "av", "PIL": "pillow"})
         if config.box == MOUTH:
-            mouth.check_installed()
+            mouth.check_landmarks_installed()
         self.box = parse_box(config.box, "video.box") if config.box and config.box != MOUTH else None
 
     @property
@@ -65,29 +61,29 @@ class VideoFrontend:
         if box is None and self.config.box == MOUTH:
             box = mouth.mouth_box(np.asarray(frame.convert("L")) for frame in islice(self._frames(item.path), limit))
             if box is None:
-                raise UserError(f"{item.path}: no face is seen; give video.box=WIDTHxHEIGHT+X+Y, or leave it out")
+                raise UserError(f"{item.path}: no face detected; set video.box=WIDTHxHEIGHT+X+Y")
         frames: list[np.ndarray] = []
         for frame in self._frames(item.path):
             if len(frames) == limit:
                 raise UserError(
-                    f"{item.path}: longer than {self.config.max_seconds:g} s; cut it, or raise video.max_seconds"
+                    f"{item.path}: must be at most video.max_seconds={self.config.max_seconds:g}; cut it into clips"
                 )
             frames.append(self._region(frame, box, item.path))
         if not frames:
-            raise UserError(f"{item.path}: holds no frames; fetch it again or leave it out")
+            raise UserError(f"{item.path}: has no frames; fetch it again")
         return np.stack(frames)
 
     def _frames(self, path: Path) -> Iterator:
-        """PIL images at the rate of the features."""
+        """Yield PIL images at the rate of the features."""
         return read_folder(path) if path.is_dir() else read_video(path, self.config.fps)
 
     def _region(self, frame, box: tuple[int, int, int, int] | None, path: Path) -> np.ndarray:
-        """The mouth region of a PIL image, in grey; what is too wide or too high is cut off alike on both sides."""
+        """Crop a PIL image to the mouth region, then to the aspect ratio of the features around its center, in gray."""
         left, top, width, height = box or (0, 0, *frame.size)
         if left + width > frame.width or top + height > frame.height:
             raise UserError(
-                f"{path}: the box {width}x{height}+{left}+{top} reaches out of frames of {frame.width} x "
-                f"{frame.height} pixels; correct it"
+                f"{path}: the box must lie within the frames of {frame.width} x {frame.height} pixels, got "
+                f"{width}x{height}+{left}+{top}"
             )
         aspect = self.config.width / self.config.height
         kept_width, kept_height = min(width, height * aspect), min(height, width / aspect)
@@ -97,7 +93,7 @@ class VideoFrontend:
         return np.asarray(frame.convert("L").resize(size, resample=3, box=region, reducing_gap=2.0), dtype=np.uint8)
 
     def to_image(self, source: Tensor) -> np.ndarray:
-        """S x H x W, uint8."""
+        """Return S x H x W, uint8."""
         frames = (source - source.min()) / (source.max() - source.min()).clamp(min=1e-6)
         return (frames * 255).numpy().astype(np.uint8)
 
@@ -108,30 +104,27 @@ class VideoFrontend:
 
 
 def parse_box(text: str, where: str) -> tuple[int, int, int, int]:
-    """``WIDTHxHEIGHT+X+Y`` in pixels to x, y, width and height."""
+    """Parse ``WIDTHxHEIGHT+X+Y`` in pixels as x, y, width and height."""
     match = BOX.fullmatch(text)
     if match is None or "0" in match.groups()[:2]:
-        raise UserError(f"{where} is '{text}': give WIDTHxHEIGHT+X+Y in pixels, as 110x55+105+178")
+        raise UserError(f"{where} must be WIDTHxHEIGHT+X+Y in pixels, such as 110x55+105+178, got '{text}'")
     width, height, left, top = map(int, match.groups())
     return left, top, width, height
 
 
 def read_video(path: Path, fps: float) -> Iterator:
-    """PIL images at the times 0, 1/fps, 2/fps ...: each the latest frame shown by then.
+    """Yield the PIL images shown at the times 0, 1/fps, 2/fps ...
 
     Raises:
-        UserError: no such file, no video, or one without a picture track.
+        UserError: no such file, not a video, or no video track.
     """
     import av
 
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: 0 bytes; fetch or record it again")
+    check_file(path)
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise UserError(f"{path}: has no picture track; leave it out")
+                raise UserError(f"{path}: must have a video track")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             decoded = (frame for frame in container.decode(stream) if frame.time is not None)
@@ -142,9 +135,9 @@ def read_video(path: Path, fps: float) -> Iterator:
 
 
 def at_rate(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[Any]:
-    """Of frames with their times in seconds, the one on show at 0, 1/fps, 2/fps ... after the first.
+    """Resample frames with times in seconds: yield the one shown at 0, 1/fps, 2/fps ... after the first.
 
-    The last one counts as shown for as long as the one before it.
+    The last one is shown for as long as the one before it.
     """
     first, shown, since, length, due = None, None, 0.0, 1 / fps, 0
     for time, frame in frames:
@@ -161,12 +154,12 @@ def at_rate(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[Any]:
 
 
 def read_folder(folder: Path) -> Iterator:
-    """The pictures of a folder in the order of their names, as PIL images."""
+    """Yield the images of a folder in the order of their names, as PIL images."""
     from PIL import Image, UnidentifiedImageError
 
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES):
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES):
         try:
             with Image.open(path) as image:
                 yield image.convert("L")
         except (UnidentifiedImageError, OSError) as error:
-            raise UserError(f"{path}: not a picture ({error}); fetch it again") from None
+            raise UserError(f"{path}: not an image ({error}); fetch it again") from None

@@ -1,0 +1,20 @@
+"""The Python of docs/api.md runs as it is written, on a run of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from command_line import ROOT
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_text_and_steps(small_model: Path, monkeypatch, capsys):
+    monkeypatch.chdir(small_model)
+    names: dict = {}
+    exec(BLOCKS[0], names)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    exec(BLOCKS[2], names)
+    assert names["logits"].shape == (1, len(names["task"].target_dictionary))
+    assert names["attention"].sum().item() > 0.99

@@ -20,13 +20,14 @@ PAGE = Path(__file__).with_name("configuration.md")
 INTRODUCTION = """\
 # Configuration
 
-Every option of this project, from its dataclass: `docs/reference.py` writes this page. On the command line of `s2s` an option
-is `group.name=value`; fairseq's own groups (`optimization`, `dataset`, `checkpoint`, `common`, `generation`, `optimizer`,
-`lr_scheduler`, `ema`, ...) have fairseq's names. With `fairseq-train`, options of `task`, `model` and `criterion` are flags:
-`task.eval_metric=bleu` is `--eval-metric bleu`. `s2s run app=nmt --cfg job` prints the composed config.
+Every option of this project, from its dataclass: `docs/reference.py` writes this page. On the command line of `s2s`
+an option is `group.name=value`; fairseq's own groups (`optimization`, `dataset`, `checkpoint`, `common`,
+`generation`, `optimizer`, `lr_scheduler`, `ema`, ...) have fairseq's names. With `fairseq-train`, options of `task`,
+`model` and `criterion` are flags: `task.eval_metric=bleu` is `--eval-metric bleu`. `s2s run app=nmt --cfg job` prints
+the composed config.
 
-The last column says what an option affects: what is learned (training), what is decoded, only the speed, or only what is
-printed. Changing an option that affects training needs a new run; the others can be given to a later stage.
+The last column says what an option affects: what is learned (training), what is decoded, only the speed, or only
+what is printed. Changing an option that affects training needs a new run; the others can be given to a later stage.
 """
 GROUPS = {  # prefix: title, dataclass
     "": ("Run", PipelineConfig),

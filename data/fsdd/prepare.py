@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.download import url_archive
+from s2s_plugin.corpora.recipe import Corpus, Request, recipe
+from s2s_plugin.corpora.splits import collect
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 
@@ -16,7 +17,6 @@ VERSION = "v1.0.10"
 SOURCE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 URL = f"{SOURCE}/archive/refs/tags/{VERSION}.tar.gz"
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SPLITS = ("takes", "speakers")
 TEST_SPEAKERS = "theo,yweweler"
 FIRST_TAKES, NEXT_TAKES = range(5), range(5, 10)
 
@@ -24,7 +24,7 @@ RECORDING = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")
 
 
 def find_items(folder: Path) -> list[tuple[int, Item]]:
-    """``(take, item)`` for every recording below ``folder``, by speaker, digit and take."""
+    """Return ``(take, item)`` for every recording below ``folder``, ordered by speaker, digit and take."""
     items = []
     for path in folder.resolve().rglob("*.wav"):
         if match := RECORDING.fullmatch(path.stem):
@@ -35,9 +35,10 @@ def find_items(folder: Path) -> list[tuple[int, Item]]:
 
 
 def split_of(take: int, speaker: str, test_speakers: set[str]) -> str:
-    """All takes of the test speakers are for testing, and the first takes of the others for validation.
+    """Return the split of a take.
 
-    Without test speakers, the dataset's own rule: the first takes are for testing; the next ones serve for validation.
+    All takes of the test speakers are for testing, the first takes of the others for validation. Without test speakers
+    the dataset's own rule applies: the first takes are for testing; the next ones serve for validation.
     """
     if test_speakers:
         tested, validated = speaker in test_speakers, take in FIRST_TAKES
@@ -46,53 +47,28 @@ def split_of(take: int, speaker: str, test_speakers: set[str]) -> str:
     return "test" if tested else "valid" if validated else "train"
 
 
-def prepare(
-    out: Path,
-    src: str,
-    tgt: str,
-    cache: Path,
-    from_dir: Path | None = None,
-    split: str = "takes",
-    test_speakers: str | Sequence[str] = TEST_SPEAKERS,
-) -> Path:
-    """Write the manifests to ``out`` and return it; the recordings stay where they are.
-
-    ``split``: ``takes`` (every speaker is in every split) or ``speakers`` (``test_speakers``, names or one text with
-    commas, are in the test set only).
-
-    Raises:
-        UserError: an option is wrong, or the recordings cannot be had.
-    """
-    if (src, tgt) != ("audio", "en"):
-        raise UserError(f"fsdd is for --src audio and --tgt en, got --src {src} --tgt {tgt}")
-    if split not in SPLITS:
-        raise UserError(f"unknown split {split!r}: choose {' or '.join(SPLITS)}")
-    items = find_items(Path(from_dir) if from_dir else fetch.url_archive(URL, Path(cache)))
+@recipe(
+    directions=[("audio", "en")],
+    source=SOURCE,
+    license="CC-BY-SA-4.0",
+    version=VERSION,
+    help={
+        "split": "by takes (every speaker is in every split) or by speakers",
+        "test_speakers": "speakers of the test set, with --split speakers",
+    },
+    choices={"split": ("takes", "speakers")},
+)
+def prepare(request: Request, split: str = "takes", test_speakers: str | Sequence[str] = TEST_SPEAKERS) -> Corpus:
+    """Find the recordings, which stay where they are, and split them by take or speaker."""
+    items = find_items(request.from_dir or url_archive(URL, request.cache))
     names = test_speakers.split(",") if isinstance(test_speakers, str) else test_speakers
     held_out = {name.strip() for name in names} if split == "speakers" else set()
     speakers = {item.speaker for _, item in items}
     if not held_out <= speakers:
-        raise UserError(f"test_speakers is {test_speakers!r}: choose some of {', '.join(sorted(speakers))}")
-    splits: dict[str, list[Item]] = {name: [] for name in corpus.SPLITS}
-    for take, item in items:
-        splits[split_of(take, item.speaker, held_out)].append(item)
-    meta = {
-        "name": "fsdd",
-        "source": SOURCE,
-        "version": "from folder" if from_dir else VERSION,
-        "licence": "CC-BY-SA-4.0",
-        "languages": [src, tgt],
-        "options": {"split": split, "test_speakers": sorted(held_out)},
-    }
-    return corpus.write_manifests(out, src, splits, meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="audio", tgt="en")
-    parser.add_argument("--split", choices=SPLITS, default="takes", help="default: %(default)s")
-    parser.add_argument("--test-speakers", default=TEST_SPEAKERS, help="for --split speakers (default: %(default)s)")
-    return corpus.run_recipe(prepare, parser, argv)
+        raise UserError(f"test_speakers must be some of {', '.join(sorted(speakers))}, got {test_speakers!r}")
+    splits = collect((split_of(take, item.speaker, held_out), item) for take, item in items)
+    return Corpus(splits, {"options": {"split": split, "test_speakers": sorted(held_out)}})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

@@ -10,15 +10,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.archive import unpack
+from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import build_folder
 
 SPEAKER = "s1"
-MOUTH = "110x55+105+178"  # where the speaker's mouth is in all clips
+MOUTH = "110x55+105+178"  # place of the speaker's mouth in all clips
 SOURCE = "https://spandh.dcs.shef.ac.uk/gridcorpus"
 URLS = (f"{SOURCE}/{SPEAKER}/video/{SPEAKER}.mpg_vcd.zip", f"{SOURCE}/{SPEAKER}/align/{SPEAKER}.tar")
 HELD_OUT = 0.05  # of the clips, for valid and for test each
@@ -26,7 +26,7 @@ SILENCE = ("sil", "sp")
 
 
 def find_clips(cache: Path, from_dir: Path | None) -> dict[str, tuple[Path, Path]]:
-    """Video and alignment of each clip by its name, from the user's folder or the corpus's home."""
+    """Return video and alignment of each clip by its name, from the user's folder or downloaded."""
     if from_dir is not None and not from_dir.is_dir():
         raise UserError(f"{from_dir} is not a folder: --from FOLDER has *.mpg and *.align of {SOURCE}")
     folder = from_dir or build_folder(cache / "grid" / SPEAKER, lambda partial: download(cache, partial))
@@ -35,46 +35,46 @@ def find_clips(cache: Path, from_dir: Path | None) -> dict[str, tuple[Path, Path
         raise UserError(f"no *.mpg below {folder}: it needs the videos and *.align files of {SOURCE}")
     for name, path in videos.items():
         if name not in alignments:
-            raise UserError(f"{path} has no {name}.align below {folder}: add it, or take the video away")
+            raise UserError(f"{path} has no {name}.align below {folder}: add it, or delete the video")
     return {name: (path.resolve(), alignments[name]) for name, path in videos.items()}
 
 
 def download(cache: Path, folder: Path) -> None:
-    """Videos and alignments of the speaker, unpacked into ``folder``."""
+    """Download videos and alignments of the speaker and unpack them into ``folder``."""
     for url in URLS:
-        unpack(fetch.url_file(url, cache), folder)
+        unpack(url_file(url, cache), folder)
 
 
 def by_name(folder: Path, ending: str) -> dict[str, Path]:
-    """The files with this ending, anywhere below ``folder``, by their names without it."""
+    """Return the files with this ending below ``folder``, by their names without it."""
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob(f"[!.]*{ending}")):
         if path.stem in found:
-            raise UserError(f"{path} and {found[path.stem]} have one name: give the folder of one speaker")
+            raise UserError(f"{path} and {found[path.stem]} have one name: pass the folder of one speaker")
         found[path.stem] = path
     return found
 
 
 def read_alignment(path: Path) -> str:
-    """The words of an .align file (lines of start, end, word), without silence."""
+    """Return the words of an .align file (lines of start, end, word), without silence."""
     words = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}; fetch it again") from None
+        raise UserError(f"cannot read {path}: {error}; download it again") from None
     for number, line in enumerate(lines, start=1):
         cells = line.split()
         if len(cells) != 3:
-            raise UserError(f"{path}, line {number}: expected start, end and word, got '{line}'")
+            raise UserError(f"{path}:{number}: expected start, end and word, got '{line}'")
         if cells[2] not in SILENCE:
             words.append(cells[2])
     if not words:
-        raise UserError(f"{path} has no words; fetch it again, or take it and its video away")
+        raise UserError(f"{path} has no words; download it again, or delete it and its video")
     return " ".join(words)
 
 
 def split_names(names: Sequence[str]) -> dict[str, list[str]]:
-    """Names by split, in the order of their sha256: the first for test, the next for valid, 5 % each."""
+    """Return names by split, in the order of their sha256: the first for test, the next for valid, 5 % each."""
     ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     held_out = max(1, round(HELD_OUT * len(ordered)))
     return {
@@ -84,36 +84,23 @@ def split_names(names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
-def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = None, box: str = MOUTH) -> Path:
-    """Write the manifests to ``out`` and return it; ``src`` is ``video`` or ``audio``, ``tgt`` is ``en``.
-
-    ``box``: the mouth's place, WIDTHxHEIGHT+X+Y in pixels; that of another speaker is another.
-
-    Raises:
-        UserError: another source or language, or the files cannot be had or read.
-    """
-    if src not in ("video", "audio") or tgt != "en":
-        raise UserError(f"grid goes from video or audio to en, got --src {src} --tgt {tgt}")
-    clips = find_clips(Path(cache), from_dir and Path(from_dir))
-    mouth = box if src == "video" else ""
+@recipe(
+    directions=[("video", "en"), ("audio", "en")],
+    source=SOURCE,
+    license="for research; CC-BY-4.0 where the authors archived it",
+    version=f"{SPEAKER}, at the URL",
+    help={"box": "place of the mouth in a video, WIDTHxHEIGHT+X+Y in pixels; the default is speaker s1's"},
+)
+def prepare(request: Request, box: str = MOUTH) -> Corpus:
+    """Find the videos, which stay where they are, and read their alignments."""
+    clips = find_clips(request.cache, request.from_dir)
+    mouth = box if request.src == "video" else ""
     splits = {
         split: [Item(name, clips[name][0], (read_alignment(clips[name][1]),), SPEAKER, box=mouth) for name in names]
         for split, names in split_names(list(clips)).items()
     }
-    meta = {
-        "name": "grid",
-        "source": SOURCE,
-        "version": "from folder" if from_dir else f"{SPEAKER}, at the URL",
-        "licence": "for research; CC-BY-4.0 where the authors archived it",
-        "languages": [src, tgt],
-        "options": {"box": mouth},
-    }
-    return corpus.write_manifests(out, src, splits, meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return corpus.run_recipe(prepare, corpus.recipe_parser(__doc__, src="video", tgt="en"), argv)
+    return Corpus(splits, {"options": {"box": mouth}})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

@@ -1,35 +1,39 @@
 """LibreOffice help: English with German or Korean, sentence by sentence, from its Debian packages.
 
 The help pages of all languages have the same file names and the same ids (``par_*`` for paragraphs, ``hd_*``
-for headings): what carries the same id in the same file is a pair. It is cut into sentences where both sides
-have as many of them.
+for headings): texts with the same id in the same file are a pair. It is cut into sentences if both sides have
+the same number.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.archive import unpack
+from s2s_plugin.corpora.cleaning import Pair, clean_text, has_length
+from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.packages import apt_package_or
+from s2s_plugin.corpora.recipe import Corpus, Request, recipe
+from s2s_plugin.corpora.splits import split_by_group
 from s2s_plugin.errors import UserError
+from s2s_plugin.text.normalize import match_key
 from s2s_plugin.utils.io import build_folder
 from s2s_plugin.utils.progress import Progress
 
 FOLDERS = {"en": "en-US", "de": "de", "ko": "ko"}  # language -> its name in paths and URLs
 PACKAGE = "libreoffice-help-{}"  # filled with the lower-case folder name
-PAGES = "usr/share/libreoffice/help"  # where the folders lie in the Debian package
+PAGES = "usr/share/libreoffice/help"  # of the folders, in the Debian package
 URL = (
     "https://downloadarchive.documentfoundation.org/libreoffice/old/7.4.7.2/deb/x86_64/"
     "LibreOffice_7.4.7.2_Linux_x86-64_deb_helppack_{}.tar.gz"
 )
 
 BLOCKS = ("p", "h1", "h2", "h3", "h4", "h5", "h6")
-CODE_CLASSES = ("code", "smathcode", "example")  # blocks that hold program text
+CODE_CLASSES = ("code", "smathcode", "example")  # blocks of program text
 CODE = re.compile(  # calls, formulas, markup, file names; in Korean a bracket may follow a word directly
     r"[A-Za-z\d]\((?![\uac00-\ud7a3])|\(\)|[={}<>|\\;_#$^~@*+]|::|//"
     r"|[A-Za-z]\.\w|\w\.[A-Za-z]|\.\.\.|[•…]|\"\""
@@ -45,10 +49,10 @@ ERROR_CODE = re.compile(r"\d+ (?=[A-Z\uac00-\ud7a3])")
 
 
 class HelpPage(HTMLParser):
-    """Collects ``texts``, element id -> text, of a help page; program text is left out.
+    """Collects ``texts``, element id -> text, of a help page, without program text.
 
     Where a text has variants (hidden spans in a ``switchinline`` span, of which a script shows one) the
-    default is taken; a text that has variants but no default is left out.
+    default is taken; a text that has variants but no default is skipped.
     """
 
     def __init__(self) -> None:
@@ -57,18 +61,18 @@ class HelpPage(HTMLParser):
         self._id = ""  # of the open block; "" outside
         self._text: list[str] = []
         self._spans: list[str] = []  # open spans: "shown", "switch", "default", "variant"
-        self._variants: list[set[str]] = []  # for each open switch, what it has: "default", "variant"
+        self._variants: list[set[str]] = []  # kinds in each open switch: "default", "variant"
         self._broken = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {key: value or "" for key, value in attrs}
+        found = {key: value or "" for key, value in attrs}
         if tag in BLOCKS:
             self._close()
-            is_code = any(kind.startswith(CODE_CLASSES) for kind in given.get("class", "").split())
-            if given.get("id", "").startswith(("par_", "hd_")) and not is_code:
-                self._id = given["id"]
+            is_code = any(kind.startswith(CODE_CLASSES) for kind in found.get("class", "").split())
+            if found.get("id", "").startswith(("par_", "hd_")) and not is_code:
+                self._id = found["id"]
         elif tag == "span" and self._id:
-            self._open_span(given)
+            self._open_span(found)
         elif tag in ("br", "img") and self._id:
             self._text.append(" ")
 
@@ -82,10 +86,10 @@ class HelpPage(HTMLParser):
         if self._id and "variant" not in self._spans:
             self._text.append(data)
 
-    def _open_span(self, given: dict[str, str]) -> None:
-        kind = "switch" if given.get("class") == "switchinline" else "shown"
-        if "hidden" in given:
-            kind = "default" if given.get("id", "").startswith("default") else "variant"
+    def _open_span(self, found: dict[str, str]) -> None:
+        kind = "switch" if found.get("class") == "switchinline" else "shown"
+        if "hidden" in found:
+            kind = "default" if found.get("id", "").startswith("default") else "variant"
             if self._variants:
                 self._variants[-1].add(kind)
         if kind == "switch":
@@ -93,22 +97,22 @@ class HelpPage(HTMLParser):
         self._spans.append(kind)
 
     def _close(self) -> None:
-        text = corpus.clean_text("".join(self._text))
+        text = clean_text("".join(self._text))
         if self._id and text and not self._broken and not self._spans:
             self.texts[self._id] = text
         self._id, self._text, self._spans, self._variants, self._broken = "", [], [], [], False
 
 
 def page_texts(path: Path) -> dict[str, str]:
-    """Element id -> text of one help page."""
+    """Return the text of each element id of one help page."""
     page = HelpPage()
     page.feed(path.read_text(encoding="utf-8"))
     page.close()
     return page.texts
 
 
-def sentence_pairs(english: str, other: str) -> list[corpus.Pair]:
-    """The sentences of a paragraph and its translation in pairs; the whole where their numbers differ."""
+def sentence_pairs(english: str, other: str) -> list[Pair]:
+    """Return a paragraph and its translation as pairs of sentences; as one pair if their numbers differ."""
     if (code := ERROR_CODE.match(english)) and other.startswith(code[0]):
         english, other = english[code.end() :], other[code.end() :]
     sides = SENTENCE_BREAK.split(english), SENTENCE_BREAK.split(other)
@@ -116,7 +120,7 @@ def sentence_pairs(english: str, other: str) -> list[corpus.Pair]:
 
 
 def is_good(english: str, other: str, lang: str) -> bool:
-    """Whether a pair is text (no program text, no bare menu path) and the other side a translation of it."""
+    """Return whether a pair is text (no program text, no bare menu path) and the other side a translation of it."""
     for text in (english, other):
         if not text:
             return False
@@ -129,14 +133,14 @@ def is_good(english: str, other: str, lang: str) -> bool:
         return False  # one side was changed since
     known = set(LATIN.findall(english.casefold()))
     words = LATIN.findall(other.casefold())
-    if lang == "ko":  # what is not Korean is a name that stands in the English text
+    if lang == "ko":  # Latin words must be names, which the English text has too
         latin = sum(map(len, words))
         return len(HANGUL.findall(other)) > latin and all(word in known for word in words)
     return english.casefold() != other.casefold() and 2 * sum(word in known for word in words) <= len(words)
 
 
-def read_pairs(english: Path, other: Path, lang: str) -> Iterator[tuple[str, corpus.Pair]]:
-    """``(file, (english, other))`` for every good pair of the pages below two ``text`` folders."""
+def read_pairs(english: Path, other: Path, lang: str) -> Iterator[tuple[str, Pair]]:
+    """Yield ``(file, (english, other))`` for every good pair of the pages below two ``text`` folders."""
     files = sorted(path.relative_to(english) for path in english.rglob("*.html"))
     for file in Progress(files, f"reading en-{lang} pages", unit=" pages"):
         if not (other / file).is_file():
@@ -148,17 +152,17 @@ def read_pairs(english: Path, other: Path, lang: str) -> Iterator[tuple[str, cor
                     yield file.as_posix(), pair
 
 
-def drop_numbered_copies(items: list[tuple[str, corpus.Pair]]) -> list[tuple[str, corpus.Pair]]:
-    """Only the first of the pairs that differ in nothing but their numbers, case or punctuation."""
-    first: dict[tuple[str, ...], tuple[str, corpus.Pair]] = {}
+def drop_numbered_copies(items: list[tuple[str, Pair]]) -> list[tuple[str, Pair]]:
+    """Return the first of the pairs that differ in numbers, case or punctuation only."""
+    first: dict[tuple[str, ...], tuple[str, Pair]] = {}
     for file, pair in items:
-        key = tuple(NUMBER.sub("0", corpus.match_key(text)) for text in pair)
+        key = tuple(NUMBER.sub("0", match_key(text)) for text in pair)
         first.setdefault(key, (file, pair))
     return list(first.values())
 
 
 def find_pages(lang: str, cache: Path, from_dir: Path | None) -> tuple[Path, str]:
-    """The pages of ``lang`` and their version: from the user's folder, the Debian package, or the URL."""
+    """Return the pages of ``lang`` and their version: from the user's folder, the Debian package or the URL."""
     name = FOLDERS[lang]
     if from_dir is not None:
         for folder in (from_dir / name / "text", from_dir / PAGES / name / "text"):
@@ -166,18 +170,16 @@ def find_pages(lang: str, cache: Path, from_dir: Path | None) -> tuple[Path, str
                 return folder, "from folder"
         raise UserError(f"no help pages for {lang}: expected {from_dir / name / 'text'}")
     package = PACKAGE.format(name.lower())
-    ways = {package: lambda: fetch.apt_package(package, cache)} if fetch.has_apt() else {}
-    found = fetch.first_that_works({**ways, "URL": lambda: helppack(URL.format(name), cache)})
+    found, version = apt_package_or(package, cache, lambda: helppack(URL.format(name), cache))
     folders = [path for path in sorted(found.rglob(f"help/{name}/text")) if path.is_dir()]
     if not folders:
         raise UserError(f"no help pages for {lang} in {found}: delete it and run again, or use --from FOLDER")
-    is_package = (found / fetch.PACKAGE_NOTE).is_file()
-    return folders[0], f"{package} {fetch.package_version(found)}" if is_package else "7.4.7.2"
+    return folders[0], "7.4.7.2" if version is None else f"{package} {version}"
 
 
 def helppack(url: str, cache: Path) -> Path:
-    """Folder with the content of all .deb files in the help pack at ``url``."""
-    archive = fetch.url_file(url, cache)
+    """Return the folder with the content of all .deb files in the help pack at ``url``."""
+    archive = url_file(url, cache)
 
     def build(partial: Path) -> None:
         unpack(archive, partial / ".pack")
@@ -187,52 +189,28 @@ def helppack(url: str, cache: Path) -> Path:
     return build_folder(archive.with_name(archive.name + ".unpacked"), build)
 
 
+@recipe(
+    directions=[("en", "de"), ("de", "en"), ("en", "ko"), ("ko", "en")],
+    source=URL,
+    license="MPL-2.0",
+    help={"min_words": "minimum words of a side", "max_words": "maximum words of a side"},
+    fraction_of="help pages",
+)
 def prepare(
-    out: Path,
-    src: str,
-    tgt: str,
-    cache: Path,
-    from_dir: Path | None = None,
-    min_words: int = 3,
-    max_words: int = 25,
-    valid: float = 0.03,
-    test: float = 0.03,
-) -> Path:
-    """Write the corpus to ``out`` and return it; the languages are ``en`` and one of ``de`` and ``ko``.
-
-    ``min_words``, ``max_words``: of a side; ``valid``, ``test``: fractions of the help pages.
-
-    Raises:
-        UserError: an option is wrong, or the pages cannot be had.
-    """
-    lang = tgt if src == "en" else src
-    if "en" not in (src, tgt) or lang not in ("de", "ko"):
-        raise UserError(f"the help is prepared for en with de or ko, got --src {src} --tgt {tgt}")
-    folder = from_dir and Path(from_dir)
-    english, version = find_pages("en", Path(cache), folder)
-    other, other_version = find_pages(lang, Path(cache), folder)
-    found = [
-        (file, pair if src == "en" else pair[::-1])
+    request: Request, min_words: int = 3, max_words: int = 25, valid: float = 0.03, test: float = 0.03
+) -> Corpus:
+    """Pair the sentences of the English and the translated pages, and split them by page."""
+    lang = request.tgt if request.src == "en" else request.src
+    english, version = find_pages("en", request.cache, request.from_dir)
+    other, other_version = find_pages(lang, request.cache, request.from_dir)
+    items = [
+        (file, pair if request.src == "en" else pair[::-1])
         for file, pair in drop_numbered_copies(list(read_pairs(english, other, lang)))
-        if corpus.right_length(pair, min_words, max_words, max_ratio=3.0)
+        if has_length(pair, min_words, max_words, max_ratio=3.0)
     ]
-    meta = {
-        "name": "libreoffice_help",
-        "source": URL.format(FOLDERS[lang]),
-        "version": f"{version}, {other_version}",
-        "licence": "MPL-2.0",
-        "options": {"min_words": min_words, "max_words": max_words, "valid": valid, "test": test},
-    }
-    return corpus.write_corpus(out, corpus.split_by_group(found, valid, test), (src, tgt), meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="en", tgt="de")
-    parser.add_argument("--min-words", type=int, default=3, help="fewest words of a side (%(default)s)")
-    parser.add_argument("--max-words", type=int, default=25, help="most words of a side (%(default)s)")
-    corpus.add_shares(parser, "pages", valid=0.03, test=0.03)
-    return corpus.run_recipe(prepare, parser, argv)
+    about = {"source": URL.format(FOLDERS[lang]), "version": f"{version}, {other_version}"}
+    return Corpus(split_by_group(items, valid, test), about)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

@@ -1,6 +1,6 @@
 """MIRACL-VC1, cropped to the mouth: 15 speakers who say ten words and ten phrases, ten times each.
 
-Needs a folder ``<speaker>/{words,phrases}/<01-10>/<01-10>/color_*.jpg``: class, take, frames. An item is the folder
+Requires a folder ``<speaker>/{words,phrases}/<01-10>/<01-10>/color_*.jpg``: class, take, frames. An item is the folder
 of a take.
 """
 
@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import Corpus, Request, recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 
@@ -30,7 +31,7 @@ HELD_OUT = 2  # speakers, for valid and for test each
 
 
 def read_items(root: Path, kinds: Sequence[str]) -> list[Item]:
-    """The takes of these kinds below ``root``, in the order of their paths."""
+    """Return the takes of these kinds below ``root``, in the order of their paths."""
     items = []
     for take in sorted(path for kind in kinds for path in root.glob(f"*/{kind}/*/*") if path.is_dir()):
         speaker, kind, label, number = take.relative_to(root).parts
@@ -45,50 +46,33 @@ def read_items(root: Path, kinds: Sequence[str]) -> list[Item]:
 
 
 def split_by_speaker(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """By the speakers' names: the last two to test, the two before to valid; one each if there are fewer than six."""
+    """Split by the speakers' names: the last two to test, the two before to valid; one each with fewer than six."""
     speakers = sorted({item.speaker for item in items})
     held_out = min(HELD_OUT, len(speakers) // 3)
     if not held_out:
-        raise UserError(
-            f"only {' and '.join(speakers)}: each split needs a speaker of its own, so there must be three at least"
-        )
+        raise UserError(f"each split needs a speaker of its own: expected at least three, got {', '.join(speakers)}")
     test, valid = set(speakers[-held_out:]), set(speakers[-2 * held_out : -held_out])
-    splits: dict[str, list[Item]] = {split: [] for split in corpus.SPLITS}
+    splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
     for item in items:
         splits["test" if item.speaker in test else "valid" if item.speaker in valid else "train"].append(item)
     return splits
 
 
-def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = None, kind: str = "words") -> Path:
-    """Write the manifests to ``out`` and return it; ``kind``: ``words``, ``phrases`` or ``both``.
-
-    Raises:
-        UserError: an option is wrong, there is no folder, or it is laid out in another way.
-    """
-    if (src, tgt) != ("video", "en"):
-        raise UserError(f"miracl goes from video to en, got --src {src} --tgt {tgt}")
-    if kind not in KINDS:
-        raise UserError(f"unknown kind {kind!r}: choose {' or '.join(KINDS)}")
-    if from_dir is None:
-        raise UserError(f"miracl has no public download of the mouths: crop {SOURCE} and name it with --from FOLDER")
-    folder = Path(from_dir).resolve()
+@recipe(
+    directions=[("video", "en")],
+    source=SOURCE,
+    license="for research",
+    help={"kind": "what is said"},
+    choices={"kind": KINDS},
+)
+def prepare(request: Request, kind: str = "words") -> Corpus:
+    """Find the takes, which stay where they are, and split them by speaker."""
+    if request.from_dir is None:
+        raise UserError(f"miracl has no public download of the mouths: crop {SOURCE} and pass it with --from FOLDER")
+    folder = request.from_dir.resolve()
     root = folder / "cropped" if (folder / "cropped").is_dir() else folder
-    meta = {
-        "name": "miracl",
-        "source": SOURCE,
-        "version": "from folder",
-        "licence": "for research",
-        "languages": [src, tgt],
-        "options": {"kind": kind},
-    }
-    return corpus.write_manifests(out, src, split_by_speaker(read_items(root, KINDS[kind])), meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = corpus.recipe_parser(__doc__, src="video", tgt="en")
-    parser.add_argument("--kind", choices=tuple(KINDS), default="words", help="default: %(default)s")
-    return corpus.run_recipe(prepare, parser, argv)
+    return Corpus(split_by_speaker(read_items(root, KINDS[kind])))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

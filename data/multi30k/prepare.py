@@ -1,17 +1,16 @@
 """Multi30k: German and English image captions, with the official split exactly as it is.
 
-No line is dropped, merged or reordered: scores on the 1,000 test pairs compare with published ones.
+No line is dropped, merged or reordered: scores on the 1,000 test pairs are comparable to published ones.
 """
 
 from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.errors import UserError
 
 COMMIT = "a3d2e0d"
@@ -32,19 +31,17 @@ SHA256 = {
 }
 
 
-def find_file(name: str, cache: Path, from_dir: Path | None) -> Path:
-    """``name`` (``train.en.gz``) of the data set; in the user's folder it may also lie unpacked."""
-    if from_dir is None:
-        return fetch.url_file(URL.format(name), cache, SHA256[name])
-    for folder in (from_dir, from_dir / "data/task1/raw"):
-        for path in (folder / name, folder / name.removesuffix(".gz")):
-            if path.is_file():
-                return path
-    raise UserError(f"no {name} in {from_dir}: it is data/task1/raw/{name} in {SOURCE}")
+def get_file(name: str, request: Request) -> Path:
+    """Return ``train.en.gz`` or another file of the data set; in the user's folder it may be unpacked."""
+    if request.from_dir is None:
+        return url_file(URL.format(name), request.cache, SHA256[name])
+    plain, folder = name.removesuffix(".gz"), "data/task1/raw"
+    names = [name, plain, f"{folder}/{name}", f"{folder}/{plain}"]
+    return find_file(request.from_dir, names, f"it is {folder}/{name} in {SOURCE}")
 
 
 def read_lines(path: Path, expected: int) -> list[str]:
-    """The lines of a file, words one space apart; their number is checked."""
+    """Return the lines of a file, single-spaced, after checking their number."""
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8")
@@ -53,39 +50,26 @@ def read_lines(path: Path, expected: int) -> list[str]:
         ):
             lines = [" ".join(line.split()) for line in file]
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}; fetch it again") from error
+        raise UserError(f"cannot read {path}: {error}; download it again") from error
     if len(lines) != expected:
-        raise UserError(f"{path} has {len(lines):,} lines, the official file has {expected:,}; fetch it again")
+        raise UserError(f"{path} has {len(lines):,} lines, the official file has {expected:,}; download it again")
     return lines
 
 
-def prepare(out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = None) -> Path:
-    """Write the corpus to ``out`` and return it; ``src`` and ``tgt`` are ``de`` and ``en``.
-
-    Raises:
-        UserError: another language, or the files cannot be had or are not the official ones.
-    """
-    if {src, tgt} != {"de", "en"}:
-        raise UserError(f"multi30k is prepared for de and en, got --src {src} --tgt {tgt}")
-    folder = from_dir and Path(from_dir)
-    splits: corpus.Splits = {}
+@recipe(
+    directions=[("de", "en"), ("en", "de")],
+    source=SOURCE,
+    license="none stated; captions of Flickr images, for research and education, non-commercial",
+)
+def prepare(request: Request) -> Corpus:
+    """Read the official split."""
+    splits = {}
     for split, (stem, count) in SPLITS.items():
-        files = (find_file(f"{stem}.{lang}.gz", Path(cache), folder) for lang in (src, tgt))
-        source, target = (read_lines(path, count) for path in files)
+        paths = (get_file(f"{stem}.{lang}.gz", request) for lang in (request.src, request.tgt))
+        source, target = (read_lines(path, count) for path in paths)
         splits[split] = list(zip(source, target, strict=True))
-    meta = {
-        "name": "multi30k",
-        "source": SOURCE,
-        "version": COMMIT,
-        "licence": "none stated; captions of Flickr images, for research and education, non-commercial",
-        "options": {},
-    }
-    return corpus.write_corpus(out, splits, (src, tgt), meta)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return corpus.run_recipe(prepare, corpus.recipe_parser(__doc__, src="de", tgt="en"), argv)
+    return Corpus(splits, {"version": COMMIT})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prepare.main())

@@ -68,7 +68,7 @@ def timed_shapes(phones: Phones) -> list[tuple[float, Shape]]:
 
 
 def mouth_track(phones: Phones, overlap: float) -> np.ndarray:
-    """The mouth in each frame: the columns of ``Shape`` but for ``strength``, ``[FRAMES, 6]``.
+    """Return the mouth in each frame: the columns of ``Shape`` except ``strength``, ``[FRAMES, 6]``.
 
     Each is the mean of all shapes, weighted by their strength and closeness in time: Cohen and Massaro (1993),
     "Modeling coarticulation in synthetic visual speech". ``overlap``: seconds that one shape takes to give way.
@@ -87,14 +87,14 @@ def mouth_track(phones: Phones, overlap: float) -> np.ndarray:
 
 
 class Face(NamedTuple):
-    """How a speaker looks and articulates; colours are RGB from 0 to 1."""
+    """How a speaker looks and articulates; colors are RGB from 0 to 1."""
 
     skin: np.ndarray
     lips: np.ndarray
     upper: float  # thickness of the upper lip
     lower: float
     bow: float  # depth of the dip in the upper lip
-    smile: float  # how far up the corners are
+    smile: float  # height of the corners
     scale: float  # pixels of a half-width
     place: tuple[float, float]  # of the mouth's middle, in pixels
     tilt: float  # radians
@@ -105,6 +105,7 @@ class Face(NamedTuple):
 
 
 def random_face(rng: np.random.Generator) -> Face:
+    """Draw the looks and articulation of a speaker."""
     darkness, redness = rng.uniform(0, 1), rng.uniform(0.35, 0.9)
     skin = (1 - darkness) * np.array([0.95, 0.78, 0.68]) + darkness * np.array([0.42, 0.27, 0.2])
     thickness = rng.uniform(0.8, 1.3)
@@ -129,7 +130,7 @@ def random_face(rng: np.random.Generator) -> Face:
 
 
 class Canvas:
-    """All frames of a clip: where each pixel lies, ``x`` and ``y`` ``[FRAMES, SIZE, SIZE]``, and its colour."""
+    """All frames of a clip: position ``x`` and ``y`` ``[FRAMES, SIZE, SIZE]`` of each pixel, and its color."""
 
     def __init__(self, face: Face, rng: np.random.Generator) -> None:
         self.scale = face.scale * rng.uniform(0.96, 1.04)
@@ -141,15 +142,15 @@ class Canvas:
         self.image = np.zeros((*self.x.shape, 3), np.float32)  # RGB from 0 to 1
 
     def below(self, curve: Value, blur: float = 1.0) -> np.ndarray:
-        """How much of each pixel lies below the curve y(x), 0 to 1; the edge is ``blur`` pixels wide."""
+        """Return how much of each pixel is below the curve y(x), 0 to 1; the edge is ``blur`` pixels wide."""
         return np.clip((self.y - curve) * (self.scale / blur) + 0.5, 0, 1)
 
     def between(self, top: Value, bottom: Value, blur: float = 1.0) -> np.ndarray:
         return np.maximum(self.below(top, blur) - self.below(bottom, blur), 0)
 
-    def paint(self, coverage: np.ndarray, colour: np.ndarray, shade: Value = 1.0) -> None:
-        """Cover the image with ``colour`` times ``shade``, as far as ``coverage`` (0 to 1) says."""
-        shaded = colour.astype(np.float32) * np.asarray(shade, np.float32)[..., None]
+    def paint(self, coverage: np.ndarray, color: np.ndarray, shade: Value = 1.0) -> None:
+        """Cover the image with ``color`` times ``shade``, to the extent of ``coverage`` (0 to 1)."""
+        shaded = color.astype(np.float32) * np.asarray(shade, np.float32)[..., None]
         self.image += coverage[..., None] * (shaded - self.image)
 
 
@@ -165,19 +166,19 @@ class Lips(NamedTuple):
 
 
 def drift(rng: np.random.Generator, size: float) -> np.ndarray:
-    """A slow movement about a random place, both of about ``size``: ``[FRAMES, 1, 1]``."""
+    """Return a slow movement about a random place, both of about ``size``: ``[FRAMES, 1, 1]``."""
     hertz, phase = rng.uniform(0.1, 0.5, (3, 1)), rng.uniform(0, 1, (3, 1))
     waves = np.sin(2 * np.pi * (hertz * np.arange(FRAMES) / FPS + phase))
     return (size * (rng.uniform(-1, 1) + waves.mean(axis=0)))[:, None, None]
 
 
 def bump(distance: np.ndarray, width: Value) -> np.ndarray:
-    """1 where ``distance`` is 0, falling to 0 on both sides."""
+    """Return 1 where ``distance`` is 0, falling to 0 on both sides."""
     return np.exp(-((distance / width) ** 2))
 
 
 def draw(track: np.ndarray, face: Face, rng: np.random.Generator) -> np.ndarray:
-    """A face whose mouth goes through ``track``: frames ``[FRAMES, SIZE, SIZE, 3]``, RGB, uint8."""
+    """Draw a face whose mouth follows ``track``: frames ``[FRAMES, SIZE, SIZE, 3]``, RGB, uint8."""
     mouth = Shape(*track.T.astype(np.float32)[:, :, None, None])
     mouth = mouth._replace(opening=0.05 + face.energy * rng.uniform(0.9, 1.1) * mouth.opening)
     canvas = Canvas(face, rng)
@@ -189,7 +190,7 @@ def draw(track: np.ndarray, face: Face, rng: np.random.Generator) -> np.ndarray:
 
 
 def lip_curves(canvas: Canvas, mouth: Shape, face: Face) -> Lips:
-    """The lips, where the lower one opens further than the upper one and rounding makes an ellipse of a lens."""
+    """Return the lips: the lower one opens further than the upper one, and rounding turns a lens into an ellipse."""
     x = canvas.x
     middle = -(face.smile + 0.15 * (mouth.width - 1)) * x**2
     inner, outer = (np.maximum(1 - (x / half) ** 2, 0) for half in (mouth.width, mouth.width + 0.1))
@@ -209,7 +210,7 @@ def lip_curves(canvas: Canvas, mouth: Shape, face: Face) -> Lips:
 
 
 def draw_skin(canvas: Canvas, lips: Lips, face: Face) -> None:
-    """Light on a round face; folds, the philtrum, the shadows of nose and lip, a beard."""
+    """Draw light on a round face; folds, the philtrum, the shadows of nose and lip, a beard."""
     x, y = canvas.x, canvas.y
     chin = lips.outer_bottom.max(axis=(1, 2), keepdims=True)
     folds = bump(np.abs(x) - 1.2 - 0.3 * y, 0.12) * canvas.between(-0.9, 0.5, blur=8)
@@ -223,7 +224,7 @@ def draw_skin(canvas: Canvas, lips: Lips, face: Face) -> None:
 
 
 def draw_lips(canvas: Canvas, lips: Lips, mouth: Shape, face: Face) -> None:
-    """The upper lip in its own shadow, the lower one with a highlight, both with fine lines."""
+    """Draw the upper lip in its own shadow, the lower one with a highlight, both with fine lines."""
     x, y = canvas.x, canvas.y
     is_lower = canvas.below(lips.middle, blur=2)
     highlight = bump(y - lips.inner_bottom - 0.4 * lips.lower, 0.1) * bump(x - face.light[0], 0.45 * mouth.width)
@@ -233,7 +234,7 @@ def draw_lips(canvas: Canvas, lips: Lips, mouth: Shape, face: Face) -> None:
 
 
 def draw_inside(canvas: Canvas, lips: Lips, mouth: Shape) -> None:
-    """The dark between the lips; in it the upper teeth, the tongue and the lower teeth, as far as they show."""
+    """Draw the dark between the lips, with the visible parts of the upper teeth, the tongue and the lower teeth."""
     x = canvas.x
     inside = canvas.between(lips.inner_top, lips.inner_bottom)
     light = 1 - 0.6 * np.minimum((x / mouth.width) ** 2, 1)
@@ -247,7 +248,7 @@ def draw_inside(canvas: Canvas, lips: Lips, mouth: Shape) -> None:
 
 
 def photograph(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a camera makes of ``image``: brightness, tint, blur and noise; as uint8."""
+    """Add the effects of a camera to ``image``: brightness, tint, blur and noise; return it as uint8."""
     image = image * (rng.uniform(0.75, 1.02) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
     blur = rng.uniform(0.02, 0.2)
     for lines in (image, image.swapaxes(1, 2)):

@@ -1,6 +1,6 @@
 """Phones and their times by espeak-ng, through ctypes (its own program prints none for these voices).
 
-How espeak-ng rounds depends on what it said before: equal times need a fresh process and the same order.
+espeak-ng's rounding depends on earlier calls: equal times require a new process and the same order.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import espeakng_loader
 
 # speak_lib.h
 SYNCHRONOUS, PHONEME_EVENTS, AS_IPA = 2, 1, 2  # espeak_AUDIO_OUTPUT, espeakINITIALIZE_*
-UTF8, PHONEME_INPUT = 1, 0x100  # espeakCHARS_UTF8, espeakPHONEMES: [[eI]] in a text is taken as phonemes
+UTF8, PHONEME_INPUT = 1, 0x100  # espeakCHARS_UTF8, espeakPHONEMES: [[eI]] in a text means phonemes
 RATE = 1  # espeakRATE
 END_OF_LIST, WORD, PHONEME = 0, 1, 7  # espeak_EVENT_TYPE
 
 STRESS_AND_LENGTH = "ˈˌː"
 
-Phones = list[tuple[float, str]]  # second at which it begins, IPA; "" is silence
+Phones = list[tuple[float, str]]  # start in seconds, IPA; "" is silence
 
 
 class EventId(ctypes.Union):
+    """``espeak_EVENT.id``."""
+
     _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
@@ -43,7 +45,7 @@ Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 
 
 class Voice:
-    """espeak-ng's English voice, of which only the timing is kept; one in a process."""
+    """espeak-ng's English voice, used for timing only; one per process."""
 
     def __init__(self) -> None:
         self.library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -64,9 +66,9 @@ class Voice:
         return 0
 
     def phones(self, text: str, words_per_minute: int) -> Phones:
-        """The phones of ``text``, ending with silence.
+        """Return the phones of ``text``, ending with silence.
 
-        The first of a word begins where the word does, so that a stop has its closure.
+        The first phone of a word starts with the word, so that a stop includes its closure.
         """
         self.events.clear()
         self.library.espeak_SetParameter(RATE, words_per_minute, 0)

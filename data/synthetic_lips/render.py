@@ -1,7 +1,7 @@
 """``render.py FOLDER SEED``: draw the clips listed on standard input (JSON) into FOLDER, one video each.
 
-A program of its own, run once for each batch, by as many processes as there are cores. A clip's video follows from
-SEED, the clip, and the clips before it in the batch (see phones.py).
+A separate program, run once per batch, by one process per core. A clip's video depends on SEED, the clip, and the
+preceding clips of the batch (see phones.py).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SILENCE = 0.1  # seconds before and after the sentence, at least
 class Clip(NamedTuple):
     """One video to be drawn."""
 
-    name: str  # of the file, without ending
-    number: int  # seeds what is random in this clip
+    name: str  # of the file, without extension
+    number: int  # seeds the random choices in this clip
     speaker: int  # seeds the face
     text: str
 
 
 def say(text: str, voice: Voice, rng: np.random.Generator) -> Phones:
-    """The phones of a clip: the sentence at some rate, from some time on, and the silence around it."""
+    """Return the phones of a clip: the sentence at a random rate, at a random time, and the silence around it."""
     spoken = voice.phones(text.replace(" a ", " [[eI]] "), int(rng.integers(*WORDS_PER_MINUTE)))  # not the article
     start = rng.uniform(SILENCE, max(SILENCE, SECONDS - SILENCE - spoken[-1][0]))
     return [(0.0, "")] + [(start + second, phone) for second, phone in spoken]
@@ -50,6 +50,7 @@ def write_video(path: Path, frames: np.ndarray) -> None:
 
 
 def main() -> None:
+    """Draw the clips listed on standard input."""
     folder, seed = Path(sys.argv[1]), int(sys.argv[2])
     voice = Voice()
     for clip in (Clip(*row) for row in json.load(sys.stdin)):

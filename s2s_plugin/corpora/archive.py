@@ -1,4 +1,4 @@
-"""Unpacking what data comes in: Debian packages, zip files and wheels, tar archives."""
+"""Unpack Debian packages, zip files, wheels and tar archives."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ AR_MAGIC = b"!<arch>\n"
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a .deb, .zip/.whl or tar archive into ``folder`` (by content, not by name).
 
-    Members that would land outside of ``folder`` are left out.
+    Members that would land outside of ``folder`` are skipped.
 
     Raises:
-        UserError: the archive is broken, or packed in a way that nothing here can read.
+        UserError: the archive is broken, or of an unknown format.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -41,7 +41,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def unpack_deb(deb: Path, folder: Path) -> None:
-    """Unpack the content of a Debian package with dpkg-deb, or without it where the standard library can."""
+    """Unpack the content of a Debian package with dpkg-deb, else with the standard library."""
     if shutil.which("dpkg-deb"):
         done = subprocess.run(["dpkg-deb", "-x", str(deb), str(folder)], stderr=subprocess.PIPE, text=True)
         if done.returncode:
@@ -49,28 +49,28 @@ def unpack_deb(deb: Path, folder: Path) -> None:
         return
     data = next(((name, content) for name, content in ar_members(deb) if name.startswith("data.tar")), None)
     if data is None:
-        raise UserError(f"{deb} is no Debian package: it has no data.tar; delete it and run again")
+        raise UserError(f"{deb}: a Debian package must have a data.tar; delete it and run again")
     if data[0].endswith(".zst") and sys.version_info < (3, 14):
-        raise UserError(f"{deb} is packed with zstd, which this Python cannot read: install dpkg (dpkg-deb)")
+        raise UserError(f"{deb}: zstd compression requires dpkg-deb or Python 3.14; install dpkg")
     with tarfile.open(fileobj=io.BytesIO(data[1])) as tar:
         tar.extractall(folder, filter=_inside)
 
 
 def ar_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each member of an ``ar`` archive (the outer shell of a .deb)."""
+    """Yield name and content of each member of an ``ar`` archive, the outer shell of a .deb."""
     with path.open("rb") as file:
         if file.read(len(AR_MAGIC)) != AR_MAGIC:
-            raise UserError(f"{path} is no .deb (ar) archive; delete it and run again")
+            raise UserError(f"{path}: not a .deb (ar) archive; delete it and run again")
         while len(header := file.read(60)) == 60:  # name 16, times and owner 32, size 10, magic 2
             size = int(header[48:58])
             content = file.read(size + size % 2)[:size]  # members start at even offsets
             if len(content) < size:
-                raise UserError(f"{path} ends too early; delete it and run again")
+                raise UserError(f"{path}: truncated; delete it and run again")
             yield header[:16].decode("ascii", "replace").strip().rstrip("/"), content
 
 
 def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Leave out what points out of ``folder`` (a .deb may hold links to absolute paths)."""
+    """Skip members that point outside of ``folder`` (a .deb may hold links to absolute paths)."""
     try:
         return tarfile.data_filter(member, folder)
     except tarfile.FilterError:

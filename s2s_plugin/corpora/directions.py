@@ -1,7 +1,7 @@
-"""The directions of translation in a corpus: one, the same one turned round, or several in one model.
+"""The directions of translation in a corpus: one, its reverse, or several in one model.
 
-In a corpus of several directions each source begins with a tag that says the language to write, ``<2ko>`` (Johnson et
-al. 2017, "Google's Multilingual Neural Machine Translation System"); the model is the same.
+In a corpus of several directions each source begins with a tag for the target language, ``<2ko>`` (Johnson et al. 2017,
+"Google's Multilingual Neural Machine Translation System"); the model is the same.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from s2s_plugin.corpora.splits import SPLITS, Pair, Splits, match_key, write_corpus
+from s2s_plugin.corpora.cleaning import Pair
+from s2s_plugin.corpora.splits import SPLITS, Splits, without_leaks
+from s2s_plugin.corpora.writing import MANIFEST, write_corpus
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.io import read_lines
+from s2s_plugin.utils.io import read_lines, write_lines
 
-# The user's files, which come in pairs: for training, held out, and further ones for training alone.
+# of the user's pairs of files: for training, held out, and extra ones for training only
 PREFIXES = ("", "valid_", "test_", "extra_")
 SIDES = ("source", "target")
 TAG = re.compile(r"<2([^<>\s]+)>")
@@ -28,10 +30,10 @@ FILES = tuple(f"{prefix}{side}" for prefix in PREFIXES for side in SIDES)
 
 
 def join_languages(cfg: DictConfig) -> None:
-    """Several languages of a side become one name: ``[de,ko]`` is ``de+ko`` from here on."""
-    given = OmegaConf.to_container(cfg.data, resolve=False)
-    assert isinstance(given, dict)
-    sides = {side: given[side] for side in ("source_lang", "target_lang") if isinstance(given[side], list)}
+    """Join several languages of a side to one name: ``[de,ko]`` becomes ``de+ko``."""
+    data = OmegaConf.to_container(cfg.data, resolve=False)
+    assert isinstance(data, dict)
+    sides = {side: data[side] for side in ("source_lang", "target_lang") if isinstance(data[side], list)}
     if len(sides) == 2 and sides["source_lang"] == sides["target_lang"]:
         sides["target_lang"].reverse()  # fairseq tells the sides apart by their names
     for side, languages in sides.items():
@@ -39,10 +41,10 @@ def join_languages(cfg: DictConfig) -> None:
 
 
 def split_directions(cfg: DictConfig) -> list[DictConfig]:
-    """A config for each corpus of one direction: with one language on a side, and one file in each place.
+    """Return a config for each single direction, with one language per side and one file per option.
 
-    Of a recipe's languages each goes to each other one; of the user's files each to its partner, in the languages of
-    their endings. A single file goes with each of several.
+    A recipe's languages are combined, each with each other one; the user's files are paired in order, and their endings
+    are their languages. A single file is paired with each of several.
 
     Raises:
         UserError: files that have no partner.
@@ -55,14 +57,14 @@ def split_directions(cfg: DictConfig) -> list[DictConfig]:
 
 
 def shared_language(cfg: DictConfig) -> str | None:
-    """The language that all directions have, if there is one such: one translation is held out if the others are."""
+    """Return the language that all directions share, if any: all translations of a held-out sentence are held out."""
     sides = [{part.data.source_lang, part.data.target_lang} for part in split_directions(cfg)]
     common = set.intersection(*sides)
     return common.pop() if len(common) == 1 else None
 
 
 def extra(cfg: DictConfig) -> list[DictConfig]:
-    """A config for each pair of files with further pairs to train on, in the same way.
+    """Return a config for each pair of files with extra training pairs, as :func:`split_directions` does.
 
     Raises:
         UserError: files that have no partner, or are of no direction of the corpus.
@@ -72,24 +74,22 @@ def extra(cfg: DictConfig) -> list[DictConfig]:
         files = [_with(cfg, **{f"{side}_lang": _ending(cfg.data[f"extra_{side}"]) for side in SIDES})]
     for part in files:
         if name(part) not in known:
-            raise UserError(f"{part.data.extra_source}: is {name(part)}, by its ending; there are {', '.join(known)}")
+            raise UserError(f"{part.data.extra_source}: direction must be one of {', '.join(known)}, got {name(part)}")
     return files or [cfg]
 
 
 def _by_files(cfg: DictConfig, first: str, prefixes: Sequence[str]) -> list[DictConfig]:
-    """A config for each pair of files, if several are given at the prefix ``first``."""
+    """Return a config for each pair of files, if there are several at the prefix ``first``."""
     lists = [files for side in SIDES if isinstance(files := cfg.data[f"{first}{side}"], ListConfig)]
     parts = []
     for number in range(len(lists[0]) if lists else 0):
         chosen: dict[str, Any] = {}
-        for name in (f"{prefix}{side}" for prefix in prefixes for side in SIDES):
-            chosen[name] = given = cfg.data[name]
-            if isinstance(given, ListConfig):
-                if len(given) != len(lists[0]):
-                    raise UserError(
-                        f"data.{name} has {len(given)} files, but there are {len(lists[0])} pairs: give one for each"
-                    )
-                chosen[name] = given[number]
+        for key in (f"{prefix}{side}" for prefix in prefixes for side in SIDES):
+            chosen[key] = files = cfg.data[key]
+            if isinstance(files, ListConfig):
+                if len(files) != len(lists[0]):
+                    raise UserError(f"data.{key} must have {len(lists[0])} files, one per pair, got {len(files)}")
+                chosen[key] = files[number]
         languages = {f"{side}_lang": _ending(chosen[f"{first}{side}"]) for side in SIDES}
         parts.append(_with(cfg, **chosen, **languages))
     return parts
@@ -107,7 +107,7 @@ def _with(cfg: DictConfig, **data: object) -> DictConfig:
 
 
 def reverse(cfg: DictConfig) -> DictConfig | None:
-    """The config of the other direction, whose preparation is the same; None where the sides are not treated alike."""
+    """Return the config of the opposite direction, whose preparation is the same; None if sides are treated unlike."""
     subword = cfg.subword
     apart = subword.factors, subword.copy_slots, subword.target_kind, subword.normalize_source, subword.lossless
     if len(split_directions(cfg)) != 1 or any(apart) or cfg.data.retrieval or cfg.data.dialogues is not None:
@@ -119,46 +119,46 @@ def reverse(cfg: DictConfig) -> DictConfig | None:
 
 
 def names(cfg: DictConfig) -> list[str]:
-    """The directions, such as ``en-ko``, once each."""
+    """Return the distinct directions, such as ``en-ko``."""
     return list(dict.fromkeys(name(part) for part in split_directions(cfg)))
 
 
 def name(part: DictConfig) -> str:
-    """The direction of one corpus."""
+    """Return the direction of one corpus."""
     return f"{part.data.source_lang}-{part.data.target_lang}"
 
 
 def tags(cfg: DictConfig) -> list[str]:
-    """What sources begin with; nothing where there is one direction only."""
+    """Return the tags of sources; none if there is one direction only."""
     parts = split_directions(cfg) if len(names(cfg)) > 1 else []
     return list(dict.fromkeys(tag(part.data.target_lang) for part in parts))
 
 
 def tag(language: str) -> str:
-    """What a source begins with that is to be written in this language."""
+    """Return the tag of sources that are translated into this language."""
     return f"<2{language}>"
 
 
 def tagged(text: str, language: str | None) -> str:
-    """A source that is to be written in this language; None is the only one, which has no tag."""
+    """Return a source with the tag of its target language; None is the only language, which has no tag."""
     return text if language is None else f"{tag(language)} {text}"
 
 
 def untagged(text: str) -> str:
-    """A source without the tag that it begins with."""
+    """Return a source without its tag."""
     return text.partition(" ")[2]
 
 
 def tagger(symbols: Sequence[str], to: str | None, several: bool) -> Callable[[str], str]:
-    """What puts the tag before a source that has none.
+    """Return a function that adds the tag to a source that has none.
 
     Args:
-        symbols: what the model reads.
-        to: the language to write; may be None if the source has its tag, or the model has none, or one.
+        symbols: the source vocabulary.
+        to: the language to translate into; may be None if sources have tags, or the model has at most one.
         several: whether the model was trained on several directions.
 
     Raises:
-        UserError: there is no such tag; and where the tagger is called, if there are several and none is given.
+        UserError: there is no such tag; and when the function is called, if there are several and ``to`` is None.
     """
     known = [match[1] for match in map(TAG.fullmatch, symbols) if match]
     if to is not None and to not in known:
@@ -181,11 +181,14 @@ def tagger(symbols: Sequence[str], to: str | None, several: bool) -> Callable[[s
 def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConfig], Path], text: Path) -> Path:
     """Write several corpora as one to the folder ``text``, one after another.
 
-    Where their directions differ sources are tagged, and ``<split>.direction`` says each one's beside what is held out.
-    Training pairs of which a side is held out in any of them are left out.
+    If their directions differ, sources are tagged, and ``<split>.direction`` has the direction of each held-out item.
+    Training pairs with a side that is held out in any of them are discarded.
 
     Args:
+        cfg: the config of the whole corpus.
+        parts: the configs of the single directions.
         make: writes the corpus of a part and returns its folder, alone in another one that is deleted.
+        text: the folder to write.
     """
     made: list[tuple[DictConfig, Splits]] = []
     about: dict[str, Any] = {}
@@ -194,14 +197,13 @@ def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConf
         splits = next((splits for other, splits in made if back is not None and other.data == back.data), None)
         if splits is None:
             folder = make(part)
-            about[name(part)] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            about[name(part)] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             splits = {split: _read_pairs(folder, split, part) for split in SPLITS}
             shutil.rmtree(folder.parent)
         else:
             splits = {split: [(target, source) for source, target in pairs] for split, pairs in splits.items()}
         made.append((part, splits))
-    if left_out := without_leaks([splits for _, splits in made]):
-        say(f"      {left_out:,} training pairs left out, of which a side is held out in some direction")
+    _discard_leaks([splits for _, splits in made])
     several = bool(tags(cfg))
     whole: Splits = {split: [] for split in SPLITS}
     labels: dict[str, list[str]] = {split: [] for split in SPLITS}
@@ -213,7 +215,7 @@ def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConf
     langs = (cfg.data.source_lang, cfg.data.target_lang)
     write_corpus(text, whole, langs, {"name": cfg.data.name, "directions": names(cfg), "corpora": about})
     for split in ("valid", "test") if several else ():
-        (text / f"{split}.direction").write_text("".join(f"{label}\n" for label in labels[split]), encoding="utf-8")
+        write_lines(text / f"{split}.direction", labels[split])
     return text
 
 
@@ -222,10 +224,13 @@ def _read_pairs(folder: Path, split: str, part: DictConfig) -> list[Pair]:
     return list(zip(*(read_lines(folder / f"{split}.{lang}") for lang in langs), strict=True))
 
 
-def without_leaks(corpora: Sequence[Splits]) -> int:
-    """Take away training pairs of which a side is held out in any of the corpora; how many there were."""
-    held_out = {match_key(text) for splits in corpora for pair in splits["valid"] + splits["test"] for text in pair}
-    before = sum(len(splits["train"]) for splits in corpora)
+def _discard_leaks(corpora: Sequence[Splits]) -> None:
+    """Discard training pairs with a side, whichever it is, that is held out in any of the corpora."""
+    held_out = [pair for splits in corpora for split in SPLITS[1:] for pair in splits[split]]
+    discarded = 0
     for splits in corpora:
-        splits["train"] = [pair for pair in splits["train"] if held_out.isdisjoint(map(match_key, pair))]
-    return before - sum(len(splits["train"]) for splits in corpora)
+        kept = without_leaks(splits["train"], held_out, across_sides=True)
+        discarded += len(splits["train"]) - len(kept)
+        splits["train"] = kept
+    if discarded:
+        say(f"      {discarded:,} training pairs discarded, of which a side is held out in some direction")

@@ -1,4 +1,4 @@
-"""The user's own pairs of text, and what of them is held out."""
+"""Read the user's own text, pairs or conversations, with errors by file and line, and hold some of it out."""
 
 from __future__ import annotations
 
@@ -6,77 +6,222 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from s2s_plugin.corpora import dialogues as dialogue
 from s2s_plugin.corpora import directions
-from s2s_plugin.corpora import splits as corpus
-from s2s_plugin.corpora.lines import read_parallel, skips_bad
+from s2s_plugin.corpora.cleaning import Pair, clean_pairs, clean_text
+from s2s_plugin.corpora.dialogues import (
+    Conversation,
+    check_history,
+    exchanges,
+    question_key,
+    split_by_question,
+    without_questions,
+)
+from s2s_plugin.corpora.splits import SPLITS, Splits, dedup, split_by_group, without_leaks
 from s2s_plugin.errors import UserError
+from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.console import say
 
+MAX_LINE = 20_000  # characters; a longer line is a sign of a broken file
+MAX_HELD_OUT = 0.1  # of the training pairs, for valid and for test each
+PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
+LINE_ENDS = {"\0": "NUL", "\u2028": "U+2028", "\u2029": "U+2029", "\u0085": "U+0085"}
 
-def own_splits(cfg: DictConfig, shared: str | None = None) -> corpus.Splits:
-    """The user's pairs, with held-out sets taken from the training files where none are given."""
-    splits: corpus.Splits = {}
-    for split, prefix in (("train", ""), ("valid", "valid_"), ("test", "test_")):
-        if pairs := _own_pairs(cfg, prefix):
-            splits[split] = pairs
-    given = [pair for split in ("valid", "test") for pair in splits.get(split, [])]
-    kept = _without_leaks(cfg, splits["train"], given)
-    if leaks := len(splits["train"]) - len(kept):
-        say(f"      {leaks:,} training pairs have a side in your own held-out files: scores on these will flatter")
-    missing = [split for split in ("valid", "test") if split not in splits]
-    if missing:
-        pairs = corpus.dedup(splits["train"])
-        share = min(cfg.data.held_out / len(pairs), 0.1)
-        if cfg.data.shared_targets:
-            parts = dialogue.split_by_question(((dialogue.question_key(pair[0]), pair) for pair in pairs), share, share)
+
+# ---------------------------------------------------------------- reading
+
+
+def skips_bad(data: DictConfig) -> bool:
+    """Return whether unusable lines and media are skipped.
+
+    Raises:
+        UserError: ``data.on_bad_item`` is neither error nor skip.
+    """
+    if data.on_bad_item not in ("error", "skip"):
+        raise UserError(f"data.on_bad_item must be error or skip, got {data.on_bad_item}")
+    return data.on_bad_item == "skip"
+
+
+def read_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
+    """Return the lines of a UTF-8 file, without their ends; an unusable line is returned as the error that it is.
+
+    ``empty_lines``: they are usable.
+
+    Raises:
+        UserError: the file is missing, unreadable or empty.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+    if not raw.strip():
+        raise UserError(f"{path}: the file is empty; it must hold one sentence per line")
+    lines = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    return [
+        "" if empty_lines and not line.strip() else _check_line(f"{path}:{number}", line)
+        for number, line in enumerate(lines, start=1)
+    ]
+
+
+def _check_line(where: str, raw: bytes) -> str | UserError:
+    try:
+        line = raw.decode("utf-8").rstrip("\r")
+    except UnicodeDecodeError as error:
+        return UserError(f"{where}: byte {error.start + 1} is not UTF-8; convert the file, e.g. with iconv")
+    if not line.strip():
+        return UserError(f"{where}: the line is empty; every line must hold a sentence")
+    for character, name in LINE_ENDS.items():
+        if character in line:
+            return UserError(f"{where}: contains {name}, a line end to some tools; delete it")
+    if len(line) > MAX_LINE:
+        return UserError(f"{where}: a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it")
+    return line
+
+
+def read_parallel(source: Path, target: Path, skip_bad: bool) -> tuple[list[Pair], int]:
+    """Return the pairs of the two files, and how many were skipped.
+
+    ``skip_bad``: skip pairs with an unusable side instead of raising.
+
+    Raises:
+        UserError: see :func:`read_lines`; the files differ in length; a line is unusable and not to be skipped.
+    """
+    sources, targets = read_lines(source), read_lines(target)
+    if len(sources) != len(targets):
+        raise UserError(
+            f"{source} has {len(sources):,} lines but {target} has {len(targets):,}: line n of one must translate "
+            "line n of the other; find where they diverge"
+        )
+    pairs, skipped = [], 0
+    for pair in zip(sources, targets, strict=True):
+        bad = next((side for side in pair if isinstance(side, UserError)), None)
+        if bad is None:
+            pairs.append((str(pair[0]), str(pair[1])))
+        elif skip_bad:
+            skipped += 1
         else:
-            held_by = {None: slice(2), cfg.data.source_lang: slice(1), cfg.data.target_lang: slice(1, 2)}[shared]
-            parts = corpus.split_by_group((("\t".join(pair[held_by]), pair) for pair in pairs), share, share)
-        for split in ("valid", "test"):
-            if split not in missing:
-                parts["train"] += parts.pop(split)  # the user's own file serves
-        splits |= parts
-        if not all(splits.values()):
-            raise UserError(
-                f"{cfg.data.source}: {len(pairs):,} different pairs are too few to hold some out; "
-                "give more, or data.valid_source, data.valid_target, data.test_source and data.test_target"
-            )
-    return splits
+            raise UserError(f"{bad}; or skip such pairs with data.on_bad_item=skip")
+    if not pairs:
+        raise UserError(f"{source}: none of {len(sources):,} pairs is usable")
+    return pairs, skipped
 
 
-def _own_pairs(cfg: DictConfig, prefix: str) -> list[corpus.Pair]:
-    """Of the files ``data.<prefix>source`` and ``data.<prefix>target``, if they are given."""
-    skip = skips_bad(cfg.data)
+def read_conversations(path: Path) -> list[Conversation]:
+    """Return the conversations of a text file: one turn per line, an empty line between conversations.
+
+    Raises:
+        UserError: the file cannot be read, or a line is unusable, or nobody answers.
+    """
+    blocks: list[list[str]] = [[]]
+    for number, line in enumerate(read_lines(path, empty_lines=True), start=1):
+        if isinstance(line, UserError):
+            raise line
+        turn = clean_text(line, plain_quotes=False)
+        if TURN in turn:
+            raise UserError(f"{path}:{number}: contains {TURN}, which separates turns; write one turn per line")
+        if turn:
+            blocks[-1].append(turn)
+        elif blocks[-1]:
+            blocks.append([])
+    conversations: list[Conversation] = [turns for turns in blocks if len(turns) > 1]
+    if not conversations:
+        raise UserError(f"{path}: no conversation of two turns; write one turn per line, and an empty line between two")
+    return conversations
+
+
+def _read_pairs(cfg: DictConfig, prefix: str) -> list[Pair]:
+    """Return the pairs of the files ``data.<prefix>source`` and ``data.<prefix>target``, if they are set."""
     files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
     if None in files:
         if files != (None, None):
-            raise UserError(f"data.{prefix}source and data.{prefix}target go together: give both or neither")
+            raise UserError(f"data.{prefix}source requires data.{prefix}target, and vice versa: set both or neither")
         return []
-    pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), skip)
+    pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), skips_bad(cfg.data))
     if skipped:
-        say(f"      {files[0]}: {skipped:,} unusable pairs left out")
-    if cfg.subword.lossless:
-        return pairs
-    return corpus.clean_pairs(pairs, plain_quotes=False)
+        say(f"      {files[0]}: {skipped:,} unusable pairs skipped")
+    return pairs if cfg.subword.lossless else clean_pairs(pairs, plain_quotes=False)
 
 
-def _without_leaks(cfg: DictConfig, pairs: list[corpus.Pair], held_out: list[corpus.Pair]) -> list[corpus.Pair]:
-    """The pairs that share no side with a held-out pair; where targets may be shared, no question."""
-    return (dialogue.without_questions if cfg.data.shared_targets else corpus.without_leaks)(pairs, held_out)
+# ---------------------------------------------------------------- splitting
 
 
-def extra_pairs(cfg: DictConfig, held_out: list[corpus.Pair]) -> list[corpus.Pair]:
-    """Further pairs for training, none of which has a side in a held-out set."""
-    several, found = bool(directions.tags(cfg)), []
+def own_splits(cfg: DictConfig, shared: str | None = None) -> Splits:
+    """Return the user's pairs, with held-out sets taken from the training files where none are set.
+
+    ``shared``: the language by whose sentences alone translations are held out; None: by both sides.
+
+    Raises:
+        UserError: a file is unusable, or there are too few pairs to hold some out.
+    """
+    if cfg.data.dialogues is None:
+        splits = {split: pairs for split, prefix in PREFIXES.items() if (pairs := _read_pairs(cfg, prefix))}
+        groups = []
+    else:
+        splits, groups = _read_dialogues(cfg.data)
+    missing = [split for split in SPLITS if split not in splits]
+    held_out = [pair for split in SPLITS[1:] for pair in splits.get(split, [])]
+    if leaks := len(splits["train"]) - len(_without_leaks(cfg, splits["train"], held_out)):
+        say(f"      {leaks:,} training pairs overlap your own held-out files: scores will be inflated by leakage")
+    splits |= _hold_out(cfg, splits["train"], groups, missing, shared)
+    if not all(splits.values()):
+        raise UserError(
+            f"{cfg.data.dialogues or cfg.data.source}: too few different pairs to hold some out; add more, or set "
+            "held-out files of your own (data.valid_* and data.test_*)"
+        )
+    return splits
+
+
+def _read_dialogues(data: DictConfig) -> tuple[Splits, list[str]]:
+    """Return the pairs of the user's conversations, and the first question of each training pair's conversation."""
+    check_history(data.history)
+    files = {split: data[f"{prefix}dialogues"] for split, prefix in PREFIXES.items()}
+    talks = {split: read_conversations(Path(file)) for split, file in files.items() if file is not None}
+    groups = [question_key(turns[0]) for turns in talks["train"] for _ in turns[1:]]
+    return {split: [pair for turns in talk for pair in exchanges(turns, data.history)]
+            for split, talk in talks.items()}, groups  # fmt: skip
+
+
+def _hold_out(
+    cfg: DictConfig, train: list[Pair], groups: list[str], missing: list[str], shared: str | None
+) -> dict[str, list[Pair]]:
+    """Return the splits that are ``missing``, taken from ``train``, and what is left of it."""
+    if groups:
+        fraction = min(cfg.data.held_out / len(train), MAX_HELD_OUT)
+        fractions = {split: fraction if split in missing else 0.0 for split in SPLITS[1:]}
+        parts = split_by_question(zip(groups, train, strict=True), **fractions)
+        return {split: parts[split] for split in ("train", *missing)}
+    if not missing:
+        return {}
+    pairs = dedup(train)
+    fraction = min(cfg.data.held_out / len(pairs), MAX_HELD_OUT)
+    if cfg.data.shared_targets:
+        parts = split_by_question(((question_key(pair[0]), pair) for pair in pairs), fraction, fraction)
+    else:
+        sides = {None: slice(2), cfg.data.source_lang: slice(1), cfg.data.target_lang: slice(1, 2)}[shared]
+        parts = split_by_group((("\t".join(pair[sides]), pair) for pair in pairs), fraction, fraction)
+    for split in SPLITS[1:]:
+        if split not in missing:
+            parts["train"] += parts.pop(split)  # the user's own file takes its place
+    return parts
+
+
+def _without_leaks(cfg: DictConfig, pairs: list[Pair], held_out: list[Pair]) -> list[Pair]:
+    """Return the pairs that share no side with a held-out pair; where replies may be shared, no question."""
+    by_question = cfg.data.shared_targets or cfg.data.dialogues is not None
+    return (without_questions if by_question else without_leaks)(pairs, held_out)
+
+
+def extra_pairs(cfg: DictConfig, held_out: list[Pair]) -> list[Pair]:
+    """Return the user's extra training pairs, without those that have a side in a held-out set."""
+    several, extra = bool(directions.tags(cfg)), []
     if several:
         held_out = [(directions.untagged(source), target) for source, target in held_out]
     for part in directions.extra(cfg):
-        pairs = _own_pairs(part, "extra_")
+        pairs = _read_pairs(part, "extra_")
         kept = _without_leaks(cfg, pairs, held_out)
         if pairs:
-            left = len(pairs) - len(kept)
-            say(f"      {len(kept):,} further pairs to train on; {left:,} left out, held out elsewhere")
+            say(f"      {len(kept):,} extra training pairs kept, {len(pairs) - len(kept):,} held-out ones discarded")
         to = part.data.target_lang if several else None
-        found += [(directions.tagged(source, to), target) for source, target in kept]
-    return found
+        extra += [(directions.tagged(source, to), target) for source, target in kept]
+    return extra

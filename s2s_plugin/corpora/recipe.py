@@ -1,17 +1,199 @@
-"""Recipes: ``data/<name>/prepare.py``, which makes a corpus from a public source."""
+"""Recipes: ``data/<name>/prepare.py``, each of which makes a corpus from a public source.
+
+A recipe declares what is its own, and is a program too::
+
+    @recipe(directions=[("en", "de")], source="https://...", license="MIT", fraction_of="sentences")
+    def prepare(request: Request, lowercase: bool = False, valid: float = 0.05, test: float = 0.05) -> Corpus:
+        ...
+
+    if __name__ == "__main__":
+        sys.exit(prepare.main())
+
+Keyword parameters of the function are the recipe's options, ``--lowercase`` or ``data.options.lowercase=true``.
+"""
 
 from __future__ import annotations
 
+import argparse
 import ast
+import functools
 import importlib.util
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora import cleaning, dialogues, splits
+from s2s_plugin.corpora.writing import MANIFEST, write_corpus, write_manifests
+from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import fingerprint
 from s2s_plugin.utils.paths import RECIPES
+
+
+class Request(NamedTuple):
+    """What a recipe is to make.
+
+    Attributes:
+        src: the source language, or audio, video or image.
+        tgt: the target language.
+        cache: folder for downloads.
+        from_dir: the user's copy of the raw data; None to download it.
+    """
+
+    src: str
+    tgt: str
+    cache: Path
+    from_dir: Path | None
+
+
+@dataclass
+class Corpus:
+    """What a recipe makes.
+
+    Attributes:
+        splits: pairs of text, or media items, by split.
+        about: entries of the corpus's manifest that differ from what the recipe declares, such as ``version``.
+        references: see :func:`write_corpus`.
+        exact: see :func:`write_corpus`.
+    """
+
+    splits: Mapping[str, Sequence]
+    about: dict[str, Any] = field(default_factory=dict)
+    references: Mapping[str, Sequence[Sequence[str]]] | None = None
+    exact: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A function that makes a corpus, with what is common to all: checks, the manifest, the command line.
+
+    Attributes:
+        build: makes the corpus from a :class:`Request` and the options, its keyword parameters.
+        directions: pairs of source and target that the corpus has; the first is the default.
+        source: the public home of the data.
+        license: of the data.
+        version: of the data where it is downloaded.
+        any_target: whether targets outside of ``directions`` are left to ``build`` to check.
+        help: what each option does, but for ``valid`` and ``test``.
+        choices: the values of an option that has few.
+        fraction_of: what the options ``valid`` and ``test`` are fractions of.
+    """
+
+    build: Callable[..., Corpus]
+    directions: Sequence[tuple[str, str]]
+    source: str
+    license: str
+    version: str = ""
+    any_target: bool = False
+    help: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Collection[str]] = field(default_factory=dict)
+    fraction_of: str = ""
+
+    @property
+    def name(self) -> str:
+        """The folder of the recipe."""
+        return Path(inspect.getfile(self.build)).resolve().parent.name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The recipe's own options and their defaults."""
+        return {key: value.default for key, value in list(inspect.signature(self.build).parameters.items())[1:]}
+
+    def __call__(
+        self, out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = None, **options: Any
+    ) -> Path:
+        """Write the corpus to the folder ``out`` and return it.
+
+        Raises:
+            UserError: there is no such direction or option, or the data cannot be had.
+        """
+        self._check(src, tgt, options)
+        options = self.options | options
+        corpus = self.build(Request(src, tgt, Path(cache), from_dir and Path(from_dir)), **options)
+        about = {
+            "name": self.name,
+            "source": self.source,
+            "version": "from folder" if from_dir else self.version,
+            "license": self.license,
+            "languages": [src, tgt],
+            "options": options,
+            **corpus.about,
+        }
+        if src in MODALITIES:
+            return write_manifests(Path(out), src, corpus.splits, about)
+        return write_corpus(Path(out), corpus.splits, (src, tgt), about, corpus.references, corpus.exact)
+
+    def _check(self, src: str, tgt: str, options: Mapping[str, Any]) -> None:
+        if (src, tgt) not in self.directions and not (self.any_target and src in dict(self.directions)):
+            known = ", ".join(map("-".join, self.directions))
+            raise UserError(f"{self.name} supports {known}, got --src {src} --tgt {tgt}")
+        for key, value in options.items():
+            if key not in self.options:
+                raise UserError(f"{self.name} has no option {key}; its options are {', '.join(self.options) or 'none'}")
+            if key in self.choices and value not in self.choices[key]:
+                raise UserError(f"{key} must be one of {', '.join(self.choices[key])}, got {value!r}")
+        if "valid" in self.options:
+            splits.check_fractions(*({**self.options, **options}[name] for name in ("valid", "test")))
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Run the recipe from the command line; return 2 on a user's mistake, told in one line."""
+        try:
+            out = self(**vars(self._parser().parse_args(argv)))
+        except UserError as problem:
+            print(f"error: {problem}", file=sys.stderr)
+            return 2
+        for name, entry in json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"].items():
+            unit = "items" if "items" in entry else "lines"
+            print(f"{out / name}: {entry[unit]:,} {unit}")
+        return 0
+
+    def _parser(self) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(
+            description=self.build.__globals__["__doc__"], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        src, tgt = self.directions[0]
+        parser.add_argument("--out", type=Path, required=True, help="folder for the corpus")
+        parser.add_argument("--src", default=src, help="source language")
+        parser.add_argument("--tgt", default=tgt, help="target language")
+        parser.add_argument("--cache", type=Path, default=default_cache(), help="folder for downloads")
+        parser.add_argument("--from", dest="from_dir", type=Path, metavar="FOLDER", help="own copy of the raw data")
+        for key, default in self.options.items():
+            kind: dict[str, Any] = {"type": int if default is None else type(default), "choices": self.choices.get(key)}
+            if isinstance(default, bool):
+                kind = {"action": argparse.BooleanOptionalAction}
+            text = self.help.get(key, f"fraction of {self.fraction_of}")
+            parser.add_argument(f"--{key.replace('_', '-')}", default=default, help=text, **kind)
+        return parser
+
+
+def recipe(**declared: Any) -> Callable[[Callable[..., Corpus]], Recipe]:
+    """Return a decorator that makes a function a :class:`Recipe` with these attributes."""
+    return functools.partial(Recipe, **declared)
+
+
+def default_cache() -> Path:
+    """Return where downloads are kept: ``$S2S_CACHE``, else ``s2s_plugin`` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("S2S_CACHE") or Path(base) / "s2s_plugin")
+
+
+def find_file(folder: Path, names: Sequence[str], hint: str) -> Path:
+    """Return the first of ``names`` that is a file in ``folder``.
+
+    Raises:
+        UserError: there is none; ``hint`` says where it comes from.
+    """
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(f"no {names[0]} in {folder}: {hint}")
 
 
 def run_recipe(cfg: DictConfig, out: Path) -> Path:
@@ -20,25 +202,17 @@ def run_recipe(cfg: DictConfig, out: Path) -> Path:
     Raises:
         UserError: there is no such recipe or option, or the data cannot be had.
     """
-    recipe = load_recipe(cfg.data.recipe)
-    options = {str(key): value for key, value in cfg.data.options.items()}
-    from_dir = None if cfg.data.from_dir is None else Path(cfg.data.from_dir)
-    downloads = Path(cfg.prepared_dir) / "downloads"
-    source, target = cfg.data.source_lang, cfg.data.target_lang
+    data, downloads = cfg.data, Path(cfg.prepared_dir) / "downloads"
+    prepare = load_recipe(data.recipe).prepare
     try:
-        return recipe.prepare(out=out, src=source, tgt=target, cache=downloads, from_dir=from_dir, **options)
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
-            raise
-        raise UserError(f"data.options: the recipe {cfg.data.recipe} has no such option ({error})") from None
+        return prepare(out, data.source_lang, data.target_lang, downloads, data.from_dir, **data.options)
     except UserError as error:
         raise UserError(str(error).replace("--from FOLDER", "data.from_dir=FOLDER")) from None
 
 
 def load_recipe(name: str):
-    """The module ``data/<name>/prepare.py``."""
-    path = _path(name)
-    spec = importlib.util.spec_from_file_location(f"recipe_{name}", path)
+    """Return the module ``data/<name>/prepare.py``."""
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}", _path(name))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -46,10 +220,10 @@ def load_recipe(name: str):
 
 
 def recipe_stamp(name: str | None) -> dict[str, str]:
-    """The code that makes the corpus, in short and without its comments: other code may make another corpus."""
+    """Return a fingerprint of the code that makes the corpus, comments apart: other code may make another corpus."""
     if name is None:
         return {}
-    files = [*sorted(_path(name).parent.glob("*.py")), Path(corpus.__file__)]
+    files = [*sorted(_path(name).parent.glob("*.py")), *(Path(m.__file__) for m in (cleaning, dialogues, splits))]
     return {"recipe": fingerprint([ast.dump(ast.parse(file.read_text(encoding="utf-8"))) for file in files])}
 
 
@@ -57,5 +231,5 @@ def _path(name: str) -> Path:
     path = RECIPES / name / "prepare.py"
     if not path.is_file():
         known = ", ".join(sorted(p.parent.name for p in RECIPES.glob("*/prepare.py")))
-        raise UserError(f"data.recipe is {name}: there is no {path}; there are: {known}")
+        raise UserError(f"data.recipe must be one of {known}, got {name}")
     return path

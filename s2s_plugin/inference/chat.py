@@ -13,11 +13,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 from sacrebleu.metrics import CHRF
 
-from s2s_plugin.corpora import dialogues as dialogue
-from s2s_plugin.corpora.splits import match_key
+from s2s_plugin.corpora.dialogues import join_turns
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.stream import windows
 from s2s_plugin.inference.translator import Hypothesis, Translator, generation_key
+from s2s_plugin.text.normalize import match_key
+from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import fingerprint, read_json, read_lines, write_json
 from s2s_plugin.utils.run_dir import RunDir
@@ -63,8 +64,8 @@ class Chatbot:
 
         The conversation remembers neither a fallback nor the turn before it: nothing follows from them.
         """
-        turns = [*self.turns, turn.replace(dialogue.TURN, " ")][-self.history :]
-        (candidates,) = self.translator.candidates([dialogue.source_of(turns, self.history)])
+        turns = [*self.turns, turn.replace(TURN, " ")][-self.history :]
+        (candidates,) = self.translator.candidates([join_turns(turns, self.history)])
         best = choose(candidates, self.frequency, self.options)
         if not best.text or best.confidence < self.options.threshold:
             return Reply(self.options.fallback, best.confidence, sure=False)

@@ -12,11 +12,12 @@ from pathlib import Path
 from fairseq.data import Dictionary
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from s2s_plugin.corpora import dialogues as dialogue
 from s2s_plugin.corpora import directions, media
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.corpora.parallel import extra_pairs, own_splits
 from s2s_plugin.corpora.recipe import recipe_stamp, run_recipe
+from s2s_plugin.corpora.splits import SPLITS
+from s2s_plugin.corpora.writing import write_corpus
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.commands import preprocess_command
@@ -111,7 +112,7 @@ def prepare(cfg: DictConfig) -> Path:
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set prepared_dir=FOLDER") from None
     summary = read_summary(out)
-    counts = " / ".join(f"{summary['pairs'][split]:,}" for split in corpus.SPLITS)
+    counts = " / ".join(f"{summary['pairs'][split]:,}" for split in SPLITS)
     say(f"      {counts} pairs (train / valid / test), {summary['symbols']} symbols, in {out}")
     return out
 
@@ -126,7 +127,7 @@ def _build(cfg: DictConfig, partial: Path) -> None:
     text = _text(cfg, partial)
     lines = {
         split: list(zip(*(read_lines(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
-        for split in corpus.SPLITS
+        for split in SPLITS
     }
     lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"])
     if cfg.subword.from_dir is None:
@@ -173,7 +174,7 @@ def _check_parts(cfg: DictConfig) -> None:
         raise UserError("with data.retrieval sources hold targets: set subword.joint=true")
 
 
-def _retrieval(cfg: DictConfig, codec: PairCodec, pairs: list[corpus.Pair]) -> Retrieval:
+def _retrieval(cfg: DictConfig, codec: PairCodec, pairs: list[Pair]) -> Retrieval:
     """
     Raises:
         UserError: the vocabulary of another model has no symbol for it.
@@ -194,7 +195,7 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
         codec = copy_codec(Path(cfg.subword.from_dir), partial, [lang]).target
     longest, counts = 0, {}
     (partial / "pieces").mkdir()
-    for split in corpus.SPLITS:
+    for split in SPLITS:
         write_manifest(partial / f"{split}.tsv", cfg.data.source_lang, items[split])
         pieces = []
         for item, text in media.pairs(split, items[split]):
@@ -242,18 +243,16 @@ def _corpus(cfg: DictConfig, partial: Path, shared: str | None = None) -> Path:
     text, langs = partial / "text", (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.data.recipe is not None:
         return run_recipe(cfg, text)
-    if cfg.data.dialogues is not None:
-        return corpus.write_corpus(text, dialogue.own_splits(cfg.data), langs, {"name": cfg.data.name, "source": "own"})
-    if cfg.data.source is None or cfg.data.target is None:
+    if cfg.data.dialogues is None and None in (cfg.data.source, cfg.data.target):
         raise UserError("give your files: data=files data.source=FILE data.target=FILE")
     meta = {"name": cfg.data.name, "source": "own files"}
-    return corpus.write_corpus(text, own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.lossless else ())
+    return write_corpus(text, own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.lossless else ())
 
 
 # ---------------------------------------------------------------- fairseq's files
 
 
-def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.Pair]], codec: PairCodec) -> dict:
+def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[Pair]], codec: PairCodec) -> dict:
     """Write ``pieces/<split>.<lang>``, and leave pairs that are too long out of the pieces and the text.
 
     Returns:
@@ -262,7 +261,7 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[corpus.P
     longest, counts = [0, 0], {}
     (partial / "pieces").mkdir()
     for split, pairs in lines.items():
-        kept: list[tuple[corpus.Pair, corpus.Pair]] = []
+        kept: list[tuple[Pair, Pair]] = []
         numbers = []
         for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair"), start=1):
             pieces = codec.encode(pair[0], pair[1] if split == "train" else None), codec.encode_target(pair[1], pair[0])

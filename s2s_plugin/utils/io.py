@@ -72,21 +72,32 @@ def read_json(path: Path) -> Any:
         return None
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Give a new neighbour of ``folder`` to fill, which replaces ``folder`` if the block ends without an error."""
+    partial, old = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def build_folder(folder: Path, build: Callable[[Path], None]) -> Path:
     """Make ``folder`` by ``build(partial)`` unless it exists; it appears whole or not at all.
 
     Two processes that want the same folder wait for each other.
     """
-    partial = folder.with_name(folder.name + ".partial")
     with locked(folder.with_name(f".{folder.name}.lock")):
         if not folder.exists():
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            try:
+            with atomic_folder(folder) as partial:
                 build(partial)
-                partial.rename(folder)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

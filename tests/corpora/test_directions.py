@@ -234,13 +234,16 @@ def test_several_corpora_of_one_direction_need_no_tag(tmp_path: Path, monkeypatc
 
 
 MISTAKES = {
-    "one file too many": ("data.source=[my.en,my.en] data.target=[my.de,my.ko,my.de]", "data.target has 3 files"),
+    "one file too many": (
+        "data.source=[my.en,my.en] data.target=[my.de,my.ko,my.de]",
+        "data.target must have 2 files",
+    ),
     "no ending": ("data.source=my.en data.target=[my.de,my]", "the languages are"),
     "one language twice": ("data.source=[my.en,my.en] data.target=[my.de,my.en]", "the languages are 'en' and 'en'"),
     "factors": ("data.source=my.en data.target=[my.de,my.ko] subword.factors=[pos]", "subword.factors"),
     "stray extra": (
         "data.source=my.en data.target=[my.de,my.ko] data.extra_source=my.de data.extra_target=my.ko",
-        "my.de: is de-ko, by its ending; there are en-de, en-ko",
+        "my.de: direction must be one of en-de, en-ko, got de-ko",
     ),
 }
 

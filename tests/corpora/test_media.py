@@ -175,7 +175,7 @@ def test_bad_media_are_refused_by_name(recordings: Path):
 
 def test_bad_media_are_left_out_by_option(recordings: Path):
     done = call(command("audio", "prepare") + " data.on_bad_item=skip", cwd=recordings)
-    left_out = re.findall(r"left out \w+ (i\d+): ", done.stderr)
+    left_out = re.findall(r"skipped \w+ (i\d+): ", done.stderr)
     assert sorted(left_out) == ["i21", "i7"]
     counts = [int(n) for n in re.search(r"(\d+) / (\d+) / (\d+) pairs", done.stderr).groups()]
     assert sum(counts) == 58
@@ -187,7 +187,7 @@ def test_bad_media_are_left_out_by_option(recordings: Path):
     ("options", "named"),
     [
         ("data.manifest=absent.tsv", "absent.tsv: cannot be read"),
-        ("data.source_lang=video", "has a column audio, but data.source_lang is video"),
+        ("data.source_lang=video", "expected a column video (data.source_lang), got audio"),
         ("audio.mel_bins=many", "mel_bins"),
         ("data.on_bad_item=ignore", "data.on_bad_item must be error or skip, got ignore"),
     ],

@@ -1,4 +1,4 @@
-"""Fetching from a real web server on this machine, and with the real client where there is one."""
+"""Download from a real web server on this machine, and with the real client if there is one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from pathlib import Path
 import pytest
 from recipes import serving
 
-from s2s_plugin.corpora import packages as fetch
+from s2s_plugin.corpora import packages
+from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.packages import (
+    _error_line,
+    apt_package,
+    apt_package_or,
+    has_apt,
+    npm_package,
+    package_version,
+    pip_package,
+)
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import build_folder
 
@@ -75,16 +85,16 @@ def part_of(url: str, cache: Path) -> Path:
 
 
 def test_download_is_whole_and_happens_once(server, tmp_path):
-    path = fetch.url_file(f"{server}/data.bin", tmp_path, SHA256)
+    path = url_file(f"{server}/data.bin", tmp_path, SHA256)
     assert path.name == "data.bin"
     assert path.read_bytes() == CONTENT
-    assert fetch.url_file(f"{server}/data.bin", tmp_path, SHA256) == path
+    assert url_file(f"{server}/data.bin", tmp_path, SHA256) == path
     assert Handler.ranges == [None]
 
 
 def test_cut_connection_is_continued(server, tmp_path):
     Handler.cuts = [100_000, 50_000]
-    path = fetch.url_file(f"{server}/data.bin", tmp_path)
+    path = url_file(f"{server}/data.bin", tmp_path)
     assert path.read_bytes() == CONTENT
     assert Handler.ranges == [None, "bytes=100000-", "bytes=150000-"]
 
@@ -92,57 +102,57 @@ def test_cut_connection_is_continued(server, tmp_path):
 def test_next_call_continues_what_an_earlier_one_left(server, tmp_path):
     Handler.cuts = [100_000, 20_000, 30_000]
     with pytest.raises(UserError, match=r"data\.bin: the connection was cut 150,000 bytes before the end"):
-        fetch.url_file(f"{server}/data.bin", tmp_path)
-    assert fetch.url_file(f"{server}/data.bin", tmp_path).read_bytes() == CONTENT
+        url_file(f"{server}/data.bin", tmp_path)
+    assert url_file(f"{server}/data.bin", tmp_path).read_bytes() == CONTENT
     assert Handler.ranges[-1] == "bytes=150000-"
     assert not list(tmp_path.rglob("*.part*"))
 
 
-def test_spoilt_part_is_fetched_anew_once(server, tmp_path):
+def test_corrupt_part_is_fetched_anew_once(server, tmp_path):
     url = f"{server}/data.bin"
     part_of(url, tmp_path).write_bytes(b"x" * 1000)
-    assert fetch.url_file(url, tmp_path, SHA256).read_bytes() == CONTENT
+    assert url_file(url, tmp_path, SHA256).read_bytes() == CONTENT
     assert Handler.ranges == ["bytes=1000-", None]
 
 
 def test_part_of_another_version_is_not_continued(server, tmp_path):
     Handler.cuts = [1000, 0, 0]
     with pytest.raises(UserError):
-        fetch.url_file(f"{server}/data.bin", tmp_path)
+        url_file(f"{server}/data.bin", tmp_path)
     Handler.etag = '"two"'
     part = part_of(f"{server}/data.bin", tmp_path)
     part.write_bytes(b"old" * 100)
-    assert fetch.url_file(f"{server}/data.bin", tmp_path).read_bytes() == CONTENT
+    assert url_file(f"{server}/data.bin", tmp_path).read_bytes() == CONTENT
 
 
 def test_part_longer_than_the_file_is_dropped(server, tmp_path):
     url = f"{server}/data.bin"
     part_of(url, tmp_path).write_bytes(CONTENT + b"more")
-    assert fetch.url_file(url, tmp_path).read_bytes() == CONTENT
+    assert url_file(url, tmp_path).read_bytes() == CONTENT
 
 
 def test_wrong_checksum_is_an_error_and_leaves_nothing(server, tmp_path):
-    with pytest.raises(UserError, match=r"data\.bin: not the expected file"):
-        fetch.url_file(f"{server}/data.bin", tmp_path, "0" * 64)
+    with pytest.raises(UserError, match=r"data\.bin: sha256 must be 0000"):
+        url_file(f"{server}/data.bin", tmp_path, "0" * 64)
     assert len(Handler.ranges) == 2
     assert not [path for path in tmp_path.rglob("data.bin*") if path.suffix != ".lock"]
 
 
-def test_spoilt_file_in_the_cache_is_fetched_again(server, tmp_path):
-    path = fetch.url_file(f"{server}/data.bin", tmp_path, SHA256)
-    path.write_bytes(b"spoilt")
-    assert fetch.url_file(f"{server}/data.bin", tmp_path, SHA256).read_bytes() == CONTENT
+def test_corrupt_file_in_the_cache_is_fetched_again(server, tmp_path):
+    path = url_file(f"{server}/data.bin", tmp_path, SHA256)
+    path.write_bytes(b"corrupt")
+    assert url_file(f"{server}/data.bin", tmp_path, SHA256).read_bytes() == CONTENT
 
 
-def test_not_found_names_url_and_mend(server, tmp_path):
+def test_not_found_names_url_and_remedy(server, tmp_path):
     with pytest.raises(UserError, match=r"/missing: HTTP 404 .*--from FOLDER"):
-        fetch.url_file(f"{server}/missing", tmp_path)
+        url_file(f"{server}/missing", tmp_path)
     assert len(Handler.ranges) == 1  # asking again would not help
 
 
 def test_no_server_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"cannot download http://127\.0\.0\.1:9/x: .*refused"):
-        fetch.url_file("http://127.0.0.1:9/x", tmp_path)
+        url_file("http://127.0.0.1:9/x", tmp_path)
 
 
 # --- caching ----------------------------------------------------------------------------------------------
@@ -195,25 +205,26 @@ def test_two_at_once_build_once(tmp_path):
     assert len(calls) == 1
 
 
-def test_first_that_works_tells_every_reason(tmp_path):
-    def fails(text: str) -> Path:
-        raise UserError(text)
+def test_without_apt_another_way_is_tried(tmp_path, monkeypatch):
+    def fails() -> Path:
+        raise UserError("no server")
 
-    assert fetch.first_that_works({"a": lambda: fails("no a"), "b": lambda: tmp_path}) == tmp_path
-    with pytest.raises(UserError, match=r"\[a\] no a \[b\] no b"):
-        fetch.first_that_works({"a": lambda: fails("no a"), "b": lambda: fails("no b")})
+    monkeypatch.setattr(packages.shutil, "which", lambda name: None)
+    assert apt_package_or("toy", tmp_path, lambda: tmp_path) == (tmp_path, None)
+    with pytest.raises(UserError, match=r"cannot get package toy: apt-get is not installed; .*; no server"):
+        apt_package_or("toy", tmp_path, fails)
 
 
 # --- package clients --------------------------------------------------------------------------------------
 
 
 def test_missing_clients_are_user_errors(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch.shutil, "which", lambda name: None)
-    assert not fetch.has_apt()
-    with pytest.raises(UserError, match=r"cannot get package toy: there is no apt-get .*--from FOLDER"):
-        fetch.apt_package("toy", tmp_path)
-    with pytest.raises(UserError, match=r"cannot get package toy: there is no npm"):
-        fetch.npm_package("toy", tmp_path)
+    monkeypatch.setattr(packages.shutil, "which", lambda name: None)
+    assert not has_apt()
+    with pytest.raises(UserError, match=r"cannot get package toy: apt-get is not installed; .*--from FOLDER"):
+        apt_package("toy", tmp_path)
+    with pytest.raises(UserError, match=r"cannot get package toy: npm is not installed"):
+        npm_package("toy", tmp_path)
 
 
 def test_client_errors_name_the_line_that_helps():
@@ -222,9 +233,9 @@ def test_client_errors_name_the_line_that_helps():
         "npm error code E404\nnpm error 404 Not Found - GET toy - Not found\nnpm error 404\n"
         "npm error A complete log of this run can be found in: /tmp/log\n"
     )
-    assert fetch._error_line(apt) == "E: Unable to locate package toy"
-    assert fetch._error_line(npm) == "npm error 404 Not Found - GET toy - Not found"
-    assert fetch._error_line("W: something small\n") == ""
+    assert _error_line(apt) == "E: Unable to locate package toy"
+    assert _error_line(npm) == "npm error 404 Not Found - GET toy - Not found"
+    assert _error_line("W: something small\n") == ""
 
 
 def test_pip_package_from_a_local_source(tmp_path):
@@ -235,20 +246,20 @@ def test_pip_package_from_a_local_source(tmp_path):
         packed.writestr("toy-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: toy\nVersion: 1.2\n")
         packed.writestr("toy-1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         packed.writestr("toy-1.2.dist-info/RECORD", "")
-    folder = fetch.pip_package(str(wheel), tmp_path / "cache")
+    folder = pip_package(str(wheel), tmp_path / "cache")
     assert (folder / "toy/data.txt").read_text() == "eins"
-    assert fetch.package_version(folder) == "1.2"
+    assert package_version(folder) == "1.2"
 
 
 def test_apt_package_for_real(tmp_path):
-    if not fetch.has_apt():
+    if not has_apt():
         pytest.skip("no apt-get on this machine")
     try:
-        folder = fetch.apt_package("trans-de-en", tmp_path)
+        folder = apt_package("trans-de-en", tmp_path)
     except UserError as problem:
         pytest.skip(f"the package registry cannot be reached: {problem}")
     with (folder / "usr/share/trans/de-en").open(encoding="utf-8") as file:
         assert sum(" :: " in line for line in file) > 100_000
-    assert fetch.package_version(folder)[0].isdigit()
+    assert package_version(folder)[0].isdigit()
     with pytest.raises(UserError, match=r"cannot get package s2s-no-such-package: apt-get: E: .*--from FOLDER"):
-        fetch.apt_package("s2s-no-such-package", tmp_path)
+        apt_package("s2s-no-such-package", tmp_path)

@@ -7,7 +7,10 @@ import json
 
 import pytest
 
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora import writing
+from s2s_plugin.corpora.cleaning import Pair, clean_pairs, clean_text, has_length
+from s2s_plugin.corpora.splits import check_fractions, dedup, split_by_group, split_name
+from s2s_plugin.corpora.writing import write_corpus, write_manifests
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 
@@ -23,20 +26,20 @@ from s2s_plugin.errors import UserError
     ],
 )
 def test_clean_text(text, cleaned):
-    assert corpus.clean_text(text) == cleaned
+    assert clean_text(text) == cleaned
 
 
 def test_clean_text_can_keep_quotes():
-    assert corpus.clean_text("„so“", plain_quotes=False) == "„so“"
+    assert clean_text("„so“", plain_quotes=False) == "„so“"
 
 
 def test_clean_pairs_drops_empty_sides():
-    assert corpus.clean_pairs([("a", "b"), ("\u200b ", "b"), ("a", "")]) == [("a", "b")]
+    assert clean_pairs([("a", "b"), ("\u200b ", "b"), ("a", "")]) == [("a", "b")]
 
 
 def test_dedup_keeps_the_first_and_other_translations():
     pairs = [("Come on!", "Komm!"), ("come on", "komm"), ("Come on!", "Los!"), ("-", "-"), ("+", "+")]
-    assert corpus.dedup(pairs) == [("Come on!", "Komm!"), ("Come on!", "Los!"), ("-", "-"), ("+", "+")]
+    assert dedup(pairs) == [("Come on!", "Komm!"), ("Come on!", "Los!"), ("-", "-"), ("+", "+")]
 
 
 @pytest.mark.parametrize(
@@ -50,10 +53,10 @@ def test_dedup_keeps_the_first_and_other_translations():
     ],
 )
 def test_right_length(pair, fits):
-    assert corpus.right_length(pair, 2, 5, max_ratio=2.0) is fits
+    assert has_length(pair, 2, 5, max_ratio=2.0) is fits
 
 
-def items(count: int) -> list[tuple[str, corpus.Pair]]:
+def items(count: int) -> list[tuple[str, Pair]]:
     """Groups of three pairs; every seventh line also stands in another group, in other case and spelling."""
     made = [(f"group {i // 3}", (f"source {i}", f"target {i}")) for i in range(count)]
     twins = [(f"other {i}", (f"SOURCE  {i}", f"another {i}")) for i in range(0, count, 7)]
@@ -61,7 +64,7 @@ def items(count: int) -> list[tuple[str, corpus.Pair]]:
 
 
 def test_split_does_not_leak():
-    splits = corpus.split_by_group(items(3000), valid=0.1, test=0.1)
+    splits = split_by_group(items(3000), valid=0.1, test=0.1)
     sides = {
         name: [{" ".join(pair[side].casefold().split()) for pair in pairs} for side in (0, 1)]
         for name, pairs in splits.items()
@@ -74,11 +77,11 @@ def test_split_does_not_leak():
         assert len(sides[name][0]) == len(sides[name][1]) == len(splits[name])
 
 
-def test_split_keeps_groups_together_and_about_the_asked_size():
+def test_split_keeps_groups_together_and_about_the_requested_size():
     given = [(f"group {i // 3}", (f"source {i}", f"target {i}")) for i in range(30_000)]
-    splits = corpus.split_by_group(given, valid=0.05, test=0.1)
+    splits = split_by_group(given, valid=0.05, test=0.1)
     assert sum(map(len, splits.values())) == 30_000
-    groups = [{int(src.split()[1]) // 3 for src, _ in splits[name]} for name in corpus.SPLITS]
+    groups = [{int(src.split()[1]) // 3 for src, _ in splits[name]} for name in SPLITS]
     assert sum(map(len, groups)) == len(set().union(*groups)) == 10_000
     assert len(groups[1]) == pytest.approx(500, rel=0.15)
     assert len(groups[2]) == pytest.approx(1000, rel=0.15)
@@ -86,7 +89,7 @@ def test_split_keeps_groups_together_and_about_the_asked_size():
 
 def test_split_of_a_group_does_not_depend_on_the_rest():
     """The names are fixed: another hash, or another platform's, would move them."""
-    where = {name: corpus.split_name(name, valid=0.2, test=0.2) for name in ("a", "b", "c", "d", "e", "f")}
+    where = {name: split_name(name, valid=0.2, test=0.2) for name in ("a", "b", "c", "d", "e", "f")}
     digests = {name: int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12 for name in where}
     assert where == {n: "test" if x < 0.2 else "valid" if x < 0.4 else "train" for n, x in digests.items()}
     assert len(set(where.values())) > 1
@@ -95,14 +98,14 @@ def test_split_of_a_group_does_not_depend_on_the_rest():
 @pytest.mark.parametrize(("valid", "test"), [(0.5, 0.5), (-0.1, 0.1), (1.0, 0.0)])
 def test_bad_fractions_are_named(valid, test):
     with pytest.raises(UserError, match=f"got {valid} and {test}"):
-        corpus.split_by_group([], valid, test)
+        check_fractions(valid, test)
 
 
 SPLITS = {"train": [("one two", "eins zwei"), ("three", "drei")], "valid": [("a", "b")], "test": [("c", "d")]}
 
 
 def test_write_corpus(tmp_path):
-    out = corpus.write_corpus(tmp_path / "new" / "toy", SPLITS, ("en", "de"), {"name": "toy", "licence": "CC0"})
+    out = write_corpus(tmp_path / "new" / "toy", SPLITS, ("en", "de"), {"name": "toy", "license": "CC0"})
     assert (out / "train.en").read_bytes() == b"one two\nthree\n"
     assert (out / "train.de").read_bytes() == b"eins zwei\ndrei\n"
     manifest = json.loads((out / "manifest.json").read_text())
@@ -118,20 +121,20 @@ def test_write_corpus(tmp_path):
 
 def test_write_corpus_replaces_a_corpus_but_nothing_else(tmp_path):
     for text in ("b", "c"):
-        corpus.write_corpus(tmp_path / "toy", {**SPLITS, "valid": [("a", text)]}, ("en", "de"), {})
+        write_corpus(tmp_path / "toy", {**SPLITS, "valid": [("a", text)]}, ("en", "de"), {})
     assert (tmp_path / "toy" / "valid.de").read_text() == "c\n"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(UserError, match="mine exists and is not a prepared corpus"):
-        corpus.write_corpus(tmp_path / "mine", SPLITS, ("en", "de"), {})
+        write_corpus(tmp_path / "mine", SPLITS, ("en", "de"), {})
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
 def test_failed_write_leaves_the_old_corpus(tmp_path, monkeypatch):
-    corpus.write_corpus(tmp_path / "toy", SPLITS, ("en", "de"), {})
-    monkeypatch.setattr(corpus.json, "dumps", lambda *_, **__: 1 / 0)
+    write_corpus(tmp_path / "toy", SPLITS, ("en", "de"), {})
+    monkeypatch.setattr(writing, "write_json", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        corpus.write_corpus(tmp_path / "toy", {**SPLITS, "valid": [("x", "y")]}, ("en", "de"), {})
+        write_corpus(tmp_path / "toy", {**SPLITS, "valid": [("x", "y")]}, ("en", "de"), {})
     assert (tmp_path / "toy" / "valid.de").read_text() == "b\n"
 
 
@@ -139,48 +142,48 @@ def test_failed_write_leaves_the_old_corpus(tmp_path, monkeypatch):
     ("pairs", "message"),
     [
         ([], "the valid split is empty"),
-        ([("a", "b"), ("c", "d\u2028e")], r"valid\.de, line 2"),
-        ([("", "b")], r"valid\.en, line 1"),
+        ([("a", "b"), ("c", "d\u2028e")], r"valid\.de:2"),
+        ([("", "b")], r"valid\.en:1"),
     ],
 )
 def test_write_corpus_checks_what_it_writes(tmp_path, pairs, message):
     with pytest.raises(UserError, match=message):
-        corpus.write_corpus(tmp_path / "toy", {**SPLITS, "valid": pairs}, ("en", "de"), {})
+        write_corpus(tmp_path / "toy", {**SPLITS, "valid": pairs}, ("en", "de"), {})
     assert not (tmp_path / "toy").exists()
 
 
 def test_same_language_twice(tmp_path):
     with pytest.raises(UserError, match="must differ, got en twice"):
-        corpus.write_corpus(tmp_path / "toy", SPLITS, ("en", "en"), {})
+        write_corpus(tmp_path / "toy", SPLITS, ("en", "en"), {})
 
 
 def test_manifests_appear_whole_or_not_at_all(tmp_path):
     items = [Item("a", tmp_path / "a.wav", ("one",))]
     out = tmp_path / "out"
     with pytest.raises(UserError, match="test split is empty"):
-        corpus.write_manifests(out, "audio", {"train": items, "test": []}, {})
+        write_manifests(out, "audio", {"train": items, "test": []}, {})
     assert not out.exists()
     with pytest.raises(UserError, match="2 items with 1 different ids"):
-        corpus.write_manifests(out, "audio", {"train": items * 2}, {})
-    corpus.write_manifests(out, "audio", {"train": items, "test": items}, {"name": "x"})
+        write_manifests(out, "audio", {"train": items * 2}, {})
+    write_manifests(out, "audio", {"train": items, "test": items}, {"name": "x"})
     about = json.loads((out / "manifest.json").read_text())
     assert about["name"] == "x" and about["modality"] == "audio" and about["files"]["train.tsv"]["items"] == 1
-    corpus.write_manifests(out, "audio", {"train": items}, {"name": "y"})  # an earlier one is replaced
+    write_manifests(out, "audio", {"train": items}, {"name": "y"})  # an earlier one is replaced
     assert not (out / "test.tsv").exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious.txt").write_text("mine")
     with pytest.raises(UserError, match="is not a prepared corpus"):
-        corpus.write_manifests(other, "audio", {"train": items}, {})
+        write_manifests(other, "audio", {"train": items}, {})
     assert (other / "precious.txt").read_text() == "mine"
 
 
 def test_references_are_written_beside_the_targets(tmp_path):
-    splits = {name: [(f"{name} one", "1"), (f"{name} two", "2")] for name in corpus.SPLITS}
-    out = corpus.write_corpus(tmp_path / "out", splits, ("a", "b"), {}, {"test": [["x y", "z"], ["2"]]})
+    splits = {name: [(f"{name} one", "1"), (f"{name} two", "2")] for name in SPLITS}
+    out = write_corpus(tmp_path / "out", splits, ("a", "b"), {}, {"test": [["x y", "z"], ["2"]]})
     assert (out / "test.references.tsv").read_text() == "x y\tz\n2\n"
     assert json.loads((out / "manifest.json").read_text())["files"]["test.references.tsv"]["lines"] == 2
     for bad in ([], ["x", ""], ["a\tb"]):
-        with pytest.raises(UserError, match=r"test, references 2: none, an empty one or one with stray space"):
-            corpus.write_corpus(tmp_path / "bad", splits, ("a", "b"), {}, {"test": [["x"], bad]})
+        with pytest.raises(UserError, match=r"test\.references\.tsv:2: texts must be non-empty"):
+            write_corpus(tmp_path / "bad", splits, ("a", "b"), {}, {"test": [["x"], bad]})
     assert not (tmp_path / "bad").exists()

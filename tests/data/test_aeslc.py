@@ -12,7 +12,7 @@ from parallel_recipes import assert_manifest, read
 from recipes import sample
 
 from s2s_plugin.corpora import recipe
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages import generate, prepare
 from s2s_plugin.stages import schema as config
@@ -46,7 +46,7 @@ def emails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_bodies_and_the_senders_own_subjects(emails: Path, tmp_path: Path, inside: str):
     out = aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=emails / inside)
     assert_manifest(out, "aeslc")
-    assert [len(read(out, f"{split}.body")) for split in corpus.SPLITS] == [3, 2, 2]
+    assert [len(read(out, f"{split}.body")) for split in SPLITS] == [3, 2, 2]
     assert read(out, "test.body") == [f"Hi Phil, the test {n} budget review is on Monday." for n in range(2)]
     assert read(out, "test.subject") == ["Budget test 0", "Budget test 1"]
     assert read(out, "train.subject")[2] == "Budget train 2"
@@ -99,7 +99,7 @@ def test_what_is_missing_or_broken_is_named(emails: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"dev/allen-p_1\.subject: expected a body, a line @subject"):
         aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=emails)
     (emails / "enron_subject_line/dev/allen-p_1.subject").unlink()
-    with pytest.raises(UserError, match=r"dev has 1 e-mails, the official split has 2; fetch it again"):
+    with pytest.raises(UserError, match=r"dev has 1 emails, the official split has 2; download it again"):
         aeslc.prepare(tmp_path / "out", "body", "subject", tmp_path, from_dir=emails)
     assert not (tmp_path / "out").exists()
 

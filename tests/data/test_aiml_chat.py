@@ -8,10 +8,11 @@ import pytest
 from parallel_recipes import assert_manifest, read
 from recipes import assert_no_leak
 
-from s2s_plugin.corpora import dialogues as dialogue
+from s2s_plugin.corpora.dialogues import question_key
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
+from s2s_plugin.text.retrieval import TURN
 
 aiml_chat = load_recipe("aiml_chat")
 
@@ -87,10 +88,10 @@ def test_conversations_are_split_by_question(packages: Path, tmp_path: Path, his
     )
     assert_manifest(out, "aiml_chat")
     sources = {split: read(out, f"{split}.turns") for split in SPLITS}
-    assert_no_leak({dialogue.question_key(line) for line in lines} for lines in sources.values())
+    assert_no_leak({question_key(line) for line in lines} for lines in sources.values())
     every = [line for lines in sources.values() for line in lines]
-    assert any(dialogue.TURN in line for line in every) == (history > 1)
-    assert all(line.count(dialogue.TURN) < history for line in every)
+    assert any(TURN in line for line in every) == (history > 1)
+    assert all(line.count(TURN) < history for line in every)
 
 
 def test_every_second_question_is_typed_with_contractions_and_none_is_held_out(packages: Path, tmp_path: Path):
@@ -98,7 +99,7 @@ def test_every_second_question_is_typed_with_contractions_and_none_is_held_out(p
     (packages / "chatterbot_corpus/data/english/twins.yml").write_text(f"conversations:\n{talk}")
     out = aiml_chat.prepare(tmp_path / "out", "turns", "reply", tmp_path, from_dir=packages, valid=0.2, test=0.2)
     sources = {split: read(out, f"{split}.turns") for split in SPLITS}
-    assert_no_leak({dialogue.question_key(line) for line in lines} for lines in sources.values())
+    assert_no_leak({question_key(line) for line in lines} for lines in sources.values())
     typed, full = (sum(form in line for line in sources["train"]) for form in ("what's it", "what is it"))
     assert 20 < typed < 100 and 40 < full < 100
     assert not any("what's it" in line for split in ("valid", "test") for line in sources[split])
@@ -124,9 +125,9 @@ def test_another_language_has_no_aiml(packages: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"language": "klingon"}, "language is klingon.*english, korean"),
-        ({"aiml": "all"}, "aiml is all: give one of standard, alice, none"),
-        ({"history": 0}, "data.history is 0"),
+        ({"language": "klingon"}, "language must be one of english, korean, got klingon"),
+        ({"aiml": "all"}, "aiml must be one of standard, alice, none, got .all"),
+        ({"history": 0}, "data.history must be at least 1, got 0"),
     ],
 )
 def test_wrong_options_are_named(packages: Path, tmp_path: Path, option: dict, message: str):

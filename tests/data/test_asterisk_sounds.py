@@ -13,8 +13,9 @@ import pytest
 import soundfile
 from recipes import assert_no_leak, pack, package, read_splits, text_keys
 
-from s2s_plugin.corpora import splits as corpus
-from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora import packages
+from s2s_plugin.corpora.recipe import default_cache, load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
 
@@ -93,8 +94,8 @@ def test_asterisk_corpus_does_not_leak_and_is_stable(tmp_path: Path):
     packed = next(source.rglob("*.txt.gz"))
     (archive / "core-sounds-en.txt").write_bytes(gzip.decompress(packed.read_bytes()))
     second = read(asterisk.prepare(tmp_path / "b", "audio", "en", from_dir=archive, **options))
-    assert {split: [(item.id, item.texts) for item in second[split]] for split in corpus.SPLITS} == {
-        split: [(item.id, item.texts) for item in first[split]] for split in corpus.SPLITS
+    assert {split: [(item.id, item.texts) for item in second[split]] for split in SPLITS} == {
+        split: [(item.id, item.texts) for item in first[split]] for split in SPLITS
     }
     written = asterisk.prepare(tmp_path / "c", "audio", "en", from_dir=source, lowercase=False, **options)
     as_written = {item.id: item.texts[0] for split in read(written).values() for item in split}
@@ -108,7 +109,7 @@ def test_asterisk_without_apt(home: tuple[Path, str], tmp_path: Path, monkeypatc
     recordings = next((source / "usr/share/asterisk/sounds").iterdir())
     next(source.rglob("*.txt.gz")).rename(recordings / "core-sounds-ru.txt.gz")
     pack(recordings, home[0] / "ru.tar.gz", ".")
-    monkeypatch.setattr(asterisk.fetch, "has_apt", lambda: False)
+    monkeypatch.setattr(packages, "has_apt", lambda: False)
     monkeypatch.setattr(asterisk, "URL", f"{home[1]}/{{}}.tar.gz")
     out = asterisk.prepare(tmp_path / "out", "audio", "ru", tmp_path / "cache", valid=0.2, test=0.2)
     assert sum(map(len, read(out).values())) == len(SPOKEN) + 60 + 1
@@ -130,19 +131,22 @@ def test_asterisk_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     write_prompts(tmp_path / "source", lang="fr")  # its recordings are in another folder of the same tree
     options = {"src": "audio", "tgt": "en", "cache": tmp_path, "from_dir": source}
     for bad, message in (
-        ({"src": "en"}, "--src audio .* got --src en"),
-        ({"tgt": "de"}, "--tgt en, es, fr, it, ru, got .* --tgt de"),
+        ({"src": "en"}, "supports audio-en, .* got --src en"),
+        ({"tgt": "de"}, "audio-en, audio-es, audio-fr, audio-it, audio-ru, got .* --tgt de"),
         ({"max_seconds": 0}, "max_seconds must be a number above 0, got 0"),
         ({"max_seconds": "long"}, "max_seconds must be .* got 'long'"),
         ({"valid": 1.5}, "valid and test must be fractions .* got 1.5"),
-        ({"from_dir": tmp_path / "none"}, r"0 files core-sounds-en.txt\* below .*none.* --from FOLDER"),
-        ({}, r"2 files vm-goodbye.wav below .*source, expected one"),
+        (
+            {"from_dir": tmp_path / "none"},
+            r"one file core-sounds-en.txt\* below .*none, got 0: .* --from FOLDER",
+        ),
+        ({}, r"expected one file vm-goodbye.wav below .*source, got 2"),
     ):
         with pytest.raises(UserError, match=message):
             asterisk.prepare(tmp_path / "out", **{**options, **bad})
     broken = write_prompts(tmp_path / "broken")
     next(broken.rglob("screen.wav")).write_bytes(b"RIFF")
-    assert asterisk.main(["--out", str(tmp_path / "out"), "--from", str(broken)]) == 2
+    assert asterisk.prepare.main(["--out", str(tmp_path / "out"), "--from", str(broken)]) == 2
     assert "screen.wav: not a wav file" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
@@ -150,7 +154,7 @@ def test_asterisk_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
 def test_asterisk_for_real(tmp_path: Path):
     for name in ("asterisk-core-sounds-en", "asterisk-core-sounds-en-wav"):
         package(name)
-    out = asterisk.prepare(tmp_path / "out", "audio", "en", corpus.default_cache())
+    out = asterisk.prepare(tmp_path / "out", "audio", "en", default_cache())
     splits = read(out)
     assert_no_leak(text_keys(splits))
     items = {item.id: item for split in splits.values() for item in split}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
 
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 cli_examples = load_recipe("cli_examples")
@@ -119,7 +119,7 @@ def test_corpus_from_unpacked_wheels(tmp_path: Path):
     out = cli_examples.prepare(tmp_path / "out", "en", "bash", tmp_path, from_dir=tmp_path)
     assert_manifest(out, "cli_examples")
     assert_languages_do_not_leak(out, ("en", "bash"))
-    assert sum(len(read(out, f"{split}.bash")) for split in corpus.SPLITS) == 600
+    assert sum(len(read(out, f"{split}.bash")) for split in SPLITS) == 600
     assert 30 < len(read(out, "test.en")) < 90
 
 
@@ -133,5 +133,5 @@ def test_mistakes_are_one_line(tmp_path: Path):
 @pytest.mark.slow
 def test_the_packages(tmp_path: Path):
     out = cli_examples.prepare(tmp_path / "out", "en", "bash", tmp_path / "cache")
-    assert [len(read(out, f"{split}.en")) for split in corpus.SPLITS] == [9_015, 511, 1_064]
+    assert [len(read(out, f"{split}.en")) for split in SPLITS] == [9_015, 511, 1_064]
     assert_languages_do_not_leak(out, ("en", "bash"))

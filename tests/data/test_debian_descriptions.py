@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
 
-from s2s_plugin.corpora import packages as fetch
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.packages import apt_lists, has_apt
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 debian = load_recipe("debian_descriptions")
@@ -73,7 +73,7 @@ Architecture: amd64
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An archive of Debian's layout, the only one that apt knows of, and apt told to fetch no descriptions."""
-    if not fetch.has_apt():
+    if not has_apt():
         pytest.skip("no apt-get on this machine")
     lists = tmp_path / "archive/dists/stable"
     architecture = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout
@@ -100,14 +100,14 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_apt_gives_descriptions_although_it_is_told_none(archive: Path, tmp_path: Path):
-    folder = fetch.apt_lists("en", tmp_path / "cache")
+    folder = apt_lists("en", tmp_path / "cache")
     texts = {path.name.rsplit("_", 1)[1]: path.read_text() for path in folder.iterdir()}
     assert set(texts) == {"Packages", "Translation-en"}
     assert texts["Translation-en"].strip() == TRANSLATION.strip()
     translations, packages = debian.find_lists(tmp_path / "cache", None)
     assert [len(translations), len(packages)] == [1, 1] and translations[0].parent == folder
     with pytest.raises(UserError, match=r"apt's sources have no descriptions \(xx\); .*--from FOLDER"):
-        fetch.apt_lists("xx", tmp_path / "cache")
+        apt_lists("xx", tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("*.partial"))
 
 
@@ -150,7 +150,7 @@ def test_the_users_own_lists(tmp_path: Path, ending: str):
     out = debian.prepare(tmp_path / "out", "text", "synopsis", tmp_path, from_dir=folder, valid=0.1, test=0.1)
     assert_manifest(out, "debian_descriptions")
     assert_languages_do_not_leak(out, ("text", "synopsis"))
-    assert sum(len(read(out, f"{split}.text")) for split in corpus.SPLITS) == 300
+    assert sum(len(read(out, f"{split}.text")) for split in SPLITS) == 300
     assert read(out, "train.synopsis")[0].startswith("what the thing ")
 
 
@@ -159,6 +159,6 @@ def test_what_is_missing_or_broken_is_named(tmp_path: Path):
     with pytest.raises(UserError, match=r"no Translation-en and Packages in .*: they are https://"):
         debian.prepare(tmp_path / "out", "text", "synopsis", tmp_path, from_dir=tmp_path)
     (tmp_path / "Translation-en.xz").write_bytes(b"no xz")
-    with pytest.raises(UserError, match=r"cannot read .*Translation-en\.xz: .*; fetch it again"):
+    with pytest.raises(UserError, match=r"cannot read .*Translation-en\.xz: .*; download it again"):
         debian.prepare(tmp_path / "out", "text", "synopsis", tmp_path, from_dir=tmp_path)
     assert not (tmp_path / "out").exists()

@@ -113,5 +113,5 @@ def test_command_line(dictionary, tmp_path):
     assert f"{tmp_path / 'out' / 'train.en'}: " in done.stdout
     done = subprocess.run([*command, "--tgt", "fr"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: the dictionary is for de and en")
+    assert done.stderr.splitlines()[-1].startswith("error: ding supports en-de, de-en, got")
     assert "Traceback" not in done.stderr

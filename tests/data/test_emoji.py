@@ -123,7 +123,7 @@ def test_emoji_split_holds_out_drawings_not_names(modules: Path, tmp_path: Path)
         }
 
 
-@pytest.mark.parametrize("language", emoji.LANGUAGES)
+@pytest.mark.parametrize("language", ("en", "ko", "de"))
 def test_emoji_names(modules: Path, tmp_path: Path, language: str):
     splits = read(emoji.prepare(tmp_path / "out", "image", language, tmp_path, modules, valid=0.2, test=0.2))
     texts = {item.id: item.texts for items in splits.values() for item in items}
@@ -154,7 +154,7 @@ def test_emoji_drawings_are_cut_exactly_and_laid_on_white(modules: Path, tmp_pat
 def test_emoji_command_line(modules: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     out = tmp_path / "out"
     command = ["--out", str(out), "--cache", str(tmp_path / "cache"), "--from", str(modules), "--tgt", "de"]
-    assert emoji.main([*command, "--valid", "0.2", "--test", "0.2"]) == 0
+    assert emoji.prepare.main([*command, "--valid", "0.2", "--test", "0.2"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed == [f"{out / split}.tsv: {len(items)} items" for split, items in read(out).items()]
 
@@ -175,7 +175,7 @@ def test_emoji_mistakes_are_one_line(modules: Path, tmp_path: Path, capsys: pyte
     shutil.copytree(modules, broken)
     (broken / "emoji-datasource/img/twitter/sheets/32.png").write_bytes(b"no picture")
     command = ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--from", str(broken)]
-    assert emoji.main(command) == 2
+    assert emoji.prepare.main(command) == 2
     assert capsys.readouterr().err.startswith("error: cannot read")
     assert not (tmp_path / "out").exists()
     assert not list((tmp_path / "cache").glob("emoji/twitter*")), "a half-made folder of pictures stays"
@@ -183,7 +183,7 @@ def test_emoji_mistakes_are_one_line(modules: Path, tmp_path: Path, capsys: pyte
 
 @pytest.mark.slow
 def test_emoji_of_the_real_packages(tmp_path: Path):
-    for language in emoji.LANGUAGES:
+    for language in ("en", "ko", "de"):
         splits = read(emoji.prepare(tmp_path / language, "image", language, tmp_path / "cache"))
         assert {split: len(items) for split, items in splits.items()} == {"train": 6818, "valid": 210, "test": 468}
         texts = {item.id: item.texts for items in splits.values() for item in items}

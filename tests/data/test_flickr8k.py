@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from recipes import read_splits, sample
 
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 flickr8k = load_recipe("flickr8k")
@@ -54,7 +54,7 @@ def test_flickr8k_sample(tmp_path: Path):
     folder = sample("flickr8k")
     out = flickr8k.prepare(tmp_path / "out", "image", "en", tmp_path, from_dir=folder)
     splits = read(out)
-    items = [item for split in corpus.SPLITS for item in splits[split]]
+    items = [item for split in SPLITS for item in splits[split]]
     assert len(items) == len({item.path for item in items}) == 60
     assert all(len(item.texts) == 5 for item in items)
     assert json.loads((out / "manifest.json").read_text())["split"] == "by hash"
@@ -97,9 +97,9 @@ def test_flickr8k_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     refused("the valid split is empty")
     with (source / "Flickr8k_text/Flickr8k.token.txt").open("a") as file:
         file.write("h8.jpg#0 without a tab\n")
-    refused(r"Flickr8k\.token\.txt, line 31: 1 columns, expected 2")
+    refused(r"Flickr8k\.token\.txt:31: expected 2 columns, got 1")
     (source / "Flickr8k_text/Flickr8k.token.txt").write_bytes(b"i9.jpg#0\tcaf\xe9\n")
     refused(r"Flickr8k\.token\.txt: byte 13 is not UTF-8")
-    assert flickr8k.main(["--out", str(tmp_path / "out"), "--from", str(source)]) == 2
+    assert flickr8k.prepare.main(["--out", str(tmp_path / "out"), "--from", str(source)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert not (tmp_path / "out").exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from recipes import assert_no_leak, pack, read_splits, sample
 
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 fsdd = load_recipe("fsdd")
@@ -54,8 +54,8 @@ def test_fsdd_speakers(digits: Path, tmp_path: Path, test_speakers: str | list[s
     assert {item.speaker for item in splits["train"]} == {"george", "jackson", "lucas", "nicolas"}
     assert {item.speaker for item in splits["valid"]} == {"george", "jackson", "lucas", "nicolas"}
     assert {item.id.rsplit("_", 1)[1] for item in splits["valid"]} == {"0", "4"}
-    assert [len(splits[split]) for split in corpus.SPLITS] == [160, 80, 120]
-    assert_no_leak({item.path for item in splits[split]} for split in corpus.SPLITS)
+    assert [len(splits[split]) for split in SPLITS] == [160, 80, 120]
+    assert_no_leak({item.path for item in splits[split]} for split in SPLITS)
 
 
 def test_fsdd_is_fetched_once(digits: Path, home: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -70,10 +70,10 @@ def test_fsdd_is_fetched_once(digits: Path, home: tuple[Path, str], tmp_path: Pa
 def test_fsdd_mistakes_are_one_line(digits: Path, tmp_path: Path):
     options = {"src": "audio", "tgt": "en", "cache": tmp_path, "from_dir": digits}
     for bad, message in (
-        ({"tgt": "de"}, "--src audio and --tgt en, got --src audio --tgt de"),
-        ({"split": "random"}, "unknown split 'random': choose takes or speakers"),
-        ({"split": "speakers", "test_speakers": "theo,bob"}, "'theo,bob': choose some of george, .*yweweler"),
-        ({"split": "speakers", "test_speakers": ""}, "test_speakers is '': choose some of"),
+        ({"tgt": "de"}, "fsdd supports audio-en, got --src audio --tgt de"),
+        ({"split": "random"}, "split must be one of takes, speakers, got 'random'"),
+        ({"split": "speakers", "test_speakers": "theo,bob"}, "must be some of george, .*yweweler, got 'theo,bob'"),
+        ({"split": "speakers", "test_speakers": ""}, "test_speakers must be some of .*, got ''"),
         ({"from_dir": tmp_path / "none"}, "no recordings below .*none: expected files named DIGIT_SPEAKER_TAKE"),
         ({"from_dir": sample("fsdd")}, "the train split is empty"),  # its takes 0 and 1 are all in the test set
     ):
@@ -84,7 +84,7 @@ def test_fsdd_mistakes_are_one_line(digits: Path, tmp_path: Path):
 
 def test_command_line(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     command = ["--out", str(tmp_path / "out"), "--from", str(digits), "--split", "speakers"]
-    assert fsdd.main([*command, "--test-speakers", "lucas"]) == 0
+    assert fsdd.prepare.main([*command, "--test-speakers", "lucas"]) == 0
     assert f"{tmp_path / 'out' / 'test.tsv'}: 60 items" in capsys.readouterr().out
-    assert fsdd.main([*command, "--test-speakers", "bob"]) == 2
-    assert capsys.readouterr().err.startswith("error: test_speakers is 'bob'")
+    assert fsdd.prepare.main([*command, "--test-speakers", "bob"]) == 2
+    assert capsys.readouterr().err.startswith("error: test_speakers must be some of")

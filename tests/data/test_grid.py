@@ -13,8 +13,8 @@ import pytest
 from grid_grammar import SENTENCE, code, decode
 from recipes import read_splits, sample
 
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 grid, lips = load_recipe("grid"), load_recipe("synthetic_lips")
@@ -37,7 +37,7 @@ def grid_sample(tmp_path) -> Path:
 @pytest.mark.parametrize("source", ["video", "audio"])
 def test_grid(grid_sample, source, tmp_path):
     splits = read(source, grid.prepare(tmp_path / "out", source, "en", tmp_path / "cache", grid_sample))
-    assert [len(splits[split]) for split in corpus.SPLITS] == [6, 1, 1]
+    assert [len(splits[split]) for split in SPLITS] == [6, 1, 1]
     for item in (item for items in splits.values() for item in items):
         assert SENTENCE.fullmatch(item.texts[0])
         assert code(item.texts[0]) == item.id
@@ -50,7 +50,7 @@ def test_grid(grid_sample, source, tmp_path):
 def test_grid_split_has_the_sizes_of_the_corpus_and_ignores_order():
     names = [code(" ".join(lips.sentence(number))) for number in range(0, 64_000, 64)]
     splits = grid.split_names(names)
-    assert [len(splits[split]) for split in corpus.SPLITS] == [900, 50, 50]
+    assert [len(splits[split]) for split in SPLITS] == [900, 50, 50]
     assert sorted(name for split in splits.values() for name in split) == sorted(names)
     assert grid.split_names(names[::-1]) == splits
 
@@ -85,11 +85,11 @@ def test_grid_mistakes_are_named(grid_sample, tmp_path):
     assert "is not a folder" in problem(from_dir=tmp_path / "missing")
     alignment = grid_sample / "align/bgbh7a.align"
     alignment.write_text("0 13250 sil\n13250 19250\n", encoding="utf-8")
-    assert "bgbh7a.align, line 2" in problem()
+    assert "bgbh7a.align:2" in problem()
     alignment.write_text("0 74500 sil\n", encoding="utf-8")
     assert "bgbh7a.align has no words" in problem()
     alignment.unlink()
     assert "bgbh7a.mpg has no bgbh7a.align" in problem()
     (grid_sample / "s2").mkdir()
     shutil.copy(grid_sample / "mpg/bgbh7a.mpg", grid_sample / "s2")
-    assert "give the folder of one speaker" in problem()
+    assert "pass the folder of one speaker" in problem()

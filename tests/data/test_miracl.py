@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from recipes import read_splits, sample
 
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 miracl = load_recipe("miracl")
@@ -32,7 +32,7 @@ def mouths(tmp_path) -> Path:
 
 def test_miracl_holds_speakers_out(mouths, tmp_path):
     splits = read(miracl.prepare(tmp_path / "out", "video", "en", tmp_path, mouths))
-    speakers = {split: {item.speaker for item in splits[split]} for split in corpus.SPLITS}
+    speakers = {split: {item.speaker for item in splits[split]} for split in SPLITS}
     assert speakers == {"train": {"F01", "F02"}, "valid": {"F03", "M01"}, "test": {"M02", "M03"}}
     for items in splits.values():
         assert len(items) == 20
@@ -49,14 +49,14 @@ def test_miracl_with_few_speakers_and_phrases(mouths, tmp_path):
     for words in (mouths / "cropped").glob("*/words"):
         shutil.copytree(words, words.with_name("phrases"))
     phrases = read(miracl.prepare(tmp_path / "out", "video", "en", tmp_path, mouths / "cropped", kind="phrases"))
-    assert {split: phrases[split][0].speaker for split in corpus.SPLITS} == {
+    assert {split: phrases[split][0].speaker for split in SPLITS} == {
         "train": "F01",
         "valid": "M01",
         "test": "M02",
     }
     assert phrases["train"][-1].texts == ("have a good time",)
     both = read(miracl.prepare(tmp_path / "out", "video", "en", tmp_path, mouths, kind="both"))
-    assert [len(both[split]) for split in corpus.SPLITS] == [20, 20, 20]
+    assert [len(both[split]) for split in SPLITS] == [20, 20, 20]
 
 
 def test_miracl_mistakes_are_named(mouths, tmp_path):
@@ -69,7 +69,7 @@ def test_miracl_mistakes_are_named(mouths, tmp_path):
 
     assert "--src audio" in problem(src="audio")
     assert "--tgt ko" in problem(tgt="ko")
-    assert "words or phrases or both" in problem(kind="letters")
+    assert "kind must be one of words, phrases, both" in problem(kind="letters")
     assert "--from FOLDER" in problem(from_dir=None)
     assert "no phrases in" in problem(kind="phrases")
     assert "no words in" in problem(from_dir=mouths / "cropped/F01")
@@ -81,4 +81,4 @@ def test_miracl_mistakes_are_named(mouths, tmp_path):
     shutil.rmtree(mouths / "cropped/F01")
     for speaker in ("F02", "F03", "M01"):
         shutil.rmtree(mouths / "cropped" / speaker)
-    assert "only M02 and M03" in problem()
+    assert "at least three, got M02, M03" in problem()

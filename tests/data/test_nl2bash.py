@@ -11,8 +11,8 @@ import pytest
 from parallel_recipes import assert_manifest, read
 from recipes import sample
 
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 nl2bash = load_recipe("nl2bash")
@@ -26,9 +26,9 @@ def nl2bash_files() -> Path:
 def test_split_is_the_papers(nl2bash_files: Path, tmp_path: Path):
     out = nl2bash.prepare(tmp_path / "out", "en", "bash", tmp_path / "cache", from_dir=nl2bash_files)
     files = assert_manifest(out, "nl2bash")
-    assert [files[f"{split}.bash"]["lines"] for split in corpus.SPLITS] == [8_090, 609, 606]
+    assert [files[f"{split}.bash"]["lines"] for split in SPLITS] == [8_090, 609, 606]
     assert [len(set(read(out, f"{split}.en"))) for split in ("valid", "test")] == [549, 547]
-    commands = {split: set(read(out, f"{split}.bash")) for split in corpus.SPLITS}
+    commands = {split: set(read(out, f"{split}.bash")) for split in SPLITS}
     assert len(commands["valid"]) == 599
     assert not commands["train"] & (commands["valid"] | commands["test"])
 
@@ -39,7 +39,7 @@ def test_every_line_is_used_once(nl2bash_files: Path, tmp_path: Path):
     official = gzip.decompress((nl2bash_files / "all.cm.gz").read_bytes()).decode("utf-8").split("\n")[:-1]
     split = json.loads(nl2bash.SPLIT.read_text(encoding="utf-8"))
     used = [line.strip() for number, line in enumerate(official, start=1) if number not in set(split["left_out"])]
-    assert Counter(line for name in corpus.SPLITS for line in read(out, f"{name}.bash")) == Counter(used)
+    assert Counter(line for name in SPLITS for line in read(out, f"{name}.bash")) == Counter(used)
     held_out = [line for name in ("valid", "test") for item in split[name] for line in item]
     assert len(held_out) == len(set(held_out))
     assert not set(held_out) & set(split["left_out"])

@@ -1,4 +1,4 @@
-"""Corpora that go one way refuse to be turned round, which would only exchange the names of their sides."""
+"""Corpora of one direction refuse the reverse, which would only exchange the names of their sides."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ ONE_WAY = ["aeslc", "aiml_chat", "cli_examples", "debian_descriptions", "nl2bash
 
 
 @pytest.mark.parametrize("name", ONE_WAY)
-def test_sides_that_are_turned_round_are_refused(name: str, tmp_path: Path):
-    recipe = load_recipe(name)
-    source, target = recipe.SIDES
-    with pytest.raises(UserError, match=f"goes from {source} to {target}, and --src is {target}, --tgt {source}"):
-        recipe.prepare(tmp_path / "out", target, source, tmp_path, from_dir=tmp_path)
+def test_reversed_sides_are_refused(name: str, tmp_path: Path):
+    prepare = load_recipe(name).prepare
+    ((source, target),) = prepare.directions
+    with pytest.raises(UserError, match=f"{name} supports {source}-{target}, got --src {target} --tgt {source}"):
+        prepare(tmp_path / "out", target, source, tmp_path, from_dir=tmp_path)
     assert not (tmp_path / "out").exists()

@@ -14,8 +14,8 @@ from command_line import ROOT
 from grid_grammar import SENTENCE, code, decode
 from recipes import read_splits
 
-from s2s_plugin.corpora import splits as corpus
 from s2s_plugin.corpora.recipe import load_recipe
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 
 lips = load_recipe("synthetic_lips")
@@ -60,7 +60,7 @@ def test_lips_are_the_same_twice(drawn, tmp_path):
     options = {"clips": 6, "speakers": 3, "unseen": 1}
     again = lips.prepare(tmp_path / "out", "video", "en", tmp_path / "cache", **options)
     first, second = read(drawn), read(again)
-    for split in corpus.SPLITS:
+    for split in SPLITS:
         for one, two in zip(first[split], second[split], strict=True):
             assert one._replace(path=two.path) == two
             assert one.path.read_bytes() == two.path.read_bytes()
@@ -84,8 +84,8 @@ def test_lips_do_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
 
 def test_lips_splits_share_no_sentence_and_keep_faces_for_the_test():
     planned = lips.plan(1200, 12, 2, seed=1)
-    by_split = {split: [clip for clip in planned if clip.split == split] for split in corpus.SPLITS}
-    assert [len(by_split[split]) for split in corpus.SPLITS] == [1008, 96, 96]
+    by_split = {split: [clip for clip in planned if clip.split == split] for split in SPLITS}
+    assert [len(by_split[split]) for split in SPLITS] == [1008, 96, 96]
     assert len({clip.words for clip in planned}) == len({clip.name for clip in planned}) == 1200
     assert {clip.speaker for clip in by_split["test"]} == set(range(12))
     assert {clip.speaker for clip in by_split["train"] + by_split["valid"]} == set(range(10))
@@ -166,11 +166,11 @@ def test_lips_that_cannot_be_drawn_are_one_line(tmp_path):
         ({"src": "audio"}, "--src audio"),
         ({"tgt": "de"}, "--tgt de"),
         ({"from_dir": Path("mine")}, "mine"),
-        ({"clips": 2}, "clips must be a whole number from 3 to 64,000, got 2"),
+        ({"clips": 2}, "clips must be an integer from 3 to 64,000, got 2"),
         ({"clips": "many"}, "got 'many'"),
         ({"speakers": 0}, "speakers must be"),
         ({"speakers": "two"}, "got 'two'"),
-        ({"speakers": 3, "unseen": 3}, "unseen must be a whole number from 0 to 2, got 3"),
+        ({"speakers": 3, "unseen": 3}, "unseen must be an integer from 0 to 2, got 3"),
         ({"seed": -1}, "seed must be"),
     ],
 )

@@ -12,6 +12,7 @@ import soundfile
 from PIL import Image
 from recipes import assert_no_leak, pack, package, read_splits, text_keys
 
+from s2s_plugin.corpora import packages
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
 
@@ -65,10 +66,10 @@ def test_tuxpaint_corpus_does_not_leak_and_is_stable(tmp_path: Path):
 def test_tuxpaint_without_apt(home: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     archive = home[0] / "stamps.tar.gz"
     pack(write_stamps(tmp_path / "source") / "usr/share/tuxpaint/stamps", archive, "tuxpaint-stamps-1/stamps")
-    monkeypatch.setattr(tuxpaint.fetch, "has_apt", lambda: False)
+    monkeypatch.setattr(packages, "has_apt", lambda: False)
     monkeypatch.setattr(tuxpaint, "URL", f"{home[1]}/{archive.name}")
     options = {"cache": tmp_path / "cache", "valid": 0.2, "test": 0.2}
-    with pytest.raises(UserError, match="not the expected file"):
+    with pytest.raises(UserError, match="sha256 must be"):
         tuxpaint.prepare(tmp_path / "out", "image", "en", **options)
     monkeypatch.setattr(tuxpaint, "SHA256", tuxpaint.file_sha256(archive))
     out = tuxpaint.prepare(tmp_path / "out", "image", "en", **options)
@@ -79,7 +80,7 @@ def test_tuxpaint_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     source = write_stamps(tmp_path / "source")
     options = {"src": "image", "tgt": "en", "cache": tmp_path, "from_dir": source}
     for bad, message in (
-        ({"src": "video"}, "--src audio or image, got --src video"),
+        ({"src": "video"}, "tuxpaint supports image-en, audio-be, .*got --src video"),
         ({"src": "audio", "tgt": "ko"}, "recordings for --tgt be, .*ru, got --tgt ko"),
         ({"tgt": "xx"}, r"no image in .*stamps has a description in --tgt xx"),
         ({"test": 0.0}, "valid and test must be fractions .* and 0.0"),
@@ -89,7 +90,7 @@ def test_tuxpaint_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
             tuxpaint.prepare(tmp_path / "out", **{**options, **bad})
     next(source.rglob("7_desc_fr.ogg")).write_bytes(b"OggS")
     command = ["--out", str(tmp_path / "out"), "--from", str(source), "--src", "audio", "--tgt", "fr"]
-    assert tuxpaint.main(command) == 2
+    assert tuxpaint.prepare.main(command) == 2
     assert "7_desc_fr.ogg: not a sound file" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recipes import assert_no_leak, read_meta
 
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.splits import SPLITS
 
 
 def read(out: Path, name: str) -> list[str]:
@@ -15,9 +15,7 @@ def read(out: Path, name: str) -> list[str]:
 
 def assert_languages_do_not_leak(out: Path, languages: tuple[str, str]) -> None:
     for lang in languages:
-        assert_no_leak(
-            {" ".join(line.casefold().split()) for line in read(out, f"{split}.{lang}")} for split in corpus.SPLITS
-        )
+        assert_no_leak({" ".join(line.casefold().split()) for line in read(out, f"{split}.{lang}")} for split in SPLITS)
 
 
 def assert_manifest(out: Path, name: str) -> dict:

@@ -16,8 +16,10 @@ import soundfile
 from command_line import SHARED
 from PIL import Image
 
-from s2s_plugin.corpora import splits as corpus
+from s2s_plugin.corpora.recipe import default_cache
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.manifest import Item, read_manifest
+from s2s_plugin.text.normalize import match_key
 
 SOUNDS, PICTURES = (".wav", ".ogg"), (".jpg", ".png")
 
@@ -31,7 +33,7 @@ def sample(name: str) -> Path:
 
 def package(name: str) -> Path:
     """The unpacked Debian package in the user's cache; tests do not download it."""
-    folder = corpus.default_cache() / "apt" / name
+    folder = default_cache() / "apt" / name
     if not folder.is_dir():
         pytest.skip(f"{name} is not in {folder.parent}: run the recipe once")
     return folder
@@ -42,7 +44,7 @@ def read_meta(name: str, out: Path) -> dict:
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["name"] == name
     assert manifest["source"].startswith("synthetic: " if name == "synthetic_lips" else "https://")
-    assert manifest["licence"]
+    assert manifest["license"]
     assert manifest["version"]
     return manifest
 
@@ -51,7 +53,7 @@ def read_splits(name: str, modality: str, out: Path) -> dict[str, list[Item]]:
     """The items of each split: as many as the manifest tells, each id once, every file there and readable."""
     files = read_meta(name, out)["files"]
     splits = {}
-    for split in corpus.SPLITS:
+    for split in SPLITS:
         found, splits[split] = read_manifest(out / f"{split}.tsv")
         assert found == modality
         assert len(splits[split]) == files[f"{split}.tsv"]["items"]
@@ -72,7 +74,7 @@ def read_splits(name: str, modality: str, out: Path) -> dict[str, list[Item]]:
 
 def text_keys(splits: dict[str, list[Item]]) -> Iterator[set[str]]:
     """For each split, what its texts are compared by."""
-    return ({corpus.match_key(text) for item in items for text in item.texts} for items in splits.values())
+    return ({match_key(text) for item in items for text in item.texts} for items in splits.values())
 
 
 def assert_no_leak(splits: Iterable[set]) -> None:

@@ -17,13 +17,14 @@ from command_line import BIN, call
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from s2s_plugin.corpora import dialogues as dialogue
-from s2s_plugin.corpora import parallel as own_pairs
+from s2s_plugin.corpora.dialogues import exchanges, question_key, split_by_question
+from s2s_plugin.corpora.parallel import extra_pairs, own_splits, read_conversations
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference import chat
 from s2s_plugin.inference.translator import Hypothesis, Translator
 from s2s_plugin.stages import schema as config
+from s2s_plugin.text.retrieval import TURN
 
 # The second reply needs the turn before the last one.
 FRIENDS = ["ann", "bob", "dan", "eva"]
@@ -62,8 +63,8 @@ def lines(folder: Path, name: str) -> list[str]:
 
 def test_a_source_is_the_last_turns():
     turns = ["a b", "c", "d", "e"]
-    assert list(dialogue.exchanges(turns, 1)) == [("a b", "c"), ("c", "d"), ("d", "e")]
-    assert list(dialogue.exchanges(turns, 3))[1:] == [("a b <turn> c", "d"), ("a b <turn> c <turn> d", "e")]
+    assert list(exchanges(turns, 1)) == [("a b", "c"), ("c", "d"), ("d", "e")]
+    assert list(exchanges(turns, 3))[1:] == [("a b <turn> c", "d"), ("a b <turn> c <turn> d", "e")]
 
 
 def test_no_question_is_on_two_sides():
@@ -72,8 +73,8 @@ def test_no_question_is_on_two_sides():
     questions = [" ".join(draw.choices(words, k=3)) for _ in range(2000)]
     sources = [f"before <turn> {first}" if n % 2 else f"{first.upper()}?" for n, first in enumerate(questions)]
     pairs = [(source, "same reply") for source in sources]
-    splits = dialogue.split_by_question(((f"{n}", pair) for n, pair in enumerate(pairs)), 0.2, 0.2)
-    keys = {split: [dialogue.question_key(pair[0]) for pair in splits[split]] for split in SPLITS}
+    splits = split_by_question(((f"{n}", pair) for n, pair in enumerate(pairs)), 0.2, 0.2)
+    keys = {split: [question_key(pair[0]) for pair in splits[split]] for split in SPLITS}
     for first, second in (("train", "valid"), ("train", "test"), ("valid", "test")):
         assert not set(keys[first]) & set(keys[second])
     for split in ("valid", "test"):
@@ -89,16 +90,17 @@ def test_own_pairs_may_share_replies(tmp_path: Path):
         "source": f"{tmp_path}/my.turns",
         "target": f"{tmp_path}/my.reply",
         "held_out": 1000,
+        "dialogues": None,
         "on_bad_item": "error",
     }
     rest = {f"{split}_{side}": None for split in ("valid", "test") for side in ("source", "target")}
     languages = {"source_lang": "turns", "target_lang": "reply"}
     cfg = OmegaConf.create({"data": {**data, **rest, **languages, "shared_targets": True}, "subword": {"lossless": 0}})
-    splits = own_pairs.own_splits(cfg)
+    splits = own_splits(cfg)
     assert sum(map(len, splits.values())) == 100 and len(splits["train"]) > 70
     cfg.data.shared_targets = False
-    with pytest.raises(UserError, match="too few to hold some out"):
-        own_pairs.own_splits(cfg)
+    with pytest.raises(UserError, match="too few different pairs to hold some out"):
+        own_splits(cfg)
 
 
 def test_further_pairs_do_not_answer_what_is_held_out(tmp_path: Path):
@@ -113,7 +115,7 @@ def test_further_pairs_do_not_answer_what_is_held_out(tmp_path: Path):
             "s2s", overrides=["app=chatbot", "data=files", *files.replace("=more", f"={tmp_path}/more").split()]
         )
     held_out = [("hello <turn> how are you", "Well."), ("who is it", "Fine.")]
-    assert own_pairs.extra_pairs(cfg, held_out) == [("hello <turn> who are you", "Me.")]
+    assert extra_pairs(cfg, held_out) == [("hello <turn> who are you", "Me.")]
 
 
 @pytest.mark.parametrize(
@@ -121,19 +123,19 @@ def test_further_pairs_do_not_answer_what_is_held_out(tmp_path: Path):
     [
         (b"", "the file is empty"),
         (b"hello\n\nyou\n", "no conversation of two turns"),
-        (b"hello\nyou <turn> me\n", "my.txt, line 2: holds <turn>"),
-        (b"hello\n\xff\n", "my.txt, line 2: byte 1 is not UTF-8"),
+        (b"hello\nyou <turn> me\n", "my.txt:2: contains <turn>"),
+        (b"hello\n\xff\n", "my.txt:2: byte 1 is not UTF-8"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes, named: str):
     (tmp_path / "my.txt").write_bytes(content)
     with pytest.raises(UserError, match=re.escape(named)):
-        dialogue.read_conversations(tmp_path / "my.txt")
+        read_conversations(tmp_path / "my.txt")
 
 
 def test_empty_lines_stand_between_conversations(tmp_path: Path):
     (tmp_path / "my.txt").write_text("\ufeffa\nb\n\n \nonly one\n\nc  d\r\ne\nf", encoding="utf-8")
-    assert list(dialogue.read_conversations(tmp_path / "my.txt")) == [["a", "b"], ["c d", "e", "f"]]
+    assert list(read_conversations(tmp_path / "my.txt")) == [["a", "b"], ["c d", "e", "f"]]
 
 
 def test_own_held_out_files_that_leak_are_told(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -145,21 +147,20 @@ def test_own_held_out_files_that_leak_are_told(tmp_path: Path, capsys: pytest.Ca
     for split, text in talk.items():
         (tmp_path / split).write_text(text)
     names = {"dialogues": "train", "valid_dialogues": "valid", "test_dialogues": "test"}
-    data = OmegaConf.create(
-        {"history": 1, "held_out": 1000, **{key: f"{tmp_path}/{name}" for key, name in names.items()}}
-    )
-    assert {split: len(pairs) for split, pairs in dialogue.own_splits(data).items()} == {
+    files = {key: f"{tmp_path}/{name}" for key, name in names.items()}
+    cfg = OmegaConf.create({"data": {"history": 1, "held_out": 1000, "shared_targets": True, **files}})
+    assert {split: len(pairs) for split, pairs in own_splits(cfg).items()} == {
         "train": 4,
         "valid": 1,
         "test": 1,
     }
-    assert "1 training replies answer a question in your own held-out files" in capsys.readouterr().err
+    assert "1 training pairs overlap your own held-out files" in capsys.readouterr().err
 
 
 def test_too_few_to_hold_some_out(tmp_path: Path):
     (tmp_path / "my.txt").write_text("a\nb\n")
     done = call("s2s prepare app=chatbot data=dialogues data.dialogues=my.txt", cwd=tmp_path, check=False)
-    assert done.returncode == 2 and "my.txt: 1 replies are too few to hold some out" in done.stderr
+    assert done.returncode == 2 and "my.txt: too few different pairs to hold some out" in done.stderr
     assert not list(tmp_path.glob("data-bin/*/prepared.json"))
 
 
@@ -168,7 +169,7 @@ def test_too_few_to_hold_some_out(tmp_path: Path):
 
 def test_history_is_in_the_sources(run: tuple[Path, str]):
     sources = lines(run[0], "train.turns")
-    assert {line.count(dialogue.TURN) for line in sources} == {0, 1}
+    assert {line.count(TURN) for line in sources} == {0, 1}
     prepared = next(run[0].glob("data-bin/dialogues.*"))
     pieces = (prepared / "pieces/train.turns").read_text(encoding="utf-8")
     assert "▁<turn>" in pieces.split() and "!" not in pieces and "My" not in pieces

@@ -35,11 +35,11 @@ GOOD = lines("one two", "three four", "five six")
 FILES = {
     "sides of different length": (GOOD, lines("eins zwei"), ("my.en has 3 lines", "my.de has 1")),
     "empty file": (b"", GOOD, ("my.en", "empty", "one sentence per line")),
-    "empty line": (GOOD, lines("eins", "", "drei"), ("my.de, line 2", "empty", "skip")),
-    "long line": (GOOD, lines("eins", "zwei", "x " * 100_000), ("my.de, line 3", "200,000 characters", "split it")),
-    "not UTF-8": (lines("one", b"caf\xe9", "three"), GOOD, ("my.en, line 2", "byte 4", "UTF-8", "iconv")),
-    "NUL": (lines("one", "two", "th\0ree"), GOOD, ("my.en, line 3", "NUL", "delete")),
-    "U+2028": (lines("one\u2028two", "two", "three"), GOOD, ("my.en, line 1", "U+2028", "delete")),
+    "empty line": (GOOD, lines("eins", "", "drei"), ("my.de:2", "empty", "skip")),
+    "long line": (GOOD, lines("eins", "zwei", "x " * 100_000), ("my.de:3", "got 200,000", "split it")),
+    "not UTF-8": (lines("one", b"caf\xe9", "three"), GOOD, ("my.en:2", "byte 4", "UTF-8", "iconv")),
+    "NUL": (lines("one", "two", "th\0ree"), GOOD, ("my.en:3", "NUL", "delete")),
+    "U+2028": (lines("one\u2028two", "two", "three"), GOOD, ("my.en:1", "U+2028", "delete")),
 }
 
 
@@ -58,7 +58,7 @@ def test_bad_lines_can_be_skipped(tmp_path: Path):
     (tmp_path / "my.de").write_bytes(lines(*words, "kaffee", "leer", "der letzte"))
     done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de data.on_bad_item=skip "
                 "subword.size=60", cwd=tmp_path)  # fmt: skip
-    assert "my.en: 2 unusable pairs left out" in done.stderr
+    assert "my.en: 2 unusable pairs skipped" in done.stderr
 
 
 @pytest.mark.parametrize("names", [("my.txt", "other.txt"), ("my", "my.de"), ("my", "other")], ids=" ".join)

@@ -38,7 +38,7 @@ def test_further_pairs_are_for_training_alone(prepared):
     splits = {split: (data / "text" / f"{split}.en").read_text().splitlines() for split in ("train", "valid", "test")}
     assert splits["train"][-2:] == [source for source, _ in EXTRA]
     assert len(splits["train"]) + len(splits["valid"]) + len(splits["test"]) == len(PAIRS) + len(EXTRA)
-    assert "2 further pairs to train on; 2 left out" in printed
+    assert "2 extra training pairs kept, 2 held-out ones discarded" in printed
     assert json.loads((data / "prepared.json").read_text())["pairs"]["train"] == len(splits["train"])
 
 
@@ -52,7 +52,7 @@ def test_own_held_out_files_that_leak_are_named(prepared):
     (folder / "held.en").write_text("".join(f"{source}\n" for source, _ in PAIRS[:5]))
     (folder / "held.de").write_text("".join(f"{target}\n" for _, target in PAIRS[:5]))
     done = call(f"s2s prepare {OWN} data.test_source=held.en data.test_target=held.de", cwd=folder)
-    assert "5 training pairs have a side in your own held-out files" in done.stderr
+    assert "5 training pairs overlap your own held-out files" in done.stderr
 
 
 def test_more_characters_than_symbols(tmp_path: Path):

@@ -45,12 +45,15 @@ def read_pairs(path: Path) -> list[Pair]:
 
 @recipe(
     directions=[(lang, "ipa") for lang in LANGUAGES],
+    exhaustive=False,
     source=SOURCE,
     license="CC BY-SA 3.0 (Wiktionary, by way of WikiPron)",
     version=COMMIT,
 )
 def prepare(request: Request) -> Corpus:
-    """Read the official split of the language ``request.src``."""
+    """Read the official split of the language ``request.src``; the user's folder may have another language."""
+    if request.from_dir is None and request.src not in LANGUAGES:
+        raise UserError(f"--src must be one of {', '.join(LANGUAGES)}, got {request.src}")
     return Corpus({split: read_pairs(get_file(folder, request)) for split, folder in FOLDERS.items()})
 
 

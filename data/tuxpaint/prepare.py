@@ -91,7 +91,7 @@ def find_stamps(cache: Path, from_dir: Path | None) -> tuple[Path, str]:
 
 @recipe(
     directions=[("image", "en"), *(("audio", lang) for lang in SPOKEN)],
-    any_target=True,
+    exhaustive=False,
     source=SOURCE,
     license="GPL-2.0",
     fraction_of="descriptions",
@@ -99,6 +99,8 @@ def find_stamps(cache: Path, from_dir: Path | None) -> tuple[Path, str]:
 def prepare(request: Request, valid: float = 0.08, test: float = 0.08) -> Corpus:
     """Find the stamps, which stay where they are, and split them by description."""
     src, lang = request.src, request.tgt
+    if src not in ("audio", "image"):
+        raise UserError(f"tuxpaint supports --src audio or image, got --src {src}")
     if src == "audio" and lang not in SPOKEN:
         raise UserError(f"tuxpaint has recordings for --tgt {', '.join(SPOKEN)}, got --tgt {lang}")
     stamps, version = find_stamps(request.cache, request.from_dir)

@@ -80,9 +80,9 @@ class Recipe:
         source: the public home of the data.
         license: of the data.
         version: of the data where it is downloaded.
-        any_target: whether targets outside of ``directions`` are left to ``build`` to check.
-        help: what each option does, but for ``valid`` and ``test``.
-        choices: the values of an option that has few.
+        exhaustive: whether there are no other directions; if not, ``build`` checks them.
+        help: what each option does, except ``valid`` and ``test``.
+        choices: the permitted values of an option.
         fraction_of: what the options ``valid`` and ``test`` are fractions of.
     """
 
@@ -91,7 +91,7 @@ class Recipe:
     source: str
     license: str
     version: str = ""
-    any_target: bool = False
+    exhaustive: bool = True
     help: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, Collection[str]] = field(default_factory=dict)
     fraction_of: str = ""
@@ -131,7 +131,7 @@ class Recipe:
         return write_corpus(Path(out), corpus.splits, (src, tgt), about, corpus.references, corpus.exact)
 
     def _check(self, src: str, tgt: str, options: Mapping[str, Any]) -> None:
-        if (src, tgt) not in self.directions and not (self.any_target and src in dict(self.directions)):
+        if self.exhaustive and (src, tgt) not in self.directions:
             known = ", ".join(map("-".join, self.directions))
             raise UserError(f"{self.name} supports {known}, got --src {src} --tgt {tgt}")
         for key, value in options.items():

@@ -80,7 +80,7 @@ def test_tuxpaint_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     source = write_stamps(tmp_path / "source")
     options = {"src": "image", "tgt": "en", "cache": tmp_path, "from_dir": source}
     for bad, message in (
-        ({"src": "video"}, "tuxpaint supports image-en, audio-be, .*got --src video"),
+        ({"src": "video"}, "--src audio or image, got --src video"),
         ({"src": "audio", "tgt": "ko"}, "recordings for --tgt be, .*ru, got --tgt ko"),
         ({"tgt": "xx"}, r"no image in .*stamps has a description in --tgt xx"),
         ({"test": 0.0}, "valid and test must be fractions .* and 0.0"),

@@ -1,10 +1,12 @@
 """Options of the model and the rules between them."""
 
+# mypy: disable-error-code=valid-type
+
 from dataclasses import dataclass, field
 
 from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
-from omegaconf import II, OmegaConf
+from omegaconf import II, DictConfig
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.attention import ATTENTIONS
@@ -13,6 +15,14 @@ from s2s_plugin.models.attention.multi_head import HEADS
 from s2s_plugin.models.bridge import BRIDGES
 from s2s_plugin.models.decoders import DECODERS
 from s2s_plugin.models.layers.cells import CELLS, LAYERS
+
+EncoderCell = ChoiceEnum(list(LAYERS))
+Directions = ChoiceEnum(["all", "first", "none"])
+AttentionKind = ChoiceEnum(list(ATTENTIONS))
+CoverageKind = ChoiceEnum(list(COVERAGES))
+BridgeKind = ChoiceEnum(list(BRIDGES))
+DecoderCell = ChoiceEnum(list(CELLS))
+DecoderType = ChoiceEnum(list(DECODERS))
 
 
 @dataclass
@@ -24,12 +34,8 @@ class Seq2SeqConfig(FairseqDataclass):
         default=512, metadata={"help": "width of the encoder's output; each of two directions has half of it"}
     )
     encoder_layers: int = field(default=1, metadata={"help": "number of encoder layers"})
-    encoder_cell: ChoiceEnum(list(LAYERS)) = field(  # type: ignore[valid-type]
-        default="lstm", metadata={"help": "recurrent cell of the encoder"}
-    )
-    encoder_bidirectional: ChoiceEnum(["all", "first", "none"]) = field(  # type: ignore[valid-type]
-        default="all", metadata={"help": "which encoder layers are bidirectional"}
-    )
+    encoder_cell: EncoderCell = field(default="lstm", metadata={"help": "recurrent cell of the encoder"})
+    encoder_bidirectional: Directions = field(default="all", metadata={"help": "bidirectional encoder layers"})
     encoder_pyramid: int = field(
         default=0, metadata={"help": "number of upper encoder layers that halve the number of steps (LAS)"}
     )
@@ -43,28 +49,20 @@ class Seq2SeqConfig(FairseqDataclass):
         default="", metadata={"help": "text file of pretrained source embeddings: word2vec, GloVe, fastText"}
     )
     encoder_factors: int = field(
-        default=0, metadata={"help": "number of factors after each source token, whose embeddings are added to its own"}
+        default=0, metadata={"help": "number of factors after each source token; their embeddings are added to its own"}
     )
     ctc: bool = field(default=False, metadata={"help": "add a CTC head to the encoder"})
-    attention: ChoiceEnum(list(ATTENTIONS)) = field(  # type: ignore[valid-type]
+    attention: AttentionKind = field(
         default="general", metadata={"help": "attention kind: how states and values are scored"}
     )
     attention_size: int = field(default=128, metadata={"help": "hidden width of additive attention"})
-    coverage: ChoiceEnum(list(COVERAGES)) = field(  # type: ignore[valid-type]
-        default="none", metadata={"help": "coverage of each source step as an input to attention"}
-    )
-    bridge: ChoiceEnum(list(BRIDGES)) = field(  # type: ignore[valid-type]
-        default="dense", metadata={"help": "how the decoder's initial state is made from the encoder's final states"}
-    )
+    coverage: CoverageKind = field(default="none", metadata={"help": "past attention as an input to attention"})
+    bridge: BridgeKind = field(default="dense", metadata={"help": "encoder's final states to decoder's initial state"})
     decoder_embed_dim: int = field(default=256, metadata={"help": "width of the target embedding"})
     decoder_hidden_size: int = field(default=512, metadata={"help": "width of the decoder's states"})
     decoder_layers: int = field(default=1, metadata={"help": "number of decoder layers"})
-    decoder_cell: ChoiceEnum(list(CELLS)) = field(  # type: ignore[valid-type]
-        default="lstm", metadata={"help": "recurrent cell of the decoder"}
-    )
-    decoder_type: ChoiceEnum(list(DECODERS)) = field(  # type: ignore[valid-type]
-        default="luong", metadata={"help": "decoder type: where attention is applied"}
-    )
+    decoder_cell: DecoderCell = field(default="lstm", metadata={"help": "recurrent cell of the decoder"})
+    decoder_type: DecoderType = field(default="luong", metadata={"help": "decoder type: where attention is applied"})
     decoder_embed_path: str = field(
         default="", metadata={"help": "text file of pretrained target embeddings: word2vec, GloVe, fastText"}
     )
@@ -86,15 +84,23 @@ class Seq2SeqConfig(FairseqDataclass):
         default=False, metadata={"help": "share target and output embeddings"}
     )
     share_all_embeddings: bool = field(
-        default=False, metadata={"help": "share source, target and output embeddings; requires a joint dictionary"}
+        default=False, metadata={"help": "share all embeddings; requires a joint dictionary"}
     )
     freeze_embeddings: bool = field(default=False, metadata={"help": "do not train pretrained embeddings"})
     max_source_positions: int = II("task.max_source_positions")
     max_target_positions: int = II("task.max_target_positions")
 
 
-AT_LEAST_ONE = ("encoder_embed_dim", "encoder_hidden_size", "encoder_layers", "encoder_channels", "attention_size")
-AT_LEAST_ONE += ("decoder_embed_dim", "decoder_hidden_size", "decoder_layers")
+AT_LEAST_ONE = (
+    "encoder_embed_dim",
+    "encoder_hidden_size",
+    "encoder_layers",
+    "encoder_channels",
+    "attention_size",
+    "decoder_embed_dim",
+    "decoder_hidden_size",
+    "decoder_layers",
+)
 AT_LEAST_ZERO = ("encoder_convolutions", "encoder_factors", "decoder_output_dim")
 PROBABILITIES = ("dropout", "word_dropout")
 
@@ -148,15 +154,9 @@ def _rules(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) ->
             f"attention=multi_head requires model.encoder_hidden_size to be a multiple of {HEADS}, got {encoder}",
         ),
         (not cfg.pointer or text, "pointer requires a text source"),
-        (not cfg.pointer or attends, "pointer requires attention, got model.attention=none"),
-        (
-            not (cfg.pointer and cfg.encoder_pyramid),
-            f"pointer requires model.encoder_pyramid=0, got {cfg.encoder_pyramid}",
-        ),
-        (
-            cfg.coverage == "none" or attends,
-            f"coverage={cfg.coverage} requires attention, got model.attention=none",
-        ),
+        (not cfg.pointer or attends, "pointer requires attention, got none"),
+        (not (cfg.pointer and cfg.encoder_pyramid), f"pointer requires encoder_pyramid=0, got {cfg.encoder_pyramid}"),
+        (cfg.coverage == "none" or attends, f"coverage={cfg.coverage} requires attention, got none"),
         (not cfg.encoder_embed_path or text, "encoder_embed_path requires a text source"),
         (
             not (share_all and cfg.decoder_embed_path),
@@ -175,14 +175,8 @@ def _rules(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) ->
             not shared or cfg.decoder_output_dim in (0, cfg.decoder_embed_dim),
             f"decoder_output_dim must be 0 with shared embeddings, got {cfg.decoder_output_dim}",
         ),
-        (
-            not (cfg.adaptive_cutoffs and shared),
-            "adaptive_cutoffs and shared embeddings are mutually exclusive",
-        ),
-        (
-            not (cfg.adaptive_cutoffs and cfg.pointer),
-            "adaptive_cutoffs and model.pointer are mutually exclusive",
-        ),
+        (not (cfg.adaptive_cutoffs and shared), "adaptive_cutoffs and shared embeddings are mutually exclusive"),
+        (not (cfg.adaptive_cutoffs and cfg.pointer), "adaptive_cutoffs and model.pointer are mutually exclusive"),
     ]
 
 
@@ -204,6 +198,6 @@ def parse_cutoffs(text: str, vocabulary_size: int) -> list[int]:
     return cutoffs
 
 
-def without_vector_files(cfg: Seq2SeqConfig) -> Seq2SeqConfig:
+def without_vector_files(cfg: DictConfig) -> DictConfig:
     """Return a copy of a checkpoint's config that reads no pretrained embeddings: the checkpoint contains them."""
-    return OmegaConf.merge(cfg, {"encoder_embed_path": "", "decoder_embed_path": ""})
+    return DictConfig({**cfg, "encoder_embed_path": "", "decoder_embed_path": ""})

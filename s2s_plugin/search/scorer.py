@@ -9,6 +9,7 @@ from fairseq.data import Dictionary
 from torch import Tensor
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.alignment import alignment
 from s2s_plugin.search.options import BeamOptions
@@ -70,6 +71,5 @@ class ReferenceScorer:
         memory = model.encode(net_input["src_tokens"], net_input["src_lengths"])
         embedded = model.decoder.embedding(net_input["prev_output_tokens"])
         features, attention = model.decoder.rnn(embedded, memory)
-        logits = model.decoder.generator(features, attention, memory).float()
-        chosen = logits.gather(2, target.unsqueeze(2)).squeeze(2)
-        return chosen - logits.logsumexp(2), attention.float(), ~memory.padding_mask
+        log_probs = token_log_probs(model.decoder.generator(features, attention, memory), target)
+        return log_probs, attention.float(), ~memory.padding_mask

@@ -10,6 +10,7 @@ from fairseq import checkpoint_utils, utils
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.baselines import baselines
 from s2s_plugin.utils.console import say
@@ -105,10 +106,11 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
         batch = dataset.collater([dataset[i] for i in order[start : start + 32]])
         if cuda:
             batch = utils.move_to_cuda(batch)
+        target = batch["target"]
         with torch.inference_mode():
-            scores = model.get_normalized_probs(model(**batch["net_input"]), log_probs=True)  # B x T x V
-        found = scores.gather(2, batch["target"].unsqueeze(2)).squeeze(2)[batch["target"].ne(pad)]
-        total, symbols = total - found.double().sum().item(), symbols + found.numel()
+            logits, _ = model(**batch["net_input"])
+            log_probs = token_log_probs(logits, target)[target.ne(pad)]
+        total, symbols = total - log_probs.double().sum().item(), symbols + log_probs.numel()
     return {
         "score": round(math.exp(total / symbols), 2),
         "signature": f"ppl|unit:symbol|eos:yes|symbols:{symbols}|vocabulary:{len(task.target_dictionary)}",

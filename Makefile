@@ -8,27 +8,27 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint format bench clean
+.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint docs dist format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
 
 setup: $(VENV)/ready ## build .venv: torch, fairseq, this project
 
-$(VENV)/ready: setup.cfg pyproject.toml
+$(VENV)/ready: setup.cfg pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 found: install one, or name it: make setup PYTHON=..."; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 		{ echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1): fairseq needs 3.11 or 3.12, name one: make setup PYTHON=..."; exit 2; }
 	@test -x $(BIN)/python || { echo "setup: $$($(PYTHON) -V) in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "setup: torch"
-	@$(PIP) $(TORCH_FLAGS) "$$(sed -n 's/^ *\(torch==.*\)/\1/p' setup.cfg)"
-	@$(PIP) "$$(sed -n 's/^ *\(numpy==.*\)/\1/p' setup.cfg)" cython==3.3.1 setuptools==80.9.0 wheel==0.48.0
+	@$(PIP) $(TORCH_FLAGS) torch
+	@$(PIP) numpy cython setuptools wheel
 	@echo "setup: fairseq (built from source on Python 3.11: two to four minutes)"
-	@$(PIP) --no-build-isolation "$$(sed -n 's/^ *\(fairseq-fixed==.*\)/\1/p' setup.cfg)"
+	@$(PIP) --no-build-isolation fairseq-fixed
 	@$(PIP) --no-build-isolation --editable ".[viz]"
 	@touch $@
 	@echo "setup: done"
@@ -39,7 +39,7 @@ $(VENV)/ready-media: $(VENV)/ready
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready-media
-	@$(PIP) --no-build-isolation --editable ".[viz,audio,video,image,landmarks,dev]"
+	@$(PIP) --no-build-isolation --editable ".[viz,audio,video,image,landmarks,docs,dev]"
 	@touch $@
 
 run: setup ## set up, then train and evaluate the default translator: data, model, scores, report
@@ -80,8 +80,14 @@ test: $(VENV)/ready-dev ## set up, then run the tests
 test-slow: $(VENV)/ready-dev ## the long tests
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: $(VENV)/ready-dev ## ruff and mypy
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint: $(VENV)/ready-dev ## ruff, mypy and the import layers
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/ready-dev ## build the documentation in site/
+	@$(BIN)/mkdocs build --strict
+
+dist: $(VENV)/ready-dev ## build the sdist and the wheel in dist/
+	@$(BIN)/python -m build
 
 format: $(VENV)/ready-dev ## let ruff rewrite the sources
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

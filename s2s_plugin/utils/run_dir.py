@@ -69,7 +69,7 @@ class RunDir:
 
     @property
     def search_comparison(self) -> Path:
-        """Quality of a faster search beside the exact one."""
+        """Quality of a faster search compared with the exact one."""
         return self.folder / "speed.json"
 
     @property

@@ -103,6 +103,8 @@ def to_svg(figure: Figure, label: str) -> Markup:
             if child.tag.endswith(("}metadata", "}defs")):
                 element.remove(child)
         element.attrib.pop("clip-path", None)
+        if "d" in element.attrib:
+            element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", element.attrib["d"]))
         gid = element.attrib.pop("id", "")
         if " " in gid:  # matplotlib's own have none
             ElementTree.SubElement(element, "{svg}title").text = gid

@@ -29,13 +29,13 @@ PAD, EOS, BLANK = 1, 2, 0
 
 
 def by_all_paths(log_probabilities: torch.Tensor, target: list[int]) -> float:
-    """-log of the summed probability of every path of S symbols that spells ``target``."""
-    steps, symbols = log_probabilities.shape
+    """-log of the summed probability of every path of S labels that spells ``target``."""
+    steps, labels = log_probabilities.shape
     total = 0.0
-    for path in itertools.product(range(symbols), repeat=steps):
-        spelt = [symbol for symbol, _ in itertools.groupby(path) if symbol != BLANK]
-        if spelt == target:
-            total += math.exp(sum(log_probabilities[step, symbol].item() for step, symbol in enumerate(path)))
+    for path in itertools.product(range(labels), repeat=steps):
+        path_labels = [label for label, _ in itertools.groupby(path) if label != BLANK]
+        if path_labels == target:
+            total += math.exp(sum(log_probabilities[step, label].item() for step, label in enumerate(path)))
     return -math.log(total)
 
 
@@ -46,11 +46,11 @@ def test_ctc_is_the_sum_over_all_paths():
     padding_mask = torch.tensor([[step >= length for step in range(5)] for length in lengths])
     target = torch.tensor([[4, 5, 4, EOS], [5, 5, EOS, PAD], [4, EOS, PAD, PAD]])
     expected = sum(
-        by_all_paths(logits[row, : lengths[row]].log_softmax(-1), wanted)
-        for row, wanted in enumerate([[4, 5, 4], [5, 5], [4]])
+        by_all_paths(logits[row, : lengths[row]].log_softmax(-1), labels_of_row)
+        for row, labels_of_row in enumerate([[4, 5, 4], [5, 5], [4]])
     )
-    found = ctc_loss(logits, padding_mask, target, PAD, EOS, BLANK)
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    loss = ctc_loss(logits, padding_mask, target, PAD, EOS, BLANK)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_ctc_of_a_target_longer_than_the_memory_is_left_out():
@@ -114,8 +114,8 @@ def test_symmetric_kl_is_the_mean_of_both_divergences():
     target_mask = torch.tensor([[True, True, True], [True, False, False]])
     there = (p.exp() * (p - q)).sum(2)[target_mask].sum()
     back = (q.exp() * (q - p)).sum(2)[target_mask].sum()
-    found = symmetric_kl(torch.cat((p, q)), torch.cat((target_mask, target_mask)))
-    assert found.item() == pytest.approx((there + back).item() / 2, rel=1e-5)
+    loss = symmetric_kl(torch.cat((p, q)), torch.cat((target_mask, target_mask)))
+    assert loss.item() == pytest.approx((there + back).item() / 2, rel=1e-5)
     assert symmetric_kl(torch.cat((p, p)), torch.cat((target_mask, target_mask))).item() == 0
 
 

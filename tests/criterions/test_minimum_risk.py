@@ -42,7 +42,7 @@ def task(tmp_path: Path) -> Seq2SeqTask:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So few symbols that all targets can be listed."""
+    """Limit targets to a length at which all can be listed."""
     monkeypatch.setattr(minimum_risk, "MAX_LEN_A", 0)
     monkeypatch.setattr(minimum_risk, "MAX_LEN_B", MAX_LEN)
 
@@ -75,26 +75,26 @@ def batch() -> dict:
     }
 
 
-def all_targets(longest: int) -> list[list[int]]:
-    """Every sequence that ends with </s>, or at the longest length without."""
-    going, ended = [[]], []
-    for _ in range(longest):
-        longer = [before + [symbol] for before in going for symbol in TOKENS]
+def all_targets(max_len: int) -> list[list[int]]:
+    """Every sequence that ends with </s>, or has the maximum length without."""
+    active, ended = [[]], []
+    for _ in range(max_len):
+        longer = [before + [token] for before in active for token in TOKENS]
         ended += [target for target in longer if target[-1] == EOS]
-        going = [target for target in longer if target[-1] != EOS]
-    return ended + going
+        active = [target for target in longer if target[-1] != EOS]
+    return ended + active
 
 
 def log_probability(model: Seq2SeqModel, source: torch.Tensor, target: list[int]) -> torch.Tensor:
-    """log P(target | source), one symbol after another, of one source alone; the model must be in evaluation mode."""
+    """log P(target | source), one token after another, of one source alone; the model must be in evaluation mode."""
     memory = model.encode(source.unsqueeze(0), torch.tensor([len(source)]))
     state, last, total = model.decoder.rnn.initial_state(memory), EOS, torch.zeros(())
-    for symbol in target:
+    for token in target:
         embedded = model.decoder.embedding(torch.tensor([last]))
         state, features, weights = model.decoder.rnn.step(embedded, state, memory)
         scores = model.decoder.generator(features, weights, memory)[0]
-        total = total + scores[symbol] - scores[TOKENS].logsumexp(0)
-        last = symbol
+        total = total + scores[token] - scores[TOKENS].logsumexp(0)
+        last = token
     return total
 
 
@@ -109,8 +109,8 @@ def test_targets_end_with_eos_or_at_their_own_limit(task: Seq2SeqTask):
     script = iter([[4, EOS, 5], [5, 5, EOS], [4, 4, 4], [5, 5, 5]])
     inputs = {"src_tokens": torch.tensor([[4, EOS], [5, EOS], [4, EOS]]), "src_lengths": torch.tensor([2, 2, 2])}
     limit = torch.tensor([3, 9, 9])
-    written = sample_targets(build_model(task), inputs, limit, 1, lambda logits: torch.tensor(next(script)), EOS, PAD)
-    assert written.tolist() == [[4, 5, 4], [EOS, PAD, PAD], [5, EOS, PAD]]
+    targets = sample_targets(build_model(task), inputs, limit, 1, lambda logits: torch.tensor(next(script)), EOS, PAD)
+    assert targets.tolist() == [[4, 5, 4], [EOS, PAD, PAD], [5, EOS, PAD]]
 
 
 @pytest.mark.parametrize("decoder", ["luong", "bahdanau", "gnmt"])
@@ -201,7 +201,7 @@ def test_gradient_is_the_formula(task: Seq2SeqTask, short: None, options: dict, 
 
 @pytest.mark.parametrize(("baseline", "samples"), [("mean", 2), ("greedy", 1)])
 def test_gradient_is_that_of_the_expected_risk(task: Seq2SeqTask, short: None, baseline: str, samples: int):
-    """On average over many draws, within their standard error, beside the sum over all targets."""
+    """On average over many draws, within their standard error, equal to that of the sum over all targets."""
     model, sample = build_model(task, dropout=0.5), batch()
     criterion = build_criterion(task, samples=samples, baseline=baseline, reward="cer")
     source, target = sample["net_input"]["src_tokens"][:1], sample["target"][:1]

@@ -11,7 +11,7 @@ from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 
 
 def dictionary_of(size: int, prefix: str = "w") -> Dictionary:
-    """``size`` symbols, of which fairseq's four come first."""
+    """Return a dictionary of ``size`` tokens, fairseq's four special ones first."""
     dictionary = Dictionary()
     for index in range(dictionary.nspecial, size):
         dictionary.add_symbol(f"{prefix}{index}")

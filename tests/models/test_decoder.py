@@ -137,11 +137,11 @@ def test_fairseq_protocol_equals_the_full_pass(build, batch, layers):
     source, lengths, previous = batch(model, [4, 7, 2, 5], 6)
     generator = torch.Generator().manual_seed(layers)
     memory = model.encoder.forward_torchscript({"src_tokens": source, "src_lengths": lengths})
-    written, state = previous[:, :1], {}
+    tokens, state = previous[:, :1], {}
     for t in range(6):
-        logits, extra = model.decoder(written, encoder_out=memory, incremental_state=state)
-        expected, expected_extra = model(source, lengths, written)
-        full, _ = model.decoder(written, encoder_out=memory)
+        logits, extra = model.decoder(tokens, encoder_out=memory, incremental_state=state)
+        expected, expected_extra = model(source, lengths, tokens)
+        full, _ = model.decoder(tokens, encoder_out=memory)
         assert logits.shape == (4, 1, 11)
         assert_close(logits[:, 0], expected[:, -1], rtol=0, atol=1e-5)
         assert_close(full, expected, rtol=0, atol=1e-5)
@@ -149,8 +149,8 @@ def test_fairseq_protocol_equals_the_full_pass(build, batch, layers):
         order = torch.randint(0, 4, (4,), generator=generator)
         model.decoder.reorder_incremental_state_scripting(state, order)
         memory = model.encoder.reorder_encoder_out(memory, order)
-        source, lengths, written = source[order], lengths[order], written[order]
-        written = torch.cat((written, previous[:, t : t + 1]), 1)
+        source, lengths, tokens = source[order], lengths[order], tokens[order]
+        tokens = torch.cat((tokens, previous[:, t : t + 1]), 1)
 
 
 @LAYERS

@@ -32,8 +32,8 @@ def test_vectors_begin_the_table(tmp_path: Path, head: str, frozen: bool):
     fresh = Embedding(dictionary, 3, Dropout(0.0)).table.weight
     torch.manual_seed(1)
     table = Embedding(dictionary, 3, Dropout(0.0), write(tmp_path / "v.txt", head + ROWS), frozen).table.weight
-    for index, symbol in enumerate(dictionary.symbols):
-        assert_close(table[index], torch.tensor(VECTORS[symbol]) if symbol in VECTORS else fresh[index].detach())
+    for index, token in enumerate(dictionary.symbols):
+        assert_close(table[index], torch.tensor(VECTORS[token]) if token in VECTORS else fresh[index].detach())
     assert table.requires_grad is not frozen
 
 
@@ -62,8 +62,8 @@ def test_mistakes_are_one_line(tmp_path: Path):
 
 def test_a_checkpoint_does_not_need_the_file(toy: Path, tmp_path: Path):
     vectors = Path(write(tmp_path / "v.txt", "a " + " ".join(["0.5"] * 32) + "\n"))
-    given = f" --encoder-embed-path {vectors} --freeze-embeddings --max-update 2 --disable-validation"
-    call(TRAIN.format(data=toy, save_dir=tmp_path) + given)
+    options = f" --encoder-embed-path {vectors} --freeze-embeddings --max-update 2 --disable-validation"
+    call(TRAIN.format(data=toy, save_dir=tmp_path) + options)
     vectors.unlink()
     path = tmp_path / "checkpoint_last.pt"
     weights = torch.load(path, weights_only=True)["model"]["encoder.embedding.table.weight"]

@@ -14,8 +14,8 @@ B, K, S, H, V = 2, 3, 5, 4, 9
 
 def memory() -> Memory:
     mask = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
-    symbols = torch.tensor([[4, 5, 4, 8, 2], [7, 7, 2, 1, 1]])
-    return Memory(torch.zeros(B, S, 1), mask, torch.zeros(B, 1, 1, 1), None, symbols)
+    copy_ids = torch.tensor([[4, 5, 4, 8, 2], [7, 7, 2, 1, 1]])
+    return Memory(torch.zeros(B, S, 1), mask, torch.zeros(B, 1, 1, 1), None, copy_ids)
 
 
 def attention() -> torch.Tensor:
@@ -33,8 +33,8 @@ def test_pointer_equals_plain_loops():
         p_vocab = generator.output(features[row]).softmax(-1)
         p_gen = generator.switch(features[row]).sigmoid().item()
         expected = [p_gen * value for value in p_vocab.tolist()]
-        for s, symbol in enumerate(memory().copy_ids[row // K].tolist()):
-            expected[symbol] += (1 - p_gen) * weights[row, s].item()
+        for s, token in enumerate(memory().copy_ids[row // K].tolist()):
+            expected[token] += (1 - p_gen) * weights[row, s].item()
         assert_close(p[row].tolist(), expected, rtol=0, atol=1e-6)  # taken in float32
     assert_close(p.sum(1), torch.ones(B * K))
 

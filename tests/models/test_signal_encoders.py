@@ -30,7 +30,7 @@ OPTIONS = {
 
 
 class Signal:
-    """What a model asks of its task."""
+    """The part of a task that a model needs."""
 
     source_dictionary = None
     target_dictionary = dictionary_of(11)
@@ -74,14 +74,14 @@ def test_padding_and_the_batch_change_nothing(modality, stack, extra):
 @torch.no_grad()
 def test_a_picture_does_not_depend_on_its_batch():
     model = build("image")
-    pictures = torch.randn(5, 32, 32, 3)
+    images = torch.randn(5, 32, 32, 3)
     lengths = torch.full((5,), 32)
-    together = model.encode(pictures, lengths)
+    together = model.encode(images, lengths)
     assert together.values.shape == (5, 16, 8)
-    assert model.encoder.grid(pictures.shape[1:]) == [4, 4]
+    assert model.encoder.grid(images.shape[1:]) == [4, 4]
     assert not together.padding_mask.any()
     for row in range(5):
-        alone = model.encode(pictures[row : row + 1], lengths[:1])
+        alone = model.encode(images[row : row + 1], lengths[:1])
         assert together.values[row] == pytest.approx(alone.values[0], abs=1e-5)
 
 
@@ -89,9 +89,9 @@ def test_a_picture_does_not_depend_on_its_batch():
 def test_a_region_of_the_memory_is_a_region_of_the_picture(region):
     """A memory step depends most on the pixels where the grid says it is."""
     model = build("image", encoder_channels=16)
-    picture = torch.randn(1, 32, 32, 3, requires_grad=True)
-    model.encode(picture, torch.tensor([32])).values[0, region].sum().backward()
-    blocks = picture.grad[0].square().sum(-1).unflatten(0, (4, 8)).unflatten(2, (4, 8)).sum((1, 3))
+    image = torch.randn(1, 32, 32, 3, requires_grad=True)
+    model.encode(image, torch.tensor([32])).values[0, region].sum().backward()
+    blocks = image.grad[0].square().sum(-1).unflatten(0, (4, 8)).unflatten(2, (4, 8)).sum((1, 3))
     assert region in blocks.flatten().topk(4).indices  # its neighbours' convolutions overlap
 
 
@@ -100,14 +100,14 @@ def test_a_region_of_the_memory_is_a_region_of_the_picture(region):
 def test_subsampling_equals_torchs_convolutions_of_one_item(layers):
     subsampling = Subsampling(13, 4, layers)
     frames = torch.randn(1, 29, 13)
-    found, lengths = subsampling(frames, torch.tensor([29]))
+    outputs, lengths = subsampling(frames, torch.tensor([29]))
     maps = frames.unsqueeze(1)
     for convolution in subsampling.convolutions:
         maps = torch.conv2d(maps, convolution.weight, convolution.bias, stride=2, padding=1).relu()
     expected = maps.permute(0, 2, 1, 3).flatten(2) if layers else frames
-    assert found == pytest.approx(expected, abs=1e-6)
-    assert lengths.tolist() == [found.size(1)] == [-(-29 // 2**layers)]
-    assert found.size(2) == subsampling.output_size
+    assert outputs == pytest.approx(expected, abs=1e-6)
+    assert lengths.tolist() == [outputs.size(1)] == [-(-29 // 2**layers)]
+    assert outputs.size(2) == subsampling.output_size
 
 
 def test_pairs_put_each_step_beside_the_next():
@@ -122,9 +122,9 @@ def test_first_convolution_over_neighbours_is_one_over_time():
     weight = torch.randn(3, 5, 3, 3)
     clips = with_neighbors(frames)
     assert clips.shape == (2, 9, 5, 6, 8)
-    found = torch.conv2d(clips.flatten(0, 1), weight, padding=1).view(2, 9, 3, 6, 8)
+    outputs = torch.conv2d(clips.flatten(0, 1), weight, padding=1).view(2, 9, 3, 6, 8)
     expected = torch.conv3d(frames.unsqueeze(1), weight.unsqueeze(1), padding=(2, 1, 1)).transpose(1, 2)
-    assert found == pytest.approx(expected, abs=1e-4)
+    assert outputs == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("keep_cells", [False, True])

@@ -73,7 +73,7 @@ def test_unidirectional_does_not_look_ahead(build, batch):
 
 @torch.no_grad()
 def test_factors_are_added_to_their_token(build, batch):
-    """x_1 f_1 g_1 x_2 f_2 g_2 </s> is three steps of memory, whatever it stands beside in a batch."""
+    """x_1 f_1 g_1 x_2 f_2 g_2 </s> is three steps of memory, whatever the rest of the batch."""
     model, plain = build(encoder_factors=2), build()
     table = model.encoder.embedding.table.weight
     source = torch.tensor([[5, 7, 9, 6, 8, 9, 2], [10, 11, 12, 2, 1, 1, 1]])

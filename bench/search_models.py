@@ -24,7 +24,7 @@ from torch import nn
 
 from s2s_plugin.inference.workers import Workers
 from s2s_plugin.models.config import Seq2SeqConfig
-from s2s_plugin.models.import_lstm import config_of, parameters_of
+from s2s_plugin.models.import_lstm import convert_config, convert_parameters
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
@@ -90,8 +90,8 @@ def untrained() -> Models:
         task = tasks.setup_task(cfg.task)
     torch.manual_seed(1)
     stock = task.build_model(cfg.model)
-    ours = Seq2SeqModel.build_model(cast(Seq2SeqConfig, OmegaConf.create(config_of(cfg.model))), task)
-    ours.load_state_dict(parameters_of(stock.state_dict(), cfg.model))
+    ours = Seq2SeqModel.build_model(cast(Seq2SeqConfig, OmegaConf.create(convert_config(cfg.model))), task)
+    ours.load_state_dict(convert_parameters(stock.state_dict(), cfg.model))
     length = torch.randint(8, 24, (1024,)).sort(descending=True).values.tolist()
     sources = [torch.randint(4, 8000, (n,)) for n in length]
     task.datasets["test"] = task.build_dataset_for_inference(sources, length)

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from command_line import PREPROCESS, TRAIN, call, write_reversed
 from hydra import version
 
+from s2s_plugin.utils.io import build_folder
+
 
 @pytest.fixture(scope="session")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what pytest-xdist's workers build together, each thing once (``build_folder``)."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
+
+
+@pytest.fixture(scope="session")
+def toy(shared: Path) -> Path:
     """A corpus of reversed letters binarised by fairseq-preprocess: 2,000 / 50 / 13 pairs."""
-    folder = tmp_path_factory.mktemp("toy")
+    return build_folder(shared / "toy", _preprocess) / "bin"
+
+
+def _preprocess(folder: Path) -> None:
     write_reversed(folder, {"train": 2000, "valid": 50, "test": 13})
     prefixes = " ".join(f"--{split}pref {split}" for split in ("train", "valid", "test"))
     call(f"{PREPROCESS} {prefixes}", cwd=folder)
-    return folder / "bin"
 
 
 @pytest.fixture(scope="session")
-def trained(toy: Path) -> Path:
+def trained(shared: Path, toy: Path) -> Path:
     """A checkpoint that can reverse letters, trained with BLEU in the loop by plain fairseq-train."""
-    save_dir = toy.parent / "checkpoints"
     best = "--eval-metric bleu --best-checkpoint-metric bleu --maximize-best-checkpoint-metric"
-    call(TRAIN.format(data=toy, save_dir=save_dir) + f" --max-update 300 {best}")
-    return save_dir / "checkpoint_best.pt"
+
+    def train(save_dir: Path) -> None:
+        call(TRAIN.format(data=toy, save_dir=save_dir) + f" --max-update 300 {best}")
+
+    return build_folder(shared / "trained", train) / "checkpoint_best.pt"
 
 
 @pytest.fixture(scope="session")
@@ -46,13 +60,11 @@ def old_hydra():
 
 
 @pytest.fixture(scope="session")
-def small_model(tmp_path_factory: pytest.TempPathFactory, own_files: Path) -> Path:
+def small_model(shared: Path, own_files: Path) -> Path:
     """The folder of a finished run, ``runs/nmt/default``: reversed letters, of which it has learnt something."""
-    folder = tmp_path_factory.mktemp("small")
-    call(
+    command = (
         f"s2s run app=nmt data=files data.source={own_files}/letters.en data.target={own_files}/letters.de model=tiny "
         "subword.size=40 dataset.max_tokens=500 optimization.max_update=150 optimization.lr=[0.01] "
-        "lr_scheduler.warmup_updates=20 model.dropout=0.1 checkpoint_metric=loss workers=1",
-        cwd=folder,
+        "lr_scheduler.warmup_updates=20 model.dropout=0.1 checkpoint_metric=loss workers=1"
     )
-    return folder
+    return build_folder(shared / "small", lambda folder: call(command, cwd=folder))

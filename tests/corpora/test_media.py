@@ -85,6 +85,9 @@ def test_a_second_run_does_nothing_twice(finished):
     assert again.stderr.count("done before") == 2
 
 
+@pytest.mark.parametrize(
+    "finished", ["image", *(pytest.param(name, marks=pytest.mark.slow) for name in ("audio", "video"))], indirect=True
+)
 def test_pasted_commands_do_the_same(finished):
     modality, folder, done = finished
     commands = dict(re.findall(r"\$ fairseq-(\w+) (.*)$", done.stderr, re.MULTILINE))

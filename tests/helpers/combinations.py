@@ -59,5 +59,15 @@ def _signal() -> list[dict]:
 TEXT, SIGNAL = _text(), _signal()
 
 
+def representative(table: list[dict]) -> list[dict]:
+    """Return few rows that have every value of every option: the one with the most new values first."""
+    rows: list[dict] = []
+    missing = {value for options in table for value in options.items()}
+    while missing:
+        rows.append(max(table, key=lambda options: len(missing & set(options.items()))))
+        missing -= set(rows[-1].items())
+    return rows
+
+
 def name_of(options: dict) -> str:
     return ",".join(f"{key.removeprefix('decoder_')}={value}" for key, value in options.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from argparse import Namespace
 from pathlib import Path
 
@@ -39,10 +40,14 @@ def needed(file: Path, tmp_path: Path) -> list[str]:
     return ["data.source=x.en", "data.target=x.de"] if file.name == "files" else []
 
 
+@functools.cache
+def with_file(file: Path, *needed: str) -> DictConfig:
+    return composed(f"{file.parent}={file.name}", *needed, "run_dir=runs/x", "task.data=data-bin/x")
+
+
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_composes_and_builds(file: Path, needed: list[str]):
-    group, choice = file.parts
-    cfg = composed(f"{group}={choice}", *needed, "run_dir=runs/x", "task.data=data-bin/x")
+    cfg = with_file(file, *needed)
     fairseq = config.fairseq_config(cfg)
     dictionary = Dictionary()
     for letter in "abcdef":
@@ -70,13 +75,14 @@ def leaves(node: dict, prefix: str = "") -> dict[str, object]:
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_every_value_has_an_effect(file: Path, needed: list[str]):
     """What a file says is what the composed config holds: nothing later in the defaults list overwrites it."""
-    group, choice = file.parts
     path = config.CONF / file.with_suffix(".yaml")
     text = path.read_text()
     said = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     said.pop("defaults", None)
-    package = "" if "@package _global_" in text else "generation." if "@package generation" in text else f"{group}."
-    cfg = composed(f"{group}={choice}", *needed)
+    package = (
+        "" if "@package _global_" in text else "generation." if "@package generation" in text else f"{file.parent}."
+    )
+    cfg = with_file(file, *needed)
     for key, value in leaves(said, package).items():
         if not (isinstance(value, str) and "${" in value):
             assert OmegaConf.select(cfg, key) == value, f"{file}: {key}"

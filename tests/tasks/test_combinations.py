@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from combinations import SIGNAL, SIZES, TEXT, name_of
+from combinations import SIGNAL, SIZES, TEXT, name_of, representative
 from command_line import PREPROCESS, ROOT, call, write_reversed
 from fairseq import checkpoint_utils
 from fairseq.tasks import FairseqTask
@@ -25,6 +25,13 @@ FRONTEND = {
     "video": "video.height=16 video.width=32",
     "image": "image.size=16",
 }
+
+
+QUICK = representative(TEXT)
+
+
+def slow_unless(quick: bool) -> list[pytest.MarkDecorator]:
+    return [] if quick else [pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -100,16 +107,26 @@ def check_steps(model, task: FairseqTask) -> None:
         assert_close(weights, extra["attn"][0][:, t], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", TEXT, ids=name_of)
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(options, id=name_of(options), marks=slow_unless(options in QUICK)) for options in TEXT],
+)
 def test_text(text: Path, train, capsys, options: dict):
     model, task = train(text, options)
     check_steps(model, task)
     assert capsys.readouterr().out.count("\nH-") == len(task.dataset("test")) == 6
 
 
-@pytest.mark.parametrize("options", SIGNAL, ids=name_of)
-@pytest.mark.parametrize("modality", FRONTEND)
-def test_signals(signals, train, capsys, modality: str, options: dict):
+@pytest.mark.parametrize(
+    ("modality", "number"),
+    [
+        pytest.param(modality, number, id=f"{modality}-{name_of(options)}", marks=slow_unless(number % 3 == place))
+        for place, modality in enumerate(FRONTEND)
+        for number, options in enumerate(SIGNAL)
+    ],
+)
+def test_signals(signals, train, capsys, modality: str, number: int):
+    options = SIGNAL[number]
     model, task = train(signals(modality), options)
     check_steps(model, task)
     assert capsys.readouterr().out.count("\nH-") == len(task.dataset("test")) > 1

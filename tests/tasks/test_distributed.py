@@ -69,6 +69,7 @@ def test_the_metric_is_that_of_the_whole_set(trained_by_two, toy: Path):
     assert logged == pytest.approx(float(re.search(r"BLEU = ([\d.]+)", output)[1]), abs=0.02)
 
 
+@pytest.mark.slow
 def test_both_continue(trained_by_two, toy: Path, tmp_path: Path):
     """As conf/hardware/ddp.yaml says it; fairseq would send the checkpoint from one to the other, which torch
     refuses."""

@@ -1,9 +1,11 @@
-"""What all our scorers share: several references of an item, a score that comes with its signature."""
+"""Base classes of the scorers: several references per item, a score with its signature."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from copy import copy
+from importlib import import_module
 from statistics import fmean
+from types import ModuleType
 from typing import Self
 
 import numpy as np
@@ -13,46 +15,48 @@ from s2s_plugin.errors import UserError
 
 
 class Scorer(BaseScorer):
-    """Collects hypotheses ``pred`` and the references ``ref`` of each; text is detokenised.
+    """A metric of hypotheses ``pred`` and the list of references ``ref`` of each; text is detokenized.
 
     Attributes:
         label: the metric's usual name.
-        higher_is_better: False for error rates; None where neither is.
-        repeats_count: an item that comes twice changes the score by itself, so that resamples tell nothing of it.
+        higher_is_better: False for error rates; None if neither is better.
+        duplicates_bias: duplicate items change the score by themselves, so that resamples are meaningless.
     """
 
     label = ""
     higher_is_better: bool | None = True
-    repeats_count = False
+    duplicates_bias = False
 
     def add_string(self, ref: str | Sequence[str], pred: str) -> None:
-        """Add an item: one reference or several, and the hypothesis.
+        """Add an item: one or several references, and the hypothesis.
 
         Raises:
-            UserError: several references are asked for, and there is none.
+            UserError: the list of references is empty.
         """
         references = [ref] if isinstance(ref, str) else list(ref)
         if not references:
-            raise UserError(f"item {len(self.ref) + 1} has no reference: give it one, or leave it out")
+            raise UserError(f"item {len(self.ref) + 1} has no reference; add one or drop the item")
         super().add_string(references, pred)
 
     @abstractmethod
     def evaluate(self) -> tuple[float, str]:
-        """Score of all items, in percent, and the signature that says how it was computed."""
+        """Return the score of all items, in percent, and the signature of its computation."""
 
-    def of(self, references: list[list[str]], hypotheses: list[str]) -> Self:
-        """The same scorer of other items."""
+    def with_items(self, references: list[list[str]], hypotheses: list[str]) -> Self:
+        """Return the same scorer with other items."""
         other = copy(self)
         other.ref, other.pred = references, hypotheses
         return other
 
-    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
-        """The score of each other selection of the items, given by their numbers.
+    def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
+        """Return the score of each resample, an array of item indices.
 
-        This one scores each anew; where a score is made of sums over the items, a scorer does better.
+        Each is scored anew; subclasses whose scores are sums over the items are faster.
         """
-        selections = (self.of([self.ref[i] for i in numbers], [self.pred[i] for i in numbers]) for numbers in draws)
-        return [selection.score() for selection in selections]
+        scorers = (
+            self.with_items([self.ref[i] for i in sample], [self.pred[i] for i in sample]) for sample in resamples
+        )
+        return [scorer.score() for scorer in scorers]
 
     def score(self) -> float:
         return self.evaluate()[0]
@@ -62,30 +66,42 @@ class Scorer(BaseScorer):
         return f"{self.label} = {value:.2f} {signature}"
 
     def references_per_item(self) -> str:
-        """``1`` (or however many), ``var`` where items differ, as in sacrebleu's signatures."""
+        """Return the number of references per item, ``var`` if it varies, as in sacrebleu's signatures."""
         counts = {len(references) for references in self.ref}
         return str(counts.pop()) if len(counts) == 1 else "var"
 
 
 class MeanScorer(Scorer):
-    """A score that is the mean of the items' own."""
+    """A score that is the mean of the items' scores."""
 
     @abstractmethod
-    def of_items(self) -> list[float]:
-        """The score of each item."""
+    def item_scores(self) -> list[float]:
+        """Return the score of each item."""
 
     @abstractmethod
     def signature(self) -> str:
-        """How it was computed."""
+        """Describe how the score is computed."""
 
     def evaluate(self) -> tuple[float, str]:
-        return fmean(self.of_items()), self.signature()
+        return fmean(self.item_scores()), self.signature()
 
-    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
-        scores = np.array(self.of_items())
-        return [float(scores[numbers].mean()) for numbers in draws]
+    def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
+        scores = np.array(self.item_scores())
+        return [float(scores[sample].mean()) for sample in resamples]
 
 
 def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
-    """All ``n`` neighbouring words, in their order."""
+    """List the n-grams of a sequence of words, in order."""
     return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+
+
+def import_optional(module: str, metric: str, requirement: str) -> ModuleType:
+    """Import a module of an optional requirement of a metric.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise UserError(f"{metric} requires {requirement}: pip install {requirement}") from None

@@ -1,4 +1,4 @@
-"""CIDEr-D: how much a caption says of what most people say about the image."""
+"""CIDEr-D: consensus of a caption with its references."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 from s2s_plugin.scoring.base import MeanScorer, ngrams
 
 ORDERS = range(1, 5)  # n-grams of 1 to 4 words
-SIGMA = 6.0  # of the penalty on a difference in length, in words
+SIGMA = 6.0  # of the length penalty, in words
 
 Words = Sequence[str]
 Ngram = tuple[str, ...]
@@ -20,10 +20,10 @@ Vector = dict[Ngram, float]  # tf-idf weights of the n-grams of one order
 
 
 def cider_d(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> list[float]:
-    """CIDEr-D of each item, 0 to 10 (Vedantam et al. 2015; tf is the plain count, as in the authors' code).
+    """Return the CIDEr-D of each item, 0 to 10 (Vedantam et al. 2015; tf is the count, as in the authors' code).
 
-    The idf of an n-gram is the logarithm of all items over items that have it in a reference. What all items have
-    weighs nothing, so a single item scores 0.
+    The idf of an n-gram is the logarithm of the number of items over the number of those with it in a reference. An
+    n-gram of all items has weight 0, so a single item scores 0.
     """
     frequency: Counter[Ngram] = Counter()
     for item in references:
@@ -50,12 +50,12 @@ def cider_d(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) 
 
 
 def length_penalty(hypothesis: Words, reference: Words) -> float:
-    """1 where lengths are equal, less the more they differ."""
+    """Return 1 for equal lengths, less the more they differ."""
     return math.exp(-((len(hypothesis) - len(reference)) ** 2) / (2 * SIGMA**2))
 
 
 def clipped_cosine(hypothesis: Vector, reference: Vector) -> float:
-    """Cosine where repeating an n-gram more often than the reference gains nothing; 0 where a side weighs nothing."""
+    """Return the cosine with weights clipped to the reference's, so that repeated n-grams gain nothing; 0 for zeros."""
     product = sum(
         min(weight, reference.get(ngram, 0)) * reference.get(ngram, 0) for ngram, weight in hypothesis.items()
     )
@@ -67,15 +67,14 @@ def clipped_cosine(hypothesis: Vector, reference: Vector) -> float:
 class CiderScorer(MeanScorer):
     """Mean CIDEr-D of the items times 100, as tables print it: 90 is the 0.9 of the authors' code.
 
-    Captions that equal their only reference reach 1,000, good models on COCO 100 to 140. Words are those of
-    sacrebleu's 13a tokenizer in lower case, so punctuation counts. idf is over the references that are scored:
-    scores of different sets do not compare, and one item alone scores 0. A resample keeps the idf of all items: another
-    one would be another metric.
+    Captions equal to their only reference reach 1,000, good models on COCO 100 to 140. Words are those of sacrebleu's
+    13a tokenizer in lower case, punctuation included. idf is over the scored references: scores of different sets are
+    not comparable, and a single item scores 0. Resamples keep the idf of all items.
     """
 
     label = "CIDEr-D"
 
-    def of_items(self) -> list[float]:
+    def item_scores(self) -> list[float]:
         tokenizer = Tokenizer13a()
         hypotheses = [tokenizer(text.lower()).split() for text in self.pred]
         references = [[tokenizer(text.lower()).split() for text in item] for item in self.ref]

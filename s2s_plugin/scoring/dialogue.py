@@ -1,4 +1,4 @@
-"""What replies are like, whatever was expected: how varied, how long."""
+"""Diversity and length of replies, without regard to references."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from s2s_plugin.text.normalize import strip_case_and_punctuation
 
 
 class ReplyScorer(Scorer):
-    """Looks at hypotheses alone. Words are what stands between spaces, in lower case and without punctuation."""
+    """A metric of hypotheses only, in words without case and punctuation."""
 
     def words(self) -> list[list[str]]:
-        """Of each hypothesis."""
+        """Split each hypothesis into words."""
         return [strip_case_and_punctuation(text).split() for text in self.pred]
 
     def signature(self) -> str:
@@ -21,36 +21,40 @@ class ReplyScorer(Scorer):
 
 
 class DistinctScorer(ReplyScorer):
-    """Different n-grams in percent of all n-grams of all hypotheses (Li et al. 2016, section 5.2).
+    """Distinct n-grams in percent of all n-grams of all hypotheses (Li et al. 2016, section 5.2).
 
-    It falls with the number of hypotheses: compare systems on the same test set.
+    It decreases with the number of hypotheses: compare systems on the same test set.
     """
 
     order = 1
-    repeats_count = True
+    duplicates_bias = True
 
     def evaluate(self) -> tuple[float, str]:
-        found = [ngram for words in self.words() for ngram in ngrams(words, self.order)]
-        return 100 * len(set(found)) / max(len(found), 1), self.signature()
+        grams = [ngram for words in self.words() for ngram in ngrams(words, self.order)]
+        return 100 * len(set(grams)) / max(len(grams), 1), self.signature()
 
 
 @register_scorer("s2s_distinct1", dataclass=FairseqDataclass)
 class Distinct1Scorer(DistinctScorer):
+    """Distinct words."""
+
     label = "distinct-1"
 
 
 @register_scorer("s2s_distinct2", dataclass=FairseqDataclass)
 class Distinct2Scorer(DistinctScorer):
+    """Distinct pairs of adjacent words."""
+
     label = "distinct-2"
     order = 2
 
 
 @register_scorer("s2s_reply_length", dataclass=FairseqDataclass)
 class ReplyLengthScorer(ReplyScorer, MeanScorer):
-    """Mean number of words. Neither long nor short is better."""
+    """Mean number of words; neither long nor short is better."""
 
     label = "length"
     higher_is_better = None
 
-    def of_items(self) -> list[float]:
+    def item_scores(self) -> list[float]:
         return [len(words) for words in self.words()]

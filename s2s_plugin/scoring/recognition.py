@@ -1,61 +1,63 @@
-"""Word and character error rate by jiwer, and the share of exactly right items: speech, lip reading, G2P."""
+"""Word and character error rate by jiwer, and exact match: speech recognition, lip reading, G2P."""
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.scoring import register_scorer
 
-from s2s_plugin.errors import UserError
-from s2s_plugin.scoring.base import MeanScorer, Scorer
+from s2s_plugin.scoring.base import MeanScorer, Scorer, import_optional
 
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛`´ʼ", "'"))
-NOT_IN_WORD = re.compile(r"''+|(?<!\S)'|'(?!\S)")  # apostrophes that do not stand between two letters
+NOT_IN_WORD = re.compile(r"''+|(?<!\S)'|'(?!\S)")  # apostrophes that are not between two letters
 
 
 def normalize_basic(text: str) -> str:
-    """Lower-case words in NFKC, one space apart; punctuation and symbols separate words.
+    """Return lower-case words in NFKC, separated by one space; punctuation and symbols separate words.
 
-    Letters, marks, digits and an apostrophe inside a word stay, in any script: ``Don’t: 3.5 €`` is ``don't 3 5``.
-    Invisible format characters (joiners, soft hyphens) go without a gap.
+    Letters, marks, digits and apostrophes inside words are kept, in any script: ``Don’t: 3.5 €`` is ``don't 3 5``.
+    Invisible format characters (joiners, soft hyphens) are removed.
     """
     text = "".join(c for c in text.translate(APOSTROPHES) if unicodedata.category(c) != "Cf")
     text = unicodedata.normalize("NFKC", text).lower()
-    text = unicodedata.normalize("NFKC", text)  # lower case may compose where upper case could not: H̱
+    text = unicodedata.normalize("NFKC", text)  # lower case may compose when upper case does not: H̱
     text = "".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
     words = NOT_IN_WORD.sub(" ", text).split()
-    return " ".join(word for word in words if any(map(str.isalnum, word)))  # no marks without a letter
+    return " ".join(word for word in words if any(map(str.isalnum, word)))  # drop marks without a letter
 
 
 def normalize_none(text: str) -> str:
-    """Words as they are, one space apart."""
+    """Return the words unchanged, separated by one space."""
     return " ".join(text.split())
 
 
 NORMALIZERS: dict[str, Callable[[str], str]] = {"basic": normalize_basic, "none": normalize_none}
 Normalizer = ChoiceEnum(list(NORMALIZERS))
-NORMALIZER_HELP = "basic: compare lower-case words without punctuation; none: compare words as they are"
-EXACT_HELP = "basic: compare lower-case words without punctuation; none: compare to the letter, spaces too"
+NORMALIZER_HELP = "basic: compare lower-case words without punctuation; none: compare words unchanged"
+EXACT_HELP = "basic: compare lower-case words without punctuation; none: compare every character"
 
 
 @dataclass
 class ErrorRateConfig(FairseqDataclass):
+    """Options of the error rates."""
+
     wer_normalizer: Normalizer = field(default="basic", metadata={"help": NORMALIZER_HELP})  # type: ignore[valid-type]
 
 
 @dataclass
 class ExactConfig(FairseqDataclass):
+    """Options of exact match."""
+
     exact_normalizer: Normalizer = field(default="basic", metadata={"help": EXACT_HELP})  # type: ignore[valid-type]
 
 
 class Edits(NamedTuple):
-    """What turns references of ``length`` units into their hypotheses, in the fewest steps."""
+    """Minimum edits from references of ``length`` units to their hypotheses."""
 
     length: int
     substitutions: int
@@ -68,15 +70,15 @@ class Edits(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Percent of the references' length, which counts as 1 if there is nothing in them (jiwer's convention)."""
+        """Percent of the references' length, or of 1 if they are empty (jiwer's convention)."""
         return 100 * self.total / max(self.length, 1)
 
 
 class ErrorRateScorer(Scorer):
     """Substitutions, deletions and insertions of all items, in percent of the units in their references.
 
-    Of several references of an item counts the one with the fewest edits, among these the longest. A reference
-    that is empty after normalisation adds no units, but what the hypothesis has is inserted.
+    Of several references the one with the fewest edits counts, among these the longest. A reference that is empty
+    after normalization adds no units; the hypothesis counts as insertions.
 
     Raises:
         UserError: jiwer is not installed.
@@ -84,23 +86,23 @@ class ErrorRateScorer(Scorer):
 
     higher_is_better = False
     unit = ""
-    normalizer: str | None = None  # where there is no choice
+    normalizer: str | None = None  # if not configurable
 
     def __init__(self, cfg: ErrorRateConfig):
         super().__init__(cfg)
-        self.jiwer = import_jiwer()
+        self.jiwer = import_optional("jiwer", "WER, CER and PER", "jiwer==4.0.0")
 
     def align(self, reference: str, hypothesis: str):
-        """jiwer's alignment of two normalised texts."""
+        """Align two normalized texts by jiwer."""
         raise NotImplementedError
 
     def count_edits(self, reference: str, hypothesis: str) -> Edits:
-        found = self.align(reference, hypothesis)
-        length = found.hits + found.substitutions + found.deletions
-        return Edits(length, found.substitutions, found.deletions, found.insertions)
+        result = self.align(reference, hypothesis)
+        length = result.hits + result.substitutions + result.deletions
+        return Edits(length, result.substitutions, result.deletions, result.insertions)
 
     def item_edits(self) -> list[Edits]:
-        """The edits of each item."""
+        """Return the edits of each item."""
         normalize = NORMALIZERS[self.normalizer or self.cfg.wer_normalizer]
         chosen = []
         for references, hypothesis in zip(self.ref, map(normalize, self.pred), strict=True):
@@ -109,12 +111,12 @@ class ErrorRateScorer(Scorer):
         return chosen
 
     def corpus_edits(self) -> Edits:
-        """The edits of all items."""
+        """Return the edits of all items."""
         return Edits(*map(sum, zip(Edits(0, 0, 0, 0), *self.item_edits(), strict=True)))
 
-    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
+    def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
         edits = np.array(self.item_edits())
-        return [Edits(*edits[numbers].sum(0)).rate for numbers in draws]
+        return [Edits(*edits[sample].sum(0)).rate for sample in resamples]
 
     def signature(self) -> str:
         version = metadata.version("jiwer")
@@ -134,7 +136,7 @@ class ErrorRateScorer(Scorer):
 
 @register_scorer("s2s_wer", dataclass=ErrorRateConfig)
 class WordErrorRateScorer(ErrorRateScorer):
-    """Words are what stands between spaces."""
+    """Error rate of words, separated by spaces."""
 
     label = "WER"
     unit = "word"
@@ -145,7 +147,7 @@ class WordErrorRateScorer(ErrorRateScorer):
 
 @register_scorer("s2s_cer", dataclass=ErrorRateConfig)
 class CharacterErrorRateScorer(ErrorRateScorer):
-    """Characters are code points; the spaces between words count."""
+    """Error rate of characters (code points), spaces between words included."""
 
     label = "CER"
     unit = "char"
@@ -156,7 +158,7 @@ class CharacterErrorRateScorer(ErrorRateScorer):
 
 @register_scorer("s2s_per", dataclass=ErrorRateConfig)
 class PhoneErrorRateScorer(WordErrorRateScorer):
-    """Phones are what stands between spaces; they are compared as they are."""
+    """Error rate of phones, separated by spaces and not normalized."""
 
     label = "PER"
     unit = "phone"
@@ -165,7 +167,7 @@ class PhoneErrorRateScorer(WordErrorRateScorer):
 
 @register_scorer("s2s_g2p_wer", dataclass=ErrorRateConfig)
 class PronunciationErrorRateScorer(PhoneErrorRateScorer):
-    """Percent of words whose pronunciation is not right as a whole, which is what G2P calls the word error rate."""
+    """Percent of words with a wrong pronunciation, the word error rate of G2P."""
 
     label = "WER"
     unit = "pronunciation"
@@ -176,26 +178,14 @@ class PronunciationErrorRateScorer(PhoneErrorRateScorer):
 
 @register_scorer("s2s_exact", dataclass=ExactConfig)
 class ExactScorer(MeanScorer):
-    """Percent of items whose hypothesis equals one of the references after normalisation."""
+    """Percent of items whose hypothesis equals one of the references after normalization."""
 
     label = "exact"
 
-    def of_items(self) -> list[float]:
+    def item_scores(self) -> list[float]:
         normalize = str if self.cfg.exact_normalizer == "none" else normalize_basic
         items = zip(self.ref, self.pred, strict=True)
         return [100 * (normalize(hypothesis) in map(normalize, references)) for references, hypothesis in items]
 
     def signature(self) -> str:
         return f"exact|norm:{self.cfg.exact_normalizer}|refs:{self.references_per_item()}"
-
-
-def import_jiwer() -> ModuleType:
-    """
-    Raises:
-        UserError: jiwer is not installed.
-    """
-    try:
-        import jiwer
-    except ImportError as error:
-        raise UserError("WER, CER and PER need jiwer, which is not installed: pip install jiwer==4.0.0") from error
-    return jiwer

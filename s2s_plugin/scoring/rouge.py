@@ -1,22 +1,26 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L by rouge-score: how much of a summary is in the reference, and the other way round."""
+"""ROUGE-1, ROUGE-2 and ROUGE-L by rouge-score: overlap of a summary and its reference."""
 
 from dataclasses import dataclass, field
-from importlib import import_module, metadata
-from types import ModuleType
+from importlib import metadata
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.scoring import register_scorer
 
-from s2s_plugin.errors import UserError
-from s2s_plugin.scoring.base import MeanScorer
+from s2s_plugin.scoring.base import MeanScorer, import_optional
 from s2s_plugin.scoring.recognition import normalize_basic
+
+REQUIREMENT = ("ROUGE", "rouge-score==0.1.2")
 
 
 @dataclass
 class RougeConfig(FairseqDataclass):
+    """Options of ROUGE."""
+
     rouge_tokenizer: ChoiceEnum(["rouge", "unicode"]) = field(  # type: ignore[valid-type]
         default="rouge",
-        metadata={"help": "what a word is. rouge: a to z and digits, as published; unicode: letters of any script"},
+        metadata={
+            "help": "characters of words; rouge: a to z and digits, as published; unicode: letters of any script"
+        },
     )
     rouge_stemmer: bool = field(
         default=True, metadata={"help": "compare words of more than three letters by their Porter stems (English)"}
@@ -24,7 +28,7 @@ class RougeConfig(FairseqDataclass):
 
 
 class UnicodeTokenizer:
-    """Words of any script in lower case, without punctuation; rouge-score's own knows a to z alone."""
+    """Words of any script in lower case, without punctuation; rouge-score's own tokenizer keeps a to z only."""
 
     def __init__(self, stemmer=None):
         self.stemmer = stemmer
@@ -37,7 +41,7 @@ class UnicodeTokenizer:
 class RougeScorer(MeanScorer):
     """Mean over the items of the F-measure with equal weight of precision and recall, in percent (Lin 2004).
 
-    Of several references of an item counts the one with the highest F-measure.
+    Of several references the one with the highest F-measure counts.
 
     Raises:
         UserError: rouge-score is not installed.
@@ -49,15 +53,13 @@ class RougeScorer(MeanScorer):
         super().__init__(cfg)
         tokenizer = None
         if cfg.rouge_tokenizer == "unicode":
-            tokenizer = UnicodeTokenizer(
-                import_rouge("nltk.stem.porter").PorterStemmer() if cfg.rouge_stemmer else None
-            )
-        scorer = import_rouge("rouge_score.rouge_scorer").RougeScorer
+            stemmer = import_optional("nltk.stem.porter", *REQUIREMENT).PorterStemmer() if cfg.rouge_stemmer else None
+            tokenizer = UnicodeTokenizer(stemmer)
+        scorer = import_optional("rouge_score.rouge_scorer", *REQUIREMENT).RougeScorer  # loads all of nltk
         self.rouge = scorer([self.kind], use_stemmer=cfg.rouge_stemmer, tokenizer=tokenizer)
 
-    def of_items(self) -> list[float]:
-        found = map(self.rouge.score_multi, self.ref, self.pred)
-        return [100 * scores[self.kind].fmeasure for scores in found]
+    def item_scores(self) -> list[float]:
+        return [100 * scores[self.kind].fmeasure for scores in map(self.rouge.score_multi, self.ref, self.pred)]
 
     def signature(self) -> str:
         return (
@@ -68,7 +70,7 @@ class RougeScorer(MeanScorer):
 
 @register_scorer("s2s_rouge1", dataclass=RougeConfig)
 class Rouge1Scorer(RougeScorer):
-    """Words that both have."""
+    """Overlap of words."""
 
     label = "ROUGE-1"
     kind = "rouge1"
@@ -76,7 +78,7 @@ class Rouge1Scorer(RougeScorer):
 
 @register_scorer("s2s_rouge2", dataclass=RougeConfig)
 class Rouge2Scorer(RougeScorer):
-    """Pairs of neighbouring words that both have."""
+    """Overlap of pairs of adjacent words."""
 
     label = "ROUGE-2"
     kind = "rouge2"
@@ -84,19 +86,7 @@ class Rouge2Scorer(RougeScorer):
 
 @register_scorer("s2s_rougel", dataclass=RougeConfig)
 class RougeLScorer(RougeScorer):
-    """The longest series of words that both have in this order, with gaps."""
+    """Longest common subsequence of words."""
 
     label = "ROUGE-L"
     kind = "rougeL"
-
-
-def import_rouge(name: str) -> ModuleType:
-    """A module of rouge-score or of what it brings, imported late: it loads all of nltk.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return import_module(name)
-    except ImportError:
-        raise UserError("ROUGE needs rouge-score: pip install rouge-score==0.1.2") from None

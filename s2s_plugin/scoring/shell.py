@@ -1,9 +1,9 @@
-"""What NL2Bash measures of shell commands: BLEU over characters, and how much of a command's template is right."""
+"""NL2Bash's metrics of shell commands: character BLEU and template match."""
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 
 from fairseq.dataclass import FairseqDataclass
@@ -12,7 +12,7 @@ from sacrebleu.metrics import BLEU
 
 from s2s_plugin.scoring.base import MeanScorer
 
-# Operators, and words with their quotes; a substitution opens like a parenthesis. What is left open ends with the text.
+# Operators, and words with their quotes; a substitution opens like a parenthesis. The end of the text closes all.
 TOKEN = re.compile(
     r"""(?P<open>\$\(|[<>]\(|`|\()|(?P<close>\))|(?P<next>\|\||&&|;;|\|&|[|;&\n])|(?P<redirect>\d*(?:&>|[<>])[<>&|]*)"""
     r"""|(?P<word>(?:\\(?:.|\Z)|'[^']*+(?:'|\Z)|"(?:\\(?:.|\Z)|\$\([^()]*\)|`[^`]*`|[^"\\])*+(?:"|\Z)"""
@@ -21,58 +21,75 @@ TOKEN = re.compile(
 )
 QUOTED = re.compile(r"\$\(([^()]*)\)|`([^`]*)`")  # a substitution in double quotes
 BUNDLE = re.compile(r"-([A-Za-z]+)")
-NO_PROGRAM = re.compile(r"\w+\+?=|\{\}|\d+$")  # an assignment, or an argument of what runs the program
-KEYWORDS = {"do", "then", "else", "elif", "if", "while", "until", "{", "!"}  # after which a command begins
-RUNNERS = {"sudo", "xargs", "time", "nohup", "nice", "env", "exec", "eval", "watch"}  # programs that run the next one
+NO_PROGRAM = re.compile(r"\w+\+?=|\{\}|\d+$")  # an assignment, or an argument of a program that runs another
+KEYWORDS = {"do", "then", "else", "elif", "if", "while", "until", "{", "!"}  # before a command
+RUNNERS = {"sudo", "xargs", "time", "nohup", "nice", "env", "exec", "eval", "watch"}  # programs that run another
 EXECUTE = {"-exec", "-execdir", "-ok", "-okdir"}
 OPERATORS_OF_FIND = {"\\(": "\\(", "\\)": "\\)", "!": "!", "\\!": "!", "-o": "-or", "-a": "-and"}
 END_OF_EXECUTE = {"\\;": "\\;", "';'": "\\;", "+": "+"}
 
 
 def template(command: str) -> Iterator[str]:
-    """What a command's template is made of: names of programs, flags and operators, without arguments.
+    """Yield the parts of a command's template: names of programs, flags and operators, without arguments.
 
-    Flags that are written together are taken apart, ``-la`` is ``-l -a``; values that adhere to them go. Anything is
-    read as a command, so a broken one has a template too.
+    Combined flags are separated, ``-la`` is ``-l -a``; values attached to them are dropped. Any text has a template,
+    also an invalid command.
     """
-    program, expected, executed, outer = "", True, False, list[tuple[str, str]]()
-    for found in TOKEN.finditer(command):
-        kind, token = str(found.lastgroup), found[0]
-        if token == "`" and outer and outer[-1][0] == "`":
-            kind = "close"
-        if kind == "open":
-            outer.append((token, program))
-            yield "$(" if token == "`" else token
-            program, expected = "", True
-        elif kind == "close":
-            program, expected = outer.pop()[1] if outer else "", False
-            yield ")"
-        elif kind == "next":
-            yield token
-            program, expected, executed = "", True, False
-        elif kind == "redirect":
-            yield token
-        elif token.endswith('"') and (substitutions := QUOTED.findall(token)):
+    parser = TemplateParser()
+    for match in TOKEN.finditer(command):
+        yield from parser.parse(str(match.lastgroup), match[0])
+
+
+class TemplateParser:
+    """State between the tokens of a command.
+
+    Attributes:
+        program: whose arguments follow.
+        expect_program: whether the next word may be a program.
+        in_exec: whether a command of find's -exec is open.
+        outer: opening token and outer program of each open parenthesis or substitution.
+    """
+
+    def __init__(self):
+        self.program, self.expect_program, self.in_exec = "", True, False
+        self.outer: list[tuple[str, str]] = []
+
+    def parse(self, kind: str, token: str) -> Iterable[str]:
+        """Return the template parts of the next token; ``kind`` is its group in ``TOKEN``."""
+        if kind == "word":
+            return self._parse_word(token)
+        if kind == "next":
+            self.program, self.expect_program, self.in_exec = "", True, False
+        elif kind == "close" or (token == "`" and self.outer and self.outer[-1][0] == "`"):
+            self.program, self.expect_program = self.outer.pop()[1] if self.outer else "", False
+            return [")"]
+        elif kind == "open":
+            self.outer.append((token, self.program))
+            self.program, self.expect_program = "", True
+        return ["$(" if token == "`" else token]
+
+    def _parse_word(self, word: str) -> Iterator[str]:
+        if word.endswith('"') and (substitutions := QUOTED.findall(word)):
             for inner in map("".join, substitutions):
                 yield from ("$(", *template(inner), ")")
-            expected = expected and NO_PROGRAM.match(token) is not None
-        elif executed and token in END_OF_EXECUTE:
-            yield END_OF_EXECUTE[token]
-            program, expected, executed = "find", False, False
-        elif flags := _flags(token, program):
+            self.expect_program = self.expect_program and NO_PROGRAM.match(word) is not None
+        elif self.in_exec and word in END_OF_EXECUTE:
+            yield END_OF_EXECUTE[word]
+            self.program, self.expect_program, self.in_exec = "find", False, False
+        elif flags := _flags(word, self.program):
             yield from flags
-            if program == "find" and token in EXECUTE:
-                expected = executed = True
-        elif expected and token in KEYWORDS:
-            yield token
-        elif expected and not NO_PROGRAM.match(token):
-            program = token.rsplit("/", 1)[-1]
-            expected = program in RUNNERS
-            yield program
+            if self.program == "find" and word in EXECUTE:
+                self.expect_program = self.in_exec = True
+        elif self.expect_program and word in KEYWORDS:
+            yield word
+        elif self.expect_program and not NO_PROGRAM.match(word):
+            self.program = word.rsplit("/", 1)[-1]
+            self.expect_program = self.program in RUNNERS
+            yield self.program
 
 
 def _flags(word: str, program: str) -> list[str]:
-    """The flags, each with its program, or the operator that a word is; none if it is an argument."""
+    """Return a word's flags, each with its program, or the operator; none if it is an argument."""
     if program == "find" and word in OPERATORS_OF_FIND:
         return [OPERATORS_OF_FIND[word]]
     if not program or not word.startswith("-"):
@@ -88,21 +105,21 @@ def _flags(word: str, program: str) -> list[str]:
 
 
 def template_match(hypothesis: str, reference: str) -> float:
-    """Cosine of the counts of what both templates are made of, 0 to 1 (Lin et al. 2018, appendix C)."""
-    ours, theirs = Counter(template(hypothesis)), Counter(template(reference))
-    product = sum(count * theirs[part] for part, count in ours.items())
-    norms = math.hypot(*ours.values()) * math.hypot(*theirs.values())
+    """Return the cosine of the counts of both templates' parts, 0 to 1 (Lin et al. 2018, appendix C)."""
+    left, right = Counter(template(hypothesis)), Counter(template(reference))
+    product = sum(count * right[part] for part, count in left.items())
+    norms = math.hypot(*left.values()) * math.hypot(*right.values())
     return product / norms if norms else 0.0
 
 
 def character_bleu(hypothesis: str, references: list[str]) -> float:
-    """BLEU of one text over its characters, spaces among them, 0 to 100; 0 where it shares no four in a row."""
+    """Return the BLEU of one text over its characters, spaces included, 0 to 100; 0 without a common 4-gram."""
     metric = BLEU(tokenize="none", smooth_method="none")
     return metric.corpus_score([_spaced(hypothesis)], [[_spaced(text)] for text in references]).score
 
 
 def _spaced(text: str) -> str:
-    """The characters with spaces between them; white space becomes signs that are none."""
+    """Separate the characters by spaces; map white space to private-use characters."""
     return " ".join(chr(0xF0000 + ord(c)) if c.isspace() else c for c in text)
 
 
@@ -110,12 +127,12 @@ def _spaced(text: str) -> str:
 class CharacterBleuScorer(MeanScorer):
     """Mean of the items' BLEU over characters, without smoothing, as NL2Bash's own evaluation computes it.
 
-    Its numbers are shares of 1, ours percent. Of several references counts each n-gram where it is most frequent.
+    Its scale is 0 to 1, ours percent. Of several references the maximum count of each n-gram counts.
     """
 
     label = "char-BLEU"
 
-    def of_items(self) -> list[float]:
+    def item_scores(self) -> list[float]:
         return [character_bleu(text, list(item)) for text, item in zip(self.pred, self.ref, strict=True)]
 
     def signature(self) -> str:
@@ -129,14 +146,14 @@ class CharacterBleuScorer(MeanScorer):
 class TemplateScorer(MeanScorer):
     """Mean of the items' template match with the closest reference, in percent.
 
-    The score is NL2Bash's; its parser, which knows the flags of some hundred programs and what their arguments are,
-    is not: :func:`template` reads any command by a few rules. So published numbers compare loosely: the nearest
-    neighbours of NL2Bash's test requests score 64.8 here, 65.4 by its own code.
+    The score is NL2Bash's, without its parser, which knows the flags and arguments of some hundred programs:
+    :func:`template` parses any command by a few rules. So published numbers are only roughly comparable: the nearest
+    neighbors of NL2Bash's test requests score 64.8 here, 65.4 by its own code.
     """
 
     label = "template"
 
-    def of_items(self) -> list[float]:
+    def item_scores(self) -> list[float]:
         items = zip(self.pred, self.ref, strict=True)
         return [100 * max(template_match(text, reference) for reference in item) for text, item in items]
 

@@ -17,6 +17,8 @@ from s2s_plugin.scoring.base import Scorer
 
 @dataclass
 class BleuConfig(FairseqDataclass):
+    """Options of BLEU."""
+
     sacrebleu_tokenizer: str = field(
         default="13a", metadata={"help": "sacrebleu's tokenizer: 13a, intl, char, zh, ja-mecab, ko-mecab, none"}
     )
@@ -24,43 +26,41 @@ class BleuConfig(FairseqDataclass):
 
 
 def build_bleu(tokenizer: str, **options: Any) -> BLEU:
-    """sacrebleu's BLEU with this tokenizer.
+    """Build sacrebleu's BLEU with this tokenizer.
 
     Raises:
-        UserError: there is no such tokenizer, or it needs what is not here.
+        UserError: the tokenizer is unknown, or its package or model is missing.
     """
     try:
         return BLEU(tokenize=tokenizer, **options)
     except (KeyError, RuntimeError, OSError) as error:  # unknown; a package is missing; a model cannot be fetched
-        why = "there is no such one" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise UserError(
-            f"scoring.sacrebleu_tokenizer={tokenizer}: {why}; others are 13a, intl, char, zh, none"
-        ) from None
+        why = "unknown" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise UserError(f"scoring.sacrebleu_tokenizer={tokenizer}: {why}; use 13a, intl, char, zh or none") from None
 
 
 class SacrebleuScorer(Scorer):
-    """Items may have different numbers of references."""
+    """A metric of sacrebleu; items may have different numbers of references."""
 
     def metric(self) -> Metric:
         raise NotImplementedError
 
     def signature(self, metric: Metric) -> Signature:
-        """sacrebleu's signature of a metric that has scored."""
+        """Return the signature of a metric after scoring."""
         return metric.get_signature()
 
     def streams(self) -> list[Sequence[str]]:
-        """The n-th references of all items; None where an item has fewer."""
+        """Transpose the references: the n-th of all items, None if an item has fewer."""
         return list(zip_longest(*self.ref))
 
     def corpus_score(self) -> tuple[Score, Signature]:
         metric = self.metric()
         return metric.corpus_score(self.pred, self.streams()), self.signature(metric)
 
-    def resampled(self, draws: Iterable[np.ndarray]) -> list[float]:
-        """By the sums that sacrebleu's own tests resample."""
+    def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
+        """Score resamples from the items' statistics, as sacrebleu's own tests do."""
         metric = self.metric()
         statistics = np.array(metric._extract_corpus_statistics(self.pred, self.streams()))
-        return [metric._compute_score_from_stats(statistics[numbers].sum(0).tolist()).score for numbers in draws]
+        return [metric._compute_score_from_stats(statistics[sample].sum(0).tolist()).score for sample in resamples]
 
     def evaluate(self) -> tuple[float, str]:
         result, signature = self.corpus_score()
@@ -86,7 +86,7 @@ class BleuScorer(SacrebleuScorer):
 
 
 class LowOrderBleuScorer(BleuScorer):
-    """sacrebleu's signature does not name the order; this one does."""
+    """BLEU of a lower order, which the signature names; sacrebleu's does not."""
 
     def signature(self, metric: Metric) -> Signature:
         signature = metric.get_signature()
@@ -96,24 +96,32 @@ class LowOrderBleuScorer(BleuScorer):
 
 @register_scorer("s2s_bleu1", dataclass=BleuConfig)
 class Bleu1Scorer(LowOrderBleuScorer):
+    """BLEU up to order 1."""
+
     label = "BLEU-1"
     order = 1
 
 
 @register_scorer("s2s_bleu2", dataclass=BleuConfig)
 class Bleu2Scorer(LowOrderBleuScorer):
+    """BLEU up to order 2."""
+
     label = "BLEU-2"
     order = 2
 
 
 @register_scorer("s2s_bleu3", dataclass=BleuConfig)
 class Bleu3Scorer(LowOrderBleuScorer):
+    """BLEU up to order 3."""
+
     label = "BLEU-3"
     order = 3
 
 
 @register_scorer("s2s_chrf", dataclass=FairseqDataclass)
 class ChrfScorer(SacrebleuScorer):
+    """F-score of character n-grams (Popović 2015)."""
+
     label = "chrF2"
 
     def metric(self) -> CHRF:
@@ -122,6 +130,8 @@ class ChrfScorer(SacrebleuScorer):
 
 @register_scorer("s2s_ter", dataclass=FairseqDataclass)
 class TerScorer(SacrebleuScorer):
+    """Translation edit rate (Snover et al. 2006)."""
+
     label = "TER"
     higher_is_better = False
 

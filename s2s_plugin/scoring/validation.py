@@ -1,11 +1,12 @@
-"""Metrics in the loop: what each batch of the validation set adds, and the metric from the sums.
+"""Validation metrics: what each batch of the validation set adds, and the metric from the sums.
 
-Batches may be spread over processes, so only integers travel: sums of them make the corpus's metric.
+Batches may be spread over processes, which exchange integers only: their sums determine the corpus's metric.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from fairseq.scoring import build_scorer
 from omegaconf import DictConfig
@@ -17,8 +18,20 @@ from s2s_plugin.scoring.translation import build_bleu
 Pairs = Sequence[tuple[str, str]]  # hypothesis, reference
 
 
-class BleuInLoop:
-    """sacrebleu's BLEU, in percent."""
+class Metric(Protocol):
+    """A metric of a corpus from sums over its parts; validation and rewards use it."""
+
+    higher_is_better: bool
+
+    def statistics(self, pairs: Pairs) -> list[int]:
+        """Return what these pairs add to the sums."""
+
+    def value(self, sums: Sequence[int]) -> float:
+        """Return the metric in percent."""
+
+
+class CorpusBleu:
+    """sacrebleu's BLEU."""
 
     higher_is_better = True
 
@@ -34,8 +47,8 @@ class BleuInLoop:
         return result.score
 
 
-class ErrorRateInLoop:
-    """Word or character errors in percent of the reference's words or characters."""
+class CorpusErrorRate:
+    """Word, character, phone or pronunciation error rate."""
 
     higher_is_better = False
 
@@ -53,10 +66,10 @@ class ErrorRateInLoop:
         return 100 * sums[0] / max(sums[1], 1)
 
 
-class MeanInLoop:
-    """Mean of the items' own scores, in percent; their sum travels in ten-thousandths of one.
+class MeanScore:
+    """Mean of the items' scores; their sum is exchanged in ten-thousandths of a percent.
 
-    Words of ROUGE are of any script, as its tokenizer ``unicode`` finds them.
+    ROUGE counts words of any script, by its tokenizer ``unicode``.
     """
 
     higher_is_better = True
@@ -68,23 +81,23 @@ class MeanInLoop:
         self.scorer: MeanScorer = build_scorer(cfg, None)
 
     def statistics(self, pairs: Pairs) -> list[int]:
-        scorer = self.scorer.of([[reference] for _, reference in pairs], [hypothesis for hypothesis, _ in pairs])
-        return [round(10_000 * sum(scorer.of_items())), len(pairs)]
+        scorer = self.scorer.with_items([[reference] for _, reference in pairs], [text for text, _ in pairs])
+        return [round(10_000 * sum(scorer.item_scores())), len(pairs)]
 
     def value(self, sums: Sequence[int]) -> float:
         return sums[0] / 10_000 / max(sums[1], 1)
 
 
-METRICS: dict[str, type[BleuInLoop] | type[ErrorRateInLoop] | type[MeanInLoop]] = {
-    "bleu": BleuInLoop,
-    **dict.fromkeys(("rouge1", "rouge2", "rougel"), MeanInLoop),
-    **dict.fromkeys(("wer", "cer", "per", "g2p_wer"), ErrorRateInLoop),
-    "exact": MeanInLoop,
+METRICS: dict[str, type[CorpusBleu] | type[CorpusErrorRate] | type[MeanScore]] = {
+    "bleu": CorpusBleu,
+    **dict.fromkeys(("rouge1", "rouge2", "rougel"), MeanScore),
+    **dict.fromkeys(("wer", "cer", "per", "g2p_wer"), CorpusErrorRate),
+    "exact": MeanScore,
 }
 HIGHER_IS_BETTER = tuple(name for name, kind in METRICS.items() if kind.higher_is_better)
 
 
-def build_metric(name: str, tokenizer: str = "13a") -> BleuInLoop | ErrorRateInLoop | MeanInLoop:
-    """``name``: one of ``METRICS``; ``tokenizer``: sacrebleu's, for BLEU."""
+def build_metric(name: str, tokenizer: str = "13a") -> Metric:
+    """Build a metric of ``METRICS``; ``tokenizer`` is sacrebleu's, for BLEU."""
     kind = METRICS[str(name)]  # fairseq's choices only equal their names
-    return kind(tokenizer if kind is BleuInLoop else f"s2s_{name}")
+    return kind(tokenizer if kind is CorpusBleu else f"s2s_{name}")

@@ -72,7 +72,7 @@ def compare(metric: str, outputs: Sequence[list[dict]], options: DictConfig) -> 
         resampled, beside = bootstrap.resampled_scores(scorer), {}
         if results:
             first = results[0]
-            p = None if scorer.repeats_count else bootstrap.p_value(resampled, first.resampled)
+            p = None if scorer.duplicates_bias else bootstrap.p_value(resampled, first.resampled)
             beside = {"difference": score - first.score, "p": p}
         results.append(Result(scorer, score, signature, resampled, **beside))
     return results
@@ -125,7 +125,9 @@ def print_metric(folders: Sequence[Path], results: Sequence[Result]) -> None:
     direction = "  (lower is better)" if first.scorer.higher_is_better is False else ""
     print(f"\n{first.scorer.label}{direction}  {first.signature}")
     for folder, result in zip(folders, results, strict=True):
-        between = "" if first.scorer.repeats_count else "[{:.2f}, {:.2f}]".format(*bootstrap.interval(result.resampled))
+        between = (
+            "" if first.scorer.duplicates_bias else "[{:.2f}, {:.2f}]".format(*bootstrap.interval(result.resampled))
+        )
         beside = "" if result.difference is None else f"{result.difference:+.2f}"
         beside += "" if result.p is None else f"  p = {result.p:.3f}"
         print(f"  {result.score:6.2f}  {between:16}  {beside:18}  {folder}")

@@ -95,6 +95,6 @@ def test_systems_that_are_equally_good_rarely_differ():
 
 
 def test_resamples_are_drawn_as_sacrebleu_draws_them():
-    found = np.array(list(bootstrap.draws(50)))
+    found = np.array(list(bootstrap.resamples(50)))
     together = np.random.default_rng(bootstrap.SEED).choice(50, size=(bootstrap.RESAMPLES, 50))
     assert np.array_equal(found, together)

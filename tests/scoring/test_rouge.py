@@ -58,7 +58,7 @@ def test_is_the_mean_of_the_counted_f_measures(name: str):
     items = [tuple(draw.choices("abcd", k=draw.randint(1, 8)) for _ in range(2)) for _ in range(60)]
     scorer = scorer_of(name, *((" ".join(reference), " ".join(hypothesis)) for reference, hypothesis in items))
     expected = [by_counts(name, *item) for item in items]
-    assert scorer.of_items() == pytest.approx([100 * score for score in expected])
+    assert scorer.item_scores() == pytest.approx([100 * score for score in expected])
     assert scorer.score() == pytest.approx(100 * sum(expected) / 60)
     assert 10 < scorer.score() < 90
 

@@ -192,7 +192,7 @@ def after_other_turns(exchanges: Sequence[Pair]) -> list[Pair]:
     """
     alone = [pair for pair in exchanges if TURN not in pair[0]]
     draw = random.Random(1)
-    return [(join_turns([draw.choice(alone)[1], asked], 2), reply) for asked, reply in alone[::REPEAT_INTERVAL]]
+    return [(join_turns([draw.choice(alone)[1], question], 2), reply) for question, reply in alone[::REPEAT_INTERVAL]]
 
 
 @recipe(

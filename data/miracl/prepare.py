@@ -62,7 +62,7 @@ def split_by_speaker(items: Sequence[Item]) -> dict[str, list[Item]]:
     directions=[("video", "en")],
     source=SOURCE,
     license="for research",
-    help={"kind": "what is said"},
+    help={"kind": "spoken text: words, phrases or both"},
     choices={"kind": KINDS},
 )
 def prepare(request: Request, kind: str = "words") -> Corpus:

@@ -54,11 +54,11 @@ def prepare(request: Request) -> Corpus:
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
     requests = [" ".join(text.split()) for text in requests]
     splits = {}
-    taken = set(split["left_out"])
+    not_in_train = set(split["left_out"])
     for name in ("valid", "test"):
         splits[name] = [(requests[item[0] - 1], commands[line - 1]) for item in split[name] for line in item]
-        taken.update(line for item in split[name] for line in item)
-    splits["train"] = [(requests[i], commands[i]) for i in range(LINES) if i + 1 not in taken]
+        not_in_train.update(line for item in split[name] for line in item)
+    splits["train"] = [(requests[i], commands[i]) for i in range(LINES) if i + 1 not in not_in_train]
     return Corpus(splits, {"version": COMMIT}, exact=(request.tgt,))
 
 

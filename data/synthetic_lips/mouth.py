@@ -21,7 +21,7 @@ Value = float | np.ndarray
 
 
 class Shape(NamedTuple):
-    """What the mouth does for a phone (numbers), or in all frames (arrays); from 0 to 1 unless said."""
+    """The mouth shape of a phone (numbers), or in all frames (arrays); from 0 to 1 unless stated otherwise."""
 
     opening: Value  # between the lips in the middle, a length
     width: Value  # half of the mouth, a length

@@ -143,7 +143,7 @@ class Recipe:
             splits.check_fractions(*({**self.options, **options}[name] for name in ("valid", "test")))
 
     def main(self, argv: Sequence[str] | None = None) -> int:
-        """Run the recipe from the command line; return 2 on a user's mistake, told in one line."""
+        """Run the recipe from the command line; return 2 after a one-line error message for a user's mistake."""
         try:
             out = self(**vars(self._parser().parse_args(argv)))
         except UserError as problem:

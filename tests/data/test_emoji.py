@@ -60,12 +60,12 @@ def write_names(modules: Path) -> None:
             (folder / language / "annotations.json").write_text(json.dumps({kind: {"annotations": entries}}))
 
 
-def colour(style: str, number: int) -> tuple[int, int, int]:
+def color(style: str, number: int) -> tuple[int, int, int]:
     return (number, 200 if style == "google" else 100, 50)
 
 
 def write_drawings(modules: Path) -> None:
-    """One plain colour for each emoji and style, the upper left quarter transparent, a magenta pixel around it.
+    """One plain color for each emoji and style, the upper left quarter transparent, a magenta pixel around it.
 
     Two emoji share their Twitter drawing, one has no drawing of Twitter's, one has no name.
     """
@@ -78,7 +78,7 @@ def write_drawings(modules: Path) -> None:
         x, y = divmod(number, COLUMNS)
         for style, sheet in sheets.items():
             shared = code == "1f401" and style == "twitter"
-            tile = Image.new("RGBA", (32, 32), colour(style, number - 1 if shared else number))
+            tile = Image.new("RGBA", (32, 32), color(style, number - 1 if shared else number))
             tile.paste((0, 0, 0, 0), (0, 0, 16, 16))
             sheet.paste(tile, (x * 34 + 1, y * 34 + 1))
         number += 1
@@ -147,7 +147,7 @@ def test_emoji_drawings_are_cut_exactly_and_laid_on_white(modules: Path, tmp_pat
         with Image.open(paths[f"{style}-1f44b-1f3ff"]) as image:
             assert (image.mode, image.size) == ("RGB", (32, 32))
             counts = {pixel: count for count, pixel in image.getcolors()}
-            assert counts == {colour(style, 5): 32 * 32 - 16 * 16, (255, 255, 255): 16 * 16}
+            assert counts == {color(style, 5): 32 * 32 - 16 * 16, (255, 255, 255): 16 * 16}
             assert image.getpixel((0, 0)) == (255, 255, 255)
 
 

@@ -1,4 +1,4 @@
-"""Small real media files for tests: tones, moving bars and coloured pictures, with texts that describe them."""
+"""Small real media files for tests: tones, moving bars and colored pictures, with texts that describe them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s2s_plugin.datasets.manifest import Item
 RATE = 8000
 FPS = 25
 TONES = {"a": 300, "b": 600, "c": 1200, "d": 2400}  # Hz
-COLOURS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (30, 60, 220), "white": (250, 250, 250)}
+COLORS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (30, 60, 220), "white": (250, 250, 250)}
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = RATE) -> Path:
@@ -66,9 +66,9 @@ def bars(word: str, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def halves(words: list[str], rng: np.random.Generator) -> np.ndarray:
-    """The left half in the first colour, the right half in the second: 32 x 32 pixels, with some noise."""
+    """The left half in the first color, the right half in the second: 32 x 32 pixels, with some noise."""
     pixels = np.zeros((32, 32, 3), np.int16)
-    pixels[:, :16], pixels[:, 16:] = COLOURS[words[0]], COLOURS[words[1]]
+    pixels[:, :16], pixels[:, 16:] = COLORS[words[0]], COLORS[words[1]]
     return (pixels + rng.integers(-20, 21, pixels.shape)).clip(0, 255).astype(np.uint8)
 
 
@@ -79,7 +79,7 @@ def make_items(folder: Path, modality: str, count: int, seed: int = 1) -> list[I
     items = []
     for number in range(count):
         if modality == "image":
-            words = draw.sample(list(COLOURS), 2)
+            words = draw.sample(list(COLORS), 2)
             path = write_image(folder / f"{number}.png", halves(words, rng))
             items.append(Item(f"i{number}", path, (" ".join(words),)))
             continue

@@ -25,9 +25,9 @@ SOUNDS, PICTURES = (".wav", ".ogg"), (".jpg", ".png")
 
 
 def sample(name: str) -> Path:
-    """The folder ``NAME`` of samples beside the checkout; without it the test is skipped."""
+    """The folder ``NAME`` of samples next to the checkout; without it the test is skipped."""
     if not (SHARED / name).is_dir():
-        pytest.skip(f"needs the sample beside the checkout, in ../shared/data/{name}")
+        pytest.skip(f"requires the sample next to the checkout, in ../shared/data/{name}")
     return SHARED / name
 
 

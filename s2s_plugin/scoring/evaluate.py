@@ -58,7 +58,7 @@ def evaluate(
             "signature": signature,
             "higher_is_better": scorer.higher_is_better,
         }
-        if intervals and not scorer.repeats_count:
+        if intervals and not scorer.duplicates_bias:
             low, high = bootstrap.interval(bootstrap.resampled_scores(scorer))
             result[scorer.label] |= {"interval": [round(low, 2), round(high, 2)], "bootstrap": bootstrap.SIGNATURE}
     return result

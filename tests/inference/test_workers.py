@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def work(task: int) -> tuple[int, int, int]:
         raise UserError("13 brings bad luck")
     if task == 99:
         os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.01)  # else one process may take all the tasks before another has started
     return 2 * task, os.getpid(), torch.get_num_threads()
 
 

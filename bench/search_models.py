@@ -26,7 +26,7 @@ from s2s_plugin.inference.workers import Workers
 from s2s_plugin.models.config import Seq2SeqConfig
 from s2s_plugin.models.import_lstm import convert_config, convert_parameters
 from s2s_plugin.models.seq2seq import Seq2SeqModel
-from s2s_plugin.search.beam import BeamSearch
+from s2s_plugin.search.build import build_search
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import PRECISIONS
 from s2s_plugin.text.codec import PairCodec
@@ -130,7 +130,7 @@ def systems(models: dict[str, Any], dictionary, beam: int, length: dict[str, Any
         if name in (STOCK, STOCK_SEARCH):
             search: object = SequenceGenerator([model], dictionary, beam_size=beam, **length)
         else:
-            search = BeamSearch([model], dictionary, BeamOptions(beam=beam, **length), name.split(", ")[1])
+            search = build_search([model], dictionary, BeamOptions(beam=beam, **length), name.split(", ")[1])
         built[name] = System(model, search)
     return built
 

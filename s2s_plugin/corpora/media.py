@@ -15,7 +15,7 @@ from s2s_plugin.datasets.features import PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.tasks.seq2seq import SOURCE_META
+from s2s_plugin.tasks.loading import SOURCE_META
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import fingerprint, hash_fraction, locked, write_json
 

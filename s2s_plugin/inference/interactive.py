@@ -13,7 +13,7 @@ from s2s_plugin.datasets.frontends.video import IMAGE_SUFFIXES
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.stream import windows
 from s2s_plugin.inference.translator import Translator
-from s2s_plugin.search.stock import refuse_without_targets
+from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.run_dir import RunDir
@@ -108,7 +108,7 @@ def media_files(names: Sequence[str], modality: str) -> Iterator[Path]:
 
 
 def _translator(cfg: DictConfig, run: RunDir) -> Translator:
-    refuse_without_targets(cfg.generation)
+    check_without_targets(cfg.generation)
     return Translator(
         run.best_checkpoint(),
         cfg.generation,

@@ -20,12 +20,11 @@ from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
 from s2s_plugin.inference.workers import Workers, resolve_workers
-from s2s_plugin.search.options import EXACT_DEFAULTS, TASK_NAMES, own_options
+from s2s_plugin.tasks.config import DECODING_OPTIONS, decoding_options
 from s2s_plugin.text.normalize import SPACE
 from s2s_plugin.utils.checkpoint import load_checkpoint
 
 BATCHES_PER_WORKER = 4  # so that all end at about the same time
-SOURCE_LIMITS = ("truncate_source", "max_source_positions")  # options of the task: how much of a text is read
 MAX_TOKENS = 12000  # default of a batch, as in fairseq
 
 
@@ -96,7 +95,7 @@ class Translator:
         for model in self.models if self.cuda else ():
             model.cuda()
         if task is not None:
-            for name in (*TASK_NAMES.values(), *EXACT_DEFAULTS, *SOURCE_LIMITS):
+            for name in DECODING_OPTIONS:
                 self.task.cfg[name] = task[name]
         self.search = self.task.build_generator(self.models, generation, extra_gen_cls_kwargs={})
         self.constrained = generation.get("constraints") is not None
@@ -137,7 +136,7 @@ class Translator:
         text, *_ = self._fields(line)
         text = text if self.task.codec is None else self.task.codec.encode(text)
         ids = self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
-        return self.task.truncated([ids], np.asarray([len(ids)]))[0]
+        return self.task.loader.truncate([ids], np.asarray([len(ids)]))[0]
 
     def source_tokens(self, source: Tensor) -> list[str]:
         """Return the tokens of a source, S ids, behind each step of the memory; without their factors."""
@@ -296,9 +295,7 @@ def generation_key(cfg: DictConfig) -> list[object]:
     Args:
         cfg: fairseq's.
     """
-    key = [cfg.generation, sorted(own_options(cfg.task).items()), *(cfg.task[name] for name in SOURCE_LIMITS)]
-    if cfg.generation.sampling:
-        key.append(cfg.task.seed)
+    key = [cfg.generation, sorted(decoding_options(cfg.task).items())]
     if cfg.generation.replace_unk and (replacements := Path(cfg.generation.replace_unk)).is_file():
         key.append(replacements)
     return key

@@ -1,4 +1,4 @@
-"""What a search has written: back pointers while it runs, hypotheses at its end."""
+"""Back pointers while a search runs, hypotheses at its end."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s2s_plugin.search.options import BeamOptions
+
 
 class Step(NamedTuple):
-    """One step of the n sentences that were unfinished then, K hypotheses each.
+    """One step of the n sentences that were unfinished, K hypotheses each.
 
     Attributes:
-        sentences: n numbers in the batch.
-        parents: n x K beam numbers before the step.
-        tokens: n x K ids written by it.
-        totals: n x K sums of log-probabilities after it.
-        ended: n x K, which of the best K candidates ended a hypothesis here that counts.
-        ended_parents: n x K, their beam numbers.
-        ended_totals: n x K, theirs with </s>.
-        weights: n x K x S attention of the beams before the step, or None.
+        sentences: n positions in the batch.
+        parents: n x K hypothesis numbers before the step.
+        tokens: n x K ids.
+        totals: n x K sums of log-probabilities after the step.
+        finished: n x K, which of the best K candidates finish a hypothesis that counts.
+        finished_parents: n x K, their hypothesis numbers.
+        finished_totals: n x K, theirs with </s>.
+        weights: n x K x S attention of the hypotheses before the step, or None.
     """
 
     sentences: Tensor
     parents: Tensor
     tokens: Tensor
     totals: Tensor
-    ended: Tensor
-    ended_parents: Tensor
-    ended_totals: Tensor
+    finished: Tensor
+    finished_parents: Tensor
+    finished_totals: Tensor
     weights: Tensor | None
 
 
@@ -47,21 +49,21 @@ class BackPointers:
 
     Args:
         batch: number B of sentences.
-        eos: id that ends a hypothesis.
-        symbols: ids of what the steps call 0, 1, 2 ...; None: themselves.
+        eos: id of </s>.
     """
 
-    def __init__(self, batch: int, eos: int, symbols: Tensor | None = None):
-        self.batch, self.eos, self.symbols = batch, eos, symbols
+    def __init__(self, batch: int, eos: int):
+        self.batch, self.eos = batch, eos
         self.steps: list[Step] = []
 
     def add(self, step: Step) -> None:
+        """Append a step."""
         self.steps.append(step)
 
     def hypotheses(self) -> list[list[Finished]]:
-        """Those that have ended, of each of the B sentences, in the order of their ends."""
+        """Return the finished hypotheses of each of the B sentences, in the order in which they finished."""
         columns = list(zip(*self.steps, strict=True))
-        sentences, parents, tokens, totals, ended, ended_parents, ended_totals = (
+        sentences, parents, tokens, totals, finished, finished_parents, finished_totals = (
             [field.cpu().numpy() for field in column] for column in columns[:7]
         )
         weights = [step.weights.cpu() for step in self.steps if step.weights is not None]
@@ -70,32 +72,67 @@ class BackPointers:
         for step in range(count):
             rows[step, sentences[step]] = np.arange(len(sentences[step]))
 
-        # One hypothesis a column, in the order of their ends, of several in a step the best rank first.
-        places = [found.nonzero() for found in ended]
+        # One hypothesis a column, in the order of their ends; of several in a step the best first.
+        places = [mask.nonzero() for mask in finished]
         end = np.concatenate([np.full(len(row), step) for step, (row, _) in enumerate(places)])
         sentence = np.concatenate([sentences[step][row] for step, (row, _) in enumerate(places)])
         column = np.arange(len(end))
-        written = np.full((count, len(end)), self.eos, dtype=np.int64)
+        ids = np.full((count, len(end)), self.eos, dtype=np.int64)
         sums = np.zeros((count, len(end)), dtype=np.float32)
-        beams = np.zeros((count, len(end)), dtype=np.int64)  # in which beam each was before a step
-        sums[end, column] = np.concatenate([ended_totals[step][place] for step, place in enumerate(places)])
-        beams[end, column] = np.concatenate([ended_parents[step][place] for step, place in enumerate(places)])
+        beams = np.zeros((count, len(end)), dtype=np.int64)  # hypothesis number before each step
+        sums[end, column] = np.concatenate([finished_totals[step][place] for step, place in enumerate(places)])
+        beams[end, column] = np.concatenate([finished_parents[step][place] for step, place in enumerate(places)])
         for step in range(count - 2, -1, -1):
             (later,) = (end > step).nonzero()
             place = rows[step, sentence[later]], beams[step + 1, later]
-            written[step, later], sums[step, later] = tokens[step][place], totals[step][place]
+            ids[step, later], sums[step, later] = tokens[step][place], totals[step][place]
             beams[step, later] = parents[step][place]
 
-        gains = np.diff(sums, axis=0, prepend=np.float32(0))
-        ids, token_logprobs = (torch.from_numpy(t.T.copy()) for t in (written, gains))
-        if self.symbols is not None:
-            ids = self.symbols.cpu()[ids]
-        found: list[list[Finished]] = [[] for _ in range(self.batch)]
+        token_logprobs = torch.from_numpy(np.diff(sums, axis=0, prepend=np.float32(0)).T.copy())
+        paths = torch.from_numpy(ids.T.copy())
+        results: list[list[Finished]] = [[] for _ in range(self.batch)]
         for number, (last, owner) in enumerate(zip(end.tolist(), sentence.tolist(), strict=True)):
-            path = range(last + 1)
-            attention = None
+            length, attention = last + 1, None
             if weights:
-                attention = torch.stack([weights[step][rows[step, owner], beams[step, number]] for step in path])
-            total, length = float(sums[last, number]), last + 1
-            found[owner].append(Finished(ids[number, :length], token_logprobs[number, :length], total, attention))
-        return found
+                attention = torch.stack(
+                    [weights[step][rows[step, owner], beams[step, number]] for step in range(length)]
+                )
+            total = float(sums[last, number])
+            results[owner].append(Finished(paths[number, :length], token_logprobs[number, :length], total, attention))
+        return results
+
+
+def to_fairseq(
+    tokens: Tensor, score: float | Tensor, token_logprobs: Tensor, attention: Tensor | None, options: BeamOptions
+) -> dict:
+    """Return a hypothesis in the format of fairseq's generators.
+
+    Args:
+        tokens: T ids with </s>.
+        score: by which hypotheses are ranked.
+        token_logprobs: T log-probabilities.
+        attention: T x S weights, or None.
+        options: ``print_alignment`` and ``replace_unk`` decide on the format of the alignment.
+    """
+    return {
+        "tokens": tokens,
+        "score": score,
+        "positional_scores": token_logprobs,
+        "attention": None if attention is None else attention.t(),
+        "alignment": _alignment(attention, options),
+    }
+
+
+def _alignment(attention: Tensor | None, options: BeamOptions) -> list:
+    """Return the alignment as ``fairseq-generate`` prints or uses it.
+
+    For ``--print-alignment soft``: T rows of S weights. For ``--replace-unk``: T source positions, never that of the
+    source's </s>. Otherwise: pairs (source, target) without </s>.
+    """
+    if attention is None:
+        return []
+    if options.print_alignment == "soft":
+        return [[f"{weight:.6f}" for weight in row] for row in attention.tolist()]
+    if options.replace_unk is not None:
+        return attention[:, : max(attention.size(1) - 1, 1)].argmax(1).tolist()
+    return [(source, target) for target, source in enumerate(attention.argmax(1).tolist()[:-1])]

@@ -1,11 +1,14 @@
-"""The search that a task's options ask for."""
+"""The search that the options require."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from torch import nn
+import torch
+from fairseq.data import Dictionary
+from fairseq.ngram_repeat_block import NGramRepeatBlock
+from torch import Tensor, nn
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
@@ -14,67 +17,63 @@ from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.diverse import DiverseBeamSearch
 from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.options import BeamOptions
-from s2s_plugin.search.shortlist import Shortlist, learn
-
-if TYPE_CHECKING:
-    from s2s_plugin.tasks.seq2seq import Seq2SeqTask
+from s2s_plugin.search.precision import convert
 
 
-def build_search(task: Seq2SeqTask, models: list[Seq2SeqModel], options: BeamOptions) -> BeamSearch | MinimumBayesRisk:
-    """Ours; the models are converted to the precision of the task's options.
+def build_search(
+    models: list[Seq2SeqModel], dictionary: Dictionary, options: BeamOptions, precision: str = "fp32"
+) -> BeamSearch:
+    """Return our search, with models converted to a precision; the given models stay as they are.
+
+    Args:
+        models: trained on the same dictionaries, on the device where they will run.
+        dictionary: of the target.
+        options: of the search.
+        precision: a name in ``PRECISIONS``.
 
     Raises:
-        UserError: options that do not go together.
+        UserError: this machine does not support the precision.
     """
-    precision, shortlist = str(task.cfg.search_precision), build_shortlist(task)
-    if shortlist is not None and options.constraints is not None:
-        raise UserError("generation.constraints may hold what a shortlist leaves out: set task.shortlist=0")
-    if shortlist is not None and options.ctc_weight and models[0].ctc is not None:
-        raise UserError("task.ctc_search_weight looks at all symbols, a shortlist at some: set one of them to 0")
     kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
-    search = kind(models, task.target_dictionary, options, precision, shortlist)
-    return wrap_mbr(task, search, options)
+    encoder_dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    return kind([convert(model, precision) for model in models], dictionary, options, encoder_dtype)
 
 
-def wrap_mbr(task: Seq2SeqTask, search: Any, options: BeamOptions) -> Any:
-    """With ``options.mbr``, of what a search finds what is most like the rest."""
+def wrap_mbr(search: Any, options: BeamOptions, text: Callable[[Tensor], str], tokenizer: str) -> Any:
+    """Return a search that reranks by minimum Bayes risk if ``options.mbr`` names a utility, else the given one.
+
+    Args:
+        search: ours or fairseq's.
+        options: of the search.
+        text: decodes ids.
+        tokenizer: sacrebleu's, of the utility.
+    """
     if options.mbr == "none":
         return search
-    utility = build_reward(str(options.mbr), task.cfg.eval_tokenizer)
-    return MinimumBayesRisk(search, utility, task.text, options.sampling)
+    return MinimumBayesRisk(search, build_reward(str(options.mbr), tokenizer), text, options.sampling)
 
 
-def check_replace_unk(task: Seq2SeqTask, models: Sequence[nn.Module]) -> None:
-    """
+def check_replace_unk(models: Sequence[nn.Module], modality: str, whole_words: bool) -> None:
+    """Raise if ``--replace-unk`` cannot copy source words.
+
+    Args:
+        models: of the search.
+        modality: of the source.
+        whole_words: whether a token of the vocabulary is a word.
+
     Raises:
-        UserError: unknown words cannot be replaced by those of the source.
+        UserError: the source has no words, or attention does not point to single words.
     """
-    if task.frontend is not None:
-        raise UserError(f"--replace-unk copies words of the source, which {task.modality} has not: leave it out")
-    if task.codec is not None and not task.codec.whole_words:
-        raise UserError(
-            f"--replace-unk is for vocabularies of words (subword.kind=word); {task.cfg.data} has subwords, which "
-            "spell every word: leave it out"
-        )
+    if modality != "text":
+        raise UserError(f"--replace-unk requires a text source, got {modality}")
+    if not whole_words:
+        raise UserError("--replace-unk requires a vocabulary of words (subword.kind=word), got subwords")
     if any(model.encoder.stride != model.encoder.group for model in models if isinstance(model, Seq2SeqModel)):
-        raise UserError("--replace-unk asks for single words, and the encoder joins some: leave it out")
+        raise UserError("--replace-unk requires one encoder state per word (encoder_pyramid=0)")
 
 
-def build_shortlist(task: Seq2SeqTask) -> Shortlist | None:
-    """What each source symbol may become, beside the data; learnt from the training pairs where it is missing.
+class NGramBlocker(NGramRepeatBlock):
+    """Fix ``--no-repeat-ngram-size`` in fairseq's own search, which without its CUDA extension reads unset tokens."""
 
-    Raises:
-        UserError: the source is no text.
-    """
-    cfg = task.cfg
-    if not cfg.shortlist:
-        return None
-    if task.source_dictionary is None:
-        raise UserError("task.shortlist goes by source symbols, which recordings and pictures have not: set it to 0")
-    path = task.folder / f"shortlist.{cfg.source_lang}-{cfg.target_lang}.pt"
-    if not path.is_file():
-        task.load_dataset("train")
-        dataset = task.dataset("train")
-        pairs = ((dataset.sources[i].numpy(), dataset.targets[i].numpy()) for i in range(len(dataset)))
-        learn(pairs, (len(task.source_dictionary), len(task.target_dictionary))).save(path)
-    return Shortlist.load(path, cfg.shortlist)
+    def _no_repeat_ngram(self, tokens: Tensor, lprobs: Tensor, bsz: int, beam_size: int, step: int) -> Tensor:
+        return super()._no_repeat_ngram(tokens[:, : step + 1], lprobs, bsz, beam_size, step)

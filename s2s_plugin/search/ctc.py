@@ -1,75 +1,95 @@
-"""CTC prefix scores: how well the beginning of a text is spelt by the memory (Watanabe et al. 2017, algorithm 2)."""
+"""CTC prefix scores in the search (Watanabe et al. 2017, algorithm 2; Hori et al. 2017)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from s2s_plugin.search.rules import NEG_INF
+from s2s_plugin.search.state import NEG_INF, BeamState, Collaborator
 
 
-class CTCPrefixes:
-    """The unfinished hypotheses of n sentences, K each, as CTC sees them.
+class CTCPrefixes(Collaborator):
+    """CTC states of the unfinished hypotheses of n sentences, K each.
 
     For a hypothesis h, ``ending[..., 0, t]`` and ``ending[..., 1, t]`` are the log-probabilities that the first t
-    memory steps spell h and end in its last symbol, or in a blank.
+    memory steps emit h and end in its last token, or in a blank.
 
     Args:
         logits: n x S x V of the CTC layer.
         padding_mask: n x S, True at padding.
         beam: number K of hypotheses of a sentence.
-        blank: id of the symbol that stands for none.
-        eos: id that ends a hypothesis; CTC does not spell it.
+        blank: id of the blank.
+        eos: id of </s>, which CTC does not emit.
+        weight: w of the joint score (1 - w) log P(Y|X) + w log P_CTC(Y|X).
+        candidates: number of tokens scored after each hypothesis, the most likely ones; </s> always is.
     """
 
-    def __init__(self, logits: Tensor, padding_mask: Tensor, beam: int, blank: int, eos: int):
-        self.blank, self.eos = blank, eos
+    def __init__(
+        self,
+        logits: Tensor,
+        padding_mask: Tensor,
+        beam: int,
+        blank: int,
+        eos: int,
+        weight: float = 0.0,
+        candidates: int = 1,
+    ):
+        self.blank, self.eos, self.weight, self.candidates = blank, eos, weight, candidates
         steps = logits.float().log_softmax(-1)
         silent = torch.full_like(steps[0, 0], NEG_INF)
-        silent[blank] = 0.0  # beyond the end nothing is spelt, for sure
+        silent[blank] = 0.0  # nothing is emitted beyond the end
         self.steps = torch.where(padding_mask.unsqueeze(2), silent, steps)  # n x S x V
         blanks = self.steps[..., blank].cumsum(1)  # n x S
         blanks = torch.cat((torch.zeros_like(blanks[:, :1]), blanks), 1)  # t = 0 .. S
         self.ending = torch.stack((torch.full_like(blanks, NEG_INF), blanks), 1)  # n x 2 x (S + 1)
         self.ending = self.ending.unsqueeze(1).repeat(1, beam, 1, 1)  # n x K x 2 x (S + 1)
-        self.total = logits.new_zeros(len(logits), beam, dtype=torch.float32)  # log P of what begins so
+        self.total = logits.new_zeros(len(logits), beam, dtype=torch.float32)  # log P of the prefixes
 
-    def extend(self, last: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Score each hypothesis with each of C further symbols.
+    def process(self, scores: Tensor, state: BeamState) -> Tensor:
+        """Return joint scores of each hypothesis's most likely tokens and </s>; -inf elsewhere."""
+        scores = scores.nan_to_num(nan=NEG_INF, neginf=NEG_INF)
+        _, best = scores.topk(min(self.candidates, scores.size(2)), dim=2)
+        best = torch.cat((best, torch.full_like(best[:, :, :1], self.eos)), 2)  # n x K x C
+        gain = self.extend(state.tokens[:, :, -1], best)
+        joint = (1 - self.weight) * scores.gather(2, best) + self.weight * gain
+        return torch.full_like(scores, NEG_INF).scatter_(2, best, joint)
+
+    def extend(self, last: Tensor, candidates: Tensor) -> Tensor:
+        """Score each hypothesis with each of C next tokens, for :meth:`advance` to choose from.
 
         Args:
-            last: n x K last symbols so far.
+            last: n x K last tokens so far.
             candidates: n x K x C ids.
 
         Returns:
-            gain of the log-probability of all texts that begin so, n x K x C; for :meth:`follow` the totals n x K x C
-            and endings n x K x C x 2 x (S + 1).
+            the change of the prefixes' log-probability, n x K x C.
         """
         batch, beam, count = candidates.shape
         index = candidates.flatten(1).unsqueeze(1).expand(-1, self.steps.size(1), -1)  # n x S x K*C
-        symbol = self.steps.gather(2, index).unflatten(2, (beam, count))  # n x S x K x C
+        emission = self.steps.gather(2, index).unflatten(2, (beam, count))  # n x S x K x C
         blank = self.steps[..., self.blank]  # n x S
-        in_symbol, in_blank = (self.ending[:, :, i].unsqueeze(2) for i in (0, 1))  # n x K x 1 x (S + 1)
-        repeats = candidates.eq(last.unsqueeze(2)).unsqueeze(3)  # a blank must stand between two alike
-        begin = torch.logaddexp(in_symbol.masked_fill(repeats, NEG_INF), in_blank)  # n x K x C x (S + 1)
+        in_token, in_blank = (self.ending[:, :, i].unsqueeze(2) for i in (0, 1))  # n x K x 1 x (S + 1)
+        repeats = candidates.eq(last.unsqueeze(2)).unsqueeze(3)  # equal tokens need a blank between them
+        begin = torch.logaddexp(in_token.masked_fill(repeats, NEG_INF), in_blank)  # n x K x C x (S + 1)
 
-        spelt = torch.full_like(begin, NEG_INF)
+        emitted = torch.full_like(begin, NEG_INF)
         rested = torch.full_like(begin, NEG_INF)
         for t in range(self.steps.size(1)):
-            spelt[..., t + 1] = torch.logaddexp(spelt[..., t], begin[..., t]) + symbol[:, t]
-            rested[..., t + 1] = torch.logaddexp(rested[..., t], spelt[..., t]) + blank[:, t].view(batch, 1, 1)
-        total = torch.logsumexp(begin[..., :-1] + symbol.permute(0, 2, 3, 1), 3)  # n x K x C
-        ended = torch.logaddexp(in_symbol[..., -1], in_blank[..., -1])  # n x K x 1
+            emitted[..., t + 1] = torch.logaddexp(emitted[..., t], begin[..., t]) + emission[:, t]
+            rested[..., t + 1] = torch.logaddexp(rested[..., t], emitted[..., t]) + blank[:, t].view(batch, 1, 1)
+        total = torch.logsumexp(begin[..., :-1] + emission.permute(0, 2, 3, 1), 3)  # n x K x C
+        ended = torch.logaddexp(in_token[..., -1], in_blank[..., -1])  # n x K x 1
         total = torch.where(candidates.eq(self.eos), ended, total).masked_fill(candidates.eq(self.blank), NEG_INF)
-        gain = (total - self.total.unsqueeze(2)).nan_to_num(nan=NEG_INF, posinf=NEG_INF, neginf=NEG_INF)
-        return gain, total, torch.stack((spelt, rested), 3)
+        self.extended = candidates, total, torch.stack((emitted, rested), 3)
+        return (total - self.total.unsqueeze(2)).nan_to_num(nan=NEG_INF, posinf=NEG_INF, neginf=NEG_INF)
 
-    def follow(self, total: Tensor, ending: Tensor, parent: Tensor, choice: Tensor) -> None:
-        """Go on with candidate ``choice`` of hypothesis ``parent`` (n x K each) of those :meth:`extend` scored."""
+    def advance(self, parent: Tensor, token: Tensor) -> None:
+        """Continue hypotheses ``parent`` with ``token`` (n x K each), of the candidates of :meth:`extend`."""
+        candidates, total, ending = self.extended
         rows = torch.arange(len(parent), device=parent.device).unsqueeze(1)
+        choice = candidates[rows, parent].eq(token.unsqueeze(2)).int().argmax(2)
         self.total, self.ending = total[rows, parent, choice], ending[rows, parent, choice]
 
-    def keep(self, sentences: Tensor) -> None:
-        self.steps, self.ending, self.total = (
-            field.index_select(0, sentences) for field in (self.steps, self.ending, self.total)
-        )
+    def keep(self, active: Tensor) -> None:
+        """Drop all sentences except those at the positions ``active``."""
+        self.steps, self.ending, self.total = self.steps[active], self.ending[active], self.total[active]

@@ -1,4 +1,4 @@
-"""Diverse beam search: groups of hypotheses that avoid each other's words (Vijayakumar et al. 2016)."""
+"""Diverse beam search: groups of hypotheses that avoid each other's tokens (Vijayakumar et al. 2016)."""
 
 from __future__ import annotations
 
@@ -15,75 +15,95 @@ from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.state import BeamState, Selector
+from s2s_plugin.search.topk import TopK
 
 
-class DiverseBeamSearch(BeamSearch):
-    """G beam searches of K / G hypotheses; in each step a group finds a symbol the worse, the more often the groups
-    before it have just chosen it.
-
-    Hamming diversity (section 3): argmax of log P(Y|X) - strength * (times chosen in this step by earlier groups). The
-    penalty chooses and is then forgotten: scores are log-probabilities, and groups are ordered by these at the end.
-    fairseq's own search adds penalties up over the steps, and mixes the groups when a hypothesis ends.
+class DiverseTopK(TopK):
+    """Choose the candidates of each group, penalizing tokens that earlier groups have chosen in the same step.
 
     Args:
-        models, dictionary, options, besides: see :class:`BeamSearch`. ``options.beam`` is K, a multiple of G.
+        beam: number of hypotheses of a group.
+        eos: id of </s>.
+        groups: number G of groups; each is a sentence of the search, those of an item stand together.
+        strength: of the penalty.
+        num_finished: finished hypotheses with which a group is done.
     """
 
-    def __init__(self, models: list[Seq2SeqModel], dictionary: Dictionary, options: BeamOptions, *besides: Any):
-        self.groups, self.strength = options.diverse_beam_groups, options.diverse_beam_strength
-        beam = options.beam // self.groups
-        each = replace(options, beam=beam, mbr="none", diverse_beam_groups=-1, diverse_beam_strength=0.5)
-        super().__init__(models, dictionary, each, *besides)
+    def __init__(self, beam: int, eos: int, groups: int, strength: float, num_finished: int):
+        super().__init__(beam, eos)
+        self.groups, self.strength, self.num_finished = groups, strength, num_finished
 
-    def generate(
-        self,
-        models: list[Seq2SeqModel],
-        sample: dict,
-        prefix_tokens: Tensor | None = None,
-        constraints: Tensor | None = None,
-        **_: object,
-    ) -> list[list[dict]]:
-        """As :meth:`BeamSearch.generate`; a hypothesis that several groups have found comes once."""
-        times = self.groups  # to the search each group is a sentence
-        net_input = {name: value.repeat_interleave(times, 0) for name, value in sample["net_input"].items()}
-        prefix_tokens = None if prefix_tokens is None else prefix_tokens.repeat_interleave(times, 0)
-        found = super().generate(models, {"net_input": net_input}, prefix_tokens, constraints)
-        together = (chain.from_iterable(found[start : start + times]) for start in range(0, len(found), times))
-        return [sorted(_distinct(hypotheses), key=lambda each: -each["score"]) for hypotheses in together]
-
-    def _encode(self, models: list[Seq2SeqModel], source: Tensor, lengths: Tensor) -> list[Memory]:
-        memories = super()._encode(models, source[:: self.groups], lengths[:: self.groups])
-        return [memory.repeat(self.groups) for memory in memories]
-
-    def _best(
-        self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor, sentence: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        owner, group = sentence // self.groups, sentence % self.groups
-        chosen = scores.new_zeros(int(owner[-1]) + 1, scores.size(2))  # times, of each symbol for each sentence
-        found = []
+    def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
+        """Return unpenalized totals, parents and tokens, best by the penalized score first."""
+        owner, group = state.sentence // self.groups, state.sentence % self.groups
+        chosen = scores.new_zeros(int(owner[-1]) + 1, scores.size(2))  # counts of each item's tokens in this step
+        results = []
         for number in range(self.groups):
             rows = (group == number).nonzero().squeeze(1)
             if not len(rows):
                 continue
-            repeated = chosen[owner[rows]].unsqueeze(1)  # rows x 1 x V
-            best, parent, token = super()._best(
-                scores[rows] - self.strength * repeated, total[rows], end[rows], count[rows], sentence[rows]
-            )
-            unpenalised = scores[rows].flatten(1).gather(1, parent * scores.size(2) + token)
-            possible = best.isfinite() & unpenalised.isfinite()  # where nothing may follow, </s> had no penalty
-            best = torch.where(possible, total[rows].gather(1, parent) + unpenalised, best)
-            first = slice(self.options.beam)
-            active = (count[rows] < self.num_finished).unsqueeze(1)  # what is done may stay for a while, and has no say
+            penalty = self.strength * chosen[owner[rows]].unsqueeze(1)  # rows x 1 x V
+            total, count = state.total[rows], state.count[rows]
+            best, parent, token = self.best(scores[rows] - penalty, total, end[rows], count)
+            unpenalized = scores[rows].flatten(1).gather(1, parent * scores.size(2) + token)
+            possible = best.isfinite() & unpenalized.isfinite()  # a forced </s> was not penalized
+            best = torch.where(possible, total.gather(1, parent) + unpenalized, best)
+            first = slice(self.beam)
+            active = (count < self.num_finished).unsqueeze(1)  # a finished group may remain for some steps
             times = (best[:, first].isfinite() & active).to(chosen.dtype)
-            chosen.view(-1).index_add_(
-                0, (owner[rows].unsqueeze(1) * chosen.size(1) + token[:, first]).flatten(), times.flatten()
-            )
-            found.append((rows, best, parent, token))
-        rows, *fields = (torch.cat(parts) for parts in zip(*found, strict=True))
+            index = (owner[rows].unsqueeze(1) * chosen.size(1) + token[:, first]).flatten()
+            chosen.view(-1).index_add_(0, index, times.flatten())
+            results.append((rows, best, parent, token))
+        rows, *fields = (torch.cat(parts) for parts in zip(*results, strict=True))
         order = rows.argsort()
         best, parent, token = (field[order] for field in fields)
         return best, parent, token
 
 
+class DiverseBeamSearch(BeamSearch):
+    """G beam searches of K / G hypotheses, each penalized for the tokens chosen by those before it.
+
+    Hamming diversity (section 3): argmax of log P(Y|X) - strength * (times chosen in this step by earlier groups). The
+    penalty affects the choice alone: scores are log-probabilities, and groups are ordered by these at the end.
+    fairseq's own search sums penalties over the steps, and mixes the groups when a hypothesis ends.
+
+    Args:
+        models: see :class:`BeamSearch`.
+        dictionary: of the target.
+        options: ``beam`` is K, a multiple of G.
+        args: further arguments of :class:`BeamSearch`.
+    """
+
+    def __init__(self, models: list[Seq2SeqModel], dictionary: Dictionary, options: BeamOptions, *args: Any):
+        self.groups, self.strength = options.diverse_beam_groups, options.diverse_beam_strength
+        beam = options.beam // self.groups
+        each = replace(options, beam=beam, mbr="none", diverse_beam_groups=-1, diverse_beam_strength=0.5)
+        super().__init__(models, dictionary, each, *args)
+
+    def generate(
+        self,
+        models: object,
+        sample: dict,
+        prefix_tokens: Tensor | None = None,
+        constraints: Tensor | None = None,
+        **_: object,
+    ) -> list[list[dict]]:
+        """Decode a batch as :meth:`BeamSearch.generate` does; duplicates among the groups are dropped."""
+        times = self.groups  # to the search each group is a sentence
+        net_input = {name: value.repeat_interleave(times, 0) for name, value in sample["net_input"].items()}
+        prefix_tokens = None if prefix_tokens is None else prefix_tokens.repeat_interleave(times, 0)
+        results = super().generate(models, {"net_input": net_input}, prefix_tokens, constraints)
+        merged = (chain.from_iterable(results[start : start + times]) for start in range(0, len(results), times))
+        return [sorted(_distinct(hypotheses), key=lambda each: -each["score"]) for hypotheses in merged]
+
+    def _encode(self, source: Tensor, lengths: Tensor) -> list[Memory]:
+        memories = super()._encode(source[:: self.groups], lengths[:: self.groups])
+        return [memory.repeat(self.groups) for memory in memories]
+
+    def _selector(self, sample: dict, constraints: Tensor | None) -> Selector:
+        return DiverseTopK(self.options.beam, self.eos, self.groups, self.strength, self.num_finished)
+
+
 def _distinct(hypotheses: Iterable[dict]) -> list[dict]:
-    return list({tuple(found["tokens"].tolist()): found for found in hypotheses}.values())
+    return list({tuple(each["tokens"].tolist()): each for each in hypotheses}.values())

@@ -12,35 +12,34 @@ from s2s_plugin.scoring.rewards import Reward
 
 
 class MinimumBayesRisk:
-    """A search whose hypotheses are reordered by expected utility, sum_j p_j u(Y_i, Y_j).
+    """A search whose hypotheses are reranked by expected utility, sum_j p_j u(Y_i, Y_j).
 
-    The utility sees text. Of a beam, p_j is P(Y_j | X) as a share of all hypotheses' probability; of samples, which are
-    as frequent as they are likely, 1 / K.
+    The utility compares texts. For beam search, p_j is P(Y_j | X) normalized over the hypotheses; for samples, whose
+    frequency reflects their probability, 1 / K.
 
     Args:
         search: ours, or another that ``fairseq-generate`` can use.
-        utility: of a hypothesis and what stands for its reference, from 0 to 1.
-        text: ids with </s> to text.
-        samples: whether the search draws its hypotheses.
+        utility: of a hypothesis and its pseudo-reference, in [0, 1].
+        text: decodes ids with </s>.
+        samples: whether the search samples its hypotheses.
     """
 
     def __init__(self, search: Any, utility: Reward, text: Callable[[Tensor], str], samples: bool):
         self.search, self.utility, self.text, self.samples = search, utility, text, samples
-        self.shortlist = getattr(search, "shortlist", None)
         self.symbols_to_strip_from_output = search.symbols_to_strip_from_output
 
-    def generate(self, models: list, sample: dict, **forced: Any) -> list[list[dict]]:
-        """As the search does; each hypothesis has its ``expected_utility`` besides, and keeps its ``score``."""
-        return [self._reorder(found) for found in self.search.generate(models, sample, **forced)]
+    def generate(self, models: list, sample: dict, **kwargs: Any) -> list[list[dict]]:
+        """Decode as the search does; hypotheses gain an ``expected_utility`` and keep their ``score``."""
+        return [self._rerank(hypotheses) for hypotheses in self.search.generate(models, sample, **kwargs)]
 
-    def _reorder(self, hypotheses: list[dict]) -> list[dict]:
-        texts = [self.text(found["tokens"]) for found in hypotheses]
-        total = torch.stack([found["positional_scores"].double().sum() for found in hypotheses])
-        shares = (torch.zeros_like(total) if self.samples else total).softmax(0).tolist()
-        weight: dict[str, float] = {}  # of each text: samples repeat themselves
-        for text, share in zip(texts, shares, strict=True):
-            weight[text] = weight.get(text, 0.0) + share
+    def _rerank(self, hypotheses: list[dict]) -> list[dict]:
+        texts = [self.text(each["tokens"]) for each in hypotheses]
+        total = torch.stack([each["positional_scores"].double().sum() for each in hypotheses])
+        probs = (torch.zeros_like(total) if self.samples else total).softmax(0).tolist()
+        weight: dict[str, float] = {}  # of each text, since samples may be equal
+        for text, prob in zip(texts, probs, strict=True):
+            weight[text] = weight.get(text, 0.0) + prob
         expected = {text: sum(p * self.utility(text, other) for other, p in weight.items()) for text in weight}
-        for found, text in zip(hypotheses, texts, strict=True):
-            found["expected_utility"] = expected[text]
-        return sorted(hypotheses, key=lambda found: -found["expected_utility"])
+        for each, text in zip(hypotheses, texts, strict=True):
+            each["expected_utility"] = expected[text]
+        return sorted(hypotheses, key=lambda each: -each["expected_utility"])

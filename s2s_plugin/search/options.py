@@ -1,42 +1,41 @@
-"""What the search may be told."""
+"""Search options: which of fairseq's our search supports, and ours from the task's config."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from fairseq.dataclass.configs import GenerationConfig
 
 from s2s_plugin.errors import UserError
 
-# Our own options, and their names in the task's config.
-TASK_NAMES = {
-    "ctc_weight": "ctc_search_weight",
-    "min_len_a": "min_len_a",
-    "repetition_penalty": "repetition_penalty",
-    "wu_length_penalty": "wu_length_penalty",
-    "coverage_penalty": "coverage_penalty",
-    "patience": "search_patience",
-    "typical_sampling": "typical_sampling",
-    "mbr": "mbr",
-    "seed": "seed",
+FAIRSEQ_DEFAULTS = {field.name: field.default for field in fields(GenerationConfig)}
+# Options that our search delegates to fairseq's own.
+DELEGATED = ("diversity_rate", "match_source_len", "prefix_allowed_tokens_fn", "lm_path")
+# Options without an effect on our models, and what to use instead.
+UNSUPPORTED = {
+    "no_early_stop": "has no effect in fairseq any more; use task.search_patience=2",
+    "sacrebleu": "has no effect in fairseq any more; use --scoring s2s_bleu",
+    "retain_dropout": "affects only fairseq's own dropout layers; use --sampling for varied outputs",
+    "eos_token": "is for fairseq's multilingual tasks; use a tag in the source (subword.symbols)",
 }
-# Those for speed, by their names in the task's config, with the values that change no output.
-EXACT_DEFAULTS = {"search_precision": "fp32", "shortlist": 0}
 
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """Options of fairseq's ``GenerationConfig`` that this search implements, with its names and defaults, and ours.
+    """Options of fairseq's ``GenerationConfig`` that this search supports, and ours, with the same names and defaults.
 
     Attributes:
-        ctc_weight: share of the CTC layer in the score, where the model has one.
-        min_len_a: the shortest output has ``min_len_a * |X| + min_len`` symbols, without </s>.
-        repetition_penalty: log-probabilities of symbols that a hypothesis has already are multiplied by it
+        ctc_search_weight: weight of the CTC score, where the model has a CTC layer.
+        min_len_a: the minimum output length is ``min_len_a * |X| + min_len``, without </s>.
+        repetition_penalty: factor on the log-probabilities of tokens that a hypothesis already contains
             (Keskar et al. 2019, section 4.1, who multiply scores before the softmax).
         wu_length_penalty: scores are divided by ((5 + |Y|) / 6)^lenpen (Wu et al. 2016, equation 14), not |Y|^lenpen.
-        coverage_penalty: weight of sum_s log min(sum_t a_ts, 1), which hypotheses lose for what they have not read
-            (same equation).
-        patience: a sentence is done with ``patience * beam`` finished hypotheses (Kasai et al. 2022).
-        typical_sampling: probability mass of the typical symbols to draw from; 0: of all.
-        mbr: utility by which the hypotheses are ordered (see :class:`MinimumBayesRisk`), or none: by score.
+        coverage_penalty: weight of sum_s log min(sum_t a_ts, 1) (same equation).
+        search_patience: a sentence is done with ``search_patience * beam`` finished hypotheses (Kasai et al. 2022).
+        typical_sampling: probability mass of the typical tokens to sample from; 0: all tokens.
+        mbr: utility that reranks the hypotheses (see :class:`MinimumBayesRisk`), or none.
         seed: of sampling.
     """
 
@@ -57,89 +56,141 @@ class BeamOptions:
     diverse_beam_groups: int = -1
     diverse_beam_strength: float = 0.5
     constraints: str | None = None
-    # ours, of the task's config
-    ctc_weight: float = 0.0
+    # of the task's config
+    ctc_search_weight: float = 0.0
     min_len_a: float = 0.0
     repetition_penalty: float = 1.0
     wu_length_penalty: bool = False
     coverage_penalty: float = 0.0
-    patience: float = 1.0
+    search_patience: float = 1.0
     typical_sampling: float = 0.0
     mbr: str = "none"
     seed: int = 1
 
     @classmethod
-    def from_config(cls, args: object, task: object) -> BeamOptions:
-        """From fairseq's config or namespace and the task's, which may lack some of the fields."""
-        known = {
-            name: getattr(task, TASK_NAMES[name], None) if name in TASK_NAMES else getattr(args, name, None)
-            for name in cls.__dataclass_fields__
-        }
-        return cls(**{name: value for name, value in known.items() if value is not None})
+    def from_config(cls, generation: object, task: object) -> BeamOptions:
+        """Return the options in fairseq's config or namespace and the task's, either of which may lack fields."""
+        names = [field.name for field in fields(cls)]
+        values = {name: getattr(generation if name in FAIRSEQ_DEFAULTS else task, name, None) for name in names}
+        return cls(**{name: value for name, value in values.items() if value is not None})
 
     def __post_init__(self):
-        if self.beam < 1:
-            raise UserError(f"generation.beam is {self.beam}: give a number of at least 1")
-        if self.temperature <= 0:
-            raise UserError(f"generation.temperature is {self.temperature}: give a number above 0")
-        if not 0 <= self.ctc_weight < 1:
-            raise UserError(f"task.ctc_search_weight is {self.ctc_weight}: give a number from 0 to below 1")
-        if self.repetition_penalty <= 0 or self.patience <= 0 or self.coverage_penalty < 0:
-            raise UserError(
-                f"repetition_penalty={self.repetition_penalty}, search_patience={self.patience}, "
-                f"coverage_penalty={self.coverage_penalty}: give numbers above 0 (coverage: from 0)"
-            )
+        require(self.beam >= 1, f"generation.beam must be at least 1, got {self.beam}")
+        require(self.temperature > 0, f"generation.temperature must be positive, got {self.temperature}")
+        weight = self.ctc_search_weight
+        require(0 <= weight < 1, f"task.ctc_search_weight must be in [0, 1), got {weight}")
+        for name in ("repetition_penalty", "search_patience"):
+            require(getattr(self, name) > 0, f"task.{name} must be positive, got {getattr(self, name)}")
+        require(self.coverage_penalty >= 0, f"task.coverage_penalty must not be negative, got {self.coverage_penalty}")
         self._check_sampling()
-        self._check_variety()
+        self._check_combinations()
 
     @property
-    def reads_attention(self) -> bool:
-        """Whether the search must keep attention weights."""
+    def needs_attention(self) -> bool:
+        """Whether the search must record attention weights."""
         return self.print_alignment is not None or self.replace_unk is not None or self.coverage_penalty > 0
 
     def score(self, total: float, length: int) -> float:
-        """Of a hypothesis with ``length`` symbols, </s> among them, and a log-probability of ``total``."""
+        """Return the score of a hypothesis of ``length`` tokens, with </s>, and a log-probability of ``total``."""
         if self.unnormalized:
             return total
         return total / (((5 + length) / 6) if self.wu_length_penalty else length) ** self.lenpen
 
     def _check_sampling(self) -> None:
-        for name, value in (("sampling_topp", self.sampling_topp), ("typical_sampling", self.typical_sampling)):
-            if value > 1:
-                raise UserError(f"{name} is {value}: give a share of the probability, up to 1")
-        if not self.sampling and (self.sampling_topk > 0 or self.sampling_topp > 0 or self.typical_sampling > 0):
-            raise UserError("sampling_topk, sampling_topp and typical_sampling choose what is drawn: add --sampling")
-        if self.sampling and self.patience != 1:
-            raise UserError("--sampling draws as many hypotheses as --beam, and no more: set task.search_patience=1")
-        if self.sampling and self.ctc_weight:
-            raise UserError("--sampling draws from the decoder alone: add --ctc-search-weight 0")
+        for name, value in (
+            ("generation.sampling_topp", self.sampling_topp),
+            ("task.typical_sampling", self.typical_sampling),
+        ):
+            require(value <= 1, f"{name} must be at most 1, got {value}")
+        truncated = self.sampling_topk > 0 or self.sampling_topp > 0 or self.typical_sampling > 0
+        require(self.sampling or not truncated, "sampling_topk, sampling_topp and typical_sampling require --sampling")
+        require(
+            not self.sampling or self.search_patience == 1,
+            f"generation.sampling requires task.search_patience=1, got {self.search_patience}",
+        )
 
-    def _check_variety(self) -> None:
+    def _check_combinations(self) -> None:
         groups = self.diverse_beam_groups
-        if groups > 0 and self.beam % groups:
-            raise UserError(f"generation.beam={self.beam} hypotheses do not make {groups} groups: give a multiple")
-        if groups <= 0 and self.diverse_beam_strength != 0.5:
-            raise UserError("generation.diverse_beam_strength is for groups: add generation.diverse_beam_groups=2")
-        searches = {"sampling": self.sampling, "diverse_beam_groups": groups > 0, "constraints": self.constraints}
-        asked = [f"generation.{name}" for name, value in searches.items() if value]
-        if len(asked) > 1:
-            raise UserError(f"{' and '.join(asked)} are different searches: choose one")
-        if self.constraints is not None and self.ctc_weight:
-            raise UserError("generation.constraints need the decoder alone: set task.ctc_search_weight=0")
-        if self.mbr != "none" and self.beam == 1:
-            raise UserError(f"task.mbr={self.mbr} chooses among hypotheses: set generation.beam to more than 1")
-        if self.replace_unk is not None and self.print_alignment is not None:
-            raise UserError("generation.replace_unk and generation.print_alignment want one column: choose one")
+        require(
+            groups <= 0 or self.beam % groups == 0,
+            f"generation.beam must be a multiple of diverse_beam_groups={groups}, got {self.beam}",
+        )
+        require(
+            groups > 0 or self.diverse_beam_strength == 0.5,
+            "generation.diverse_beam_strength requires generation.diverse_beam_groups",
+        )
+        for names in (
+            ("sampling", "diverse_beam_groups", "constraints"),
+            ("sampling", "ctc_search_weight"),
+            ("constraints", "ctc_search_weight"),
+            ("replace_unk", "print_alignment"),
+        ):
+            active = [name for name in names if getattr(self, name) not in (None, False, -1, 0)]
+            require(len(active) < 2, f"{' and '.join(map(_qualified, active))} are mutually exclusive")
+        require(self.mbr == "none" or self.beam > 1, f"task.mbr={self.mbr} requires generation.beam > 1")
 
 
-def own_options(task: object) -> dict[str, float | str]:
-    """What the task's config asks of the search beyond fairseq's own options, by the names there."""
-    defaults = BeamOptions()
-    asked = {
-        TASK_NAMES[name]: (getattr(task, TASK_NAMES[name]), getattr(defaults, name))
-        for name in TASK_NAMES
-        if name != "seed"
-    }
-    asked |= {name: (getattr(task, name), default) for name, default in EXACT_DEFAULTS.items()}
-    # fairseq's training makes a choice an Enum
-    return {name: getattr(value, "value", value) for name, (value, default) in asked.items() if value != default}
+def require(condition: bool, message: str) -> None:
+    """Raise a UserError with the message unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
+def is_set(generation: Any, name: str) -> bool:
+    """Return whether an option of fairseq's differs from its default; ``generation`` may lack it."""
+    default = FAIRSEQ_DEFAULTS.get(name)
+    return getattr(generation, name, default) not in (None, default)
+
+
+def check_generation(generation: Any) -> None:
+    """Raise if an option of fairseq's would have no effect.
+
+    Raises:
+        UserError: an option without an effect, or one that requires another.
+    """
+    for name, reason in UNSUPPORTED.items():
+        require(not is_set(generation, name), f"{_flag(name)} {reason}")
+    beam, nbest = (getattr(generation, name, FAIRSEQ_DEFAULTS[name]) for name in ("beam", "nbest"))
+    require(nbest <= beam, f"--nbest must be at most --beam={beam}, got {nbest}")
+    if is_set(generation, "lm_path") != is_set(generation, "lm_weight"):
+        raise UserError("--lm-path requires --lm-weight, and the reverse")
+
+
+def check_without_targets(generation: Any) -> None:
+    """Raise if an option requires a test set or ``fairseq-generate``, for sources that come line by line.
+
+    Raises:
+        UserError: the option would have no effect.
+    """
+    for name, is_used in (
+        ("prefix_size", bool(getattr(generation, "prefix_size", 0))),
+        ("lm_path", is_set(generation, "lm_path")),
+    ):
+        require(not is_used, f"{_flag(name)} requires fairseq-generate")
+    if getattr(generation, "print_alignment", None) == "soft":
+        raise UserError("--print-alignment soft requires fairseq-generate; use hard")
+
+
+def check_delegated(generation: Any, own: Mapping[str, object], reasons: Sequence[str]) -> None:
+    """Raise if fairseq's own search is used and an option requires ours.
+
+    Args:
+        generation: fairseq's options.
+        own: our search options that are set, by name.
+        reasons: why fairseq's own search is used.
+
+    Raises:
+        UserError: the option would have no effect, or crash.
+    """
+    for name, value in own.items():
+        raise UserError(f"{', '.join(reasons)} uses fairseq's own search, which does not support task.{name}={value}")
+    if is_set(generation, "replace_unk"):
+        raise UserError(f"{', '.join(reasons)} uses fairseq's own search, which does not support --replace-unk")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _qualified(name: str) -> str:
+    return f"{'generation' if name in FAIRSEQ_DEFAULTS else 'task'}.{name}"

@@ -1,10 +1,14 @@
-"""The decoder's matrix products while searching: where most of a step's time goes.
+"""Precision of the decoder's matrix products in the search, where most of a step's time goes.
 
-A checkpoint stays as it is; the copy in memory is converted when it is loaded. On a CPU oneDNN multiplies, with weights
-laid out for it once: in float32 two to ten times as fast as torch's own product, which lays them out at every call.
+Checkpoints and the caller's models stay as they are. On a CPU oneDNN multiplies, with weights packed once: in float32
+two to ten times as fast as torch's own product, which packs them at every call.
 """
 
 from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +21,12 @@ from s2s_plugin.models.encoders.image import ImageEncoder
 from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 
-LARGEST_TABLE = 2**24  # numbers
-WORTHWHILE = 2**14  # weights of a product below which converting its input costs more than it saves
+MAX_CACHED_GATES = 2**24  # numbers
+MIN_CONVERTED_WEIGHTS = 2**14  # below this size, converting the input costs more than it saves
 
 
 class InferenceLinear(nn.Module):
-    """A layer y = W x + b for inference; this one multiplies as torch does.
+    """A layer y = W x + b for inference.
 
     Args:
         weight: O x I in float32, W.
@@ -31,30 +35,24 @@ class InferenceLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
-        self.original = weight.detach(), None if bias is None else bias.detach()
-
-    def rows(self, ids: Tensor) -> nn.Module:
-        """The layer that gives the outputs ``ids`` alone."""
-        weight, bias = self.original
-        return type(self)(weight[ids], None if bias is None else bias[ids])
 
     def forward(self, x: Tensor) -> Tensor:
-        """... x I to ... x O in float32."""
-        return F.linear(x, *self.original)
+        """Map ... x I to ... x O in float32."""
+        raise NotImplementedError
 
 
 class PackedLinear(InferenceLinear):
-    """W is laid out for oneDNN; for a CPU."""
+    """W is packed for oneDNN; for a CPU."""
 
     dtype = torch.float32
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__(weight, bias)
-        weight, bias = self.original
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(self.dtype))
-        self.bias = None if bias is None else bias.to(self.dtype)
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(self.dtype))
+        self.bias = None if bias is None else bias.detach().to(self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ... x I to ... x O in float32."""
         return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.packed, self.bias, "none", [], "").float()
 
 
@@ -69,10 +67,11 @@ class Bf16Linear(InferenceLinear):
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__(weight, bias)
-        weight, bias = self.original
-        self.weight, self.bias = weight.bfloat16(), None if bias is None else bias.bfloat16()
+        self.weight = weight.detach().bfloat16()
+        self.bias = None if bias is None else bias.detach().bfloat16()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ... x I to ... x O in float32."""
         return F.linear(x.bfloat16(), self.weight, self.bias).float()
 
 
@@ -84,26 +83,23 @@ class Int8Linear(InferenceLinear):
     Args:
         weight: O x I in float32, W.
         bias: O, or None.
-        bounded: inputs lie in [-1, 1], so that one scale s_x suits all and need not be looked for.
+        bounded: inputs lie in [-1, 1], so that one scale s_x suits all.
     """
 
-    ZERO = 128  # oneDNN wants unsigned inputs: this stands for 0
+    ZERO_POINT = 128  # oneDNN requires unsigned inputs
 
     def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
         super().__init__(weight, bias)
         self.bounded = bounded
-        weight, self.bias = self.original
+        weight, self.bias = weight.detach(), None if bias is None else bias.detach()
         scales = _scale(weight)
         self.scales = scales.squeeze(1)
         self.packed = torch.ops.onednn.qlinear_prepack((weight / scales).round().to(torch.int8), None)
         self.zeros = torch.zeros(len(weight), dtype=torch.int32)
-        self.middle = torch.tensor(self.ZERO + 0.5)
-
-    def rows(self, ids: Tensor) -> nn.Module:
-        weight, bias = self.original
-        return Int8Linear(weight[ids], None if bias is None else bias[ids], self.bounded)
+        self.middle = torch.tensor(self.ZERO_POINT + 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ... x I to ... x O in float32."""
         if self.bounded:
             return self._product(x, 127, 1 / 127, self.bias)
         x = x.float()
@@ -112,16 +108,16 @@ class Int8Linear(InferenceLinear):
         return product * scale if self.bias is None else torch.addcmul(self.bias, product, scale)
 
     def _product(self, x: Tensor, steps: float, scale: float, bias: Tensor | None) -> Tensor:
-        """W times the integers next to ``steps`` x, from -127 to 127, times ``scale``."""
+        """Return ``scale`` * W round(``steps`` * x), the rounded numbers in [-127, 127]."""
         rounded = torch.add(self.middle, x, alpha=steps).to(torch.uint8)  # from 1 to 255
         return torch.ops.onednn.qlinear_pointwise(
-            rounded.flatten(0, -2), scale, self.ZERO, self.packed, self.scales, self.zeros, bias,
+            rounded.flatten(0, -2), scale, self.ZERO_POINT, self.packed, self.scales, self.zeros, bias,
             1.0, 0, torch.float32, "none", [], "",
         ).unflatten(0, x.shape[:-1])  # fmt: skip
 
 
 def _scale(rows: Tensor) -> Tensor:
-    """Of one step of 127, ... x 1 for rows ... x I."""
+    """Return the quantization step of each row, ... x 1 for rows ... x I."""
     return rows.abs().amax(-1, keepdim=True).mul_(1 / 127).clamp_(min=torch.finfo(torch.float32).tiny)
 
 
@@ -132,67 +128,72 @@ PRECISIONS = tuple(ON_CPU)
 
 @torch.no_grad()
 def cached_input_gates(model: Seq2SeqModel) -> Tensor | None:
-    """V x G: every target embedding's share of the first layer's gates, a product less a step; None where too large."""
+    """Return V x G, every target embedding's part of the first layer's gates; None if it would be too large."""
     decoder, cell = model.decoder, model.decoder.rnn.cells[0]
-    symbols = len(decoder.dictionary)
-    if cell.input_proj is None or symbols * cell.input_proj.out_features > LARGEST_TABLE:
+    vocab = len(decoder.dictionary)
+    if cell.input_proj is None or vocab * cell.input_proj.out_features > MAX_CACHED_GATES:
         return None
-    return cell.project_inputs(decoder.embedding(torch.arange(symbols, device=cell.input_proj.weight.device)))
+    return cell.project_inputs(decoder.embedding(torch.arange(vocab, device=cell.input_proj.weight.device)))
 
 
-def convert(model: Seq2SeqModel, precision: str) -> None:
-    """Convert the decoder's large matrix products for inference, in place, and the encoder's recurrences to bfloat16.
+@torch.no_grad()
+def convert(model: Seq2SeqModel, precision: str) -> Seq2SeqModel:
+    """Return the model for inference: the decoder's large matrix products in a precision, encoder RNNs in bfloat16.
+
+    The result shares all other weights with the model, which stays as it is.
 
     Args:
-        model: on the device where it will run.
+        model: on the device where it will run. One that is not in float32 is returned itself.
         precision: a name in ``PRECISIONS``.
 
     Raises:
-        UserError: this machine cannot do it.
+        UserError: this machine does not support the precision.
     """
     parameter = next(model.decoder.parameters())
     if parameter.dtype != torch.float32:
-        return  # it was loaded in another format
+        return model
     on_cpu = parameter.device.type == "cpu"
     if precision == "int8" and not on_cpu:
-        raise UserError("task.search_precision=int8 is for CPUs; on a GPU take bf16")
+        raise UserError("task.search_precision=int8 requires a CPU; use bf16 on a GPU")
+    shared = (*model.parameters(), *model.buffers(), model.decoder.dictionary)
+    model = copy.deepcopy(model, {id(each): each for each in shared}).eval()
+    model.decoder.cached_input_gates = cached_input_gates(model)
+    if precision != "fp32":  # otherwise autocast would convert them for every batch
+        _replace(model.encoder, nn.RNNBase, lambda rnn: copy.deepcopy(rnn).bfloat16())
     layer = (ON_CPU if on_cpu else ON_GPU).get(precision)
-    if model.decoder.cached_input_gates is None:
-        model.decoder.cached_input_gates = cached_input_gates(model)
-    if precision != "fp32":  # autocast would do so at every batch
-        for module in model.encoder.modules():
-            if isinstance(module, nn.RNNBase):
-                module.bfloat16()
-    if layer is None:
-        return
-    bounded = _bounded(model)
-    for parent in list(model.decoder.modules()):
+    if layer is not None:
+        bounded = _bounded(model)
+        _replace(model.decoder, nn.Linear, lambda linear: _converted(linear, layer, linear in bounded))
+    return model
+
+
+def _converted(linear: nn.Module, layer: type[InferenceLinear], bounded: bool) -> nn.Module:
+    if type(linear) is not nn.Linear or linear.weight.numel() < MIN_CONVERTED_WEIGHTS:
+        return linear
+    if layer is Int8Linear:
+        return Int8Linear(linear.weight, linear.bias, bounded)
+    return layer(linear.weight, linear.bias)
+
+
+def _replace(root: nn.Module, kind: type[nn.Module], convert: Callable[[Any], nn.Module]) -> None:
+    for parent in list(root.modules()):
         for name, child in parent.named_children():
-            if type(child) is nn.Linear and child.weight.numel() >= WORTHWHILE:
-                more = {"bounded": child in bounded} if layer is Int8Linear else {}
-                setattr(parent, name, layer(child.weight, child.bias, **more))
+            if isinstance(child, kind):
+                setattr(parent, name, convert(child))
 
 
 def _bounded(model: Seq2SeqModel) -> set[nn.Module]:
-    """Products of numbers in [-1, 1] alone: what cells and tanh give, with nothing added and no average of values."""
+    """Return the layers whose inputs lie in [-1, 1]: outputs of cells and tanh, without residuals and averages."""
     rnn, generator = model.decoder.rnn, model.decoder.generator
     if rnn.residual or not all(isinstance(norm, nn.Identity) for norm in rnn.norms):
         return set()
     if isinstance(bridge := rnn.bridge, CopyBridge) and (
         isinstance(model.encoder, ImageEncoder) or any(isinstance(each, nn.Linear) for each in bridge.project)
     ):
-        return set()  # the first state may be any number
-    found = set[nn.Module]()
+        return set()  # the initial state is not bounded
+    layers = set[nn.Module]()
     if isinstance(rnn, LuongDecoder):
-        found.update(cell.recurrent_proj for cell in rnn.cells)
+        layers.update(cell.recurrent_proj for cell in rnn.cells)
     if isinstance(generator, Generator) and isinstance(generator.project, nn.Identity):
-        found.add(generator.output)
-    return found
-
-
-def rows(layer: nn.Module, ids: Tensor) -> nn.Module:
-    """A linear layer, converted or not, that gives the outputs ``ids`` alone."""
-    if isinstance(layer, nn.Linear):
-        layer = InferenceLinear(layer.weight, layer.bias)
-    assert isinstance(layer, InferenceLinear)
-    return layer.rows(ids)
+        layers.add(generator.output)
+    return layers

@@ -1,4 +1,4 @@
-"""What may not come next."""
+"""Hard constraints on the next token."""
 
 from __future__ import annotations
 
@@ -6,73 +6,68 @@ import torch
 from torch import Tensor
 
 from s2s_plugin.search.options import BeamOptions
-
-NEG_INF = float("-inf")
-FORCED_EOS_LOGPROB = -1e4  # log-probability of a </s> that has none, where a hypothesis must end
+from s2s_plugin.search.state import NEG_INF, BeamState, Collaborator
 
 
-class LogitsConstraints:
-    """Lengths, prefixes and n-grams of n unfinished sentences.
+class LogitsConstraints(Collaborator):
+    """Lengths, prefixes, penalties and n-gram blocking of n unfinished sentences.
 
     Args:
         options: see :class:`BeamOptions`.
-        symbols: ids of padding, unknown word and </s>.
-        limit: n, the longest outputs, without </s>.
-        least: n, the shortest ones; a limit that is lower counts.
-        prefix: n x P ids every hypothesis must begin with, padded on the right; or None.
+        special: ids of padding, unknown word and </s>.
+        max_len: n maximum output lengths, without </s>.
+        min_len: n minimum output lengths; a smaller maximum takes precedence.
+        prefix: n x P ids that every hypothesis must begin with, padded on the right; or None.
     """
 
     def __init__(
         self,
         options: BeamOptions,
-        symbols: tuple[int, int, int],
-        limit: Tensor,
-        least: Tensor,
+        special: tuple[int, int, int],
+        max_len: Tensor,
+        min_len: Tensor,
         prefix: Tensor | None,
     ):
         self.options = options
-        self.pad, self.unk, self.eos = symbols
-        self.limit, self.least, self.prefix = limit, least, prefix
-        self.first_limit = int(limit.min())  # no sentence must end before
-        self.last_least = int(least.max())  # all sentences may end from there
+        self.pad, self.unk, self.eos = special
+        self.max_len, self.min_len, self.prefix = max_len, min_len, prefix
+        self._update_bounds()
 
-    def apply(self, scores: Tensor, tokens: Tensor, step: int) -> None:
-        """Forbid in place.
-
-        Args:
-            scores: n x K x V log-probabilities of the next symbol.
-            tokens: n x K x (step + 1) ids so far, first </s>.
-            step: symbols so far.
-        """
-        options = self.options
+    def process(self, scores: Tensor, state: BeamState) -> Tensor:
+        """Mask and penalize in place; shapes as in :class:`BeamState`."""
+        options, tokens, step = self.options, state.tokens, state.step
         scores[..., self.pad] = NEG_INF
         if options.unkpen:
             scores[..., self.unk] -= options.unkpen
         if options.repetition_penalty != 1 and step:
             written = tokens[:, :, 1:]
             scores.scatter_(2, written, scores.gather(2, written) * options.repetition_penalty)
-        free = step < self.limit  # n: neither at the end nor forced
-        if step >= self.first_limit:
-            self._forbid_all_but(scores, ~free, torch.full_like(self.limit, self.eos))
+        free = step < self.max_len  # n: neither at the end nor forced
+        if step >= self.shortest_max_len:
+            self._force(scores, ~free, torch.full_like(self.max_len, self.eos))
         forced = None
         if self.prefix is not None and step < self.prefix.size(1):
             forced = self.prefix[:, step].ne(self.pad) & free
-            self._forbid_all_but(scores, forced, self.prefix[:, step])
+            self._force(scores, forced, self.prefix[:, step])
             free &= ~forced
-        if step < self.last_least:
-            early = free & (step < self.least)
+        if step < self.longest_min_len:
+            early = free & (step < self.min_len)
             scores[..., self.eos] = scores[..., self.eos].masked_fill(early.unsqueeze(1), NEG_INF)
         if 0 < options.no_repeat_ngram_size <= step:
-            self._forbid_repeats(scores, tokens[:, :, 1:], options.no_repeat_ngram_size, forced)
+            self._block_ngrams(scores, tokens[:, :, 1:], options.no_repeat_ngram_size, forced)
+        return scores
 
-    def keep(self, sentences: Tensor) -> None:
-        self.limit = self.limit[sentences]
-        self.least = self.least[sentences]
-        self.first_limit, self.last_least = int(self.limit.min()), int(self.least.max())
-        self.prefix = None if self.prefix is None else self.prefix[sentences]
+    def keep(self, active: Tensor) -> None:
+        """Drop all sentences except those at the positions ``active``."""
+        self.max_len, self.min_len = self.max_len[active], self.min_len[active]
+        self.prefix = None if self.prefix is None else self.prefix[active]
+        self._update_bounds()
 
-    def _forbid_repeats(self, scores: Tensor, written: Tensor, size: int, forced: Tensor | None) -> None:
-        """Nothing may complete an n-gram that is ``written`` (n x K x t) already, but for what is ``forced`` (n)."""
+    def _update_bounds(self) -> None:
+        self.shortest_max_len, self.longest_min_len = int(self.max_len.min()), int(self.min_len.max())
+
+    def _block_ngrams(self, scores: Tensor, written: Tensor, size: int, forced: Tensor | None) -> None:
+        """Forbid tokens that repeat an n-gram of ``written`` (n x K x t), except in ``forced`` sentences (n)."""
         grams = written.unfold(2, size, 1)  # n x K x W x size
         tail = written[:, :, written.size(2) - size + 1 :].unsqueeze(2)  # n x K x 1 x (size - 1)
         repeats = (grams[..., :-1] == tail).all(-1)  # n x K x W
@@ -82,8 +77,8 @@ class LogitsConstraints:
         scores.scatter_(2, banned, NEG_INF)
 
     @staticmethod
-    def _forbid_all_but(scores: Tensor, where: Tensor, token: Tensor) -> None:
-        """In the sentences of ``where`` (n) only ``token`` (n) stays possible."""
+    def _force(scores: Tensor, where: Tensor, token: Tensor) -> None:
+        """Allow only ``token`` (n) in the sentences ``where`` (n)."""
         index = token.view(-1, 1, 1).expand(-1, scores.size(1), 1)
         only = torch.full_like(scores, NEG_INF).scatter_(2, index, scores.gather(2, index))
         scores.copy_(torch.where(where.view(-1, 1, 1), only, scores))

@@ -1,4 +1,4 @@
-"""Scoring given pairs: log P(Y|X) by teacher forcing, for ``--score-reference``."""
+"""Log-probabilities of references, log P(Y|X) by teacher forcing, for ``--score-reference``."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.models.seq2seq import Seq2SeqModel
-from s2s_plugin.search.alignment import alignment
+from s2s_plugin.search.back_pointers import to_fairseq
 from s2s_plugin.search.options import BeamOptions
 
 
 class ReferenceScorer:
-    """Gives each target as the one hypothesis of its source. Nothing is searched.
+    """Return each target as the only hypothesis of its source.
 
     Args:
         dictionary: of the target.
-        options: of which those of alignments count.
+        options: only those of alignments have an effect.
     """
 
     def __init__(self, dictionary: Dictionary, options: BeamOptions):
@@ -29,7 +29,7 @@ class ReferenceScorer:
 
     @torch.no_grad()
     def generate(self, models: list[Seq2SeqModel], sample: dict, **_: object) -> list[list[dict]]:
-        """Hypotheses in the shape of :meth:`BeamSearch.generate`; ``score`` is the mean of ``positional_scores``.
+        """Score a batch; ``score`` is the mean of ``positional_scores``, else as :meth:`BeamSearch.generate`.
 
         Args:
             models: ensemble of one or more, averaged in probability.
@@ -40,34 +40,24 @@ class ReferenceScorer:
         """
         target = sample.get("target")
         if target is None:
-            raise UserError("generation.score_reference scores given targets, and there are none: use fairseq-generate")
+            raise UserError("generation.score_reference requires targets; use fairseq-generate")
         for model in models:
             model.eval()
-        found = [self._score(model, sample["net_input"], target) for model in models]
-        scores = torch.stack([each[0] for each in found]).logsumexp(0) - math.log(len(models))
+        outputs = [self._score(model, sample["net_input"], target) for model in models]
+        scores = torch.stack([each[0] for each in outputs]).logsumexp(0) - math.log(len(models))
         attention = None
-        if self.options.reads_attention:
-            attention = torch.stack([each[1] for each in found]).mean(0)  # B x T x S
-        printed, for_unknown = self.options.print_alignment, self.options.replace_unk is not None
+        if self.options.needs_attention:
+            attention = torch.stack([each[1] for each in outputs]).mean(0)  # B x T x S
         results = []
         for row, length in enumerate(target.ne(self.pad).sum(1).tolist()):
-            weights = None if attention is None else attention[row, :length][:, found[0][2][row]]
-            results.append(
-                [
-                    {
-                        "tokens": target[row, :length],
-                        "score": scores[row, :length].mean(),
-                        "positional_scores": scores[row, :length].clone(),
-                        "attention": None if weights is None else weights.t(),
-                        "alignment": alignment(weights, printed, for_unknown),
-                    }
-                ]
-            )
+            weights = None if attention is None else attention[row, :length][:, outputs[0][2][row]]
+            logprobs = scores[row, :length].clone()
+            results.append([to_fairseq(target[row, :length], logprobs.mean(), logprobs, weights, self.options)])
         return results
 
     @staticmethod
     def _score(model: Seq2SeqModel, net_input: dict, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """log P of each symbol B x T, attention B x T x S, and which of the S are no padding, B x S."""
+        """Return log P of each token B x T, attention B x T x S, and the mask of memory steps B x S."""
         memory = model.encode(net_input["src_tokens"], net_input["src_lengths"])
         embedded = model.decoder.embedding(net_input["prev_output_tokens"])
         features, attention = model.decoder.rnn(embedded, memory)

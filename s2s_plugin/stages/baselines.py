@@ -18,7 +18,7 @@ from s2s_plugin.corpora import directions
 from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.tasks.seq2seq import read_source
+from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.text.matching import TfidfIndex, words
 from s2s_plugin.utils.io import read_lines
 from s2s_plugin.utils.progress import Progress
@@ -117,7 +117,7 @@ def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
 def _of_signals(data: Path, subset: str, count: int) -> dict[str, list[str]]:
     _, train = read_manifest(data / "train.tsv")
     texts = Counter(text for item in train for text in item.texts)
-    features = data / read_source(data)["features"]
+    features = data / read_source_meta(data)["features"]
     nearest = nearest_items(PackedFeatures(features / "train"), PackedFeatures(features / subset))
     return {
         "frequent": [texts.most_common(1)[0][0]] * count,

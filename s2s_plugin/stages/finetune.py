@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.translator import check_checkpoint
-from s2s_plugin.tasks.seq2seq import read_source
+from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.utils.run_dir import RunDir
 
 # Of the model, what may be another at every training.
@@ -55,7 +55,7 @@ def begin_from_other(cfg: DictConfig, own: RunDir, named: Collection[str]) -> No
     retrieval = {"retrieval": stored.data.get("retrieval", False)}
     _keep(cfg, "data", retrieval, set(named) - {"data"})  # other data is what fine-tuning is for
     if data.source_lang in MODALITIES:
-        _keep(cfg, data.source_lang, read_source(Path(task["data"]))["frontend"], named)
+        _keep(cfg, data.source_lang, read_source_meta(Path(task["data"]))["frontend"], named)
     cfg.checkpoint.finetune_from_model = str(checkpoint)
 
 

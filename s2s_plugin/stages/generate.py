@@ -30,11 +30,9 @@ from s2s_plugin.inference.translator import (
 )
 from s2s_plugin.inference.workers import Workers, resolve_workers
 from s2s_plugin.scoring.evaluate import evaluate
-from s2s_plugin.search.build import build_shortlist
-from s2s_plugin.search.options import EXACT_DEFAULTS, own_options
-from s2s_plugin.search.shortlist import miss_rate
 from s2s_plugin.stages.commands import generate_command
 from s2s_plugin.stages.train import check_dictionaries
+from s2s_plugin.tasks.config import EXACT_SEARCH, search_options
 from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import fingerprint, read_json, read_lines, write_json, write_text
@@ -79,7 +77,7 @@ def generate(
     check_checkpoint(checkpoint)
     check_dictionaries(cfg, run)
     search = {key: value for key, value in cfg.generation.items() if value != DEFAULT_SEARCH[key]}
-    search |= own_options(cfg.task)
+    search |= search_options(cfg.task)
     made = {
         "subset": subset,
         "checkpoint": checkpoint.name,
@@ -133,14 +131,12 @@ def generate(
     write_text(run.folder / f"{subset}.hyp", "".join(row["hypothesis"] + "\n" for row in rows))
     shutil.move(printed, run.folder / printed.name)
     shutil.rmtree(partial)
-    if any(cfg.task[name] != plain for name, plain in EXACT_DEFAULTS.items()) and not cfg.generation.score_reference:
+    if any(cfg.task[name] != plain for name, plain in EXACT_SEARCH.items()) and not cfg.generation.score_reference:
         loss = cost_of_speed(cfg, checkpoint, data, metrics)
         write_json(run.search_comparison, loss)
         scores = loss["metrics"].items()
         beside = ", ".join(f"{name} {each['score']:.2f}, not {each['plain']:.2f}" for name, each in scores)
         say(f"      {loss['search']}: {loss['same']} of {loss['sentences']} validation outputs as without; {beside}")
-        if "missing" in loss:
-            say(f"      the shortlist lacks {loss['missing']:.2%} of the validation's symbols")
     write_json(run.generation_info, made)
 
 
@@ -172,7 +168,6 @@ def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, worke
     if workers == 1:
         parts = [shard(0)]
     else:
-        build_shortlist(tasks.setup_task(cfg.task))  # each process would learn it where it is missing
         with Workers(workers, shard) as processes:
             parts = processes.map(range(workers))
     lines = [line for part in parts for line in part.read_bytes().split(b"\n")]
@@ -184,9 +179,9 @@ def _search(cfg: DictConfig, checkpoint: Path, partial: Path, subset: str, worke
 
 
 def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequence[str]) -> dict[str, Any]:
-    """What precision and shortlist cost, on validation items that are spread over the set."""
+    """Compare the outputs with those of exact search, on validation items that are spread over the set."""
     plain = cfg.task.copy()
-    plain.update(EXACT_DEFAULTS)
+    plain.update(EXACT_SEARCH)
     texts: list[list[str]] = []
     for task in (plain, cfg.task):
         translator = Translator(
@@ -199,15 +194,12 @@ def cost_of_speed(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequen
     exact, cheap = (evaluate(metrics, outputs, references, cfg.scoring) for outputs in texts)
     found: dict[str, Any] = {
         "search": ", ".join(
-            f"{name}={cfg.task[name]}" for name, value in EXACT_DEFAULTS.items() if cfg.task[name] != value
+            f"{name}={cfg.task[name]}" for name, value in EXACT_SEARCH.items() if cfg.task[name] != value
         ),
         "sentences": len(references),
         "same": sum(mine == other for mine, other in zip(*texts, strict=True)),
         "metrics": {name: {"score": each["score"], "plain": exact[name]["score"]} for name, each in cheap.items()},
     }
-    if getattr(translator.search, "shortlist", None) is not None:
-        pairs = ((dataset[i]["source"], dataset[i]["target"]) for i in range(len(dataset)))
-        found["missing"], found["candidates"] = miss_rate(translator.search.shortlist, pairs)
     return found
 
 

@@ -21,8 +21,7 @@ from s2s_plugin.inference import interactive as use
 from s2s_plugin.inference.interactive import INTERACTIVE
 from s2s_plugin.inference.syntax import check_parser
 from s2s_plugin.scoring.evaluate import check_metrics
-from s2s_plugin.search.options import BeamOptions
-from s2s_plugin.search.stock import refuse_idle
+from s2s_plugin.search.options import BeamOptions, check_generation
 from s2s_plugin.stages import commands
 from s2s_plugin.stages import generate as generate_stage
 from s2s_plugin.stages import prepare as prepare_stage
@@ -90,7 +89,7 @@ def run(stage: str, cfg: DictConfig, files: Sequence[str] = ()) -> float | None:
     _settle_average(cfg)
     fairseq = fairseq_config(cfg)
     BeamOptions.from_config(cfg.generation, cfg.task)  # refuse now what would fail after training
-    refuse_idle(cfg.generation)
+    check_generation(cfg.generation)
     check_metrics(cfg.metrics, cfg.scoring)
     check_baselines(cfg.baselines, cfg.data.source_lang)
     if stage in ("train", "run"):

@@ -18,7 +18,7 @@ from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
-from s2s_plugin.tasks.precision import in_bf16
+from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import load_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.utils.io import fingerprint, read_json, write_json, write_text
@@ -40,7 +40,6 @@ LEARNING = (
 # Options in them that do not, and the length of training, which may grow.
 INDIFFERENT = {
     "task.search_precision",
-    "task.shortlist",
     "task.min_len_a",
     "task.repetition_penalty",
     "task.wu_length_penalty",
@@ -146,7 +145,7 @@ def _precision(cfg: DictConfig) -> str:
     if cfg.common.bf16 or cfg.common.fp16:
         return "bf16" if cfg.common.bf16 else "fp16"
     device = torch.device("cpu" if cfg.common.cpu or not torch.cuda.is_available() else "cuda")
-    return "fp32, products bf16" if in_bf16(cfg.task.precision, device) else "fp32"
+    return "fp32, products bf16" if use_bf16(cfg.task.precision, device) else "fp32"
 
 
 def _settings(cfg: DictConfig) -> dict:

@@ -1,7 +1,7 @@
 """Options of the task ``s2s``."""
 
-from dataclasses import dataclass, field
-from typing import Optional
+from dataclasses import dataclass, field, fields
+from typing import Any, Optional
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II, MISSING
@@ -9,7 +9,7 @@ from omegaconf import II, MISSING
 from s2s_plugin.scoring.rewards import REWARDS
 from s2s_plugin.scoring.validation import METRICS
 from s2s_plugin.search.precision import PRECISIONS
-from s2s_plugin.utils.options import DECODING, SPEED, TRAINING_AND_DECODING
+from s2s_plugin.utils.options import DECODING, SPEED, TRAINING_AND_DECODING, options_affecting
 
 
 @dataclass
@@ -96,13 +96,6 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         default="none",
         metadata={"help": "rerank hypotheses by minimum Bayes risk under this metric", "affects": DECODING},
     )
-    shortlist: int = field(
-        default=0,
-        metadata={
-            "help": "restrict the output vocabulary to this number of candidates per source token; 0: no restriction",
-            "affects": SPEED,
-        },
-    )
     search_precision: ChoiceEnum(list(PRECISIONS)) = field(  # type: ignore[valid-type]
         default="fp32",
         metadata={"help": "precision of the decoder's matrix products in the search; int8: CPU only", "affects": SPEED},
@@ -131,6 +124,31 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         default=0.0,
         metadata={"help": "video, image: maximum change of contrast and brightness in training, in deviations"},
     )
-    seed: int = II("common.seed")
+    seed: int = field(default=II("common.seed"), metadata={"affects": TRAINING_AND_DECODING})
     num_shards: int = II("dataset.num_shards")
     shard_id: int = II("dataset.shard_id")
+
+
+def decoding_options(task: Any) -> dict[str, Any]:
+    """Return all options of the task that decoded outputs depend on, by name."""
+    return {name: _plain(getattr(task, name)) for name in DECODING_OPTIONS}
+
+
+def search_options(task: Any) -> dict[str, Any]:
+    """Return the search's options that differ from their defaults, by name."""
+    values = {name: _plain(getattr(task, name)) for name in SEARCH_DEFAULTS}
+    return {name: value for name, value in values.items() if value != SEARCH_DEFAULTS[name]}
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "value", value)  # fairseq's training makes a choice an Enum
+
+
+DECODING_OPTIONS = options_affecting(Seq2SeqTaskConfig, "decoding", "speed")
+TRAINING_OPTIONS = options_affecting(Seq2SeqTaskConfig, "training")
+SEARCH_DEFAULTS = {
+    field.name: field.default
+    for field in fields(Seq2SeqTaskConfig)
+    if field.name in DECODING_OPTIONS and field.name not in TRAINING_OPTIONS
+}
+EXACT_SEARCH = {name: SEARCH_DEFAULTS[name] for name in options_affecting(Seq2SeqTaskConfig, "speed")}

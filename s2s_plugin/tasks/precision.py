@@ -1,45 +1,45 @@
-"""In which format training multiplies matrices."""
+"""Precision of matrix products in training."""
 
 import time
 from functools import cache
 
 import torch
 
-INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: whether a CPU has them
-SHAPE = 128, 512, 1024  # of the product that is timed
-ROUNDS = 20  # of which the quickest counts
-MIN_SPEEDUP = 0.8  # share of float32's time from which bf16 pays: what it reads is converted first
+CPU_FEATURES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # functions of torch.cpu
+SHAPE = 128, 512, 1024  # of the timed product
+ROUNDS = 20  # the fastest counts
+MIN_SPEEDUP = 0.8  # maximum ratio of bf16's time to float32's: its inputs have to be converted
 
 
-def in_bf16(precision: str, device: torch.device) -> bool:
-    """Whether products are made in bf16 while weights are float32, by ``--precision``."""
-    return precision == "bf16" or (precision == "auto" and device.type == "cpu" and cpu_multiplies_bf16())
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Return whether products are computed in bf16 while weights are float32, by ``--precision``."""
+    return precision == "bf16" or (precision == "auto" and device.type == "cpu" and bf16_is_faster_on_cpu())
 
 
 @cache
-def cpu_multiplies_bf16() -> bool:
-    """Whether bf16 is clearly the faster format here, timed once, in some hundredths of a second.
+def bf16_is_faster_on_cpu() -> bool:
+    """Return whether bf16 is clearly faster on this machine, timed once, in some hundredths of a second.
 
     To have the instructions is not enough: among CPUs with them, products took half of float32's time on one and
     twice its time on another, a Xeon that has AVX512-BF16 without AMX.
     """
-    if not any(getattr(torch.cpu, name, lambda: False)() for name in INSTRUCTIONS):
+    if not any(getattr(torch.cpu, name, lambda: False)() for name in CPU_FEATURES):
         return False
-    took = seconds(torch.float32, torch.bfloat16)
-    return took[torch.bfloat16] < MIN_SPEEDUP * took[torch.float32]
+    seconds = time_products(torch.float32, torch.bfloat16)
+    return seconds[torch.bfloat16] < MIN_SPEEDUP * seconds[torch.float32]
 
 
-def seconds(*formats: torch.dtype) -> dict[torch.dtype, float]:
-    """What a product takes in each format: by turns and in one thread, so that other work disturbs it least."""
+def time_products(*dtypes: torch.dtype) -> dict[torch.dtype, float]:
+    """Return the seconds of a product in each dtype, interleaved and in one thread to reduce noise."""
     rows, inner, columns = SHAPE
-    took: dict[torch.dtype, list[float]] = {dtype: [] for dtype in formats}
+    seconds: dict[torch.dtype, list[float]] = {dtype: [] for dtype in dtypes}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for _ in range(ROUNDS):
-        for dtype, times in took.items():
+        for dtype, times in seconds.items():
             left, right = torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)
             started = time.perf_counter()
             left @ right
             times.append(time.perf_counter() - started)
     torch.set_num_threads(threads)
-    return {dtype: min(times) for dtype, times in took.items()}
+    return {dtype: min(times) for dtype, times in seconds.items()}

@@ -222,7 +222,9 @@ def test_patience_finds_what_a_hasty_search_misses(build, batch, search):
     better = 0
     for seed in range(20):
         model, sample = build(8, seed=seed, peak=2, end=2), batch([5, 3], seed=seed)
-        hasty, patient = (search(model, sample, beam=3, max_len_b=12, lenpen=2.0, patience=p) for p in (1.0, 4.0))
+        hasty, patient = (
+            search(model, sample, beam=3, max_len_b=12, lenpen=2.0, search_patience=p) for p in (1.0, 4.0)
+        )
         for short, long in zip(hasty, patient, strict=True):
             assert len(long) <= 3
             assert long[0]["score"] >= short[0]["score"] - 1e-6

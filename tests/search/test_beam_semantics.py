@@ -11,8 +11,9 @@ from fairseq.dataclass.configs import GenerationConfig
 from torch.testing import assert_close
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.search.beam import SYNC_INTERVAL, BeamSearch
+from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.state import SYNC_INTERVAL
 from s2s_plugin.tasks.seq2seq import Seq2SeqTaskConfig
 
 PAD, EOS, UNK = 1, 2, 3
@@ -279,20 +280,20 @@ def test_attention_is_that_of_teacher_forcing(build, batch, search):
 def test_options_have_fairseqs_names_and_defaults():
     assert BeamOptions.from_config(GenerationConfig(), Seq2SeqTaskConfig(seed=1)) == BeamOptions()
     assert BeamOptions.from_config(SimpleNamespace(beam=7), SimpleNamespace(ctc_search_weight=0.5)) == BeamOptions(
-        beam=7, ctc_weight=0.5
+        beam=7, ctc_search_weight=0.5
     )
     assert BeamOptions.from_config(SimpleNamespace(), SimpleNamespace()) == BeamOptions()
 
 
 @pytest.mark.parametrize(("name", "value"), [("beam", 0), ("beam", -3), ("temperature", 0.0), ("temperature", -1.0)])
 def test_refuses_what_makes_no_sense(name, value):
-    with pytest.raises(UserError, match=rf"generation\.{name} is {value}"):
+    with pytest.raises(UserError, match=rf"generation\.{name} must be .*, got {value}"):
         BeamOptions.from_config(SimpleNamespace(**{name: value}), SimpleNamespace())
 
 
 @pytest.mark.parametrize("weight", [-0.5, 1.0, 2.0, float("nan")])
 def test_refuses_a_weight_of_ctc_out_of_range(weight):
-    with pytest.raises(UserError, match=rf"task\.ctc_search_weight is {weight}"):
+    with pytest.raises(UserError, match=rf"task\.ctc_search_weight must be in \[0, 1\), got {weight}"):
         BeamOptions.from_config(SimpleNamespace(), SimpleNamespace(ctc_search_weight=weight))
 
 

@@ -12,7 +12,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq.token_generation_constraints import pack_constraints
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.search.constraints import NOTHING, Constraints, failure_function, holds
+from s2s_plugin.search.constraints import NO_TOKEN, LexicalConstraints, failure_function, is_satisfied
 from s2s_plugin.search.options import BeamOptions
 from tests.search.conftest import alone, next_scores
 
@@ -107,11 +107,11 @@ def test_progress_is_that_of_a_search_for_substrings():
         kind = draw.choice(["ordered", "unordered"])
         sentence = [[draw.randint(4, 5) for _ in range(draw.randint(1, 3))] for _ in range(draw.randint(1, 3))]
         tokens = [draw.randint(4, 6) for _ in range(draw.randint(1, 9))]
-        constraints = Constraints(packed([sentence]), kind == "ordered", NOTHING)
+        constraints = LexicalConstraints(packed([sentence]), kind == "ordered", 1, NO_TOKEN)
         for token in tokens:
-            constraints.follow(torch.zeros(1, 1, dtype=torch.long), torch.tensor([[token]]))
+            constraints.advance(torch.zeros(1, 1, dtype=torch.long), torch.tensor([[token]]))
         met = torch.equal(constraints.progress[0, 0], constraints.lengths[0])
-        assert met == satisfied(tokens, sentence, kind) == holds(tokens, sentence, kind == "ordered")
+        assert met == satisfied(tokens, sentence, kind) == is_satisfied(tokens, sentence, kind == "ordered")
 
 
 def test_failure_function():
@@ -124,4 +124,4 @@ def test_refuses_constraints_that_are_not_there(build, batch, search):
     with pytest.raises(UserError, match="after a tab"):
         search(build(), batch([4]), None, packed([[[4]]]), beam=2)
     with pytest.raises(UserError, match="ctc"):
-        BeamOptions(constraints="ordered", ctc_weight=0.3)
+        BeamOptions(constraints="ordered", ctc_search_weight=0.3)

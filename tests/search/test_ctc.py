@@ -38,7 +38,8 @@ def test_prefix_scores_are_sums_over_all_paths(length):
     candidates = torch.tensor([*SYMBOLS, EOS]).expand(2, beam, -1)
     plan = [([0, 0], [0, 1]), ([1, 0], [1, 0]), ([1, 1], [1, 2])]  # parents and candidates, at each step
     for parents, choices in plan:
-        gain, total, ending = prefixes.extend(last, candidates)
+        gain = prefixes.extend(last, candidates)
+        total = prefixes.extended[1]
         for sentence, hypothesis in itertools.product(range(2), range(beam)):
             used = logits[sentence, : length if sentence else 5]
             before = by_all_paths(used, written[sentence][hypothesis], whole=False)
@@ -49,8 +50,8 @@ def test_prefix_scores_are_sums_over_all_paths(length):
                 assert found == pytest.approx(expected, abs=1e-4) or (found == expected == -math.inf)
                 if math.isfinite(before) and math.isfinite(expected):
                     assert gain[sentence, hypothesis, number].item() == pytest.approx(expected - before, abs=1e-4)
-        parent, choice = torch.tensor([parents, parents]), torch.tensor([choices, choices])
-        prefixes.follow(total, ending, parent, choice)
+        token = candidates[0, 0][torch.tensor([choices, choices])]
+        prefixes.advance(torch.tensor([parents, parents]), token)
         written = [[row[p] + [SYMBOLS[c]] for p, c in zip(parents, choices, strict=True)] for row in written]
         last = torch.tensor([[hypothesis[-1] for hypothesis in row] for row in written])
 
@@ -62,8 +63,8 @@ def test_sentences_that_are_done_leave():
     every, some = CTCPrefixes(logits, mask, 2, BLANK, EOS), CTCPrefixes(logits, mask, 2, BLANK, EOS)
     some.keep(torch.tensor([0, 2]))
     last = torch.full((3, 2), EOS)
-    expected = every.extend(last, candidates)[0][[0, 2]]
-    assert some.extend(last[:2], candidates[:2])[0] == pytest.approx(expected)
+    expected = every.extend(last, candidates)[[0, 2]]
+    assert some.extend(last[:2], candidates[:2]) == pytest.approx(expected)
 
 
 @torch.no_grad()
@@ -84,7 +85,7 @@ def test_a_wide_search_with_ctc_is_exact(build, batch, search, weight):
     model, sample = build(6, seed=3, peak=2, ctc=True), batch([3, 6], seed=3)
     symbols = [index for index in range(6) if index not in (0, 1, 2)]  # blank, padding, </s>
     texts = [list(words) for length in (1, 2, 3) for words in itertools.product(symbols, repeat=length)]
-    results = search(model, sample, beam=2 * len(texts), max_len_b=3, ctc_weight=weight)
+    results = search(model, sample, beam=2 * len(texts), max_len_b=3, ctc_search_weight=weight)
     for row, (hypotheses, length) in enumerate(zip(results, (3, 6), strict=True)):
         source = sample["net_input"]["src_tokens"][row : row + 1, :length]
         expected = {tuple(words): joint_score(model, source, words, weight) for words in texts}

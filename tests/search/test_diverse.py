@@ -10,8 +10,8 @@ from fairseq import search as fairseq_search
 from fairseq.sequence_generator import SequenceGenerator
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.search.beam import SYNC_INTERVAL
 from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.state import SYNC_INTERVAL
 from tests.search.conftest import alone, next_scores
 
 PAD, EOS = 1, 2
@@ -117,5 +117,5 @@ def test_refuses_what_does_not_divide():
         BeamOptions(beam=5, diverse_beam_groups=2)
     with pytest.raises(UserError, match="diverse_beam_groups"):
         BeamOptions(diverse_beam_strength=2.0)
-    with pytest.raises(UserError, match="different searches"):
+    with pytest.raises(UserError, match="mutually exclusive"):
         BeamOptions(beam=4, diverse_beam_groups=2, sampling=True)

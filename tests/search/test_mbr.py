@@ -59,5 +59,5 @@ def test_every_measure_of_the_table_is_best_where_texts_are_equal():
 
 
 def test_refuses_a_beam_of_one():
-    with pytest.raises(UserError, match="more than 1"):
+    with pytest.raises(UserError, match="beam > 1"):
         BeamOptions(beam=1, mbr="chrf")

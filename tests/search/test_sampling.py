@@ -99,7 +99,7 @@ def test_scores_are_the_probabilities_of_what_was_drawn(build, batch, search):
 
 @pytest.mark.parametrize(
     "options",
-    [{"sampling_topk": 5}, {"sampling": True, "sampling_topp": 1.5}, {"sampling": True, "ctc_weight": 0.3}],
+    [{"sampling_topk": 5}, {"sampling": True, "sampling_topp": 1.5}, {"sampling": True, "ctc_search_weight": 0.3}],
 )
 def test_refuses_what_makes_no_sense(options):
     with pytest.raises(UserError):

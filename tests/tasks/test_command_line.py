@@ -96,7 +96,7 @@ def test_shards_make_the_whole(toy: Path, trained: Path, generated: str):
     assert found == pytest.approx(scores(generated), abs=1e-4)
     for options, said in {
         "--shard-id 3": "--shard-id 3 of --num-shards 3: shards are counted from 0",
-        "--batch-size 9": "--num-shards 3: there are but 2 batches",
+        "--batch-size 9": "--num-shards must be at most the number of batches, 2, got 3",
     }.items():
         assert said in call(f"{command} {options}", check=False).stderr
 

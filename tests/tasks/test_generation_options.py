@@ -11,7 +11,7 @@ import pytest
 from command_line import GENERATE, ROOT, TRAIN, call
 from fairseq.dataclass.configs import GenerationConfig
 
-from s2s_plugin.search.stock import DEFAULTS, UNSUPPORTED
+from s2s_plugin.search.options import FAIRSEQ_DEFAULTS, UNSUPPORTED
 
 INTERACTIVE = GENERATE.replace("fairseq-generate", "fairseq-interactive")
 
@@ -165,4 +165,4 @@ def test_every_option_of_fairseqs_is_in_the_manual():
     assert rows.keys() >= names
     refused = {name for name, how in rows.items() if how == "refused"}
     assert {name.replace("_", "-") for name in UNSUPPORTED} == refused
-    assert set(UNSUPPORTED) <= set(DEFAULTS)
+    assert set(UNSUPPORTED) <= set(FAIRSEQ_DEFAULTS)

@@ -15,8 +15,8 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.diverse import DiverseBeamSearch
 from s2s_plugin.search.mbr import MinimumBayesRisk
+from s2s_plugin.search.options import FAIRSEQ_DEFAULTS, UNSUPPORTED
 from s2s_plugin.search.scorer import ReferenceScorer
-from s2s_plugin.search.stock import DEFAULTS, UNSUPPORTED
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 from tests.search.conftest import alone, dictionary_of, next_scores
 
@@ -45,7 +45,7 @@ def transformer(task) -> TransformerModel:
 
 def options(**changed) -> SimpleNamespace:
     """fairseq's, with its defaults."""
-    return SimpleNamespace(**(DEFAULTS | {"max_len_b": 8} | changed))
+    return SimpleNamespace(**(FAIRSEQ_DEFAULTS | {"max_len_b": 8} | changed))
 
 
 # ------------------------------------------------------------ who searches
@@ -123,7 +123,7 @@ def test_fairseqs_own_search_blocks_ngrams_for_once(build, batch, task, transfor
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_refuses_what_would_do_nothing(build, task, name):
-    value = {bool: True, type(None): "x"}.get(type(DEFAULTS[name]), 7)
+    value = {bool: True, type(None): "x"}.get(type(FAIRSEQ_DEFAULTS[name]), 7)
     with pytest.raises(UserError, match=f"--{name.replace('_', '-')} "):
         task().build_generator([build(12)], options(**{name: value}), extra_gen_cls_kwargs={})
 
@@ -131,15 +131,15 @@ def test_refuses_what_would_do_nothing(build, task, name):
 @pytest.mark.parametrize(
     ("changed", "own", "reason"),
     [
-        ({"nbest": 6}, {}, "raise --beam"),
-        ({"lm_path": "lm.pt"}, {}, "go together"),
-        ({"lm_weight": 0.3}, {}, "go together"),
+        ({"nbest": 6}, {}, "--nbest must be at most --beam"),
+        ({"lm_path": "lm.pt"}, {}, "--lm-path requires --lm-weight"),
+        ({"lm_weight": 0.3}, {}, "--lm-path requires --lm-weight"),
         ({"diversity_rate": 0.5}, {"repetition_penalty": 1.2}, "task.repetition_penalty=1.2"),
         ({"match_source_len": True}, {"search_precision": "int8"}, "task.search_precision=int8"),
         ({"diversity_rate": 0.5, "replace_unk": ""}, {}, "--replace-unk"),
-        ({"print_alignment": "hard", "replace_unk": ""}, {}, "choose one"),
+        ({"print_alignment": "hard", "replace_unk": ""}, {}, "mutually exclusive"),
         ({"sampling": True}, {"search_patience": 2.0}, "search_patience=1"),
-        ({"beam": 5, "diverse_beam_groups": 2}, {}, "a multiple"),
+        ({"beam": 5, "diverse_beam_groups": 2}, {}, "multiple of"),
     ],
 )
 def test_refuses_with_a_reason(build, task, changed, own, reason):

@@ -1,0 +1,96 @@
+"""State of a search between two steps, and the protocol of what takes part in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from s2s_plugin.models.decoders import DecoderState
+from s2s_plugin.models.memory import Memory
+
+NEG_INF = float("-inf")
+FORCED_EOS_LOGPROB = -1e4  # lower bound for </s> where a hypothesis must end
+SYNC_INTERVAL = {"cpu": 1, "cuda": 8}  # steps between checks for finished sentences, which make a GPU wait
+
+
+@dataclass
+class BeamState:
+    """Unfinished hypotheses of n sentences, K each.
+
+    Attributes:
+        decoder_states: of each model, N = n * K rows.
+        memories: of each model, n items; never copied per hypothesis.
+        tokens: n x K x (t + 1) ids, the first is </s>.
+        total: n x K sums of log-probabilities; -inf marks dead hypotheses.
+        max_len: n maximum output lengths, without </s>.
+        sentence: n positions in the batch, ascending.
+        count: n numbers of finished hypotheses.
+        rows: n x K rows of ``decoder_states`` that the hypotheses continue.
+    """
+
+    decoder_states: list[DecoderState]
+    memories: list[Memory]
+    tokens: Tensor
+    total: Tensor
+    max_len: Tensor
+    sentence: Tensor = field(init=False)
+    count: Tensor = field(init=False)
+    rows: Tensor = field(init=False)
+
+    def __post_init__(self):
+        sentences, beam = self.total.shape
+        self.sentence = torch.arange(sentences, device=self.total.device)
+        self.count = torch.zeros_like(self.sentence)
+        self.rows = torch.arange(sentences * beam, device=self.total.device).view(sentences, beam)
+
+    @property
+    def step(self) -> int:
+        """Number t of tokens generated so far."""
+        return self.tokens.size(2) - 1
+
+    def advance(self, parent: Tensor, token: Tensor, total: Tensor) -> None:
+        """Continue hypotheses ``parent`` with ``token``, to the sums ``total``; n x K each."""
+        beam = self.tokens.size(1)
+        written = self.tokens.gather(1, parent.unsqueeze(2).expand(-1, -1, self.tokens.size(2)))
+        self.rows = parent + torch.arange(0, len(parent) * beam, beam, device=parent.device).unsqueeze(1)
+        self.tokens, self.total = torch.cat((written, token.unsqueeze(2)), 2), total
+
+    def keep(self, active: Tensor) -> None:
+        """Drop all sentences except those at the positions ``active``."""
+        self.tokens, self.total, self.rows = self.tokens[active], self.total[active], self.rows[active]
+        self.max_len, self.sentence, self.count = self.max_len[active], self.sentence[active], self.count[active]
+        self.memories = [memory.reorder(active) for memory in self.memories]
+
+    def reorder(self) -> None:
+        """Move the decoder states to ``rows``."""
+        self.decoder_states = [state.reorder(self.rows.view(-1)) for state in self.decoder_states]
+
+
+class Collaborator:
+    """Takes part in each search step; the defaults do nothing."""
+
+    def process(self, scores: Tensor, state: BeamState) -> Tensor:
+        """Return the log-probabilities of the next token, n x K x V, changed (perhaps in place)."""
+        return scores
+
+    def advance(self, parent: Tensor, token: Tensor) -> None:
+        """Follow hypotheses ``parent`` that continue with ``token``, n x K each."""
+
+    def keep(self, active: Tensor) -> None:
+        """Drop all sentences except those at the positions ``active``."""
+
+
+class Selector(Collaborator):
+    """Chooses the candidates of each step."""
+
+    def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
+        """Return totals, parents (hypothesis numbers) and tokens of C candidates, n x C each, best first.
+
+        Args:
+            scores: n x K x V log-probabilities of the next token, -inf where forbidden.
+            end: n x K log-probabilities of </s> before any constraint, for where no token is allowed.
+            state: of the search.
+        """
+        raise NotImplementedError

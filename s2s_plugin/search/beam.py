@@ -45,7 +45,9 @@ class BeamSearch:
         options: BeamOptions,
         encoder_dtype: torch.dtype = torch.float32,
     ):
-        self.models, self.options, self.encoder_dtype = [model.eval() for model in models], options, encoder_dtype
+        self.models, self.options, self.encoder_dtype = models, options, encoder_dtype
+        for model in models:
+            model.eval()
         self.pad, self.unk, self.eos = dictionary.pad(), dictionary.unk(), dictionary.eos()
         self.blank = dictionary.bos()
         self.symbols_to_strip_from_output = {self.eos}

@@ -156,7 +156,8 @@ def convert(model: Seq2SeqModel, precision: str) -> Seq2SeqModel:
     if precision == "int8" and not on_cpu:
         raise UserError("task.search_precision=int8 requires a CPU; use bf16 on a GPU")
     shared = (*model.parameters(), *model.buffers(), model.decoder.dictionary)
-    model = copy.deepcopy(model, {id(each): each for each in shared}).eval()
+    model = copy.deepcopy(model, {id(each): each for each in shared})
+    model.eval()
     model.decoder.cached_input_gates = cached_input_gates(model)
     if precision != "fp32":  # otherwise autocast would convert them for every batch
         _replace(model.encoder, nn.RNNBase, lambda rnn: copy.deepcopy(rnn).bfloat16())

@@ -124,7 +124,7 @@ def test_alignments_of_whole_sources_do_not_go_with_it(tmp_path: Path):
     for split, lines in (("train", 20), ("valid", 5)):
         (tmp_path / f"{split}.src-tgt").write_text("0-0\n" * lines)
     call(f"{PREPROCESS} --trainpref train --validpref valid --align-suffix src-tgt", cwd=tmp_path)
-    with pytest.raises(UserError, match=r"alignments are of whole sources; set task.truncate_source=false"):
+    with pytest.raises(UserError, match=r"alignments require whole sources; set task.truncate_source=false"):
         task_of(tmp_path / "bin", truncate_source=True).load_dataset("valid")
 
 

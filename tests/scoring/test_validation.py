@@ -10,7 +10,7 @@ from fairseq.distributed.module_proxy_wrapper import ModuleProxyWrapper
 from torch import nn
 
 import s2s_plugin  # noqa: F401  (registers the task)
-from s2s_plugin.tasks import seq2seq
+from s2s_plugin.tasks import validation
 
 
 class Parallel(nn.Module):
@@ -43,7 +43,7 @@ def test_rouge_is_logged_as_sums(trained: Path, toy: Path):
 
 
 def test_on_several_devices_the_search_is_ours(trained: Path, toy: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(seq2seq, "SequenceGenerator", lambda *args, **rest: pytest.fail("fairseq's search"))
+    monkeypatch.setattr(validation, "SequenceGenerator", lambda *args, **rest: pytest.fail("fairseq's search"))
     assert logged(trained, toy, None, wrapped=True) == logged(trained, toy, None)
 
 

@@ -12,7 +12,7 @@ from s2s_plugin.datasets.frontends.audio import AudioConfig
 from s2s_plugin.datasets.frontends.image import ImageConfig
 from s2s_plugin.datasets.frontends.video import VideoConfig
 from s2s_plugin.models.config import Seq2SeqConfig
-from s2s_plugin.stages.schema import ChatConfig, DataConfig, PipelineConfig, SubwordConfig
+from s2s_plugin.stages.schema import ChatConfig, DataConfig, RunConfig, SubwordConfig
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.options import TRAINING
 
@@ -30,7 +30,7 @@ The last column says what an option affects: what is learned (training), what is
 what is printed. Changing an option that affects training needs a new run; the others can be given to a later stage.
 """
 GROUPS = {  # prefix: title, dataclass
-    "": ("Run", PipelineConfig),
+    "": ("Run", RunConfig),
     "data.": ("Data", DataConfig),
     "subword.": ("Vocabulary", SubwordConfig),
     "audio.": ("Audio features", AudioConfig),

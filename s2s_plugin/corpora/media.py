@@ -36,7 +36,7 @@ def features_folder(cfg: DictConfig) -> Path:
     """
     data = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(data, dict)
-    for name in ("on_bad_item", "max_symbols"):
+    for name in ("on_bad_item", "max_length"):
         data.pop(name)
     settings = {
         "data": data,

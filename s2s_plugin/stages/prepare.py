@@ -200,10 +200,10 @@ def _build_signal(cfg: DictConfig, partial: Path, out: Path, features: Path) -> 
         pieces = []
         for item, text in media.pairs(split, items[split]):
             pieces.append(codec.encode(text))
-            if pieces[-1].count(" ") >= cfg.data.max_symbols:
+            if pieces[-1].count(" ") >= cfg.data.max_length:
                 raise UserError(
                     f"{split} {item.id}: its text has {pieces[-1].count(' ') + 1:,} symbols, more than "
-                    f"data.max_symbols={cfg.data.max_symbols}: '{text[:40]}...'; shorten it"
+                    f"data.max_length={cfg.data.max_length}: '{text[:40]}...'; shorten it"
                 )
         longest = max(longest, *(line.count(" ") + 2 for line in pieces))  # and </s>
         _write_lines(partial / "pieces" / f"{split}.{lang}", pieces)
@@ -267,17 +267,17 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[Pair]], 
             pieces = codec.encode(pair[0], pair[1] if split == "train" else None), codec.encode_target(pair[1], pair[0])
             lengths = [side.count(" ") + 1 for side in pieces]
             length = max(lengths)
-            if length <= cfg.data.max_symbols:
+            if length <= cfg.data.max_length:
                 kept.append((pair, pieces))
                 numbers.append(number)
                 longest = [max(side + 1, so_far) for side, so_far in zip(lengths, longest, strict=True)]  # and </s>
             elif split != "train" and cfg.data.get(f"{split}_source") is not None:
                 raise UserError(
                     f"{cfg.data[f'{split}_source']}, line {number}: {length:,} symbols, more than "
-                    f"data.max_symbols={cfg.data.max_symbols}: '{pair[0][:40]}...'; shorten it"
+                    f"data.max_length={cfg.data.max_length}: '{pair[0][:40]}...'; shorten it"
                 )
         if len(kept) < len(pairs):
-            say(f"      {split}: {len(pairs) - len(kept):,} pairs longer than {cfg.data.max_symbols} symbols left out")
+            say(f"      {split}: {len(pairs) - len(kept):,} pairs longer than {cfg.data.max_length} symbols left out")
         for side, lang in enumerate((cfg.data.source_lang, cfg.data.target_lang)):
             for folder, which in (("text", 0), ("pieces", 1)):
                 _write_lines(partial / folder / f"{split}.{lang}", [item[which][side] for item in kept])
@@ -287,7 +287,7 @@ def _write_pieces(cfg: DictConfig, partial: Path, lines: dict[str, list[Pair]], 
                 _write_lines(beside, [texts[number - 1] for number in numbers])
         counts[split] = len(kept)
     if not all(counts.values()):
-        raise UserError(f"no pair of at most data.max_symbols={cfg.data.max_symbols} symbols is left in {counts}")
+        raise UserError(f"no pair of at most data.max_length={cfg.data.max_length} symbols is left in {counts}")
     sides = cfg.data.source_lang, cfg.data.target_lang
     return {
         "pairs": counts,

@@ -210,7 +210,7 @@ def _check_prepared(cfg: DictConfig) -> None:
         if limit is not None and limit < steps:
             raise UserError(
                 f"{key} is {limit} but the longest pair has {steps} steps: "
-                f"raise it, or leave long pairs out with data.max_symbols={limit - 1}"
+                f"raise it, or leave long pairs out with data.max_length={limit - 1}"
             )
 
 

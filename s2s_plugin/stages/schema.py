@@ -1,4 +1,4 @@
-"""The typed schema of ``conf/`` and the way from it to fairseq's own config."""
+"""The typed schema of ``conf/``, and its conversion to fairseq's own config."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from s2s_plugin.datasets.frontends.video import VideoConfig
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
 from s2s_plugin.text.vocabulary import SubwordConfig
+from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, option
 from s2s_plugin.utils.paths import CONF
 
 FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
@@ -25,68 +26,70 @@ FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
 class DataConfig:
     """Where the pairs come from: a recipe of ``data/``, or the user's own files.
 
-    ``source_lang`` is a language, or audio, video or image; a list of languages or of files stands for several
-    directions in one model (see ``s2s_plugin/corpora/directions.py``).
+    ``source_lang`` is a language, or audio, video or image; a list of languages or of files makes several directions
+    in one model (see ``s2s_plugin/corpora/directions.py``).
     """
 
-    name: str = MISSING  # of the corpus, part of the prepared folder's name
-    source_lang: Any = MISSING
-    target_lang: Any = MISSING
-    history: int = 1  # of conversations: turns of a source, at most, the one that is answered among them
-    recipe: Optional[str] = None  # folder below data/ whose prepare.py makes the corpus
-    options: dict[str, Any] = field(default_factory=dict)  # further arguments of that recipe
-    from_dir: Optional[str] = None  # the recipe's raw files, if already at hand
-    source: Any = None  # own files: training sentences, one per line
-    target: Any = None
-    valid_source: Any = None  # own held-out files; taken from the training files where not given
-    valid_target: Any = None
-    test_source: Any = None
-    test_target: Any = None
-    extra_source: Any = None  # further pairs for training alone, such as back-translations
-    extra_target: Any = None
-    dialogues: Optional[str] = None  # own conversations: a turn a line, an empty line between two conversations
-    valid_dialogues: Optional[str] = None
-    test_dialogues: Optional[str] = None
-    manifest: Optional[str] = None  # own recordings, videos or pictures: a TSV (see s2s_plugin/datasets/manifest.py)
-    valid_manifest: Optional[str] = None
-    test_manifest: Optional[str] = None
-    retrieval: bool = False  # each source brings the target of the most similar source in training
-    shared_targets: bool = False  # the same target may be in training and held out, as replies are; sources never
-    held_out: int = 1000  # pairs in each held-out set that is taken from the training files, at most a tenth
-    max_symbols: int = 1000  # longest side in subwords; longer training pairs are dropped, longer others refused
-    several_references: bool = False  # held-out pairs of the same source are one item with several references
-    on_bad_item: str = "error"  # or skip: leave out unusable lines and media, and say so
+    name: str = option(MISSING, "name of the corpus, part of the prepared folder's name")
+    source_lang: Any = option(MISSING, "source language, or audio, video or image; a list makes several directions")
+    target_lang: Any = option(MISSING, "target language; a list makes several directions")
+    history: int = option(1, "maximum number of turns of a conversation in a source")
+    recipe: Optional[str] = option(None, "folder below data/ whose prepare.py makes the corpus")
+    options: dict[str, Any] = option({}, "further arguments of the recipe")
+    from_dir: Optional[str] = option(None, "folder with the recipe's raw files, instead of a download")
+    source: Any = option(None, "own text: file of training sources, one per line")
+    target: Any = option(None, "own text: file of training targets, one per line")
+    valid_source: Any = option(None, "own validation sources; default: split off the training files")
+    valid_target: Any = option(None, "own validation targets")
+    test_source: Any = option(None, "own test sources; default: split off the training files")
+    test_target: Any = option(None, "own test targets")
+    extra_source: Any = option(None, "additional training sources, such as back-translations")
+    extra_target: Any = option(None, "additional training targets")
+    dialogues: Optional[str] = option(None, "own conversations: one turn per line, an empty line between conversations")
+    valid_dialogues: Optional[str] = option(None, "own conversations for validation")
+    test_dialogues: Optional[str] = option(None, "own conversations for the test set")
+    manifest: Optional[str] = option(None, "own media: TSV with the columns id, audio|video|image, tgt_text")
+    valid_manifest: Optional[str] = option(None, "own manifest for validation")
+    test_manifest: Optional[str] = option(None, "own manifest for the test set")
+    retrieval: bool = option(False, "append to each source the target of the most similar training source")
+    shared_targets: bool = option(False, "allow held-out targets that also occur in training, as replies do")
+    held_out: int = option(1000, "pairs of each held-out set that is split off the training files; at most a tenth")
+    max_length: int = option(1000, "maximum length in tokens: longer training pairs are dropped, others refused")
+    several_references: bool = option(False, "held-out pairs with the same source are one item with several references")
+    on_bad_item: str = option("error", "error, or skip: leave out unusable lines and media with a message")
 
 
 @dataclass
 class ChatConfig:
-    """``s2s chat``."""
+    """Options of ``s2s chat``."""
 
-    candidates: int = 10  # of the search, of which the reply is chosen
-    generic_penalty: float = 0.1  # on what is said often in training: times the log of how often
-    threshold: Optional[float] = None  # confidence below which the fallback is said; None: chosen in validation
-    fallback: str = "Sorry, I do not know what to say to that."
+    candidates: int = option(10, "number of hypotheses from which the reply is chosen", DECODING)
+    generic_penalty: float = option(0.1, "penalty per log count of a reply in training", DECODING)
+    threshold: Optional[float] = option(
+        None, "confidence below which the fallback is used; default: tuned on the validation set", DECODING
+    )
+    fallback: str = option("Sorry, I do not know what to say to that.", "reply below the threshold", DECODING)
 
 
 @dataclass
-class PipelineConfig(FairseqConfig):
-    """fairseq's config and what surrounds a fairseq run."""
+class RunConfig(FairseqConfig):
+    """fairseq's config, and the options of a run that fairseq does not have."""
 
-    app: str = MISSING
-    name: str = "default"
-    run_dir: str = MISSING
-    prepared_dir: str = "data-bin"
-    verbose: bool = False
-    checkpoint_metric: str = "loss"
-    average: int = 0
-    finetune_from: Optional[str] = None
-    workers: int = 0
-    metrics: list[str] = field(default_factory=list)  # scorers registered with fairseq, for the score stage
-    perplexity: bool = False  # beside the metrics
-    baselines: list[str] = field(default_factory=list)  # of s2s_plugin/stages/baselines.py, beside the scores
-    output_parser: str = "none"  # bash or python: prefer the first hypothesis of the beam that this parser accepts
-    examples: int = 5
-    translate_to: Optional[str] = None  # the language to translate into by hand, where a model knows several
+    app: str = option(MISSING, "application: nmt, asr, lipread, caption, g2p, code, summarize or chatbot")
+    name: str = option("default", "name of the run", DISPLAY)
+    run_dir: str = option(MISSING, "folder of the run; default: runs/APP/NAME", DISPLAY)
+    prepared_dir: str = option("data-bin", "folder for prepared data and downloads", DISPLAY)
+    verbose: bool = option(False, "print everything that goes to log.txt", DISPLAY)
+    checkpoint_metric: str = option("loss", "selects the best checkpoint: loss, or a metric of the validation")
+    average: int = option(0, "number of best checkpoints to average for decoding, if the mean validates no worse")
+    finetune_from: Optional[str] = option(None, "run (name or folder) whose model and vocabulary initialize this one")
+    workers: int = option(0, "processes that decode on a CPU; 0: chosen by the number of cores", SPEED)
+    metrics: list[str] = option([], "scorers of the score stage, see s2s list", DISPLAY)
+    perplexity: bool = option(False, "compute the perplexity of the references in the score stage", DISPLAY)
+    baselines: list[str] = option([], "trivial baselines to score: copy, lead, neighbour, frequent", DISPLAY)
+    output_parser: str = option("none", "bash or python: prefer the first hypothesis of the beam that parses", DECODING)
+    examples: int = option(5, "number of outputs that a run prints at its end", DISPLAY)
+    translate_to: Optional[str] = option(None, "target language of s2s translate, for a model of several", DECODING)
     data: DataConfig = field(default_factory=DataConfig)
     subword: SubwordConfig = field(default_factory=SubwordConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -96,11 +99,11 @@ class PipelineConfig(FairseqConfig):
 
 
 def register() -> None:
-    """What ``conf/`` refers to: the schema and two functions. The plugin's import has registered fairseq's parts."""
+    """Register the schema and the resolvers of ``conf/``; importing the plugin has registered fairseq's parts."""
     store = ConfigStore.instance()
-    store.store(name="s2s_schema", node=PipelineConfig, provider="s2s")
+    store.store(name="s2s_schema", node=RunConfig, provider="s2s")
     for group in FAIRSEQ_GROUPS:
-        for path in (CONF / group).glob("*.yaml"):  # which changes defaults of a part of the same name
+        for path in (CONF / group).glob("*.yaml"):  # each changes defaults of fairseq's part of the same name
             node = store.load(f"{group}/{path.name}").node
             store.store(f"fairseq_{path.stem}", node, group, provider="s2s")
     OmegaConf.register_new_resolver("validation_metric", lambda name: "none" if name == "loss" else name, replace=True)
@@ -113,20 +116,20 @@ def register() -> None:
 
 
 def _suffix(files: Any) -> str:
-    """The ending of a file's name; of several, each once: ``de+ko``."""
+    """Return the extension of a file; of several files, each extension once: ``de+ko``."""
     names = files if isinstance(files, ListConfig) else [files]
     return "+".join(dict.fromkeys(Path(str(name)).suffix.lstrip(".") for name in names))
 
 
 def choices(group: str) -> tuple[str, ...]:
-    """What ``group=`` may be set to: our files, and the parts of fairseq that Hydra can configure."""
+    """Return what ``group=`` may be set to: our files, and the parts of fairseq that Hydra can configure."""
     ours = {path.stem for path in (CONF / group).glob("*.yaml")}
     theirs = {Path(name).stem for name in ConfigStore.instance().repo.get(group, {})}
     return tuple(sorted(ours | {name for name in theirs if not name.startswith("fairseq_")}))
 
 
 def fairseq_config(cfg: DictConfig) -> DictConfig:
-    """fairseq's part of the composed config, resolved, as its mains take it."""
+    """Return fairseq's part of the composed config, resolved, as its mains take it."""
     fields = FairseqConfig.__dataclass_fields__
     plain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(plain, dict)

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,6 +17,7 @@ from s2s_plugin.text.factors import factor_values, split_factors
 from s2s_plugin.text.normalize import normalize, strip_case_and_punctuation
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import read_json, write_json
+from s2s_plugin.utils.options import option
 
 # SentencePiece options of a CodeCodec: every space counts, runs of spaces are pieces, digits are single.
 LOSSLESS_OPTIONS: dict[str, Any] = {
@@ -33,17 +34,17 @@ MAX_SENTENCES = 2_000_000  # a larger corpus is thinned out evenly
 class SubwordConfig:
     """Options of the vocabulary."""
 
-    kind: str = "unigram"  # SentencePiece's model type: unigram, bpe, char, word
-    target_kind: Optional[str] = None  # that of the target, if different
-    size: int = 5000  # maximum number of tokens
-    joint: bool = True  # one vocabulary for both sides
-    jamo: bool = False  # spell Hangul syllables as letters
-    normalize_source: bool = False  # read the source in lower case and without punctuation
-    symbols: list[str] = field(default_factory=list)  # tokens that are never split, such as language tags: <2de>
-    lossless: bool = False  # keep every character: indentation, line breaks, quotes; for programs
-    factors: list[str] = field(default_factory=list)  # names of the factors of each source word: word|value|value
-    copy_slots: int = 0  # source tokens per sentence outside the vocabulary that model.pointer can copy
-    from_dir: Optional[str] = None  # copy the vocabulary of this prepared folder instead of training one
+    kind: str = option("unigram", "SentencePiece model type: unigram, bpe, char or word")
+    target_kind: Optional[str] = option(None, "model type of the target, if different")
+    size: int = option(5000, "maximum number of tokens")
+    joint: bool = option(True, "one vocabulary for both sides")
+    jamo: bool = option(False, "spell Hangul syllables as letters")
+    normalize_source: bool = option(False, "read the source in lower case and without punctuation")
+    symbols: list[str] = option([], "tokens that are never split, such as language tags: <2de>")
+    lossless: bool = option(False, "keep every character: indentation, line breaks, quotes; for programs")
+    factors: list[str] = option([], "names of the factors of each source word: word|value|value")
+    copy_slots: int = option(0, "source tokens per sentence outside the vocabulary that model.pointer can copy")
+    from_dir: Optional[str] = option(None, "copy the vocabulary of this prepared folder instead of training one")
 
 
 def learn_codec(

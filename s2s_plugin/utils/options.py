@@ -1,18 +1,28 @@
 """What an option affects, declared once: in the metadata of its dataclass field.
 
-``field(default=1.0, metadata={"help": "...", "affects": DECODING})``. An option without a declaration affects training.
-Every list of options by effect is derived from these with :func:`options_affecting`.
+``option(1.0, "help", DECODING)`` is short for ``field(default=1.0, metadata={"help": "help", "affects": DECODING})``.
+An option without a declaration affects training. Every list of options by effect is derived with
+:func:`options_affecting`.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import field, fields
+from typing import Any
 
 TRAINING = ("training",)  # what is learnt
 DECODING = ("decoding",)  # what is decoded
 SPEED = ("speed",)  # neither, only how fast
 DISPLAY = ("display",)  # neither, only what is printed
 TRAINING_AND_DECODING = TRAINING + DECODING
+
+
+def option(default: Any, explanation: str, affects: tuple[str, ...] = TRAINING) -> Any:
+    """Return a dataclass field with its help and effects; a list or dict as default is copied."""
+    metadata = {"help": explanation, "affects": affects}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def options_affecting(config: type, *effects: str) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def test_references_stay_with_their_emails_through_the_pipeline(emails: Path, tm
             "s2s",
             overrides=[
                 *("app=summarize", "data=aeslc", f"data.from_dir={emails}", "+data.options.readers=true"),
-                *(f"prepared_dir={tmp_path}/bin", "subword.size=60", "data.max_symbols=200"),
+                *(f"prepared_dir={tmp_path}/bin", "subword.size=60", "data.max_length=200"),
             ],
         )
     items = generate.read_items(cfg, prepare.prepare(cfg), "test")

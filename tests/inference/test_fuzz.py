@@ -69,7 +69,7 @@ def odd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         test = "".join(f"{text}\n" for text in usable(lines, folder))
         (folder / f"test.{lang}").write_text(test, encoding="utf-8", newline="\n")
     files = "data=files data.source=my.en data.target=my.de data.test_source=test.en data.test_target=test.de"
-    longest = "data.max_symbols=4000 task.max_source_positions=4001 task.max_target_positions=4001"
+    longest = "data.max_length=4000 task.max_source_positions=4001 task.max_target_positions=4001"
     done = call(f"s2s run app=nmt {files} {TINY} {longest} data.on_bad_item=skip dataset.max_tokens=9000", cwd=folder)
     (folder / "said").write_text(done.stderr, encoding="utf-8")
     return folder, lines

@@ -12,6 +12,7 @@ from torch import Tensor
 from s2s_plugin.datasets.frontends import check_file, check_installed
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.options import option
 
 NORMALIZATIONS = ("channel", "level", "none")
 MIN_SECONDS = 0.025  # one window
@@ -24,11 +25,13 @@ UNKNOWN_SIZE = 2**32 - 1  # in the header of a wav file that was written to a pi
 class AudioConfig:
     """Options of the audio frontend."""
 
-    sample_rate: int = 16000  # Hz; other rates are resampled
-    mel_bins: int = 80
-    frame_shift_ms: float = 10.0
-    normalize: str = "channel"  # to mean 0, variance 1; channel: each mel channel; level: the recording; none
-    max_seconds: float = 60.0  # longer recordings are refused
+    sample_rate: int = option(16000, "sampling rate in Hz; other rates are resampled")
+    mel_bins: int = option(80, "number of mel filters")
+    frame_shift_ms: float = option(10.0, "milliseconds between two frames")
+    normalize: str = option(
+        "channel", "to mean 0, variance 1: channel (each mel channel), level (the recording) or none"
+    )
+    max_seconds: float = option(60.0, "maximum duration; longer recordings are refused")
 
 
 class AudioFrontend:

@@ -9,15 +9,16 @@ from torch import Tensor
 from s2s_plugin.datasets.frontends import check_file, check_installed
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.options import option
 
 
 @dataclass
 class ImageConfig:
     """Options of the image frontend."""
 
-    size: int = 64  # pixels on each side
-    fit: str = "crop"  # crop: cut the longer side; pad: extend the shorter one by white
-    max_megapixels: float = 40.0  # larger images are refused
+    size: int = option(64, "pixels on each side")
+    fit: str = option("crop", "crop (cut the longer side) or pad (extend the shorter side by white)")
+    max_megapixels: float = option(40.0, "maximum size; larger images are refused")
 
 
 class ImageFrontend:

@@ -14,6 +14,7 @@ from torch import Tensor
 from s2s_plugin.datasets.frontends import check_file, check_installed, mouth
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.options import option
 
 NORMALIZATIONS = ("clip", "pixel")
 MOUTH = "mouth"  # value of video.box: detect it
@@ -26,13 +27,12 @@ TOLERANCE = 1e-4  # seconds; time stamps are rounded
 class VideoConfig:
     """Options of the video frontend."""
 
-    fps: float = 25.0  # frames per second; of a folder of frames all are read
-    height: int = 32  # of a stored frame, in pixels
-    width: int = 64
-    # Mouth region WIDTHxHEIGHT+X+Y if the manifest has none; mouth: detected by face landmarks; null: the whole frame.
-    box: Optional[str] = None
-    normalize: str = "clip"  # to mean 0, variance 1; clip: one mean; pixel: a mean for each pixel
-    max_seconds: float = 30.0  # longer videos are refused
+    fps: float = option(25.0, "frames per second; of a folder of frames all are read")
+    height: int = option(32, "height of a stored frame, in pixels")
+    width: int = option(64, "width of a stored frame, in pixels")
+    box: Optional[str] = option(None, "mouth region WIDTHxHEIGHT+X+Y, or mouth to detect it; default: whole frames")
+    normalize: str = option("clip", "to mean 0, variance 1: clip (one mean) or pixel (a mean for each pixel)")
+    max_seconds: float = option(30.0, "maximum duration; longer videos are refused")
 
 
 class VideoFrontend:

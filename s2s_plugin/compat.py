@@ -1,20 +1,16 @@
-"""Peace with the libraries around us; imported before any part of fairseq.
+"""Workarounds for fairseq, torch and Pillow; imported before any part of fairseq.
 
-Quiet: fairseq announces at import which optional packages are missing, and sets all logging to DEBUG, at which
-Pillow tells of every chunk it reads; neither is for our users.
+Logging: fairseq announces missing optional packages at import, and sets all logging to DEBUG, at which Pillow logs
+every chunk it reads.
 
-Checkpoints: what an older fairseq checkpoint needs to pass torch's safe loader (``weights_only=True``).
+Checkpoints: fairseq used to pickle its command line (``argparse.Namespace``) and numpy numbers of its meters. Both are
+plain data; torch's safe loader (``weights_only=True``) still refuses everything else. Our own checkpoints need neither.
 
-fairseq used to pickle its command line (``argparse.Namespace``) and numpy numbers from its meters. Both are plain
-data: allowing them by name keeps the loader's refusal of everything else. Our own checkpoints need none of it.
+Processes: fairseq leaves the process group to the interpreter's exit, where gloo's threads may abort a process that has
+finished its work.
 
-Processes: fairseq leaves their group to the interpreter's end, where gloo's threads now and then abort a process that
-has done all its work.
-
-Options: one of fairseq's commands means something else to them than to whoever typed it.
-
-Start: two parts of fairseq that nobody here uses import scikit-learn and all of scipy.stats, a third of the time that
-every command took to start; they get them when they use them.
+Start: two parts of fairseq that are not used here import scikit-learn and scipy.stats, a third of the start time of
+every command; they are imported at their first use instead.
 """
 
 import argparse
@@ -37,8 +33,11 @@ logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 logging.getLogger("PIL").setLevel(logging.WARNING)
 
 
-class _Later(ModuleType):
-    """Stands for a module whose functions are imported by name: each is looked up when it is called."""
+class LazyModule(ModuleType):
+    """Stand-in for a module, whose functions import it when called.
+
+    fairseq imports these functions by name, which would load a module of importlib's LazyLoader at once.
+    """
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -47,10 +46,10 @@ class _Later(ModuleType):
 
 
 def import_fairseq() -> None:
-    """Import fairseq without what only its classifiers compute scores with, unless one of them is there already."""
+    """Import fairseq with stand-ins for the modules that only its classifiers use, unless one is imported already."""
     if any(name in sys.modules for name in ("fairseq", "sklearn", "scipy.stats")):
         return
-    sklearn, metrics, stats = _Later("sklearn"), _Later("sklearn.metrics"), _Later("scipy.stats")
+    sklearn, metrics, stats = LazyModule("sklearn"), LazyModule("sklearn.metrics"), LazyModule("scipy.stats")
     sklearn.metrics = metrics  # type: ignore[attr-defined]
     sys.modules.update({module.__name__: module for module in (sklearn, metrics, stats)})
     try:
@@ -76,8 +75,8 @@ torch.serialization.add_safe_globals(
 
 
 @atexit.register
-def leave_group() -> None:
-    """Of the processes that train together, where they speak by gloo."""
+def destroy_process_group() -> None:
+    """Leave the process group if its backend is gloo."""
     if distributed.is_available() and distributed.is_initialized() and distributed.get_backend() == "gloo":
         distributed.destroy_process_group()
 
@@ -94,7 +93,7 @@ def normalize_replace_unk(cfg: DictConfig) -> None:
     if cfg.generation.replace_unk == "@@ ":
         cfg.generation.replace_unk = ""
     if cfg.generation.replace_unk and not Path(cfg.generation.replace_unk).is_file():
-        raise UserError(f"--replace-unk {cfg.generation.replace_unk}: no such file of source and target words")
+        raise UserError(f"--replace-unk {cfg.generation.replace_unk}: no such file")
 
 
 class ReplaceUnkMixin:

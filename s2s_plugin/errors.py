@@ -1,10 +1,10 @@
-"""The one exception for mistakes a user can mend: bad input, bad option, missing file."""
+"""The exception for mistakes a user can fix: bad input, bad option, missing file."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """A mistake of the user's: the message is one line that says what, where and how to mend it.
+    """A user's mistake: the message is one line that says what, where and how to fix it.
 
     The command line prints it as ``s2s: error: <message>`` without a traceback and exits with code 2.
     """

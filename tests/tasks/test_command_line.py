@@ -95,7 +95,7 @@ def test_shards_make_the_whole(toy: Path, trained: Path, generated: str):
     found = {number: score for output in outputs for number, score in scores(output).items()}
     assert found == pytest.approx(scores(generated), abs=1e-4)
     for options, said in {
-        "--shard-id 3": "--shard-id 3 of --num-shards 3: shards are counted from 0",
+        "--shard-id 3": "--shard-id must be in [0, --num-shards=3), got 3",
         "--batch-size 9": "--num-shards must be at most the number of batches, 2, got 3",
     }.items():
         assert said in call(f"{command} {options}", check=False).stderr

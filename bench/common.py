@@ -58,7 +58,7 @@ def score(metrics: list[str], outputs: Path, references: Path, decode: Any = str
         decode: makes text of a hypothesis.
     """
     from s2s_plugin.scoring.evaluate import evaluate
-    from s2s_plugin.stages.generate import read_hypotheses
+    from s2s_plugin.stages.generate.outputs import read_hypotheses
 
     lines = references.read_text(encoding="utf-8").splitlines()
     hypotheses = read_hypotheses(outputs / "generate-test.txt")

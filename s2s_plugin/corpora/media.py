@@ -58,6 +58,11 @@ def _stamp(manifest: Path) -> str:
     return fingerprint(manifest, media)
 
 
+def is_packed(cfg: DictConfig) -> bool:
+    """Return whether the folder of features is whole."""
+    return (features_folder(cfg) / PACKED).is_file()
+
+
 def pack_corpus(cfg: DictConfig) -> Path:
     """Make the folder of features, or finish it where an earlier run stopped.
 

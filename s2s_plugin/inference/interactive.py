@@ -19,7 +19,6 @@ from s2s_plugin.utils.console import say
 from s2s_plugin.utils.run_dir import RunDir
 
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}  # command to modality
-INTERACTIVE = ("translate", "pronounce", "chat", *MEDIA)
 WINDOW = 256  # lines for each process, to be sorted by length
 SUFFIXES = {  # of the files to take from a folder
     "audio": (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"),

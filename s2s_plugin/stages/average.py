@@ -1,4 +1,4 @@
-"""The mean of the weights of several checkpoints of one training: ``average=N``, and ``s2s average CHECKPOINT ...``.
+"""Average the weights of several checkpoints of one training: ``average=N``, and ``s2s average CHECKPOINT ...``.
 
 Junczys-Dowmunt, Dwojak and Sennrich 2016, "The AMU-UEDIN submission to the WMT16 news translation task".
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -24,35 +24,35 @@ USAGE = "usage: s2s average CHECKPOINT [CHECKPOINT ...] --to FILE"
 
 
 def run(words: Sequence[str]) -> int:
-    """``s2s average``.
+    """Run ``s2s average``.
 
     Raises:
-        UserError: a file is no checkpoint, they are not of one model, or FILE is there already.
+        UserError: a file is not a checkpoint, they are of different models, or FILE exists.
     """
     if len(words) < 3 or words[-2] != "--to" or any(word.startswith("-") for word in (*words[:-2], words[-1])):
         print(USAGE)
         return 0 if words and words[0] in ("-h", "--help") else 2
     out = Path(words[-1])
     if out.exists():
-        raise UserError(f"{out} is there already: name another file, or delete it")
-    save_checkpoint(mean([Path(word) for word in words[:-2]]), out)
+        raise UserError(f"{out} exists: name another file, or delete it")
+    save_checkpoint(average_weights([Path(word) for word in words[:-2]]), out)
     print(f"{out}: the mean of {len(words) - 2}, use it as any other checkpoint")
     return 0
 
 
-def mean(paths: Sequence[Path]) -> dict:
-    """The last checkpoint, but each of its weights is the mean over all; what is not a float stays.
+def average_weights(paths: Sequence[Path]) -> dict:
+    """Return the last checkpoint with the mean of all weights; what is not a float stays.
 
-    It has no optimiser, so that training begins a new one (--reset-optimizer).
+    It has no optimizer state, so training on from it requires ``--reset-optimizer``.
 
     Raises:
-        UserError: a file is no checkpoint, or they are not of one model.
+        UserError: a file is not a checkpoint, or they are of different models.
     """
     sums: dict[str, torch.Tensor] = {}
     for path in paths:
         state = load_checkpoint(path)
         if not isinstance(state, dict) or "model" not in state:
-            raise UserError(f"{path}: not a fairseq checkpoint, it has no model")
+            raise UserError(f"{path}: not a fairseq checkpoint (no model)")
         model = state["model"]
         shapes = {name: value.shape for name, value in model.items()}
         if path is paths[0]:
@@ -68,28 +68,42 @@ def mean(paths: Sequence[Path]) -> dict:
     return {**state, "extra_state": extra, "last_optimizer_state": None}
 
 
-def average_best(cfg: DictConfig, run: RunDir, count: int, best: float) -> float:
+def resolve_averaging(cfg: DictConfig, overridden: Collection[str]) -> None:
+    """Turn the moving average off if ``average`` is set, unless the command line asks for both.
+
+    Raises:
+        UserError: there is nothing to average, or both are set.
+    """
+    if cfg.average < 0 or cfg.average == 1:
+        raise UserError(f"average must be at least 2, or 0 for none, got {cfg.average}")
+    if cfg.average and not {"ema", "ema.store_ema"} & set(overridden):
+        cfg.ema.store_ema = False
+    if cfg.average and cfg.ema.store_ema:
+        raise UserError(f"average={cfg.average} and ema.store_ema=true are mutually exclusive")
+
+
+def average_best(cfg: DictConfig, run_dir: RunDir, count: int, best: float) -> float:
     """Average the ``count`` best checkpoints of a training; keep the result if it validates no worse than ``best``.
 
     Returns:
         the better value.
     """
-    chosen_by, highest = cfg.checkpoint.best_checkpoint_metric, cfg.checkpoint.maximize_best_checkpoint_metric
-    pattern = rf"checkpoint\.best_{re.escape(chosen_by)}_(\d+\.?\d*)\.pt"
-    paths = [Path(path) for path in checkpoint_utils.checkpoint_paths(str(run.checkpoints), pattern)]  # highest first
-    chosen = paths[:count] if highest else paths[-count:]
+    metric, maximize = cfg.checkpoint.best_checkpoint_metric, cfg.checkpoint.maximize_best_checkpoint_metric
+    pattern = rf"checkpoint\.best_{re.escape(metric)}_(\d+\.?\d*)\.pt"
+    paths = [Path(path) for path in checkpoint_utils.checkpoint_paths(str(run_dir.checkpoints), pattern)]  # descending
+    chosen = paths[:count] if maximize else paths[-count:]
     if len(chosen) < 2:
         say("      average: there is only one checkpoint")
         return best
-    out = run.checkpoints / AVERAGE
+    out = run_dir.checkpoints / AVERAGE
     say("      $ " + shlex.join(["s2s", "average", *map(str, chosen), "--to", str(out)]))
     partial = out.with_name(f"{AVERAGE}.partial")
-    save_checkpoint(mean(chosen), partial)
+    save_checkpoint(average_weights(chosen), partial)
     value = validate(cfg, partial)
-    better = value >= best if highest else value <= best
+    better = value >= best if maximize else value <= best
     say(
-        f"      average of {len(chosen)} checkpoints: valid {chosen_by} {value:.3f}, the best of them {best:.3f}: "
-        f"{'taken' if better else 'left'}"
+        f"      average of {len(chosen)} checkpoints: valid {metric} {value:.3f}, the best of them {best:.3f}: "
+        f"{'kept' if better else 'discarded'}"
     )
     if not better:
         partial.unlink()
@@ -99,7 +113,7 @@ def average_best(cfg: DictConfig, run: RunDir, count: int, best: float) -> float
 
 
 def validate(cfg: DictConfig, checkpoint: Path) -> float:
-    """What chooses the best checkpoint, of this one, on the validation set."""
+    """Return the metric that selects the best checkpoint, of this checkpoint on the validation set."""
     (model,), saved, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)])
     cuda = torch.cuda.is_available() and not cfg.common.cpu
     model, criterion = model.cuda() if cuda else model, task.build_criterion(saved.criterion).eval()
@@ -109,6 +123,6 @@ def validate(cfg: DictConfig, checkpoint: Path) -> float:
         task.dataset(subset), max_tokens=cfg.dataset.max_tokens_valid, max_sentences=cfg.dataset.batch_size_valid
     ).next_epoch_itr(shuffle=False)
     logged = [task.valid_step(utils.move_to_cuda(b) if cuda else b, model, criterion)[2] for b in batches]
-    with metrics.aggregate(new_root=True) as found:
+    with metrics.aggregate(new_root=True) as aggregated:
         task.reduce_metrics(logged, criterion)
-    return found.get_smoothed_values()[cfg.checkpoint.best_checkpoint_metric]
+    return aggregated.get_smoothed_values()[cfg.checkpoint.best_checkpoint_metric]

@@ -1,7 +1,4 @@
-"""Trivial baselines: what a score means is seen beside them.
-
-An app names those that make sense for it in ``baselines``.
-"""
+"""Trivial baselines, which show what a score means; an app lists those that suit it in ``baselines``."""
 
 from __future__ import annotations
 
@@ -31,90 +28,91 @@ LABELS = {
 }
 TEXT = ("copy", "lead", "neighbour")  # what a text source can have
 SIGNAL = ("neighbour", "frequent")
-POOLED = (8, 16, 8)  # at most: stretches of time, and cells of what is left of a step's two dimensions
+POOLED = (8, 16, 8)  # maximum size of a pooled signal: time, and the two dimensions of a step
 
 
 def check_baselines(names: Sequence[str], source: str) -> None:
-    """
+    """Raise if a baseline is unknown, or not for this kind of source.
+
+    Args:
+        names: of baselines.
+        source: language, or audio, video or image.
+
     Raises:
-        UserError: a name is none, or not one for this kind of source (a language, or audio, video or image).
+        UserError: as above.
     """
     known = SIGNAL if source in MODALITIES else TEXT
     for name in names:
         if name not in known:
             kind = source if source in MODALITIES else "text"
-            raise UserError(f"baselines has {name}; for sources of {kind} there are: {', '.join(known)}")
+            raise UserError(f"baselines must be among {', '.join(known)} for a source of {kind}, got {name}")
 
 
 def baselines(
     names: Sequence[str], data: Path, source: str, target: str, subset: str, rows: list[dict]
 ) -> dict[str, list[str]]:
-    """Hypotheses of each baseline, by its label in reports; one more are the targets that sources bring, if they do.
+    """Return the hypotheses of each baseline by its label in reports, and retrieved targets if the data has them.
 
     Args:
         names: of the app's baselines, see :func:`check_baselines`.
         data: prepared folder.
         source: language, or audio, video or image.
         target: language.
-        subset: split that ``rows`` are outputs of.
+        subset: split of ``rows``.
+        rows: of ``outputs.jsonl``.
     """
     if source in MODALITIES:
-        found = _of_signals(data, subset, len(rows)) if names else {}
-        return {LABELS[name]: found[name] for name in names}
+        hypotheses = _signal_baselines(data, subset, len(rows)) if names else {}
+        return {LABELS[name]: hypotheses[name] for name in names}
     sources, targets = [], []
     if set(names) - {"copy"}:
         sources, targets = (read_lines(data / "text" / f"train.{language}") for language in (source, target))
-    found = {LABELS[name]: _of_text(name, sources, targets, rows) for name in names}
+    hypotheses = {LABELS[name]: _text_baseline(name, sources, targets, rows) for name in names}
     if "retrieved" in rows[0]:
-        found["retrieved target"] = [row["retrieved"] for row in rows]
-    return found
+        hypotheses["retrieved target"] = [row["retrieved"] for row in rows]
+    return hypotheses
 
 
-# ------------------------------------------------------------------ text
+def _text_baseline(name: str, sources: list[str], targets: list[str], rows: list[dict]) -> list[str]:
+    """Return the hypotheses of one baseline.
 
-
-def _of_text(name: str, sources: list[str], targets: list[str], rows: list[dict]) -> list[str]:
-    """
     Args:
         name: copy, lead or neighbour.
-        sources: of training, with their tags where there are several directions.
+        sources: of training, with their tags if there are several directions.
         targets: of training.
         rows: outputs, whose sources have no tags.
     """
-    asked = [row["source"] for row in rows]
+    queries = [row["source"] for row in rows]
     if name == "copy":
-        return asked
+        return queries
     if name == "lead":
-        return lead_words(asked, targets)
+        return lead_words(queries, targets)
     if "direction" not in rows[0]:
-        return [targets[number] for number in nearest_texts(sources, asked)]
-    found = [""] * len(rows)
+        return [targets[number] for number in nearest_texts(sources, queries)]
+    hypotheses = [""] * len(rows)
     for direction in {row["direction"] for row in rows}:
         tag = directions.tag(direction.partition("-")[2])
-        known = [number for number, text in enumerate(sources) if text.startswith(f"{tag} ")]
-        places = [place for place, row in enumerate(rows) if row["direction"] == direction]
-        nearest = nearest_texts([directions.untagged(sources[number]) for number in known], [asked[n] for n in places])
-        for place, number in zip(places, nearest, strict=True):
-            found[place] = targets[known[number]]
-    return found
+        train = [number for number, text in enumerate(sources) if text.startswith(f"{tag} ")]
+        test = [number for number, row in enumerate(rows) if row["direction"] == direction]
+        train_texts = [directions.untagged(sources[number]) for number in train]
+        for number, nearest in zip(test, nearest_texts(train_texts, [queries[n] for n in test]), strict=True):
+            hypotheses[number] = targets[train[nearest]]
+    return hypotheses
 
 
 def lead_words(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
-    """The first words of each source, as many as ``targets`` have on average."""
+    """Return the first words of each source, as many as ``targets`` have on average."""
     count = max(1, round(fmean(len(text.split()) for text in targets)))
     return [" ".join(text.split()[:count]) for text in sources]
 
 
 def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
-    """For each text of ``test`` the number of that of ``train`` with the most similar words (:class:`TfidfIndex`)."""
+    """Return, for each text of ``test``, the number of the text of ``train`` with the most similar words."""
     index = TfidfIndex(train, words)
     return [index.nearest(text) for text in Progress(test, "      neighbours", unit="text")]
 
 
-# ------------------------------------------------------------------ signals
-
-
-def _of_signals(data: Path, subset: str, count: int) -> dict[str, list[str]]:
+def _signal_baselines(data: Path, subset: str, count: int) -> dict[str, list[str]]:
     _, train = read_manifest(data / "train.tsv")
     texts = Counter(text for item in train for text in item.texts)
     features = data / read_source_meta(data)["features"]
@@ -126,16 +124,16 @@ def _of_signals(data: Path, subset: str, count: int) -> dict[str, list[str]]:
 
 
 def nearest_items(train: PackedFeatures, test: PackedFeatures) -> list[int]:
-    """For each item of ``test`` that of ``train`` with the most similar pooled features (Euclidean distance)."""
-    known = torch.stack([pooled(train[i]) for i in Progress(range(len(train)), "      neighbours", unit="item")])
-    mean, spread = known.mean(0), known.std(0).clamp(min=1e-6)
-    known = (known - mean) / spread
-    asked = torch.stack([(pooled(test[i]) - mean) / spread for i in range(len(test))])
-    return [int(torch.cdist(part, known).argmin(1)) for part in asked.split(1)]
+    """Return, for each item of ``test``, the number of the nearest of ``train`` by pooled features (Euclidean)."""
+    keys = torch.stack([pooled(train[i]) for i in Progress(range(len(train)), "      neighbours", unit="item")])
+    mean, std = keys.mean(0), keys.std(0).clamp(min=1e-6)
+    keys = (keys - mean) / std
+    queries = torch.stack([(pooled(test[i]) - mean) / std for i in range(len(test))])
+    return [int(torch.cdist(query, keys).argmin(1)) for query in queries.split(1)]
 
 
 def pooled(features: np.ndarray) -> torch.Tensor:
-    """An item's features, S x A or S x A x B, averaged over a coarse grid: a vector of the same size for any S."""
+    """Average an item's features, S x A or S x A x B, over a coarse grid: a vector of the same size for any S."""
     steps = torch.from_numpy(features.astype(np.float32))
     steps = steps.reshape(len(steps), steps.size(1), -1)  # S x A x B
     size = (POOLED[0], min(POOLED[1], steps.size(1)), min(POOLED[2], steps.size(2)))

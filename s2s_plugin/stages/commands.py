@@ -1,16 +1,22 @@
-"""The plain fairseq command that does what a stage does."""
+"""Write the plain fairseq command that does what a stage does."""
 
 from __future__ import annotations
 
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
+from fairseq.dataclass.configs import FairseqConfig
+from fairseq.models import MODEL_DATACLASS_REGISTRY
+from fairseq.registry import REGISTRIES
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import s2s_plugin
 from s2s_plugin.datasets.manifest import MODALITIES
+from s2s_plugin.stages.effects import DISPLAY_OPTIONS
 
 # Groups of fairseq's config whose options each command has, and the parts that are chosen by name.
 TRAIN = ("common", "distributed_training", "dataset", "optimization", "checkpoint", "ema")
@@ -18,18 +24,18 @@ TRAIN_PARTS = {"task": "--task", "model": "--arch", "criterion": "--criterion", 
                "lr_scheduler": "--lr-scheduler"}  # fmt: skip
 GENERATE = ("common", "common_eval", "dataset", "generation")
 GENERATE_PARTS = {"task": "--task", "scoring": "--scoring"}
-# Options that shape what is printed, not what is computed.
-DISPLAY = {"log_format", "log_interval", "log_file", "no_progress_bar", "user_dir", "results_path"}
+# Options that every command states at its head, or that only shape what is printed.
+OMITTED = {"_name", "data", "user_dir", "results_path", *DISPLAY_OPTIONS}
 
 
 def plugin_path() -> str:
-    """Our package's folder, relative where it lies below the current one."""
+    """Return the folder of this package, relative if it is below the current one."""
     folder = Path(s2s_plugin.__file__).resolve().parent
     return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)
 
 
 def preprocess_command(cfg: DictConfig, folder: Path) -> str:
-    """``fairseq-preprocess`` from a prepared folder's pieces to its binary files."""
+    """Return the ``fairseq-preprocess`` command from a prepared folder's pieces to its binary files."""
     source, target, pieces = cfg.data.source_lang, cfg.data.target_lang, folder / "pieces"
     if source in MODALITIES:
         words = ["fairseq-preprocess", "--only-source", "--source-lang", target, "--target-lang", source]
@@ -49,9 +55,9 @@ def preprocess_command(cfg: DictConfig, folder: Path) -> str:
 
 
 def train_command(cfg: DictConfig) -> str:
-    """``fairseq-train`` for a fairseq config; ``fairseq-hydra-train`` for bf16 weights.
+    """Return the ``fairseq-train`` command for a fairseq config; ``fairseq-hydra-train`` for bf16 weights.
 
-    For ``fairseq-train``, ``--bf16`` means a TPU (fairseq/options.py); for fairseq's other command it does not.
+    ``fairseq-train --bf16`` would look for a TPU (fairseq/options.py).
     """
     if cfg.common.bf16:
         save_dir = Path(cfg.checkpoint.save_dir)
@@ -61,7 +67,7 @@ def train_command(cfg: DictConfig) -> str:
 
 
 def generate_command(cfg: DictConfig) -> str:
-    """``fairseq-generate`` for a fairseq config."""
+    """Return the ``fairseq-generate`` command for a fairseq config."""
     return _command("fairseq-generate", cfg, GENERATE, GENERATE_PARTS)
 
 
@@ -76,40 +82,45 @@ def _command(tool: str, cfg: DictConfig, groups: tuple[str, ...], parts: dict[st
 
 
 def _options(cfg: DictConfig, group: str) -> list[str]:
-    """Options of one group that differ from fairseq's defaults."""
-    from fairseq.dataclass.configs import FairseqConfig
-    from fairseq.models import MODEL_DATACLASS_REGISTRY
-    from fairseq.registry import REGISTRIES
-    from fairseq.tasks import TASK_DATACLASS_REGISTRY
-
-    if group == "task":
-        schema = TASK_DATACLASS_REGISTRY[cfg.task._name]
-    elif group == "model":
-        schema = MODEL_DATACLASS_REGISTRY[cfg.model._name]
-    elif group in REGISTRIES:
-        schema = REGISTRIES[group]["dataclass_registry"].get(cfg[group]._name)
-    else:
-        schema = FairseqConfig.__dataclass_fields__[group].default
+    """Return the options of one group that differ from fairseq's defaults."""
+    schema = _schema(cfg, group)
+    if schema is None:
+        return []
     words: list[str] = []
-    instance = schema() if schema is not None else None
+    instance = schema()
     for name, value in cfg[group].items():
-        if name in DISPLAY or name in ("_name", "data") or instance is None or not hasattr(instance, name):
+        if name in OMITTED or not hasattr(instance, name):
             continue
         default = instance._get_default(name)
         if isinstance(default, str) and default.startswith("${"):
             if instance._get_help(name) is None:
                 continue  # another group's option
-            try:  # fairseq's command line fills in those of its own groups alone
-                default = None if group in REGISTRIES else OmegaConf.select(cfg, default[2:-1])
-            except OmegaConfBaseException:
-                default = None
+            default = _resolve(cfg, group, default[2:-1])
         default = getattr(default, "value", default)
         if isinstance(value, bool):
-            if value != bool(default):
-                words.append(_flag(name))
+            words += [_flag(name)] if value != bool(default) else []
         elif value is not None and value != default and _text(value) != _text(default):
             words += [_flag(name), _text(value)]
     return words
+
+
+def _schema(cfg: DictConfig, group: str) -> type | None:
+    """Return the dataclass of a group; of a part that is chosen by name, its own."""
+    if group == "task":
+        return TASK_DATACLASS_REGISTRY[cfg.task._name]
+    if group == "model":
+        return MODEL_DATACLASS_REGISTRY[cfg.model._name]
+    if group in REGISTRIES:
+        return REGISTRIES[group]["dataclass_registry"].get(cfg[group]._name)
+    return FairseqConfig.__dataclass_fields__[group].default
+
+
+def _resolve(cfg: DictConfig, group: str, key: str) -> Any:
+    """Resolve an interpolated default as fairseq's command line does: not for parts of a registry."""
+    try:
+        return None if group in REGISTRIES else OmegaConf.select(cfg, key)
+    except OmegaConfBaseException:
+        return None
 
 
 def _flag(name: str) -> str:
@@ -117,7 +128,7 @@ def _flag(name: str) -> str:
 
 
 def _text(value: object) -> str:
-    """A value as the command line takes it."""
+    """Format a value for the command line."""
     if isinstance(value, list | tuple | ListConfig):
         return ",".join(str(item) for item in value)
     return str(value)

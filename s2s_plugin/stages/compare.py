@@ -1,4 +1,4 @@
-"""``s2s compare RUN RUN ...``: finished runs over the same test set, with intervals and a paired test."""
+"""``s2s compare RUN RUN ...``: compare finished runs on the same test set, with intervals and a paired test."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ from s2s_plugin.utils.run_dir import RunDir
 class Result:
     """One run's score by one metric.
 
-    ``difference`` and ``p`` are beside the first run, which has none; nor has ``p`` a score of which resamples tell
-    nothing.
+    Attributes:
+        scorer: with the items.
+        score: of all items.
+        signature: of the metric.
+        resampled: the scores of the bootstrap resamples.
+        difference: from the first run's score; None for the first run.
+        p: of the paired test against the first run; None also for a metric that cannot be resampled.
     """
 
     scorer: Scorer
@@ -34,18 +39,18 @@ class Result:
 
 
 def run(words: Sequence[str]) -> int:
-    """``s2s compare``.
+    """Run ``s2s compare``.
 
     Raises:
-        UserError: a run has no outputs, or they are of another test set, or a metric is not known.
+        UserError: a run has no outputs, or they are of another test set, or a metric is unknown.
     """
     parser = argparse.ArgumentParser("s2s compare", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run that has generated")
     parser.add_argument("--metrics", type=lambda text: text.split(","), help="scorers, as s2s_bleu,s2s_chrf")
-    parser.add_argument("--direction", metavar="en-de", help="of runs of several directions, this one alone")
+    parser.add_argument("--direction", metavar="en-de", help="of runs with several directions: only this one")
     options = parser.parse_args(words)
     if len(options.runs) < 2:
-        parser.error("name two runs, or more")
+        parser.error("at least two runs are required")
     outputs = [read_outputs(folder, options.direction) for folder in options.runs]
     check_same_items(options.runs, outputs)
     config = OmegaConf.load(RunDir(options.runs[0]).config)
@@ -55,53 +60,52 @@ def run(words: Sequence[str]) -> int:
     print(f"{len(outputs)} runs over the same {len(outputs[0]):,} items; differences are from the first run")
     for metric in metrics:
         print_metric(options.runs, compare(metric, outputs, config.scoring))
-    print(
-        f"\nIntervals hold {bootstrap.LEVEL} % of the resamples; p is of a two-sided paired test on them (Koehn 2004)."
-    )
+    print(f"\nIntervals hold {bootstrap.LEVEL} % of the resamples; p: two-sided paired test on them (Koehn 2004).")
     print(bootstrap.SIGNATURE)
     return 0
 
 
 def compare(metric: str, outputs: Sequence[list[dict]], options: DictConfig) -> list[Result]:
-    """Each run's result. ``options`` are fairseq's ``scoring`` group."""
+    """Score each run's outputs; ``options`` is fairseq's ``scoring`` group."""
     results: list[Result] = []
     for rows in outputs:
         texts, references = [row["hypothesis"] for row in rows], [row["reference"] for row in rows]
         scorer = build_filled_scorer(metric, texts, references, options)
         score, signature = scorer.evaluate()
-        resampled, beside = bootstrap.resampled_scores(scorer), {}
+        resampled, comparison = bootstrap.resampled_scores(scorer), {}
         if results:
             first = results[0]
             p = None if scorer.duplicates_bias else bootstrap.p_value(resampled, first.resampled)
-            beside = {"difference": score - first.score, "p": p}
-        results.append(Result(scorer, score, signature, resampled, **beside))
+            comparison = {"difference": score - first.score, "p": p}
+        results.append(Result(scorer, score, signature, resampled, **comparison))
     return results
 
 
 def read_outputs(folder: Path, direction: str | None = None) -> list[dict]:
-    """Reference and hypothesis of each item; of a run of several directions, those of one.
+    """Read reference and hypothesis of each item, or of the items of one direction.
 
     Raises:
-        UserError: there is no such run, or it has not generated, or it has several directions and this is none.
+        UserError: there is no such run, no outputs, or no such direction.
     """
     run = RunDir(folder)
     if not run.config.is_file():
-        raise UserError(f"{folder}: not the folder of a run, as runs/nmt/default is one")
+        raise UserError(f"{folder}: not the folder of a run such as runs/nmt/default")
     if not run.outputs.is_file():
         raise UserError(f"{folder}: has no outputs to compare; run its generate stage first")
     rows = run.read_outputs()
     known = list(dict.fromkeys(row["direction"] for row in rows if "direction" in row))
     if direction is not None and known:
         if direction not in known:
-            raise UserError(f"{folder}: has no direction {direction}; there are {', '.join(known)}")
+            raise UserError(f"{folder}: direction must be among {', '.join(known)}, got {direction}")
         rows = [row for row in rows if row["direction"] == direction]
     return rows
 
 
 def check_same_items(folders: Sequence[Path], outputs: Sequence[list[dict]]) -> None:
-    """
+    """Raise if the references of two runs differ.
+
     Raises:
-        UserError: the references of two runs differ.
+        UserError: as above.
     """
     first = [row["reference"] for row in outputs[0]]
     for folder, rows in zip(folders, outputs, strict=True):
@@ -114,20 +118,20 @@ def check_same_items(folders: Sequence[Path], outputs: Sequence[list[dict]]) -> 
         for number, (one, other) in enumerate(zip(first, references, strict=True), start=1):
             if one != other:
                 raise UserError(
-                    f"{folders[0]} and {folder} have other references, first in item {number:,}: "
+                    f"{folders[0]} and {folder} have different references, first in item {number:,}: "
                     f"{str(one)[:40]!r} and {str(other)[:40]!r}; runs compare on the same test set only"
                 )
 
 
 def print_metric(folders: Sequence[Path], results: Sequence[Result]) -> None:
-    """The metric with its signature, and a line for each run."""
+    """Print the metric with its signature, and a line for each run."""
     first = results[0]
     direction = "  (lower is better)" if first.scorer.higher_is_better is False else ""
     print(f"\n{first.scorer.label}{direction}  {first.signature}")
     for folder, result in zip(folders, results, strict=True):
-        between = (
+        interval = (
             "" if first.scorer.duplicates_bias else "[{:.2f}, {:.2f}]".format(*bootstrap.interval(result.resampled))
         )
-        beside = "" if result.difference is None else f"{result.difference:+.2f}"
-        beside += "" if result.p is None else f"  p = {result.p:.3f}"
-        print(f"  {result.score:6.2f}  {between:16}  {beside:18}  {folder}")
+        comparison = "" if result.difference is None else f"{result.difference:+.2f}"
+        comparison += "" if result.p is None else f"  p = {result.p:.3f}"
+        print(f"  {result.score:6.2f}  {interval:16}  {comparison:18}  {folder}")

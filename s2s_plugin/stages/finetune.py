@@ -1,4 +1,4 @@
-"""``finetune_from=RUN``: a run begins with the model and the vocabulary of another run, and goes on with other data."""
+"""``finetune_from=RUN``: start from the model and the vocabulary of another run, and train on other data."""
 
 from __future__ import annotations
 
@@ -16,75 +16,74 @@ from s2s_plugin.inference.translator import check_checkpoint
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.utils.run_dir import RunDir
 
-# Of the model, what may be another at every training.
-FREE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}
-# What is a matter of the data.
-OWN = {"max_source_positions", "max_target_positions", "box", "max_seconds", "max_megapixels"}
+# Options of the model that may change from one training to the next.
+OVERRIDABLE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}
+# Options that depend on the data.
+DATA_KEYS = {"max_source_positions", "max_target_positions", "box", "max_seconds", "max_megapixels"}
 
 
-def begin_from_other(cfg: DictConfig, own: RunDir, named: Collection[str]) -> None:
-    """Take from the run ``cfg.finetune_from`` its model, its vocabulary and how it reads media.
+def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]) -> None:
+    """Take the model, the vocabulary and the frontend of the run ``cfg.finetune_from``.
 
     Args:
         cfg: is changed in place.
-        own: the run that begins.
-        named: what the command line names, as ``model.dropout`` or, for a choice, ``model``.
+        run_dir: of the new run.
+        overridden: keys on the command line, see :func:`overridden_keys`.
 
     Raises:
         UserError: there is no such run, it has no usable checkpoint or its data is gone, it is of other languages,
-            or the command line asks for another model or vocabulary.
+            or the command line overrides its model or vocabulary.
     """
-    other = _find(cfg, own)
-    checkpoint = other.best_checkpoint()
+    base = _find_run(cfg, run_dir)
+    checkpoint = base.best_checkpoint()
     state = check_checkpoint(checkpoint)
-    stored = OmegaConf.load(other.config)
+    saved = OmegaConf.load(base.config)
     task, data = state["cfg"]["task"], cfg.data
     if (task["source_lang"], task["target_lang"]) != (data.source_lang, data.target_lang):
         raise UserError(
-            f"{other.folder} goes from {task['source_lang']} to {task['target_lang']}, this data from "
-            f"{data.source_lang} to {data.target_lang}: fine-tuning keeps the languages"
+            f"finetune_from requires the languages of {base.folder}, from {task['source_lang']} to "
+            f"{task['target_lang']}, got data from {data.source_lang} to {data.target_lang}"
         )
     if cfg.ema.store_ema and "ema" not in state["extra_state"]:
-        if "ema.store_ema" in named:
-            raise UserError(f"{other.folder} has no moving average to go on with: set ema.store_ema=false")
+        if "ema.store_ema" in overridden:
+            raise UserError(f"{base.folder} has no EMA weights to resume: set ema.store_ema=false")
         cfg.ema.store_ema = False
     if not Path(task["data"]).is_dir():
-        raise UserError(f"{task['data']}: no such folder, whose vocabulary {other.folder} has; prepare that data again")
-    _keep(cfg, "model", state["cfg"]["model"], named)
-    _keep(cfg, "subword", {**stored.subword, "from_dir": task["data"]}, named)
-    retrieval = {"retrieval": stored.data.get("retrieval", False)}
-    _keep(cfg, "data", retrieval, set(named) - {"data"})  # other data is what fine-tuning is for
+        raise UserError(f"{task['data']}: no such folder, whose vocabulary {base.folder} has; prepare that data again")
+    _keep(cfg, "model", state["cfg"]["model"], overridden)
+    _keep(cfg, "subword", {**saved.subword, "from_dir": task["data"]}, overridden)
+    other_data = set(overridden) - {"data"}  # which is what fine-tuning is for
+    _keep(cfg, "data", {"retrieval": saved.data.retrieval}, other_data)
     if data.source_lang in MODALITIES:
-        _keep(cfg, data.source_lang, read_source_meta(Path(task["data"]))["frontend"], named)
+        _keep(cfg, data.source_lang, read_source_meta(Path(task["data"]))["frontend"], overridden)
     cfg.checkpoint.finetune_from_model = str(checkpoint)
 
 
-def _find(cfg: DictConfig, own: RunDir) -> RunDir:
-    """The run of that folder, or of that name among those of the app."""
-    folders = [Path(os.path.relpath(name)) for name in (cfg.finetune_from, own.folder.parent / cfg.finetune_from)]
-    for other in map(RunDir, folders):  # relative, so that another spelling is the same setting
-        if other.config.is_file():
-            if other.folder.resolve() == own.folder.resolve():
+def _find_run(cfg: DictConfig, run_dir: RunDir) -> RunDir:
+    """Return the run of that folder, or of that name among those of the app."""
+    # Relative paths, so that another spelling is the same setting.
+    folders = [Path(os.path.relpath(name)) for name in (cfg.finetune_from, run_dir.folder.parent / cfg.finetune_from)]
+    for base in map(RunDir, folders):
+        if base.config.is_file():
+            if base.folder.resolve() == run_dir.folder.resolve():
                 raise UserError(f"finetune_from={cfg.finetune_from} is this run itself: give the new one a name=...")
-            return other
+            return base
     raise UserError(f"finetune_from={cfg.finetune_from}: there is no run in {folders[0]} or {folders[1]}")
 
 
-def _keep(cfg: DictConfig, group: str, there: dict[str, Any], named: Collection[str]) -> None:
-    """Make a group of the config what it is in the other run."""
-    for key, value in there.items():
-        if key in OWN:
+def _keep(cfg: DictConfig, group: str, values: dict[str, Any], overridden: Collection[str]) -> None:
+    """Set a group of the config to the other run's values; raise if the command line overrides one of them."""
+    for key, value in values.items():
+        if key in DATA_KEYS:
             continue
-        asked = group in named or f"{group}.{key}" in named
-        if asked and key not in FREE and cfg[group][key] != value:
-            raise UserError(
-                f"{group}.{key} is {_said(value)} in {cfg.finetune_from}, here {_said(cfg[group][key])}: "
-                f"fine-tuning keeps it, leave {group}.{key} out"
-            )
-        if not asked:
+        if group not in overridden and f"{group}.{key}" not in overridden:
             cfg[group][key] = value
+        elif key not in OVERRIDABLE and cfg[group][key] != value:
+            raise UserError(
+                f"finetune_from requires {group}.{key}={_format(value)} of {cfg.finetune_from}, "
+                f"got {_format(cfg[group][key])}; leave {group}.{key} out"
+            )
 
 
-def _said(value: Any) -> str:
-    """An option's value as it is written."""
+def _format(value: Any) -> str:
     return json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""``s2s import-lstm CHECKPOINT``: a checkpoint of fairseq's own ``lstm`` becomes one of ours."""
+"""``s2s import-lstm CHECKPOINT``: convert a checkpoint of fairseq's own ``lstm`` to one of ours."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ USAGE = "usage: s2s import-lstm CHECKPOINT [OUT]   (default OUT: CHECKPOINT with
 
 
 def run(words: Sequence[str]) -> int:
-    """
+    """Run ``s2s import-lstm``.
+
     Raises:
-        UserError: no such file, no checkpoint of ``lstm``, or OUT is there already.
+        UserError: the file is missing or not a checkpoint of ``lstm``, or OUT exists.
     """
     if not 1 <= len(words) <= 2 or words[0].startswith("-"):
         print(USAGE)
@@ -22,14 +23,14 @@ def run(words: Sequence[str]) -> int:
     source = Path(words[0])
     out = Path(words[1]) if len(words) == 2 else source.with_suffix(".s2s.pt")
     if out.exists():
-        raise UserError(f"{out} is there already: name another file, or delete it")
+        raise UserError(f"{out} exists: name another file, or delete it")
     convert(source, out)
     print(f"{out}: use it as any other, with --user-dir s2s_plugin --task s2s")
     return 0
 
 
 def convert(source: Path, out: Path) -> None:
-    """Write the checkpoint ``out``; it holds no optimiser, so that training begins a new one (--reset-optimizer)."""
+    """Write the checkpoint ``out``; it has no optimizer state, so training on requires ``--reset-optimizer``."""
     from fairseq import checkpoint_utils
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from omegaconf import OmegaConf
@@ -41,7 +42,7 @@ def convert(source: Path, out: Path) -> None:
         raise UserError(f"{source}: no such file")
     try:
         state = checkpoint_utils.load_checkpoint_to_cpu(str(source))
-    except Exception as error:  # whatever torch makes of a file that is none of its own
+    except Exception as error:  # torch raises anything on a foreign file
         raise UserError(f"{source}: not a fairseq checkpoint, or a damaged one ({type(error).__name__})") from None
     cfg = state.get("cfg") or convert_namespace_to_omegaconf(state["args"])
     args = cfg["model"]
@@ -51,8 +52,8 @@ def convert(source: Path, out: Path) -> None:
         for key, value in dict(cfg).items()
         if key not in ("model", "task", "criterion")
     }
-    told = cfg["task"] if isinstance(cfg["task"], Mapping) else vars(cfg["task"])
-    task = {key: told.get(key) for key in ("data", "source_lang", "target_lang")}
+    task_cfg = cfg["task"] if isinstance(cfg["task"], Mapping) else vars(cfg["task"])
+    task = {key: task_cfg.get(key) for key in ("data", "source_lang", "target_lang")}
     positions = {key: model[key] for key in ("max_source_positions", "max_target_positions")}
     plain |= {
         "model": model,

@@ -55,8 +55,10 @@ class DataConfig:
     shared_targets: bool = option(False, "allow held-out targets that also occur in training, as replies do")
     held_out: int = option(1000, "pairs of each held-out set that is split off the training files; at most a tenth")
     max_length: int = option(1000, "maximum length in tokens: longer training pairs are dropped, others refused")
-    several_references: bool = option(False, "held-out pairs with the same source are one item with several references")
-    on_bad_item: str = option("error", "error, or skip: leave out unusable lines and media with a message")
+    several_references: bool = option(
+        False, "held-out pairs with the same source are one item with several references", DECODING
+    )
+    on_bad_item: str = option("error", "error, or skip: leave out unusable lines and media with a message", DISPLAY)
 
 
 @dataclass
@@ -78,23 +80,29 @@ class RunConfig(FairseqConfig):
     app: str = option(MISSING, "application: nmt, asr, lipread, caption, g2p, code, summarize or chatbot")
     name: str = option("default", "name of the run", DISPLAY)
     run_dir: str = option(MISSING, "folder of the run; default: runs/APP/NAME", DISPLAY)
-    prepared_dir: str = option("data-bin", "folder for prepared data and downloads", DISPLAY)
+    prepared_dir: str = option("data-bin", "folder for prepared data and downloads", DISPLAY, saved=True)
     verbose: bool = option(False, "print everything that goes to log.txt", DISPLAY)
-    checkpoint_metric: str = option("loss", "selects the best checkpoint: loss, or a metric of the validation")
+    checkpoint_metric: str = option(
+        "loss", "selects the best checkpoint: loss, or a metric of the validation", saved=True
+    )
     average: int = option(0, "number of best checkpoints to average for decoding, if the mean validates no worse")
     finetune_from: Optional[str] = option(None, "run (name or folder) whose model and vocabulary initialize this one")
     workers: int = option(0, "processes that decode on a CPU; 0: chosen by the number of cores", SPEED)
-    metrics: list[str] = option([], "scorers of the score stage, see s2s list", DISPLAY)
-    perplexity: bool = option(False, "compute the perplexity of the references in the score stage", DISPLAY)
-    baselines: list[str] = option([], "trivial baselines to score: copy, lead, neighbour, frequent", DISPLAY)
-    output_parser: str = option("none", "bash or python: prefer the first hypothesis of the beam that parses", DECODING)
+    metrics: list[str] = option([], "scorers of the score stage, see s2s list", DISPLAY, saved=True)
+    perplexity: bool = option(False, "compute the perplexity of the references in the score stage", DISPLAY, saved=True)
+    baselines: list[str] = option(
+        [], "trivial baselines to score: copy, lead, neighbour, frequent", DISPLAY, saved=True
+    )
+    output_parser: str = option(
+        "none", "bash or python: prefer the first hypothesis of the beam that parses", DECODING, saved=True
+    )
     examples: int = option(5, "number of outputs that a run prints at its end", DISPLAY)
     translate_to: Optional[str] = option(None, "target language of s2s translate, for a model of several", DECODING)
-    data: DataConfig = field(default_factory=DataConfig)
-    subword: SubwordConfig = field(default_factory=SubwordConfig)
-    audio: AudioConfig = field(default_factory=AudioConfig)
-    video: VideoConfig = field(default_factory=VideoConfig)
-    image: ImageConfig = field(default_factory=ImageConfig)
+    data: DataConfig = field(default_factory=DataConfig, metadata={"saved": True})
+    subword: SubwordConfig = field(default_factory=SubwordConfig, metadata={"saved": True})
+    audio: AudioConfig = field(default_factory=AudioConfig, metadata={"saved": True})
+    video: VideoConfig = field(default_factory=VideoConfig, metadata={"saved": True})
+    image: ImageConfig = field(default_factory=ImageConfig, metadata={"saved": True})
     chat: ChatConfig = field(default_factory=ChatConfig)
 
 

@@ -1,4 +1,4 @@
-"""Stage 4: metrics over the outputs, with intervals and signatures, beside the app's trivial baselines."""
+"""The stage ``score``: metrics of the outputs, with intervals and signatures, next to trivial baselines."""
 
 from __future__ import annotations
 
@@ -12,62 +12,62 @@ from omegaconf import DictConfig
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.scoring.evaluate import evaluate
+from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import baselines
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import read_json, write_json
-from s2s_plugin.utils.run_dir import RunDir
 
 
-def score(cfg: DictConfig, run: RunDir) -> None:
-    """Write ``scores.json``.
+class ScoreStage(Stage):
+    """Write ``scores.json``."""
 
-    Raises:
-        UserError: nothing was generated.
-    """
-    made, trained = read_json(run.generation_info), read_json(run.training_result) or {}
-    if made is None or not run.outputs.is_file():
-        raise UserError(f"{run.folder}: nothing to score; run the generate stage first")
-    rows = run.read_outputs()
-    languages = cfg.data.source_lang, cfg.data.target_lang
-    trivial = baselines(cfg.baselines, Path(cfg.task.data), *languages, made["subset"], rows)
-    scores: dict = {"subset": made["subset"], **_scores(cfg, rows, trivial)}
-    if cfg.perplexity:
-        scores["metrics"]["perplexity"] = perplexity(
-            run.best_checkpoint(), cfg.task.data, made["subset"], cfg.common.cpu
-        )
-    several = "direction" in rows[0]
-    if several:
-        scores["directions"] = _by_direction(cfg, rows, trivial)
-    scores |= {
-        "search": {"beam": made["beam"], **made["search"]},
-        "checkpoint": made["checkpoint"],
-        "seed": trained.get("seed"),
-        "parameters": trained.get("parameters"),
-        "train_seconds": trained.get("seconds"),
-        "updates": trained.get("updates"),
-        "precision": trained.get("precision"),
-    }
-    write_json(run.scores, scores)
-    for name, some in scores.get("directions", {}).items():
-        _show(some, f"{name} ")
-    _show(scores, "all " if several else "")
+    name = "score"
+
+    def run(self, job: Job) -> None:
+        cfg, run_dir = job.cfg, job.run_dir
+        info, training = read_json(run_dir.generation_info), read_json(run_dir.training_result) or {}
+        if info is None or not run_dir.outputs.is_file():
+            raise UserError(f"{run_dir.folder}: nothing to score; run the generate stage first")
+        rows = run_dir.read_outputs()
+        languages = cfg.data.source_lang, cfg.data.target_lang
+        trivial = baselines(cfg.baselines, Path(cfg.task.data), *languages, info["subset"], rows)
+        scores = {"subset": info["subset"], **_scores(cfg, rows, trivial)}
+        if cfg.perplexity:
+            checkpoint = run_dir.best_checkpoint()
+            scores["metrics"]["perplexity"] = perplexity(checkpoint, cfg.task.data, info["subset"], cfg.common.cpu)
+        several = "direction" in rows[0]
+        if several:
+            scores["directions"] = _by_direction(cfg, rows, trivial)
+        scores |= {
+            "search": {"beam": info["beam"], **info["search"]},
+            "checkpoint": info["checkpoint"],
+            "seed": training.get("seed"),
+            "parameters": training.get("parameters"),
+            "train_seconds": training.get("seconds"),
+            "updates": training.get("updates"),
+            "precision": training.get("precision"),
+        }
+        write_json(run_dir.scores, scores)
+        for direction, some in scores.get("directions", {}).items():
+            _show(some, f"{direction} ")
+        _show(scores, "all " if several else "")
 
 
 def _by_direction(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) -> dict[str, dict]:
-    """The scores of each direction alone."""
-    places: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        places.setdefault(row["direction"], []).append(place)
+    """Score each direction by itself."""
+    numbers: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        numbers.setdefault(row["direction"], []).append(number)
     return {
         direction: _scores(
             cfg, [rows[i] for i in chosen], {name: [texts[i] for i in chosen] for name, texts in trivial.items()}
         )
-        for direction, chosen in places.items()
+        for direction, chosen in numbers.items()
     }
 
 
 def _scores(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) -> dict:
-    """The metrics over these outputs, and over the baselines' in their place."""
+    """Score these outputs, and each baseline's outputs."""
     references = [row["reference"] for row in rows]
     return {
         "sentences": len(rows),
@@ -81,17 +81,17 @@ def _scores(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) ->
     }
 
 
-def _show(scores: dict, of: str) -> None:
+def _show(scores: dict, prefix: str) -> None:
     for name, value in scores["metrics"].items():
-        beside = [f"{found[name]:.2f} {baseline}" for baseline, found in scores["baselines"].items() if name in found]
-        compared = f"  ({', '.join(beside)})" if beside else ""
-        say(f"      {of}{name} {with_interval(value)}  {value['signature']}{compared}")
+        others = [f"{each[name]:.2f} {baseline}" for baseline, each in scores["baselines"].items() if name in each]
+        comparison = f"  ({', '.join(others)})" if others else ""
+        say(f"      {prefix}{name} {format_score(value)}  {value['signature']}{comparison}")
 
 
 def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> dict:
-    """exp of the mean negative log-probability of the references' symbols, </s> among them, as a score with signature.
+    """Return the perplexity of the references as a score with signature: exp of the mean token NLL, including </s>.
 
-    It depends on what a symbol is: compare models with the same vocabulary. fairseq-validate finds the same.
+    Compare only models with the same vocabulary. It equals what fairseq-validate prints.
     """
     models, _, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], {"data": data})
     model = models[0].eval()
@@ -118,7 +118,7 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
     }
 
 
-def with_interval(metric: dict) -> str:
-    """A metric's score and, where there is one, its interval: ``33.12 [31.90, 34.35]``."""
-    between = " [{:.2f}, {:.2f}]".format(*metric["interval"]) if "interval" in metric else ""
-    return f"{metric['score']:.2f}{between}"
+def format_score(metric: dict) -> str:
+    """Format a metric's score and, if there is one, its interval: ``33.12 [31.90, 34.35]``."""
+    interval = " [{:.2f}, {:.2f}]".format(*metric["interval"]) if "interval" in metric else ""
+    return f"{metric['score']:.2f}{interval}"

@@ -54,7 +54,8 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         },
     )
     ctc_search_weight: float = field(
-        default=0.0, metadata={"help": "weight of the CTC score in the search, in [0, 1)", "affects": DECODING}
+        default=0.0,
+        metadata={"help": "weight of the CTC score in the search, in [0, 1)", "affects": TRAINING_AND_DECODING},
     )
     min_len_a: float = field(
         default=0.0,

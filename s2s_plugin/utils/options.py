@@ -17,9 +17,12 @@ DISPLAY = ("display",)  # neither, only what is printed
 TRAINING_AND_DECODING = TRAINING + DECODING
 
 
-def option(default: Any, explanation: str, affects: tuple[str, ...] = TRAINING) -> Any:
-    """Return a dataclass field with its help and effects; a list or dict as default is copied."""
-    metadata = {"help": explanation, "affects": affects}
+def option(default: Any, explanation: str, affects: tuple[str, ...] = TRAINING, saved: bool = False) -> Any:
+    """Return a dataclass field with its help and effects; a list or dict as default is copied.
+
+    ``saved`` marks what a later stage takes from the run's own config.
+    """
+    metadata = {"help": explanation, "affects": affects, "saved": saved}
     if isinstance(default, (list, dict)):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)

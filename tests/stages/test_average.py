@@ -58,8 +58,10 @@ def test_the_best_are_averaged_if_that_is_better(run: tuple[Path, str, str]):
     records = (folder / "runs/nmt/default/log.txt").read_text()
     assert losses[::-1] == pytest.approx(sorted(map(float, re.findall(r'"valid_loss": "([\d.]+)"', records)))[:3])
 
-    found = re.search(r"average of 3 checkpoints: valid loss ([\d.]+), the best of them ([\d.]+): (taken|left)", said)
-    mean, best, taken = float(found[1]), float(found[2]), found[3] == "taken"
+    found = re.search(
+        r"average of 3 checkpoints: valid loss ([\d.]+), the best of them ([\d.]+): (kept|discarded)", said
+    )
+    mean, best, taken = float(found[1]), float(found[2]), found[3] == "kept"
     assert best == min(losses) and taken == (mean <= best)
     assert json.loads((folder / "runs/nmt/default/trained.json").read_text())["best"] == min(mean, best)
     used = "checkpoint_average.pt" if taken else "checkpoint_best.pt"
@@ -142,7 +144,7 @@ def test_mistakes_are_one_line(run: tuple[Path, str, str], tmp_path: Path):
         (f"{tmp_path}/other.pt --to {out}", "not a fairseq checkpoint"),
         (f"{best} {tmp_path}/small.pt --to {out}", f"small.pt is of another model than {best}: they differ in {bias}"),
         (f"{best} {tmp_path}/without.pt --to {out}", f"differ in {bias}"),
-        (f"{best} --to {best}", "is there already"),
+        (f"{best} --to {best}", "exists: name another"),
         (f"{best} --to {tmp_path}/none/out.pt", "cannot be written"),
     ):
         with pytest.raises(UserError, match=re.escape(message)):

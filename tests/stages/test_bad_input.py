@@ -66,7 +66,7 @@ def test_languages_that_the_names_do_not_tell(tmp_path: Path, names: tuple[str, 
     for name in names:
         (tmp_path / name).write_bytes(GOOD)
     files = f"data.source={names[0]} data.target={names[1]}"
-    mistake(tmp_path, f"s2s prepare app=nmt data=files {files}", "the languages are", "data.source_lang=en")
+    mistake(tmp_path, f"s2s prepare app=nmt data=files {files}", "must differ", "data.source_lang=en")
 
 
 def test_one_overlong_pair_is_left_out(tmp_path: Path):
@@ -74,7 +74,7 @@ def test_one_overlong_pair_is_left_out(tmp_path: Path):
     for suffix in ("en", "de"):
         (tmp_path / f"my.{suffix}").write_bytes(lines(*words, "x y " * 900))
     done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de subword.size=60", cwd=tmp_path)
-    assert "1 pairs longer than 1000 symbols left out" in done.stderr
+    assert "1 pairs longer than 1000 tokens left out" in done.stderr
 
 
 def test_windows_files_and_spaces_in_names(tmp_path: Path):
@@ -197,7 +197,12 @@ def test_stage_before_its_time(small_run):
 
 def test_batch_that_cannot_hold_a_sentence(small_run):
     folder, overrides = small_run
-    mistake(folder, f"s2s train {overrides} name=narrow dataset.max_tokens=5", "dataset.max_tokens is 5", "longest")
+    mistake(
+        folder,
+        f"s2s train {overrides} name=narrow dataset.max_tokens=5",
+        "dataset.max_tokens must be at least",
+        "longest",
+    )
 
 
 def test_no_utf8_on_standard_input(small_run):
@@ -248,7 +253,7 @@ def test_dictionary_of_other_data(small_run, tmp_path: Path):
     (tmp_path / "other.en").write_text((tmp_path / "other.en").read_text().replace("a", "z"))
     other = f"{overrides} data.source={tmp_path}/other.en data.target={tmp_path}/other.de"
     call(f"s2s prepare {other}", cwd=folder)
-    mistake(folder, f"s2s generate {other}", "dict.en.txt", "other data")
+    mistake(folder, f"s2s generate {other}", "dict.en.txt", "data of the training")
 
 
 def test_fewer_hypotheses_than_references(small_run):
@@ -259,7 +264,7 @@ def test_fewer_hypotheses_than_references(small_run):
     try:
         for text in texts:
             text.write_bytes(text.read_bytes() + b"one more\n")
-        mistake(folder, f"s2s generate {overrides} generation.beam=3", "hypotheses for", "references", "run again")
+        mistake(folder, f"s2s generate {overrides} generation.beam=3", "one hypothesis for each", "run again")
         assert not (folder / "runs" / "nmt" / "fewer" / "scores.json").exists()
     finally:
         for text, content in zip(texts, before, strict=True):

@@ -76,7 +76,7 @@ def test_the_parser_has_looked_at_all_hypotheses(run: tuple[Path, str, str]):
     folder = run[0] / "runs/code/default"
     written = [line for line in (folder / "generate-test.txt").read_text().split("\n") if line.startswith("D-0\t")]
     assert len(written) == 5
-    assert json.loads((folder / "generated.json").read_text())["search"]["check"] == "python"
+    assert json.loads((folder / "generated.json").read_text())["search"]["output_parser"] == "python"
     first = next((text for text in (line.split("\t", 2)[2] for line in written) if is_python(from_line(text))), None)
     assert outputs(run[0])[0]["hypothesis"] == (first or written[0].split("\t", 2)[2])
 

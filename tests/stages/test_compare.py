@@ -66,7 +66,10 @@ def test_runs_that_do_not_compare(runs: list[Path], tmp_path: Path):
     (tmp_path / "unfinished" / "outputs.jsonl").unlink()
     for folder, message in (
         ("short", "good has 40 items and .*short 39: .* same test set"),
-        ("other", "other references, first in item 7: 'the dog number 6 .*' and 'something else'; .* same test set"),
+        (
+            "other",
+            "different references, first in item 7: 'the dog number 6 .*' and 'something else'; .* same test set",
+        ),
         ("unfinished", "unfinished: has no outputs .* generate stage"),
         ("nowhere", "nowhere: not the folder of a run"),
     ):

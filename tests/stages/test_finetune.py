@@ -47,7 +47,7 @@ def state(folder: Path, name: str) -> dict:
 def test_it_goes_on_with_model_and_vocabulary(folder: Path):
     command = f"s2s run {NEW} name=tuned finetune_from=base model.dropout=0.3"
     done = call(command, cwd=folder)
-    assert "en: 11 % of the symbols are unknown" in done.stderr and done.stderr.count(": ö\n") == 1
+    assert "en: 11 % of the tokens are unknown" in done.stderr and done.stderr.count(": ö\n") == 1
     before, after = prepared(folder, "base"), prepared(folder, "tuned")
     assert before != after
     for name in ("codec.json", "spm.model", "dict.en.txt", "dict.de.txt"):
@@ -62,7 +62,7 @@ def test_it_goes_on_with_model_and_vocabulary(folder: Path):
     assert len(rows) == len((after / "text/test.en").read_text(encoding="utf-8").splitlines())
 
     again = call(command.replace("=base", f"={folder}/runs/nmt/base/"), cwd=folder)
-    assert again.stderr.count("done before") == 2
+    assert again.stderr.count("up to date, skipping") == 3
     assert len(call("s2s translate app=nmt name=tuned", cwd=folder, stdin="a b ö\n").stdout.splitlines()) == 1
 
     longer = call(f"{command} optimization.max_update=4".replace("s2s run", "s2s train"), cwd=folder)
@@ -77,11 +77,11 @@ MISTAKES = {
     "no checkpoint": ("finetune_from=empty", ("runs/nmt/empty/checkpoints", "no checkpoint")),
     "itself": ("finetune_from=base name=base", ("is this run itself", "name=")),
     "other languages": ("data.source=new.de data.target=new.en", ("from en to de", "from de to en")),
-    "another model": ("model.decoder_hidden_size=32", ("decoder_hidden_size is 64 in base, here 32", "leave")),
-    "another preset": ("model=luong", ("model.", "in base, here", "leave model.")),
-    "another vocabulary": ("subword.size=41", ("subword.size is 40 in base, here 41", "leave subword.size out")),
-    "a list": ("\"subword.symbols=['<new>']\"", ('subword.symbols is [] in base, here ["<new>"]', "leave")),
-    "no moving average": ("ema.store_ema=true", ("base has no moving average", "ema.store_ema=false")),
+    "another model": ("model.decoder_hidden_size=32", ("decoder_hidden_size=64 of base, got 32", "leave")),
+    "another preset": ("model=luong", ("model.", "of base, got", "leave model.")),
+    "another vocabulary": ("subword.size=41", ("subword.size=40 of base, got 41", "leave subword.size out")),
+    "a list": ("\"subword.symbols=['<new>']\"", ('subword.symbols=[] of base, got ["<new>"]', "leave")),
+    "no moving average": ("ema.store_ema=true", ("base has no EMA weights", "ema.store_ema=false")),
     "another's vocabulary": (
         "finetune_from=null model=tiny model.share_all_embeddings=true subword.size=40 "
         "checkpoint.finetune_from_model=runs/nmt/base/checkpoints/checkpoint_best.pt",

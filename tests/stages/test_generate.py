@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from s2s_plugin.stages.generate import one_per_source, read_items
+from s2s_plugin.stages.generate.outputs import merge_same_source, read_items
 
 
 def test_the_same_source_in_two_directions_is_two_items(tmp_path: Path):
@@ -19,7 +19,7 @@ def test_the_same_source_in_two_directions_is_two_items(tmp_path: Path):
     for ending, texts in lines.items():
         (tmp_path / "text" / f"test.{ending}").write_text("".join(f"{text}\n" for text in texts))
     cfg = OmegaConf.create({"task": {"source_lang": "en", "target_lang": "de+ko"}})
-    rows = one_per_source(read_items(cfg, tmp_path, "test"))
+    rows = merge_same_source(read_items(cfg, tmp_path, "test"))
     assert [(row["id"], row["direction"], row["reference"]) for row in rows] == [
         (0, "en-de", ["hallo", "guten Tag"]),
         (1, "en-ko", ["annyeong"]),
@@ -32,4 +32,4 @@ def test_recordings_are_items_of_their_own():
         {"source": None, "item": "a", "reference": "one"},
         {"source": None, "item": "b", "reference": ["two", "too"]},
     ]
-    assert [row["reference"] for row in one_per_source(rows)] == [["one"], ["two", "too"]]
+    assert [row["reference"] for row in merge_same_source(rows)] == [["one"], ["two", "too"]]

@@ -101,7 +101,7 @@ def test_mistakes_are_one_line(trained: Path, toy: Path, tmp_path: Path):
         (f"{tmp_path}/none.pt", "no such file"),
         (str(broken), "not a fairseq checkpoint, or a damaged one"),
         (str(trained), "not of lstm"),
-        (f"{trained} {broken}", "is there already"),
+        (f"{trained} {broken}", "exists"),
     ):
         done = call(f"s2s import-lstm {words}", check=False)
         assert done.returncode == 2

@@ -98,7 +98,10 @@ def test_a_second_run_does_nothing_again(finished, own_files: Path):
     before = [path.stat().st_mtime_ns for path in kept]
     done = call(f"s2s run {overrides(own_files)}", cwd=folder)
     assert [path.stat().st_mtime_ns for path in kept] == before
-    assert "done before: 60 updates" in done.stderr and "done before: runs/nmt/default/outputs.jsonl" in done.stderr
+    assert (
+        "up to date, skipping: 60 updates" in done.stderr
+        and "up to date, skipping: runs/nmt/default/outputs.jsonl" in done.stderr
+    )
 
 
 @pytest.mark.slow
@@ -168,9 +171,12 @@ def test_one_named_option_leaves_the_others_as_they_were(finished, tmp_path: Pat
     done = call("s2s generate app=nmt generation.beam=2 task.search_patience=2", cwd=folder)
     assert re.search(r"--beam 2 .*--max-len-b 11\b", done.stderr)
     assert "--max-source-positions 99" in done.stderr and "--search-patience 2" in done.stderr
-    assert "done before" in call("s2s generate app=nmt generation.beam=2 task.search_patience=2", cwd=folder).stderr
+    assert (
+        "up to date, skipping"
+        in call("s2s generate app=nmt generation.beam=2 task.search_patience=2", cwd=folder).stderr
+    )
     longer = "s2s generate app=nmt generation.beam=2 task.search_patience=2 task.max_source_positions=98"
-    assert "done before" not in call(longer, cwd=folder).stderr
+    assert "up to date, skipping" not in call(longer, cwd=folder).stderr
 
 
 def test_how_much_is_read_by_hand_can_be_said(finished):
@@ -197,7 +203,7 @@ def test_a_faster_search_says_what_it_costs(finished, tmp_path: Path):
     shutil.copytree(finished[0], folder)
     done = call("s2s generate app=nmt task.search_precision=int8", cwd=folder)
     assert re.search(
-        r"search_precision=int8: \d+ of \d+ validation outputs as without; BLEU [\d.]+, not [\d.]+",
+        r"search_precision=int8: \d+ of \d+ validation outputs as with the exact search; BLEU [\d.]+, not [\d.]+",
         done.stderr,
     )
     assert "--search-precision int8" in done.stderr
@@ -240,7 +246,7 @@ def test_patience_ends_training_once_and_for_all(tmp_path: Path, own_files: Path
     before = json.loads((run / "trained.json").read_text())["updates"]
     assert len(re.findall("epoch .* valid bleu 0.00", done.stderr)) == 3 and before < 60
     assert (run / "report.html").is_file()
-    assert "done before" in call(f"s2s train {patient}", cwd=tmp_path).stderr
+    assert "up to date, skipping" in call(f"s2s train {patient}", cwd=tmp_path).stderr
     done = call(f"s2s train {patient} optimization.max_update=61", cwd=tmp_path)  # as after a crash: trained.json goes
     assert "patience has run out" in done.stderr
     assert json.loads((run / "trained.json").read_text())["updates"] == before

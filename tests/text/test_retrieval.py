@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 
 from s2s_plugin.corpora import directions
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages import prepare
 from s2s_plugin.stages import schema as config
+from s2s_plugin.stages.prepare.stage import prepare
 from s2s_plugin.text.retrieval import Retrieval
 
 SETTINGS = (
@@ -111,10 +111,10 @@ def test_by_hand_the_same_is_read(run: tuple[Path, str]):
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
-        ("app=nmt subword.joint=false", "set subword.joint=true"),
+        ("app=nmt subword.joint=false", "requires subword.joint=true"),
         ("app=nmt subword.factors=[case]", "subword.factors"),
-        ("app=nmt data.target_lang=[de,ko]", "data.retrieval is for one direction"),
-        ("app=caption", "sources are of image"),
+        ("app=nmt data.target_lang=[de,ko]", "data.retrieval and several directions"),
+        ("app=caption", "requires a text source, got image"),
     ],
 )
 def test_what_does_not_go_together_is_said(overrides: str, named: str):
@@ -123,7 +123,7 @@ def test_what_does_not_go_together_is_said(overrides: str, named: str):
         cfg = compose("s2s", overrides=[*overrides.split(), "data.retrieval=true"])
     directions.join_languages(cfg)
     with pytest.raises(UserError, match=re.escape(named)):
-        prepare.prepare(cfg)
+        prepare(cfg)
 
 
 def test_fine_tuning_keeps_it(run: tuple[Path, str]):

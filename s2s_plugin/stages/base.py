@@ -1,0 +1,56 @@
+"""The protocol of a stage."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from s2s_plugin.stages.prepare.folder import check_prepared
+from s2s_plugin.utils.console import route_logs
+from s2s_plugin.utils.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one call of ``s2s`` works on.
+
+    Attributes:
+        cfg: the composed config.
+        fairseq: fairseq's part of it.
+        run_dir: the folder of the run.
+    """
+
+    cfg: DictConfig
+    fairseq: DictConfig
+    run_dir: RunDir
+
+
+class Stage(ABC):
+    """One step from a corpus to a report."""
+
+    name: str
+
+    def command(self, job: Job) -> str | None:
+        """Return the plain fairseq command that does the same, if there is one."""
+        return None
+
+    def begin(self, job: Job) -> None:
+        """Check what the stage starts from, and open the log and note the command in the run's folder."""
+        route_logs(job.run_dir.log, job.cfg.verbose)
+        check_prepared(job.cfg)
+        if (command := self.command(job)) is not None:
+            job.run_dir.save_command(self.name, command)
+
+    def is_done(self, job: Job) -> bool:
+        """Return whether the results of the same inputs and options are there already."""
+        return False
+
+    @abstractmethod
+    def run(self, job: Job) -> None:
+        """Do the work, or continue it where it stopped."""
+
+    def summary(self, job: Job) -> str | None:
+        """Return one line about the results, if there is something to say."""
+        return None

@@ -1,0 +1,1 @@
+"""Generate: decode the test set with fairseq-generate."""

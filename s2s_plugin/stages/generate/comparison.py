@@ -1,0 +1,57 @@
+"""Compare a faster, approximate search with the exact one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from s2s_plugin.inference.translator import Translator
+from s2s_plugin.scoring.evaluate import evaluate
+from s2s_plugin.tasks.config import EXACT_SEARCH
+from s2s_plugin.utils.console import say
+
+SAMPLE = 200  # validation items
+
+
+def is_approximate(cfg: DictConfig) -> bool:
+    """Return whether an option for speed may change outputs."""
+    return any(cfg.task[name] != exact for name, exact in EXACT_SEARCH.items())
+
+
+def compare_with_exact_search(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequence[str]) -> dict[str, Any]:
+    """Decode validation items, spread over the set, with this search and the exact one, score both and report."""
+    exact_task = cfg.task.copy()
+    exact_task.update(EXACT_SEARCH)
+    outputs: list[list[str]] = []
+    for task in (exact_task, cfg.task):
+        translator = Translator(
+            checkpoint, cfg.generation, task, data=data, cpu=cfg.common.cpu, max_tokens=cfg.dataset.max_tokens
+        )
+        dataset = translator.dataset("valid")
+        sample = range(0, len(dataset), max(1, len(dataset) // SAMPLE))[:SAMPLE]
+        outputs.append([output.text for output in translator.decode([dataset[i]["source"] for i in sample])])
+    references = [translator.task.text(dataset[i]["target"]) for i in sample]
+    exact, fast = (evaluate(metrics, texts, references, cfg.scoring) for texts in outputs)
+    result: dict[str, Any] = {
+        "search": ", ".join(
+            f"{name}={cfg.task[name]}" for name, value in EXACT_SEARCH.items() if cfg.task[name] != value
+        ),
+        "sentences": len(references),
+        "same": sum(one == other for one, other in zip(*outputs, strict=True)),
+        "metrics": {name: {"score": each["score"], "plain": exact[name]["score"]} for name, each in fast.items()},
+    }
+    _report(result)
+    return result
+
+
+def _report(result: dict[str, Any]) -> None:
+    scores = ", ".join(
+        f"{name} {each['score']:.2f}, not {each['plain']:.2f}" for name, each in result["metrics"].items()
+    )
+    say(
+        f"      {result['search']}: {result['same']} of {result['sentences']} validation outputs as with the exact "
+        f"search; {scores}"
+    )

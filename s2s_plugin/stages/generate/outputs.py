@@ -1,0 +1,127 @@
+"""The rows of ``outputs.jsonl``: items of the test set with their hypotheses."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
+from s2s_plugin.errors import UserError
+from s2s_plugin.inference.syntax import first_parsable
+from s2s_plugin.text.codec import PairCodec
+from s2s_plugin.utils.io import read_lines
+
+Row = dict[str, Any]
+
+LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
+
+
+class Output(NamedTuple):
+    """The best hypothesis of an item.
+
+    Attributes:
+        score: log-probability, natural logarithm, normalized by length.
+        text: detokenized.
+        source_length: in tokens.
+    """
+
+    score: float
+    text: str
+    source_length: int
+
+
+def read_hypotheses(path: Path, output_parser: str = "none") -> dict[int, Output]:
+    """Read the best hypothesis of each item, by its number, from the output of fairseq-generate.
+
+    Args:
+        path: the output.
+        output_parser: prefer the first hypothesis that this parser accepts, see :func:`first_parsable`.
+    """
+    candidates: dict[int, list[tuple[float, str]]] = {}
+    lengths: dict[int, int] = {}
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for match in filter(None, (LINE.match(line.rstrip("\n")) for line in lines)):
+            kind, number, rest = match[1], int(match[2]), match[3]
+            if kind == "S":
+                lengths[number] = len(rest.split())
+            elif kind == "D":
+                score, _, text = rest.partition("\t")
+                candidates.setdefault(number, []).append((float(score) * math.log(2), text))  # fairseq prints base 2
+    best = {}
+    for number, ranked in candidates.items():
+        score, text = ranked[first_parsable([text for _, text in ranked], output_parser)]
+        best[number] = Output(score, text, lengths.get(number, 0))
+    return best
+
+
+def make_rows(cfg: DictConfig, data: Path, subset: str, items: list[Row], outputs: dict[int, Output]) -> list[Row]:
+    """Join items and outputs, and fill in what an output copies from its source.
+
+    Raises:
+        UserError: there is not exactly one output for each item.
+    """
+    if sorted(outputs) != list(range(len(items))):
+        raise UserError(
+            f"{data}, {subset}: expected one hypothesis for each of {len(items):,} items, got {len(outputs):,}; "
+            "set dataset.skip_invalid_size_inputs_valid_test=false, and run again"
+        )
+    codec = PairCodec.load(data, cfg.task.source_lang, cfg.task.target_lang)
+    pieces = []
+    if codec is not None and codec.retrieval is not None:
+        pieces = read_lines(data / "pieces" / f"{subset}.{cfg.task.source_lang}")
+    rows = []
+    for number, item in enumerate(items):
+        output = outputs[number]
+        text, more = output.text, {}
+        if codec is not None and item["source"] is not None:
+            text = codec.fill(text, item["source"])
+            if pieces:
+                more = {"retrieved": codec.fill(codec.retrieved(pieces[number]), item["source"])}
+        rows.append(
+            {"id": number, "hypothesis": text, "score": output.score, "length": output.source_length, **item, **more}
+        )
+    return rows
+
+
+def merge_same_source(rows: list[Row]) -> list[Row]:
+    """Return the first row of each source, a text or an item of media, with the references of all its rows."""
+    merged: dict[str, Row] = {}
+    for row in rows:
+        first = merged.setdefault(row.get("item", row["source"]), {**row, "reference": []})
+        first["reference"] += [row["reference"]] if isinstance(row["reference"], str) else row["reference"]
+    return [{**row, "id": number} for number, row in enumerate(merged.values())]
+
+
+def read_items(cfg: DictConfig, data: Path, subset: str) -> list[Row]:
+    """Read the items of a split in corpus order: source text or media file, and reference or references.
+
+    In a corpus of several directions each item has its direction, and the source keeps its tag.
+    """
+    source, target = cfg.task.source_lang, cfg.task.target_lang
+    if source in MODALITIES:
+        _, media = read_manifest(data / f"{subset}.tsv")
+        return [
+            {
+                "source": None,
+                "item": item.id,
+                "media": str(item.path),
+                "speaker": item.speaker,
+                "length": item.frames,
+                "reference": item.texts[0] if len(item.texts) == 1 else list(item.texts),
+            }
+            for item in media
+        ]
+    text = data / "text"
+    sources, references = (read_lines(text / f"{subset}.{lang}") for lang in (source, target))
+    several, directions = text / f"{subset}.references.tsv", text / f"{subset}.direction"
+    if several.is_file():
+        references = [line.split("\t") for line in read_lines(several)]
+    items: list[Row] = [{"source": s, "reference": r} for s, r in zip(sources, references, strict=True)]
+    if directions.is_file():
+        for item, direction in zip(items, read_lines(directions), strict=True):
+            item["direction"] = direction
+    return items

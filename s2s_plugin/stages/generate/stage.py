@@ -1,0 +1,100 @@
+"""The stage ``generate``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from fairseq.dataclass.configs import GenerationConfig
+
+from s2s_plugin.corpora.directions import untagged
+from s2s_plugin.errors import UserError
+from s2s_plugin.inference.attention import attention_examples
+from s2s_plugin.inference.translator import check_checkpoint, generation_key
+from s2s_plugin.stages.base import Job, Stage
+from s2s_plugin.stages.commands import generate_command
+from s2s_plugin.stages.generate.comparison import compare_with_exact_search, is_approximate
+from s2s_plugin.stages.generate.decode import decode, generate_config
+from s2s_plugin.stages.generate.outputs import make_rows, merge_same_source, read_hypotheses, read_items
+from s2s_plugin.stages.same_run import check_dictionaries
+from s2s_plugin.tasks.config import search_options
+from s2s_plugin.utils.io import fingerprint, read_json, write_json, write_lines, write_text
+from s2s_plugin.utils.run_dir import RunDir
+
+DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
+
+
+class GenerateStage(Stage):
+    """Write ``outputs.jsonl`` and ``<subset>.hyp``: hypotheses in corpus order."""
+
+    name = "generate"
+
+    def command(self, job: Job) -> str:
+        return generate_command(generate_config(job.fairseq, path=str(job.run_dir.best_checkpoint())))
+
+    def is_done(self, job: Job) -> bool:
+        _check_shards(job)
+        return job.run_dir.outputs.is_file() and read_json(job.run_dir.generation_info) == _generation_info(job)
+
+    def run(self, job: Job) -> None:
+        cfg, run_dir = job.fairseq, job.run_dir
+        checkpoint, data, subset = run_dir.best_checkpoint(), Path(cfg.task.data), cfg.dataset.gen_subset
+        check_checkpoint(checkpoint)
+        check_dictionaries(cfg, run_dir)
+        for stale in (run_dir.generation_info, run_dir.scores, run_dir.search_comparison):
+            stale.unlink(missing_ok=True)
+        partial = run_dir.folder / "generate.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        items, parser = read_items(cfg, data, subset), job.cfg.output_parser
+        try:
+            nbest = cfg.generation.nbest if parser == "none" else cfg.generation.beam
+            printed = decode(cfg, checkpoint, partial, job.cfg.workers, len(items), nbest)
+            rows = make_rows(cfg, data, subset, items, read_hypotheses(printed, parser))
+            shutil.move(printed, run_dir.folder / printed.name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        if job.cfg.data.several_references:
+            rows = merge_same_source(rows)
+        write_text(run_dir.attention, attention_examples(cfg, checkpoint, data, rows, run_dir))
+        _write_rows(run_dir, subset, rows)
+        if is_approximate(cfg) and not cfg.generation.score_reference:
+            write_json(run_dir.search_comparison, compare_with_exact_search(cfg, checkpoint, data, job.cfg.metrics))
+        write_json(run_dir.generation_info, _generation_info(job))
+
+    def summary(self, job: Job) -> str:
+        return str(job.run_dir.outputs)
+
+
+def _check_shards(job: Job) -> None:
+    if job.fairseq.dataset.num_shards != 1:
+        raise UserError(
+            f"dataset.num_shards must be 1 for s2s generate, got {job.fairseq.dataset.num_shards}; use workers=N "
+            "on this machine, or fairseq-generate --num-shards on several"
+        )
+
+
+def _generation_info(job: Job) -> dict[str, Any]:
+    """Return what the outputs are made with: readable for the scores, and as a fingerprint."""
+    cfg, checkpoint = job.fairseq, job.run_dir.best_checkpoint()
+    search = {name: value for name, value in cfg.generation.items() if value != DEFAULT_SEARCH[name]}
+    search |= search_options(cfg.task)
+    if job.cfg.output_parser != "none":
+        search["output_parser"] = job.cfg.output_parser
+    return {
+        "subset": cfg.dataset.gen_subset,
+        "checkpoint": checkpoint.name,
+        "search": search,
+        "beam": cfg.generation.beam,
+        "several_references": job.cfg.data.several_references,
+        "key": fingerprint(checkpoint, cfg.task.data, cfg.dataset.gen_subset, *generation_key(cfg)),
+    }
+
+
+def _write_rows(run_dir: RunDir, subset: str, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if "direction" in row:
+            row["source"] = untagged(row["source"])
+    write_lines(run_dir.outputs, [json.dumps(row, ensure_ascii=False) for row in rows])
+    write_lines(run_dir.folder / f"{subset}.hyp", [row["hypothesis"] for row in rows])

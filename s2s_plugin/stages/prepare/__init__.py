@@ -1,0 +1,1 @@
+"""Prepare a corpus: text or media to subwords and fairseq's binary format."""

@@ -1,0 +1,124 @@
+"""The prepared folder: named after everything that decides its content, and summarized in ``prepared.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from s2s_plugin.corpora import directions, media
+from s2s_plugin.corpora.recipe import recipe_stamp
+from s2s_plugin.errors import UserError
+from s2s_plugin.stages.schema import DataConfig
+from s2s_plugin.text.vocabulary import codec_files
+from s2s_plugin.utils.io import file_sha256, fingerprint, write_json
+from s2s_plugin.utils.options import options_affecting
+
+SUMMARY = "prepared.json"
+OWN_FILES = (*directions.FILES, "dialogues", "valid_dialogues", "test_dialogues")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a prepared folder holds.
+
+    Attributes:
+        pairs: number of pairs in each split.
+        longest: the maximum length of ``source`` and ``target``, in steps.
+        symbols: size of the vocabulary, in words.
+        languages: source and target.
+    """
+
+    pairs: dict[str, int]
+    longest: dict[str, int]
+    symbols: str
+    languages: tuple[str, str]
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / SUMMARY, asdict(self))
+
+
+def read_summary(folder: Path) -> Summary:
+    """Read the summary of a prepared folder."""
+    return Summary(**json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+
+
+def prepared_folder(cfg: DictConfig) -> Path:
+    """Return where the corpus with these subwords is, or will be: other options or changed files, another folder.
+
+    Raises:
+        UserError: a file cannot be read, or the languages are the same.
+    """
+    return resolve_preparation(cfg)[0]
+
+
+def resolve_preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
+    """Return the prepared folder and the config that makes it.
+
+    It is the one of the reverse direction if that folder exists and this one does not.
+    """
+    folder = _folder(cfg)
+    reverse = None if folder.is_dir() or media.is_signal(cfg) else directions.reverse(cfg)
+    if reverse is not None and _folder(reverse).is_dir():
+        return _folder(reverse), reverse
+    return folder, cfg
+
+
+def _folder(cfg: DictConfig) -> Path:
+    source, target = cfg.data.source_lang, cfg.data.target_lang
+    parts = [] if media.is_signal(cfg) else directions.split_directions(cfg)
+    for one, other in [(source, target), *((part.data.source_lang, part.data.target_lang) for part in parts)]:
+        if not one or not other or one == other:
+            raise UserError(
+                f"source and target language must differ, got '{one}' and '{other}' (the suffixes of the files); "
+                "set data.source_lang=en data.target_lang=de"
+            )
+    data, subword = (OmegaConf.to_container(group, resolve=True) for group in (cfg.data, cfg.subword))
+    settings = {
+        "data": {name: data[name] for name in options_affecting(DataConfig, "training")},
+        "recipe": recipe_stamp(cfg.data.recipe),
+        "subword": {name: value for name, value in subword.items() if name != "from_dir"},
+        "files": {name: _file_hashes(cfg.data[name]) for name in OWN_FILES if cfg.data[name] is not None},
+        "features": media.features_folder(cfg).name if media.is_signal(cfg) else None,
+    }
+    vocabulary = codec_files(Path(cfg.subword.from_dir)) if cfg.subword.from_dir is not None else []
+    stamp = fingerprint(settings, *vocabulary)[:8]
+    return Path(cfg.prepared_dir) / f"{cfg.data.name}.{source}-{target}.{stamp}"
+
+
+def _file_hashes(files: str | ListConfig) -> list[str]:
+    hashes = []
+    for file in files if isinstance(files, ListConfig) else [files]:
+        try:
+            hashes.append(file_sha256(Path(file)))
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read ({error.strerror}); check the name") from None
+    return hashes
+
+
+def check_prepared(cfg: DictConfig) -> None:
+    """Raise if there is no prepared data, or a batch cannot hold its longest pair.
+
+    Raises:
+        UserError: as above.
+    """
+    if not Path(cfg.task.data).is_dir():
+        raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
+    summary = read_summary(Path(cfg.task.data))
+    source, target = summary.longest["source"], summary.longest["target"]
+    if list(summary.languages) == [cfg.task.target_lang, cfg.task.source_lang]:  # prepared for the reverse direction
+        source, target = target, source
+    if cfg.task.truncate_source:
+        source = min(source, cfg.task.max_source_positions)
+    for key, limit, length in (
+        ("dataset.max_tokens", cfg.dataset.max_tokens, max(source, target)),
+        ("task.max_source_positions", cfg.task.max_source_positions, source),
+        ("task.max_target_positions", cfg.task.max_target_positions, target),
+    ):
+        if limit is not None and limit < length:
+            raise UserError(
+                f"{key} must be at least {length}, the length of the longest pair, got {limit}; raise it, or leave out "
+                f"long pairs with data.max_length={limit - 1}"
+            )

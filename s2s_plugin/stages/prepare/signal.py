@@ -1,0 +1,54 @@
+"""Corpora of audio, video or images: packed features, and the texts as subwords."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from s2s_plugin.corpora import media
+from s2s_plugin.corpora.splits import SPLITS
+from s2s_plugin.datasets.manifest import write_manifest
+from s2s_plugin.errors import UserError
+from s2s_plugin.stages.prepare.fairseq_files import binarize, write_dictionary
+from s2s_plugin.stages.prepare.folder import Summary
+from s2s_plugin.text.vocabulary import copy_codec, learn_codec
+from s2s_plugin.utils.io import write_lines
+
+
+def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> None:
+    """Fill a prepared folder with manifests, ``pieces/``, the codec, the dictionary and fairseq's files.
+
+    Args:
+        cfg: the composed config.
+        folder: where to write.
+        final_folder: what ``folder`` will be renamed to; paths in it are relative to that.
+        features: folder of the packed features.
+    """
+    lang, items = cfg.data.target_lang, media.texts(features)
+    if cfg.subword.from_dir is None:
+        texts = [text for _, text in media.pairs("train", items["train"])]
+        codec = learn_codec(cfg.subword, folder, {lang: texts}).target
+    else:
+        codec = copy_codec(Path(cfg.subword.from_dir), folder, [lang]).target
+    longest, counts = 0, {}
+    for split in SPLITS:
+        write_manifest(folder / f"{split}.tsv", cfg.data.source_lang, items[split])
+        pieces = []
+        for item, text in media.pairs(split, items[split]):
+            pieces.append(codec.encode(text))
+            length = pieces[-1].count(" ") + 1
+            if length > cfg.data.max_length:
+                raise UserError(
+                    f"{split} {item.id}: expected a text of at most data.max_length={cfg.data.max_length} tokens, "
+                    f"got {length:,}: '{text[:40]}...'"
+                )
+            longest = max(longest, length + 1)  # </s>
+        write_lines(folder / "pieces" / f"{split}.{lang}", pieces)
+        counts[split] = len(pieces)
+    write_dictionary(cfg, folder, lang, codec.dictionary())
+    binarize(cfg, folder)
+    media.write_source(cfg, folder, final_folder, features)
+    frames = max(item.frames for split in items.values() for item in split)
+    symbols = f"{codec.pieces.get_piece_size():,}"
+    Summary(counts, {"source": frames, "target": longest}, symbols, (cfg.data.source_lang, lang)).write(folder)

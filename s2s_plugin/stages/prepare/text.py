@@ -1,0 +1,142 @@
+"""Text corpora: from a recipe or the user's files to subwords."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from s2s_plugin.corpora import directions
+from s2s_plugin.corpora.cleaning import Pair
+from s2s_plugin.corpora.parallel import extra_pairs, own_splits
+from s2s_plugin.corpora.recipe import run_recipe
+from s2s_plugin.corpora.splits import SPLITS
+from s2s_plugin.corpora.writing import write_corpus
+from s2s_plugin.errors import UserError
+from s2s_plugin.stages.prepare.fairseq_files import binarize, write_dictionary
+from s2s_plugin.stages.prepare.folder import Summary
+from s2s_plugin.text.codec import PairCodec, copy_tokens
+from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
+from s2s_plugin.text.vocabulary import copy_codec, learn_codec
+from s2s_plugin.utils.console import say
+from s2s_plugin.utils.io import read_lines, write_lines
+from s2s_plugin.utils.progress import Progress
+
+
+def build(cfg: DictConfig, folder: Path) -> None:
+    """Fill a prepared folder with ``text/``, ``pieces/``, the codec, the dictionaries and fairseq's files."""
+    source, target = cfg.data.source_lang, cfg.data.target_lang
+    text = _write_text(cfg, folder)
+    lines = {
+        split: list(zip(*(read_lines(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
+        for split in SPLITS
+    }
+    lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"])
+    if cfg.subword.from_dir is None:
+        tokens = [*directions.tags(cfg), *([RETRIEVED] if cfg.data.retrieval else [])]
+        sides = dict(zip((source, target), map(list, zip(*lines["train"], strict=True)), strict=True))
+        codec = learn_codec(cfg.subword, folder, sides, tokens)
+    else:
+        codec = copy_codec(Path(cfg.subword.from_dir), folder, (source, target))
+    assert codec.source is not None
+    if cfg.data.retrieval:
+        if RETRIEVED not in codec.source.dictionary():
+            raise UserError(f"{cfg.subword.from_dir} was prepared without data.retrieval: leave it out")
+        codec.retrieval = Retrieval(lines["train"])
+        codec.retrieval.save(folder, source, target)
+    counts, longest = _write_pieces(cfg, folder, lines, codec)
+    source_dict = codec.source.dictionary(copy_tokens(codec.copy_slots))
+    target_dict = codec.target.dictionary(source_dict.symbols if cfg.subword.joint or codec.copy_slots else [])
+    for lang, dictionary in ((source, source_dict), (target, target_dict)):
+        write_dictionary(cfg, folder, lang, dictionary)
+    binarize(cfg, folder)
+    sizes = [side.pieces.get_piece_size() for side in (codec.source, codec.target)]
+    symbols = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
+    Summary(counts, longest, symbols, (source, target)).write(folder)
+
+
+def check_options(cfg: DictConfig) -> None:
+    """Raise if the parts of a source exclude each other.
+
+    Raises:
+        UserError: as above.
+    """
+    several = bool(directions.tags(cfg))
+    if cfg.subword.factors and several:
+        raise UserError("subword.factors and several directions are mutually exclusive")
+    if cfg.data.retrieval and cfg.subword.factors:
+        raise UserError("data.retrieval and subword.factors are mutually exclusive")
+    if cfg.data.retrieval and several:
+        raise UserError("data.retrieval and several directions are mutually exclusive")
+    if cfg.data.retrieval and not cfg.subword.joint:
+        raise UserError("data.retrieval requires subword.joint=true")
+
+
+def _write_text(cfg: DictConfig, folder: Path) -> Path:
+    """Write the corpus of all directions to ``text/``."""
+    parts = directions.split_directions(cfg)
+    if len(parts) == 1:
+        return _write_direction(parts[0], folder)
+    shared = directions.shared_language(cfg)
+    return directions.merge(
+        cfg, parts, lambda part: _write_direction(part, folder / directions.name(part), shared), folder / "text"
+    )
+
+
+def _write_direction(cfg: DictConfig, folder: Path, shared: str | None = None) -> Path:
+    """Write the corpus of one direction to ``text/``, from a recipe or from the user's files.
+
+    Args:
+        cfg: of one direction.
+        folder: its folder.
+        shared: the language whose sentences alone decide what is held out of the user's pairs; None: both sides.
+    """
+    text, langs = folder / "text", (cfg.data.source_lang, cfg.data.target_lang)
+    if cfg.data.recipe is not None:
+        return run_recipe(cfg, text)
+    if cfg.data.dialogues is None and None in (cfg.data.source, cfg.data.target):
+        raise UserError("data=files requires data.source=FILE and data.target=FILE")
+    meta = {"name": cfg.data.name, "source": "own files"}
+    return write_corpus(text, own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.lossless else ())
+
+
+def _write_pieces(
+    cfg: DictConfig, folder: Path, lines: dict[str, list[Pair]], codec: PairCodec
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Write ``pieces/<split>.<lang>``; drop pairs that are too long from the pieces and the text.
+
+    Returns:
+        the number of pairs in each split, and the maximum length of source and target.
+    """
+    longest, counts = [0, 0], {}
+    for split, pairs in lines.items():
+        kept: dict[int, tuple[Pair, Pair]] = {}
+        for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair")):
+            pieces = codec.encode(pair[0], pair[1] if split == "train" else None), codec.encode_target(pair[1], pair[0])
+            lengths = [side.count(" ") + 1 for side in pieces]
+            if max(lengths) <= cfg.data.max_length:
+                kept[number] = pair, pieces
+                longest = [max(length + 1, so_far) for length, so_far in zip(lengths, longest, strict=True)]  # </s>
+            elif split != "train" and cfg.data.get(f"{split}_source") is not None:
+                raise UserError(
+                    f"{cfg.data[f'{split}_source']}:{number + 1}: expected at most data.max_length="
+                    f"{cfg.data.max_length} tokens, got {max(lengths):,}: '{pair[0][:40]}...'"
+                )
+        if len(kept) < len(pairs):
+            say(f"      {split}: {len(pairs) - len(kept):,} pairs longer than {cfg.data.max_length} tokens left out")
+        _write_kept(cfg, folder, split, kept)
+        counts[split] = len(kept)
+    if not all(counts.values()):
+        raise UserError(f"no pair of at most data.max_length={cfg.data.max_length} tokens in some split: {counts}")
+    return counts, dict(zip(("source", "target"), longest, strict=True))
+
+
+def _write_kept(cfg: DictConfig, folder: Path, split: str, kept: dict[int, tuple[Pair, Pair]]) -> None:
+    """Write the text and the pieces of these pairs, by line number, and shorten the files that go along with them."""
+    for side, lang in enumerate((cfg.data.source_lang, cfg.data.target_lang)):
+        write_lines(folder / "text" / f"{split}.{lang}", [pair[side] for pair, _ in kept.values()])
+        write_lines(folder / "pieces" / f"{split}.{lang}", [pieces[side] for _, pieces in kept.values()])
+    for path in (folder / "text" / f"{split}.{suffix}" for suffix in ("references.tsv", "direction")):
+        if path.is_file():
+            lines = read_lines(path)
+            write_lines(path, [lines[number] for number in kept])

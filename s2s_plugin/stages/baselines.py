@@ -32,14 +32,12 @@ POOLED = (8, 16, 8)  # maximum size of a pooled signal: time, and the two dimens
 
 
 def check_baselines(names: Sequence[str], source: str) -> None:
-    """Raise if a baseline is unknown, or not for this kind of source.
+    """Raise UserError if a baseline is unknown, or not for this kind of source.
 
     Args:
         names: of baselines.
         source: language, or audio, video or image.
 
-    Raises:
-        UserError: as above.
     """
     known = SIGNAL if source in MODALITIES else TEXT
     for name in names:

@@ -102,11 +102,7 @@ def read_outputs(folder: Path, direction: str | None = None) -> list[dict]:
 
 
 def check_same_items(folders: Sequence[Path], outputs: Sequence[list[dict]]) -> None:
-    """Raise if the references of two runs differ.
-
-    Raises:
-        UserError: as above.
-    """
+    """Raise UserError if the references of two runs differ."""
     first = [row["reference"] for row in outputs[0]]
     for folder, rows in zip(folders, outputs, strict=True):
         references = [row["reference"] for row in rows]

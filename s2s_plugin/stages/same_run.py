@@ -32,11 +32,7 @@ def changed_settings(cfg: DictConfig, run_dir: RunDir) -> dict[str, tuple[Any, A
 
 
 def check_same_run(cfg: DictConfig, run_dir: RunDir) -> None:
-    """Raise if the folder was trained with other options; only the length of training may grow.
-
-    Raises:
-        UserError: as above.
-    """
+    """Raise UserError if the folder was trained with other options; only the length of training may grow."""
     changed = changed_settings(cfg, run_dir)
     if LENGTH_KEYS.issuperset(changed) and all(now > before for before, now in changed.values()):
         return
@@ -56,11 +52,7 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
 
 
 def check_dictionaries(cfg: DictConfig, run_dir: RunDir) -> None:
-    """Raise if the data has other dictionaries than the training had.
-
-    Raises:
-        UserError: as above.
-    """
+    """Raise UserError if the data has other dictionaries than the training had."""
     trained = (read_json(run_dir.training_settings) or {}).get("dictionaries", {})
     for lang, now in dictionary_fingerprints(cfg).items():
         if now != trained.get(lang):
@@ -77,13 +69,11 @@ def dictionary_fingerprints(cfg: DictConfig) -> dict[str, str]:
 
 
 def check_finetuned_checkpoint(cfg: DictConfig) -> float:
-    """Raise if ``checkpoint.finetune_from_model`` is of another model or has other dictionaries.
+    """Raise UserError if ``checkpoint.finetune_from_model`` is of another model or has other dictionaries.
 
     Returns:
         the seconds of its training, from which fairseq goes on to count.
 
-    Raises:
-        UserError: as above.
     """
     path = Path(cfg.checkpoint.finetune_from_model)
     state = load_checkpoint(path)

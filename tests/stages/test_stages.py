@@ -186,18 +186,6 @@ def test_how_much_is_read_by_hand_can_be_said(finished):
         assert (f"truncated to {read} of" in done.stderr) == (read is not None)
 
 
-def test_what_an_earlier_version_did_not_have_is_as_by_default(finished, tmp_path: Path):
-    folder = tmp_path / "copy"
-    shutil.copytree(finished[0], folder)
-    config = folder / "runs/nmt/default/config.yaml"
-    lines = config.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith(("  mbr:", "  dialogues:", "output_parser:"))]
-    assert len(kept) == len(lines) - 3
-    config.write_text("".join(kept))
-    done = call("s2s translate app=nmt", cwd=folder, stdin="a b c\n")
-    assert len(done.stdout.splitlines()) == 1
-
-
 def test_a_faster_search_says_what_it_costs(finished, tmp_path: Path):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)

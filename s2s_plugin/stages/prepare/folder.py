@@ -27,13 +27,13 @@ class Summary:
     Attributes:
         pairs: number of pairs in each split.
         longest: the maximum length of ``source`` and ``target``, in steps.
-        symbols: size of the vocabulary, in words.
+        vocabulary: its size, as text.
         languages: source and target.
     """
 
     pairs: dict[str, int]
     longest: dict[str, int]
-    symbols: str
+    vocabulary: str
     languages: tuple[str, str]
 
     def write(self, folder: Path) -> None:
@@ -99,11 +99,7 @@ def _file_hashes(files: str | ListConfig) -> list[str]:
 
 
 def check_prepared(cfg: DictConfig) -> None:
-    """Raise if there is no prepared data, or a batch cannot hold its longest pair.
-
-    Raises:
-        UserError: as above.
-    """
+    """Raise UserError if there is no prepared data, or a batch cannot hold its longest pair."""
     if not Path(cfg.task.data).is_dir():
         raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
     summary = read_summary(Path(cfg.task.data))

@@ -50,5 +50,5 @@ def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> 
     binarize(cfg, folder)
     media.write_source(cfg, folder, final_folder, features)
     frames = max(item.frames for split in items.values() for item in split)
-    symbols = f"{codec.pieces.get_piece_size():,}"
-    Summary(counts, {"source": frames, "target": longest}, symbols, (cfg.data.source_lang, lang)).write(folder)
+    vocabulary = f"{codec.pieces.get_piece_size():,}"
+    Summary(counts, {"source": frames, "target": longest}, vocabulary, (cfg.data.source_lang, lang)).write(folder)

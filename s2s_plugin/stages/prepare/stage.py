@@ -39,7 +39,7 @@ class PrepareStage(Stage):
         folder, _ = resolve_preparation(job.cfg)
         summary = read_summary(folder)
         counts = " / ".join(f"{summary.pairs[split]:,}" for split in SPLITS)
-        return f"{counts} pairs (train / valid / test), {summary.symbols} tokens, in {folder}"
+        return f"{counts} pairs (train / valid / test), {summary.vocabulary} tokens, in {folder}"
 
 
 def prepare(cfg: DictConfig) -> Path:

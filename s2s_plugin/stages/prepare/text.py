@@ -51,16 +51,12 @@ def build(cfg: DictConfig, folder: Path) -> None:
         write_dictionary(cfg, folder, lang, dictionary)
     binarize(cfg, folder)
     sizes = [side.pieces.get_piece_size() for side in (codec.source, codec.target)]
-    symbols = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
-    Summary(counts, longest, symbols, (source, target)).write(folder)
+    vocabulary = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
+    Summary(counts, longest, vocabulary, (source, target)).write(folder)
 
 
 def check_options(cfg: DictConfig) -> None:
-    """Raise if the parts of a source exclude each other.
-
-    Raises:
-        UserError: as above.
-    """
+    """Raise UserError if the parts of a source exclude each other."""
     several = bool(directions.tags(cfg))
     if cfg.subword.factors and several:
         raise UserError("subword.factors and several directions are mutually exclusive")

@@ -53,7 +53,7 @@ def test_constraints_come_with_the_lines(toy: Path, trained: Path):
         assert all("a a" in text for text in found[0])
         assert all("g" in text and "h h" in text for text in found[2])
         assert found[1] == outputs(call(command, stdin="b c\n").stdout)[0]
-    assert "lacks" in refusal(f"{command} --constraints", stdin="a b\tz\n")
+    assert "unknown target tokens" in refusal(f"{command} --constraints", stdin="a b\tz\n")
     assert "fairseq-interactive" in refusal(GENERATE.format(data=toy, path=trained) + " --constraints ordered")
 
 

@@ -102,7 +102,7 @@ def test_other_data_than_the_model_expects_is_refused(shouted: tuple[Path, str])
         check=False,
     )
     assert refused.returncode != 0
-    assert "not each token is followed by model.encoder_factors=1 factors" in refused.stderr
+    assert "model.encoder_factors=1 requires as many factors after each token" in refused.stderr
     assert not list((folder / "other").glob("*.pt"))
 
 

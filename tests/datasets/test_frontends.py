@@ -90,7 +90,7 @@ def test_other_rates_are_resampled(tmp_path, samples):
     assert np.abs(one[:40, :18] - other[:40, :18]).mean() < 0.1
 
 
-def test_features_are_normalised(tmp_path, samples):
+def test_features_are_normalized(tmp_path, samples):
     path = write_wav(tmp_path / "a.wav", samples)
     features = build_frontend("audio", {"sample_rate": RATE}).load(item(path)).astype(np.float32)
     assert np.abs(features.mean(0)).max() < 1e-2
@@ -198,7 +198,7 @@ def test_the_box_is_cut_out_at_the_right_aspect(clip):
     assert np.abs(square.astype(int) - whole[:, 8:24, 8:24]).mean() < 4
 
 
-def test_normalised_clips(clip):
+def test_normalized_clips(clip):
     path, _ = clip
     stored = build_frontend("video", {}).load(item(path))
     whole = build_frontend("video", {}).to_tensor(stored)

@@ -67,7 +67,7 @@ def test_collate_pads_on_the_right(dictionary):
         assert batch["target"][position].tolist() == target + [PAD] * (batch["target"].size(1) - len(target))
 
 
-def test_previous_symbols_are_the_shifted_target(dictionary):
+def test_previous_tokens_are_the_shifted_target(dictionary):
     dataset = random_pairs(13, dictionary)
     batch = dataset.collater([dataset[row] for row in range(13)])
     previous, target = batch["net_input"]["prev_output_tokens"], batch["target"]

@@ -1,4 +1,4 @@
-"""CIDEr-D beside the figures of its authors' code and beside a second formulation in dense vectors."""
+"""CIDEr-D against the figures of its authors' code and a second formulation in dense vectors."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_equals_dense_vectors():
 
 
 def test_by_hand():
-    """Two items, idf ln 2 for all but "a" (in both: 0). Equal lengths; 1-grams agree in one of two, 2-grams in none."""
+    """Two items, idf ln 2 except "a" (in both: 0). Equal lengths; 1-grams agree in one of two, 2-grams in none."""
     hypotheses, references = [["a", "b", "c"], ["x"]], [[["a", "b", "d"]], [["a", "y"]]]
     # 1-grams without "a": (b, c) . (b, d) = 1 / (sqrt 2 sqrt 2); 2-grams: (ab, bc) . (ab, bd) = 1 / 2; 3-grams: 0
     assert cider_d(hypotheses, references) == pytest.approx([10 * (0.5 + 0.5 + 0 + 0) / 4, 0])

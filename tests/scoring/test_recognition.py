@@ -1,4 +1,4 @@
-"""Error rates beside jiwer and a textbook edit distance; what counts as a word, in several scripts."""
+"""Error rates against jiwer and a textbook edit distance; what counts as a word, in several scripts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def edit_distance(reference: list[str] | str, hypothesis: list[str] | str) -> in
     return row[-1]
 
 
-# ------------------------------------------------------------- normalisation
+# ------------------------------------------------------------- normalization
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""ROUGE beside plain counts and a textbook subsequence; its words, stems and references."""
+"""ROUGE against plain counts and a textbook subsequence; its words, stems and references."""
 
 from __future__ import annotations
 

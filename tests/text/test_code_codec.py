@@ -1,4 +1,4 @@
-"""Programs to symbols and back, exactly: real files of this machine, and odd text; also through fairseq's ``--bpe``."""
+"""Programs to tokens and back, exactly: real files of this machine, and odd text; also through fairseq's ``--bpe``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """Models of each kind, learnt from a few modules of the standard library."""
+    """Models of each kind, trained from a few modules of the standard library."""
     folder = tmp_path_factory.mktemp("spm")
     lines = [escape(line) for path in python_files(200)[:8] for line in read(path).splitlines(keepends=True)[:500]]
     for kind in KINDS:
@@ -91,8 +91,8 @@ def test_any_text(codec):
         assert codec.decode(codec.encode(text)) == text
 
 
-def test_symbols_survive_fairseqs_files(codec, tmp_path):
-    """Symbols have no white space in them, and all are in the dictionary: nothing is unknown."""
+def test_tokens_survive_fairseqs_files(codec, tmp_path):
+    """Tokens have no white space in them, and all are in the dictionary: nothing is unknown."""
     dictionary = codec.dictionary()
     dictionary.save(str(tmp_path / "dict.txt"))
     dictionary = Dictionary.load(str(tmp_path / "dict.txt"))
@@ -102,7 +102,7 @@ def test_symbols_survive_fairseqs_files(codec, tmp_path):
         assert codec.decode(dictionary.string(ids)) == text
 
 
-def test_indentation_is_few_symbols(models):
+def test_indentation_is_few_tokens(models):
     codec = CodeCodec(models["unigram"])
     assert len(codec.encode("        ").split()) < 8
     assert codec.encode("\n\t").split() == [NEWLINE, TAB]

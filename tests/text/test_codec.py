@@ -1,4 +1,4 @@
-"""Text to symbols and back: nothing is lost but what normalisation takes; ids are SentencePiece's."""
+"""Text to tokens and back: nothing is lost but what normalization takes; ids are SentencePiece's."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def test_decode_undoes_encode(codec):
         assert codec.decode(codec.encode(line)) == normalize(line)
 
 
-def test_symbols_survive_a_text_file(codec, tmp_path):
-    """One line a sentence, symbols between single spaces: what fairseq-preprocess reads."""
+def test_tokens_survive_a_text_file(codec, tmp_path):
+    """One line a sentence, tokens between single spaces: what fairseq-preprocess reads."""
     lines = SENTENCES + random_lines(300, dirt=True)
     path = tmp_path / "train.xx"
     path.write_text("".join(codec.encode(line) + "\n" for line in lines), encoding="utf-8")

@@ -47,13 +47,13 @@ def test_factors_decide(shouted: tuple[Path, str]):
     folder, _ = shouted
     assert exact(folder) > 90  # without factors one letter in two would be wrong
     prepared = next((folder / "data-bin").glob("files.src-tgt.*"))
-    symbols = {line.split()[0] for line in (prepared / "dict.src.txt").read_text(encoding="utf-8").splitlines()}
-    assert symbols == {*(f"▁{letter}" for letter in "abcde"), "case=up", "case=low", "kind=x", "kind=y"}
+    tokens = {line.split()[0] for line in (prepared / "dict.src.txt").read_text(encoding="utf-8").splitlines()}
+    assert tokens == {*(f"▁{letter}" for letter in "abcde"), "case=up", "case=low", "kind=x", "kind=y"}
     assert "--encoder-factors 2" in (folder / "runs/nmt/default/commands.txt").read_text(encoding="utf-8")
 
 
 def test_unknown_words_are_copied_from_the_source(shouted: tuple[Path, str]):
-    """Of a model that may write nothing but unknown words; z is in no vocabulary, and factors are no words."""
+    """Of a model that may write only unknown words; z is in no vocabulary, and factors are no words."""
     folder, _ = shouted
     unknown = "app=nmt generation.unkpen=-50 generation.max_len_a=0 generation.max_len_b=1 generation.replace_unk=''"
     said = call(f"s2s translate {unknown}", cwd=folder, stdin="z|up|x\nb|up|y\n").stdout
@@ -88,7 +88,7 @@ def test_factors_through_plain_fairseq(shouted: tuple[Path, str]):
     plain = f"{prepared} --user-dir s2s_plugin --task s2s -s src -t tgt --cpu --path {checkpoint}"
     printed = call(f"fairseq-generate {plain} --print-alignment hard").stdout
     aligned = [line.split("\t")[1].split() for line in printed.splitlines() if line.startswith("A-")]
-    assert max(int(link.split("-")[0]) for links in aligned for link in links) <= 4  # memory steps, not symbols
+    assert max(int(link.split("-")[0]) for links in aligned for link in links) <= 4  # memory steps, not tokens
     lines = call(f"fairseq-interactive {plain}", stdin="d|up|y e|up|x\n").stdout.splitlines()
     assert [line.split("\t")[2] for line in lines if line.startswith("D-")] == ["D E"]
 

@@ -21,14 +21,14 @@ def test_features():
 def test_the_nearest_is_that_of_the_greatest_cosine(features):
     draw = random.Random(1)
     texts = [" ".join(draw.choices("abcdefghi", range(9, 0, -1), k=draw.randint(1, 8))) for _ in range(80)]
-    known, asked = texts[:60], texts[60:]
+    known, queries = texts[:60], texts[60:]
     having = Counter(feature for text in known for feature in set(features(text)))
 
     def vector(text: str) -> list[float]:
         return [features(text).count(each) * (math.log(61 / (1 + number)) + 1) for each, number in having.items()]
 
     index = TfidfIndex(known, features)
-    for text in asked:
+    for text in queries:
         cosines = [
             sum(map(float.__mul__, vector(other), vector(text)))
             / (math.hypot(*vector(other)) * math.hypot(*vector(text)))

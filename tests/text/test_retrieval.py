@@ -67,13 +67,13 @@ def test_a_source_brings_what_another_one_of_its_thing_has(run: tuple[Path, str]
     known = dict(zip(lines(data / "text/train.thing"), lines(data / "text/train.code"), strict=True))
     for split in ("train", "valid", "test"):
         right = []
-        for text, symbols in zip(
+        for text, tokens in zip(
             lines(data / f"text/{split}.thing"), lines(data / f"pieces/{split}.thing"), strict=True
         ):
-            brought, own = symbols.split(" <retrieved> ")
+            retrieved, own = tokens.split(" <retrieved> ")
             assert own.replace(" ", "").replace("▁", " ").strip() == text
             others = [code for other, code in known.items() if other.split()[0] == text.split()[0] and other != text]
-            right += [brought.replace(" ", "").replace("▁", " ").strip() in others] if others else []
+            right += [retrieved.replace(" ", "").replace("▁", " ").strip() in others] if others else []
         assert sum(right) > 0.9 * len(right) > 0
 
 
@@ -95,8 +95,8 @@ def test_of_a_conversation_the_last_turn_is_looked_for():
 def test_what_was_brought_is_shown(run: tuple[Path, str]):
     folder, _ = run
     pieces = lines(prepared(folder) / "pieces/test.thing")
-    for row, symbols in zip(rows(folder), pieces, strict=True):
-        assert row["retrieved"] == symbols.partition(" <retrieved> ")[0].replace(" ", "").replace("▁", " ").strip()
+    for row, tokens in zip(rows(folder), pieces, strict=True):
+        assert row["retrieved"] == tokens.partition(" <retrieved> ")[0].replace(" ", "").replace("▁", " ").strip()
     report = (folder / "runs/nmt/default/report.html").read_text(encoding="utf-8")
     shown = [row for row in rows(folder) if f'<dt>Retrieved</dt><dd dir="auto">{row["retrieved"]}</dd>' in report]
     assert len(shown) >= 15

@@ -129,11 +129,11 @@ def test_bad_config(tmp_path: Path, case: str):
 
 
 VALUES = {
-    "odd width": ("model.encoder_hidden_size=63", ("encoder_hidden_size is 63", "even")),
-    "no layers": ("model.decoder_layers=0", ("decoder_layers is 0", "at least 1")),
-    "all dropped": ("model.dropout=1.0", ("dropout is 1.0", "below 1")),
-    "tables of two widths": ("model.encoder_embed_dim=16", ("16 and 32", "same value")),
-    "fewer than no factors": ("model.encoder_factors=-1", ("encoder_factors is -1", "at least 0")),
+    "odd width": ("model.encoder_hidden_size=63", ("encoder_hidden_size must be even", "got 63")),
+    "no layers": ("model.decoder_layers=0", ("decoder_layers must be at least 1, got 0",)),
+    "all dropped": ("model.dropout=1.0", ("dropout must be in [0, 1), got 1.0",)),
+    "tables of two widths": ("model.encoder_embed_dim=16", ("requires equal", "16 and 32")),
+    "fewer than no factors": ("model.encoder_factors=-1", ("encoder_factors must be at least 0, got -1",)),
     "no GPU": ("common.fp16=true", ("common.fp16", "GPU")),
     "no tensorboard": ("common.tensorboard_logdir=logs", ("tensorboard_logdir", "pip install")),
     "words without factors": ("subword.factors=[pos]", ("lacks a factor", "word|pos")),
@@ -143,7 +143,7 @@ VALUES = {
     "unknown metric": ("metrics=[s2s_blue]", ("s2s_blue", "s2s_bleu")),
     "unknown tokenizer": ("scoring.sacrebleu_tokenizer=13 checkpoint_metric=loss", ("sacrebleu_tokenizer=13", "13a")),
     "unknown vocabulary": ("subword.kind=letters", ("SentencePiece", "letters")),
-    "no beam": ("generation.beam=0", ("beam is 0", "at least 1")),
+    "no beam": ("generation.beam=0", ("beam must be at least 1, got 0",)),
     "no last update": ("optimization.max_update=0 optimization.max_epoch=1", ("polynomial_decay", "inverse_sqrt")),
 }
 
@@ -243,7 +243,7 @@ def test_checkpoint_of_another_architecture(small_run, toy: Path, tmp_path: Path
     ours = "--task s2s --arch s2s_tiny --share-all-embeddings"
     call(TRAIN.replace(ours, stock).format(data=toy, save_dir=tmp_path))
     shutil.copy(tmp_path / "checkpoint_last.pt", checkpoint)
-    mistake(folder, f"s2s generate {overrides}", checkpoint.name, "architecture 'lstm'")
+    mistake(folder, f"s2s generate {overrides}", checkpoint.name, "architecture must be s2s*, got lstm")
 
 
 def test_dictionary_of_other_data(small_run, tmp_path: Path):

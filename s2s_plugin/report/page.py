@@ -1,54 +1,103 @@
-"""The page around the sections: header, navigation, style."""
+"""The page of a report: each section is a template that the values of one function fill."""
 
 from __future__ import annotations
 
+import base64
+import re
+from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from s2s_plugin.report.markup import Section, render
-from s2s_plugin.report.run import RunData
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from s2s_plugin.report.run import RunData, read_run
+from s2s_plugin.report.sections.attention import attention_section
+from s2s_plugin.report.sections.curves import curves_section
+from s2s_plugin.report.sections.examples import examples_section
+from s2s_plugin.report.sections.lengths import length_section
+from s2s_plugin.utils.io import write_bytes, write_text
+
+PICTURES = ("curves.png", "*_by_length.png", "attention-*.png")
 
 
-def render_page(run: RunData, sections: list[Section]) -> str:
-    """Return the whole document. It refers to nothing outside itself, and forbids the browser to."""
-    return render(
-        "page.html.j2",
-        name=str(run.config.get("name") or run.dir.folder.resolve().name),
-        app=str(run.config.get("app") or ""),
-        style=files(__package__).joinpath("style.css").read_text(encoding="utf-8"),
-        facts={key: value for key, value in _facts(run).items() if value},
-        sections=sections,
+class Section(NamedTuple):
+    """A section of the page, and what to say if its input is missing.
+
+    Attributes:
+        anchor: of links; its template is ``sections/<anchor>.html.j2``.
+        title: heading, unless the values have another ``title``.
+        values: for the template, and ``pictures``, PNG files by name; nothing if the input is missing.
+        file: the input.
+        stage: writes the input.
+        shows: what the section will show.
+    """
+
+    anchor: str
+    title: str
+    values: Callable[[RunData], Any]
+    file: str
+    stage: str
+    shows: str
+
+
+SECTIONS = (
+    Section("scores", "Scores", lambda run: run.scores.get("metrics"), "scores.json", "score", "the scores"),
+    Section("curves", "Learning curves", curves_section, "log.txt", "train", "the learning curves"),
+    Section(
+        "length", "Scores by source length", length_section, "outputs.jsonl", "generate", "scores by source length"
+    ),
+    Section("examples", "Examples", examples_section, "outputs.jsonl", "generate", "example outputs"),
+    Section("attention", "Attention", attention_section, "attention.jsonl", "generate", "attention heatmaps"),
+    Section("commands", "Commands", lambda run: run.commands, "commands.txt", "prepare", "the commands"),
+    Section("config", "Configuration", lambda run: run.options, "config.yaml", "train", "the configuration"),
+)
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write ``report.html`` and ``report/*.png`` in a run folder and return the path of the page.
+
+    The page refers to nothing outside itself. A file that a stage has not written yet leaves a note in its section.
+
+    Raises:
+        UserError: no such folder, or a file of the run is unreadable.
+    """
+    run = read_run(Path(run_dir))
+    sections = [(section, section.values(run) or {}) for section in SECTIONS]
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters |= {"number": number, "breakable": breakable, "png": png_uri, "duration": duration, "zip": zip}
+    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    page = environment.get_template("page.html.j2").render(run=run, sections=sections, style=style)
+    pictures = {name: png for _, values in sections for name, png in values.get("pictures", {}).items()}
+    folder = run.dir.folder / "report"
+    for stale in (path for pattern in PICTURES for path in folder.glob(pattern) if path.name not in pictures):
+        stale.unlink()
+    for name, png in pictures.items():
+        write_bytes(folder / name, png)
+    write_text(run.dir.report, page)
+    return run.dir.report
 
 
-def _facts(run: RunData) -> dict[str, str]:
-    """Return what there is to know about the run besides its scores."""
-    scores = run.scores
-    evaluated = str(scores.get("subset") or "")
-    if evaluated and isinstance(scores.get("sentences"), int):
-        evaluated += f", {scores['sentences']:,} {'items' if run.from_signals else 'sentences'}"
-    seconds, parameters, seed = (scores.get(key) for key in ("train_seconds", "parameters", "seed"))
-    return {
-        "Data": _data(run.config),
-        "Date": f"{run.date.day} {run.date:%B %Y, %H:%M}",
-        "Evaluated on": evaluated,
-        "Parameters": "" if parameters is None else f"{parameters:,}",
-        "Training time": "" if seconds is None else duration(seconds),
-        "Precision": str(scores.get("precision") or ""),
-        "Search": ", ".join(f"{key} {value}" for key, value in (scores.get("search") or {}).items()),
-        "Seed": "" if seed is None else str(seed),
-        "Checkpoint": str(scores.get("checkpoint") or ""),
-    }
+def breakable(text: object) -> Markup:
+    """Escape ``text`` and allow line breaks in signatures and paths."""
+    return Markup(re.sub(r"([|/])", r"\1<wbr>", str(escape(text))))
 
 
-def _data(config: dict[str, Any]) -> str:
-    """Return the name of the ``data`` group, else the last part of the path that fairseq reads."""
-    data = config.get("data")
-    if isinstance(data, dict):
-        data = data.get("name")
-    if not data and isinstance(config.get("task"), dict):
-        data = config["task"].get("data")
-    return str(data).rstrip("/").rsplit("/", 1)[-1] if data else ""
+def png_uri(content: bytes) -> str:
+    """Return an address that contains a PNG file."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """Format a score with a true minus sign; a dash if there is none."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.report.drawing.signals import Signal, read_signal
+from s2s_plugin.report.log import Curves, read_curves
 from s2s_plugin.utils.run_dir import RunDir
 
 T = TypeVar("T")
@@ -22,29 +22,62 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Output:
-    """A test item: source, references and hypothesis."""
+    """A test item, as in a line of ``outputs.jsonl``."""
 
     id: int
-    source: str | None  # None if it is a signal
-    references: tuple[str, ...]
     hypothesis: str
-    score: float | None  # log-probability per token, natural logarithm
-    length: int | None  # of the source: tokens, or frames of a signal
-    media: Path | None = None  # file of the signal
+    reference: str | list[str] | None = None
+    source: str | None = None  # None if it is a signal
+    score: float | None = None  # log-probability per token, natural logarithm
+    length: int | None = None  # of the source: tokens, or frames of a signal
+    item: str = ""  # name of the signal
+    media: str = ""  # file of the signal
     speaker: str = ""
     direction: str = ""  # of translation, if there are several
     retrieved: str = ""  # target of the retrieved pair
 
+    @property
+    def references(self) -> list[str]:
+        """Return all references."""
+        return self.reference if isinstance(self.reference, list) else [self.reference] if self.reference else []
+
 
 @dataclass(frozen=True)
 class Attention:
-    """The attention of an item with T target tokens and S source tokens or memory steps."""
+    """The attention of an item with T target tokens and S source tokens or memory steps.
+
+    Attributes:
+        id: of the item.
+        target_tokens: T tokens.
+        attention: T x S weights.
+        source_tokens: S tokens of a text.
+        modality: "text", "audio", "video" or "image".
+        signal: as the model saw it. Audio: frames x mel channels, log energies of mean 0 and variance 1. Video: frames
+            x height x width, gray, 0 to 255. Image: height x width x RGB, 0 to 255.
+        stride: memory step s covers the frames ``s * stride`` to ``(s + 1) * stride - 1``.
+        seconds_per_frame: of audio and video.
+        grid: rows and columns of an image that the memory covers, row by row.
+    """
 
     id: int
-    source: tuple[str, ...]
-    target: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...]  # T x S
-    signal: Signal | None = None  # if the source is not text
+    target_tokens: Sequence[str]
+    attention: np.ndarray
+    source_tokens: Sequence[str] = ()
+    modality: str = "text"
+    signal: np.ndarray | None = None
+    stride: int = 1
+    seconds_per_frame: float = 0.0
+    grid: Sequence[int] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Return the total duration."""
+        return len(self.signal) * self.seconds_per_frame
+
+    @property
+    def step_seconds(self) -> float:
+        """Return the duration of a memory step."""
+        return self.stride * self.seconds_per_frame
 
 
 @dataclass(frozen=True)
@@ -53,12 +86,13 @@ class RunData:
 
     dir: RunDir
     date: datetime
-    config: dict[str, Any]
-    config_text: str
+    config: str
+    options: dict[str, Any]  # the same, parsed
+    curves: Curves
     outputs: list[Output]
     attention: list[Attention]
     scores: dict[str, Any]
-    commands: str
+    commands: dict[str, str]  # by stage
 
     @property
     def from_signals(self) -> bool:
@@ -77,20 +111,26 @@ def read_run(folder: Path) -> RunData:
     run = RunDir(folder)
     inputs = (run.config, run.log, run.outputs, run.attention, run.scores, run.commands)
     times = [path.stat().st_mtime for path in inputs if path.is_file()]
-    config_text, scores_text = _read(run.config), _read(run.scores)
     with _naming(run.config, "train"):
-        config = yaml.safe_load(config_text)
+        options = yaml.safe_load(_read(run.config)) or {}
     with _naming(run.scores, "score"):
-        scores = dict(json.loads(scores_text)) if scores_text.strip() else {}
+        scores = json.loads(_read(run.scores) or "{}")
+
+    def attention(item: dict[str, Any]) -> Attention:
+        """Read the signal too, if there is one."""
+        signal = np.load(folder / item.pop("features")) if "features" in item else None
+        return Attention(**item | {"attention": np.array(item["attention"])}, signal=signal)
+
     return RunData(
         dir=run,
         date=datetime.fromtimestamp(max(times)) if times else datetime.now(),
-        config=config if isinstance(config, dict) else {},
-        config_text=config_text,
-        outputs=_read_lines(run.outputs, _output),
-        attention=_read_lines(run.attention, lambda item: _attention(folder, item)),
+        config=_read(run.config),
+        options=options,
+        curves=read_curves(run.log),
+        outputs=_read_lines(run.outputs, lambda item: Output(**item)),
+        attention=_read_lines(run.attention, attention),
         scores=scores,
-        commands=_read(run.commands),
+        commands=run.read_commands(),
     )
 
 
@@ -99,9 +139,8 @@ def _naming(place: object, stage: str) -> Iterator[None]:
     """Name the file in whatever goes wrong with its content."""
     try:
         yield
-    except (OSError, EOFError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise UserError(f"{place}: unreadable ({reason}); run the {stage} stage again") from None
+    except (OSError, EOFError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise UserError(f"{place}: unreadable ({error}); run the {stage} stage again") from None
 
 
 def _read(path: Path) -> str:
@@ -111,35 +150,7 @@ def _read(path: Path) -> str:
 def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
     """Parse each JSON line."""
     items = []
-    for number, line in enumerate(_read(path).split("\n"), start=1):
-        if line.strip():
-            with _naming(f"{path}:{number}", "generate"):
-                items.append(parse(json.loads(line)))
+    for number, line in enumerate(_read(path).splitlines(), start=1):
+        with _naming(f"{path}:{number}", "generate"):
+            items.append(parse(json.loads(line)))
     return items
-
-
-def _output(item: dict[str, Any]) -> Output:
-    reference = item.get("reference")
-    references = reference if isinstance(reference, list) else [reference]
-    return Output(
-        id=item.get("id", 0),
-        source=item.get("source"),
-        references=tuple(text for text in references if text is not None),
-        hypothesis=item["hypothesis"],
-        score=item.get("score"),
-        length=item.get("length"),
-        media=Path(item["media"]) if item.get("media") else None,
-        speaker=item.get("speaker") or "",
-        direction=item.get("direction") or "",
-        retrieved=item.get("retrieved") or "",
-    )
-
-
-def _attention(folder: Path, item: dict[str, Any]) -> Attention:
-    weights = tuple(map(tuple, item["attention"]))
-    target = tuple(item["target_tokens"])
-    source = tuple(item.get("source_tokens") or map(str, range(len(weights[0]) if weights else 0)))
-    shape = np.shape(weights)
-    if shape != (len(target), len(source)):
-        raise ValueError(f"attention must be {len(target)} x {len(source)}, got {' x '.join(map(str, shape))}")
-    return Attention(item.get("id", 0), source, target, weights, read_signal(folder, item, len(source)))

@@ -42,7 +42,7 @@ class ReportStage(Stage):
     name = "report"
 
     def run(self, job: Job) -> None:
-        from s2s_plugin.report import write_report  # imports matplotlib
+        from s2s_plugin.report.page import write_report  # imports matplotlib
 
         write_report(job.run_dir.folder)
 

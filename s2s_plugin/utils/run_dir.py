@@ -95,8 +95,12 @@ class RunDir:
         """Return the rows of :attr:`outputs`."""
         return [json.loads(line) for line in read_lines(self.outputs)]
 
+    def read_commands(self) -> dict[str, str]:
+        """Return the plain commands by stage."""
+        blocks = self.commands.read_text(encoding="utf-8").split("# ")[1:] if self.commands.is_file() else []
+        return dict(block.strip().split("\n", 1) for block in blocks)
+
     def save_command(self, stage: str, command: str) -> None:
         """Write the stage's plain command to :attr:`commands`, in place of an earlier one."""
-        blocks = self.commands.read_text(encoding="utf-8").split("# ")[1:] if self.commands.is_file() else []
-        sections = dict(block.strip().split("\n", 1) for block in blocks) | {stage: command}
+        sections = self.read_commands() | {stage: command}
         write_text(self.commands, "".join(f"# {name}\n{text}\n\n" for name, text in sections.items()))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from report_run import ATTENTION, read, write_run
 
-from s2s_plugin.report import write_report
-from s2s_plugin.report.drawing.fonts import font_for
-from s2s_plugin.report.drawing.style import to_png
+from s2s_plugin.report.drawing.attention import draw
+from s2s_plugin.report.drawing.style import fonts_for
+from s2s_plugin.report.page import write_report
 from s2s_plugin.report.run import Attention
-from s2s_plugin.report.sections.attention import draw
 
-pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
 
 
@@ -50,33 +51,38 @@ def test_pictures_decode_and_are_not_blank(run_dir: Path) -> None:
 
 
 def test_attention_picture_has_the_weights() -> None:
-    weights = tuple(tuple(row) for row in ATTENTION["attention"])
-    figure, missing_glyphs = draw(Attention(0, ("a", "b", "c", "d", "e"), ("v", "w", "x", "y"), weights))
+    figure = draw(Attention(0, "vwxy", np.array(ATTENTION["attention"]), "abcde"))
     image = figure.axes[0].images[0]
     np.testing.assert_array_equal(image.get_array(), ATTENTION["attention"])
     assert image.get_clim() == (0, 1)
-    assert missing_glyphs == set()
 
 
 def test_fonts_cover_latin_and_report_what_lacks() -> None:
-    font, missing_glyphs = font_for("▁straße")
-    assert missing_glyphs == set() and Path(font.get_file()).is_file()
-    _, missing_glyphs = font_for("a\U000f0000")  # a private character
+    assert fonts_for("▁straße") == (["DejaVu Sans"], set())
+    _, missing_glyphs = fonts_for("a\U000f0000")  # a private character
     assert missing_glyphs == {"\U000f0000"}
 
 
 def test_fonts_cover_hangul_and_han_with_the_font_package() -> None:
     pytest.importorskip("noto_cjk_sans_jp_regular")
-    assert font_for("▁한국어漢字かな")[1] == set()
+    assert fonts_for("▁한국어漢字かな")[1] == set()
 
 
-def test_every_label_of_a_picture_has_the_font_that_has_its_characters() -> None:
+def test_every_label_of_a_picture_has_fonts_that_have_its_characters() -> None:
     source, target = ("▁한국어", "$x$", "漢字", "</s>"), ("▁A", "▁조사", "مرحبا")
-    figure, _ = draw(Attention(1, source, target, ((0.25,) * 4,) * 3))
-    to_png(figure)
+    figure = draw(Attention(1, target, np.full((3, 4), 0.25), source))
     axes = figure.axes[0]
     labels = [*axes.get_xticklabels(), *axes.get_yticklabels()]
     assert [label.get_text() for label in labels] == [*source, *target]
-    for label in labels:
-        assert label.get_visible() and not label.get_parse_math()
-        assert label.get_fontproperties().get_file() == font_for(label.get_text())[0].get_file()
+    assert all(label.get_visible() and not label.get_parse_math() for label in labels)
+    assert warned_glyphs(figure) == fonts_for("".join((*source, *target)))[1]
+    unknown = draw(Attention(1, ("a\U000f0000",), np.ones((1, 1)), ("b",)))
+    assert warned_glyphs(unknown) == {"\U000f0000"}
+
+
+def warned_glyphs(figure: Figure) -> set[str]:
+    """The characters that matplotlib draws as boxes, by its own account."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(io.BytesIO(), format="png")
+    return {chr(int(number)) for each in caught for number in re.findall(r"Glyph (\d+) .* missing", str(each.message))}

@@ -11,7 +11,7 @@ from report_run import inner, valid
 
 from s2s_plugin.report.drawing.style import PALETTE
 from s2s_plugin.report.log import read_curves
-from s2s_plugin.report.sections.curves import Panel, Series, downsample, make_panels
+from s2s_plugin.report.sections.curves import Panel, downsample, make_panels
 
 
 def test_log_keeps_the_last_of_repeated_updates(tmp_path: Path) -> None:
@@ -31,12 +31,11 @@ def test_log_keeps_the_last_of_repeated_updates(tmp_path: Path) -> None:
     assert [panel.best for panel in panels] == [(200, 2.25), (200, 31), (200, round(2**2.25, 2))]
 
 
-def test_log_with_prefixes_epochs_and_other_metrics(tmp_path: Path) -> None:
+def test_log_with_epochs_and_other_metrics(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     epoch = {"epoch": 1, "train_loss": "5.5", "train_num_updates": "40", "train_lr": "0.1", "train_wall": "3"}
     other = {"epoch": 1, "dev2_wer": "44.5", "dev2_sari": "1", "dev2_num_updates": "40"}
-    fairseq, hydra = "2024-01-01 10:00:00 | INFO | train | ", "[2024-01-01 10:00:00,000][valid][INFO] - "
-    log.write_text(f"{fairseq}{json.dumps(epoch)}\n{hydra}{json.dumps(other)}\n")
+    log.write_text(f"{json.dumps(epoch)}\n{json.dumps(other)}\n")
     curves = read_curves(log)
     assert curves.train == {40: 5.5}
     panels = make_panels(curves, {"metrics": {"SARI": {"score": 1, "higher_is_better": True}}})
@@ -60,13 +59,13 @@ def test_the_best_is_one_that_was_measured(tmp_path: Path) -> None:
     log.write_text("\n".join(valid(update, 5, update % 7 + (20 if update == 701 else 0)) for update in range(1, 1001)))
     bleu = next(panel for panel in make_panels(read_curves(log), {}) if panel.title == "BLEU")
     assert bleu.best == (701, 21)
-    assert len(bleu.series[0].drawn) < 400
+    assert len(downsample(bleu.series["valid"])) < 400
 
 
 def test_svg_has_the_colors_of_the_page_and_no_ids() -> None:
     """And a tooltip on every point that was measured."""
     points = [(100.0, 9.0), (200.0, 0.5)]
-    panel = Panel("Loss", [Series("train", points, 0, dots=False), Series("valid", points, 1, dots=True)], points[1])
+    panel = Panel("Loss", {"train": points, "valid": points}, points[1])
     svg = panel.svg()
     assert svg.startswith('<svg viewBox="0 0 400 230" role="img" aria-label="Loss over updates">')
     assert {"var(--s0)", "var(--s1)", "var(--ink)", "var(--quiet)", "var(--rule)"} <= set(

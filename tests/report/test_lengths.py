@@ -10,11 +10,9 @@ import pytest
 from report_run import PAIRS, read, squeeze, write_run
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.report import write_report
+from s2s_plugin.report.page import write_report
 from s2s_plugin.report.sections.lengths import bucket_ranges
 from s2s_plugin.report.words import count_words
-
-pytest.importorskip("matplotlib")
 
 
 @pytest.fixture

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import re
 from pathlib import Path
 
 import pytest
-from report_run import ATTENTION, INPUTS, SIGNATURE, read, squeeze, write_run
+from report_run import INPUTS, SIGNATURE, read, squeeze, write_run
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.report import write_report
-
-pytest.importorskip("matplotlib")
+from s2s_plugin.report.page import write_report
 
 
 @pytest.fixture
@@ -100,14 +97,9 @@ def test_no_run_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("outputs.jsonl", '{"hypothesis": "a", "reference": "b"}\n{"hypo', r"outputs\.jsonl:2: unreadable"),
-        ("outputs.jsonl", '{"id": 1}', r"outputs\.jsonl:1: unreadable \(no 'hypothesis'\)"),
-        ("scores.json", "[1]", r"scores\.json: unreadable .* run the score stage again"),
-        (
-            "attention.jsonl",
-            json.dumps({**ATTENTION, "attention": [[1.0]]}),
-            r"attention\.jsonl:1: .* must be 4 x 5, got 1 x 1",
-        ),
+        ("outputs.jsonl", '{"id": 0, "hypothesis": "a", "reference": "b"}\n{"hypo', r"outputs\.jsonl:2: unreadable"),
+        ("outputs.jsonl", '{"id": 1}', r"outputs\.jsonl:1: unreadable \(.*missing .* 'hypothesis'\)"),
+        ("scores.json", "[1", r"scores\.json: unreadable .* run the score stage again"),
     ],
 )
 def test_a_broken_file_is_named(run_dir: Path, name: str, content: str, message: str) -> None:
@@ -115,16 +107,3 @@ def test_a_broken_file_is_named(run_dir: Path, name: str, content: str, message:
     with pytest.raises(UserError, match=message):
         write_report(run_dir)
     assert not (run_dir / "report.html").exists()
-
-
-def test_without_matplotlib(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def missing(name: str, *args: object, **kwargs: object) -> object:
-        if name.split(".")[0] == "matplotlib":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(UserError, match=r"pip install 's2s-plugin\[viz\]'"):
-        write_report(run_dir)

@@ -1,22 +1,24 @@
-"""The look of all figures; matplotlib is imported when first needed, without pyplot."""
+"""The look of all figures, drawn without pyplot, and fonts for their labels."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
-import logging
 import re
+import unicodedata
 import warnings
+from collections.abc import Iterator
+from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from pathlib import Path
 
 from markupsafe import Markup
-
-from s2s_plugin.errors import UserError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from matplotlib import font_manager, rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+from matplotlib.patches import Circle
+from matplotlib.transforms import Affine2D, ScaledTranslation
 
 # The page's light colors by their CSS variables; the variables of SVG figures have dark values too.
 _LIGHT = files("s2s_plugin.report").joinpath("style.css").read_text(encoding="utf-8").partition("@media")[0]
@@ -24,55 +26,29 @@ PALETTE = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", _LIGHT))
 VARIABLES = {color: f"var(--{name})" for name, color in PALETTE.items()}
 INK, QUIET, RULE, ACCENT = (PALETTE[name] for name in ("ink", "quiet", "rule", "accent"))
 SERIES_COLORS = tuple(PALETTE[f"s{number}"] for number in range(5))
-WHITE = "#ffffff"
-
-
-def require_matplotlib() -> None:
-    """Raise if matplotlib is not installed, and keep its debug messages out of the log.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    for name in ("matplotlib", "PIL"):  # fairseq's import turns on debug messages of every library
-        logger = logging.getLogger(name)
-        if logger.level == logging.NOTSET:
-            logger.setLevel(logging.WARNING)
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError("the report requires matplotlib: pip install 's2s-plugin[viz]'") from None
+FONT_PACKAGE = "noto_cjk_sans_jp_regular"  # of the extra [viz]: Hangul, Han and kana in one file
 
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty white figure of ``width`` by ``height`` inches."""
-    require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor=WHITE)
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
 
 
 def style_axes(axes: Axes, xlabel: str, size: float = 9) -> None:
     """Apply the house style: thin horizontal rules, no box, no tick marks."""
     axes.set_xlabel(xlabel, fontsize=size, color=QUIET)
-    axes.tick_params(labelsize=size, colors=QUIET, length=0, bottom=False, left=False)
+    axes.tick_params(labelsize=size, colors=QUIET, length=0)
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(RULE)
 
 
 def draw_circle(axes: Axes, center: tuple[float, float], radius: float, **style: object) -> None:
     """Draw a circle of ``radius`` points around a data point; unlike a marker it is a path of its own in SVG."""
-    from matplotlib.patches import Circle
-    from matplotlib.transforms import Affine2D, ScaledTranslation
-
     points = Affine2D().scale(1 / 72) + axes.figure.dpi_scale_trans
     transform = points + ScaledTranslation(*center, axes.transData)
-    axes.add_artist(Circle((0, 0), radius, transform=transform, clip_on=False, **{"linewidth": 0, **style}))
+    axes.add_artist(Circle((0, 0), radius, transform=transform, clip_on=False, **style))
 
 
 def to_png(figure: Figure) -> bytes:
@@ -91,23 +67,64 @@ def to_svg(figure: Figure, label: str) -> Markup:
         figure: without markers, which SVG refers to by ids. The gid of an artist becomes its tooltip.
         label: for screen readers.
     """
-    from matplotlib import rc_context
-
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "none"}):  # text stays text
         figure.savefig(buffer, format="svg", transparent=True)
-    root = ElementTree.fromstring(buffer.getvalue())
-    for element in root.iter():
-        element.tag = element.tag.partition("}")[2]
-        for child in list(element):
-            if child.tag.endswith(("}metadata", "}defs")):
-                element.remove(child)
-        element.attrib.pop("clip-path", None)
-        if "d" in element.attrib:
-            element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", element.attrib["d"]))
-        gid = element.attrib.pop("id", "")
-        if " " in gid:  # matplotlib's own have none
-            ElementTree.SubElement(element, "{svg}title").text = gid
-    root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": label}
-    svg = re.sub(r"font-family: [^;]*; ", "", ElementTree.tostring(root, encoding="unicode"))
-    return Markup(re.sub(r"#[0-9a-f]{6}", lambda match: VARIABLES.get(match[0], match[0]), svg))
+    view_box, svg = re.search(r'<svg [^>]*(viewBox="[^"]*")[^>]*>(.*)', buffer.getvalue(), re.DOTALL).groups()
+    for pattern, replacement in (
+        (r"<(metadata|defs)>.*?</\1>", ""),
+        (r'<(\w+) id="([^"]* [^"]*)">', r"<\1><title>\2</title>"),  # matplotlib's own ids have no space
+        (r' (id|clip-path)="[^"]*"|font-family: [^;]*; ', ""),
+        (r"font: (\w+) [^;\"]*", r"font-size: \1"),
+        (r"(\.\d\d)\d+(?=[^<>]*>)", r"\1"),  # decimals of coordinates
+    ):
+        svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
+    svg = re.sub(r"#[0-9a-f]{6}", lambda match: VARIABLES.get(match[0], match[0]), svg)
+    return Markup(f'<svg {view_box} role="img" aria-label="{label}">{svg}')
+
+
+def fonts_for(text: str) -> tuple[list[str], set[str]]:
+    """Return the families for ``text``, which matplotlib tries for each glyph, and the characters that none has.
+
+    matplotlib's own DejaVu Sans comes first, then the font package, then the fonts of the system. The HTML page needs
+    none of this: there the browser chooses.
+    """
+    families = ["DejaVu Sans"]
+    missing = {char for char in text if not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf", "Mn")}
+    for family, path in _fonts():
+        if not missing:
+            break
+        if found := missing & _characters(path):
+            families.append(family)
+            missing -= found
+    return list(dict.fromkeys(families)), missing
+
+
+def has_font_package() -> bool:
+    """Return whether the fonts of the extra ``[viz]`` are installed."""
+    return importlib.util.find_spec(FONT_PACKAGE) is not None
+
+
+def _fonts() -> Iterator[tuple[str, str]]:
+    """Yield families and files of upright, regular fonts in the order of preference."""
+    manager = font_manager.fontManager
+    yield "DejaVu Sans", font_manager.findfont("DejaVu Sans")
+    packaged = set()
+    if has_font_package():
+        for folder in importlib.util.find_spec(FONT_PACKAGE).submodule_search_locations:
+            packaged |= {str(file) for file in Path(folder).rglob("*.[ot]tf")}
+    for path in packaged - {entry.fname for entry in manager.ttflist}:
+        manager.addfont(path)
+    entries = [each for each in manager.ttflist if each.style == "normal" and each.weight in (400, "normal", "regular")]
+    for entry in sorted(entries, key=lambda entry: (entry.fname not in packaged, "Sans" not in entry.name, entry.name)):
+        if not entry.name.startswith("Last Resort"):  # draws a box for any character
+            yield entry.name, entry.fname
+
+
+@lru_cache(maxsize=64)
+def _characters(path: str) -> frozenset[str]:
+    """Return the characters that a font file has."""
+    try:
+        return frozenset(map(chr, FT2Font(path).get_charmap()))
+    except (OSError, RuntimeError):  # listed in matplotlib's cache, since removed or unreadable
+        return frozenset()

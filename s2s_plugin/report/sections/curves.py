@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from s2s_plugin.report.drawing.style import (
     INK,
@@ -18,13 +21,9 @@ from s2s_plugin.report.drawing.style import (
     to_png,
     to_svg,
 )
-from s2s_plugin.report.log import Curve, Curves, read_curves
-from s2s_plugin.report.markup import Section, missing, render
+from s2s_plugin.report.log import Curve, Curves
 from s2s_plugin.report.run import RunData
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER, METRICS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "ppl": "Perplexity", "accuracy": "Accuracy", "loss": "Loss"}
 TITLES |= {name: name.upper() for name in ("wer", "cer", "per", "ter", "uer")} | {"g2p_wer": "WER"}
@@ -40,34 +39,31 @@ ROUND = (1, 2, 2.5, 5, 10)  # steps between ticks
 
 
 @dataclass(frozen=True)
-class Series:
-    """A line of a panel."""
-
-    name: str
-    points: list[tuple[float, float]]  # (updates, value), by updates
-    color: int  # index into SERIES_COLORS
-    dots: bool  # mark the points, which are few and each measured
-
-    @property
-    def drawn(self) -> list[tuple[float, float]]:
-        """Return the points to draw."""
-        return downsample(self.points)
-
-
-@dataclass(frozen=True)
 class Panel:
-    """A small chart; ``best`` is a point of the last series, if it is known which direction is better."""
+    """A small chart.
+
+    Attributes:
+        title: of the caption.
+        series: points (updates, value) by name; "train" has the first color, and no dots.
+        best: the best point of the only validation set; None if several compete or the direction is unknown.
+        log_scale: of the values.
+    """
 
     title: str
-    series: list[Series]
+    series: dict[str, list[tuple[float, float]]]
     best: tuple[float, float] | None
     log_scale: bool = False
 
     @property
+    def colors(self) -> dict[str, int]:
+        """Return the index into :data:`SERIES_COLORS` of each series."""
+        first = 0 if "train" in self.series else 1
+        return {name: number % len(SERIES_COLORS) for number, name in enumerate(self.series, start=first)}
+
+    @property
     def best_text(self) -> str:
         """Return the value and place of the best point."""
-        updates, value = self.best or (math.nan, math.nan)
-        return f"best {value:,.2f} at {updates:,.0f}"
+        return f"best {self.best[1]:,.2f} at {self.best[0]:,.0f}" if self.best else ""
 
     def svg(self) -> Markup:
         """Draw the panel for the page, whose caption holds title and legend."""
@@ -76,32 +72,28 @@ class Panel:
         return to_svg(figure, f"{self.title} over updates")
 
 
-def curves_section(run: RunData) -> Section:
+def curves_section(run: RunData) -> dict[str, Any] | None:
     """Show the learning curves as small charts side by side."""
-    title, panels = "Learning curves", make_panels(read_curves(run.dir.log), run.scores)
-    if not panels:
-        return Section("curves", title, missing("log.txt", "train", "the learning curves"))
-    png = draw_png(panels)
-    return Section("curves", title, render("sections/curves.html.j2", panels=panels, png=png), {"curves.png": png})
+    panels = make_panels(run.curves, run.scores)
+    return {"panels": panels, "pictures": {"curves.png": draw_png(panels)}} if panels else None
 
 
 def make_panels(curves: Curves, scores: dict[str, Any]) -> list[Panel]:
     """Return the panels in reading order: loss, the metrics of the task, perplexity."""
-    higher = {
-        name.lower(): metric["higher_is_better"]
-        for name, metric in (scores.get("metrics") or {}).items()
-        if "higher_is_better" in metric
-    } | HIGHER
+    metrics = scores.get("metrics") or {}
+    higher = {name.lower(): metric.get("higher_is_better") for name, metric in metrics.items()} | HIGHER
     panels = []
-    if curves.train or curves.valid.get("loss"):
-        train = [_series("train", curves.train, 0, dots=False)] if curves.train else []
-        valid = _valid_series(curves.valid.get("loss", {}))
-        panels.append(Panel("Loss", train + valid, _best(valid, higher=False)))
-    metrics = sorted(curves.valid, key=lambda name: name == "ppl")
-    for name in (metric for metric in metrics if metric not in ("loss", "nll_loss")):
-        if series := _valid_series(curves.valid[name]):
-            log_scale = name == "ppl" and _spans_decades(series)
-            panels.append(Panel(TITLES.get(name, name), series, _best(series, higher.get(name)), log_scale))
+    for name in sorted({"loss": {}} | curves.valid, key=lambda name: (name != "loss", name == "ppl")):
+        valid = {subset: _points(curve) for subset, curve in curves.valid.get(name, {}).items() if curve}
+        train = {"train": _points(curves.train)} if name == "loss" and curves.train else {}
+        if name == "nll_loss" or not (train or valid):
+            continue
+        best, values = None, [value for points in valid.values() for _, value in points]
+        if len(valid) == 1 and (up := higher.get(name)) is not None:
+            best = (max if up else min)(next(iter(valid.values())), key=lambda point: point[1])
+        # a linear scale would hide the end of the curve
+        log_scale = name == "ppl" and min(values) > 0 and max(values) / min(values) > 10
+        panels.append(Panel(TITLES.get(name, name), train | valid, best, log_scale))
     return panels
 
 
@@ -114,75 +106,45 @@ def draw_png(panels: list[Panel]) -> bytes:
         axes = figure.add_subplot(rows, columns, index)
         draw_panel(axes, panel)
         axes.set_title(panel.title, loc="left", fontsize=13, fontweight="bold", color=INK, parse_math=False)
-        if panel.best:
-            axes.set_title(panel.best_text, loc="right", fontsize=TEXT_SIZE, color=QUIET)
+        axes.set_title(panel.best_text, loc="right", fontsize=TEXT_SIZE, color=QUIET)
         if len(panel.series) > 1:
             axes.legend(frameon=False, fontsize=TEXT_SIZE, labelcolor="linecolor")
     return to_png(figure)
 
 
 def draw_panel(axes: Axes, panel: Panel) -> None:
-    """Draw the lines and axes of a panel."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-
+    """Draw the lines and axes of a panel; few points that were measured get dots."""
     style_axes(axes, "updates", TEXT_SIZE)
-    for series in panel.series:
-        color = SERIES_COLORS[series.color]
-        axes.plot(*zip(*series.drawn, strict=True), color=color, linewidth=2, label=series.name, clip_on=False)
-        for x, y in series.drawn if series.dots or len(series.points) == 1 else ():
-            tooltip = f"{y:,.4g} at update {x:,.0f}"
-            draw_circle(axes, (x, y), 2.4, facecolor=color, zorder=3, gid=tooltip)
+    for name, points in panel.series.items():
+        color = SERIES_COLORS[panel.colors[name]]
+        axes.plot(*zip(*downsample(points), strict=True), color=color, linewidth=2, label=name, clip_on=False)
+        for x, y in points if len(points) <= (1 if name == "train" else MAX_DOTS) else ():
+            draw_circle(axes, (x, y), 2.4, color=color, linewidth=0, zorder=3, gid=f"{y:,.4g} at update {x:,.0f}")
     if panel.best:
         draw_circle(axes, panel.best, 5.5, facecolor="none", edgecolor=INK, linewidth=1.5, zorder=4)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
     if panel.log_scale:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_locator(NullLocator())
-    else:
-        axes.yaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: short(value))
 
 
 def short(value: float) -> str:
     """Format the value of a tick: 12500 becomes 12.5k."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{unit}".replace("-", "−")
-    return f"{value:g}".replace("-", "−")
+    thousands = next((power for power in (3, 2, 1) if abs(value) >= 1000**power), 0)
+    return f"{value / 1000**thousands:g}{['', 'k', 'M', 'G'][thousands]}".replace("-", "−")
 
 
 def downsample(points: list[tuple[float, float]], limit: int = MAX_POINTS) -> list[tuple[float, float]]:
     """Return at most ``limit`` points, each the mean of its neighbors."""
     if len(points) <= limit:
         return points
-    size = math.ceil(len(points) / limit)
-    groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+    return [tuple(group.mean(axis=0)) for group in np.array_split(np.array(points), limit)]
 
 
-def _series(name: str, curve: Curve, color: int, dots: bool = True) -> Series:
-    points = [(float(updates), value) for updates, value in sorted(curve.items())]
-    return Series(name, points, color % len(SERIES_COLORS), dots=dots and len(points) <= MAX_DOTS)
-
-
-def _valid_series(curves: dict[str, Curve]) -> list[Series]:
-    """Return a series for each validation set; color 0 is for training."""
-    nonempty = ((subset, curve) for subset, curve in curves.items() if curve)
-    return [_series(subset, curve, color) for color, (subset, curve) in enumerate(nonempty, start=1)]
-
-
-def _best(series: list[Series], higher: bool | None) -> tuple[float, float] | None:
-    """Return the best point of the only series; None if several compete or the direction is unknown."""
-    if higher is None or len(series) != 1:
-        return None
-    sign = 1 if higher else -1
-    return max(series[0].points, key=lambda point: sign * point[1])
-
-
-def _spans_decades(series: list[Series]) -> bool:
-    """Return whether the values span so much that a linear scale would hide the end of the curve."""
-    values = [value for line in series for _, value in line.points]
-    return min(values) > 0 and max(values) / min(values) > 10
+def _points(curve: Curve) -> list[tuple[float, float]]:
+    return [(float(updates), value) for updates, value in sorted(curve.items())]

@@ -6,12 +6,13 @@ import math
 import random
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 from markupsafe import Markup, escape
+from sacrebleu.metrics import CHRF
 
-from s2s_plugin.report.markup import Section, missing, render
 from s2s_plugin.report.run import Output, RunData
-from s2s_plugin.report.sections.media import media_html
+from s2s_plugin.report.sections.media import media_uri
 from s2s_plugin.report.words import split
 
 GROUP_SIZE = 5
@@ -23,46 +24,37 @@ class Example:
     """An output, its sentence chrF and the index of the most similar reference."""
 
     output: Output
-    chrf: float | None  # None without a reference
+    chrf: float | None = None  # None without a reference
     nearest: int = 0
 
 
-def examples_section(run: RunData) -> Section:
+def examples_section(run: RunData) -> dict[str, Any] | None:
     """Show some outputs with their differences highlighted."""
     if not run.outputs:
-        return Section("examples", "Examples", missing("outputs.jsonl", "generate", "example outputs"))
-    groups = choose([rate(output) for output in run.outputs])
-    body = render("sections/examples.html.j2", groups=groups, highlight=highlight, media=media_html)
-    return Section("examples", "Examples", body)
+        return None
+    return {"groups": choose(list(map(rate, run.outputs))), "highlight": highlight, "media_uri": media_uri}
 
 
 def rate(output: Output) -> Example:
     """Compute the sentence chrF of an output with all its references."""
-    from sacrebleu.metrics import CHRF
-
-    if not output.references:
-        return Example(output, None)
-    chrf = CHRF()
-    scores = [chrf.sentence_score(output.hypothesis, [text]).score for text in output.references]
-    nearest = max(range(len(scores)), key=scores.__getitem__)
-    return Example(output, scores[nearest], nearest)
+    scores = [CHRF().sentence_score(output.hypothesis, [text]).score for text in output.references]
+    nearest = max(range(len(scores)), key=scores.__getitem__, default=None)
+    return Example(output) if nearest is None else Example(output, scores[nearest], nearest)
 
 
-def choose(examples: list[Example], size: int = GROUP_SIZE) -> list[tuple[str, list[Example]]]:
+def choose(examples: list[Example], size: int = GROUP_SIZE) -> dict[str, list[Example]]:
     """Choose three groups without repetition: best, worst, and a random sample of the rest (with a fixed seed).
 
     Of equally good ones the longer come first: a perfect "Yes." teaches nothing.
     """
     rated = [example for example in examples if example.chrf is not None]
-    ranked = sorted(rated, key=lambda example: (-(example.chrf or 0), -len(example.output.hypothesis)))
+    ranked = sorted(rated, key=lambda example: (-example.chrf, -len(example.output.hypothesis)))
     count = min(size, math.ceil(len(ranked) / 3))
-    best = ranked[:count]
-    worst = ranked[count:][::-1][:count]
-    chosen = {id(example) for example in best + worst}
-    rest = [example for example in examples if id(example) not in chosen]
+    best, worst = ranked[:count], ranked[count:][::-1][:count]
+    chosen = {example.output.id for example in best + worst}
+    rest = [example for example in examples if example.output.id not in chosen]
     sample = random.Random(SEED).sample(rest, min(size, len(rest)))
-    sample.sort(key=lambda example: example.output.id)
-    return [("Best", best), ("Worst", worst), ("Random sample", sample)]
+    return {"Best": best, "Worst": worst, "Random sample": sorted(sample, key=lambda example: example.output.id)}
 
 
 def highlight(text: str, other: str, tag: str) -> Markup:

@@ -1,15 +1,13 @@
-"""Recordings, videos and images inside the page; only the name if one cannot be shown."""
+"""Recordings, videos and images inside the page."""
 
 from __future__ import annotations
 
+import base64
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from s2s_plugin.report.markup import data_uri
+from s2s_plugin.datasets.frontends.video import read_folder, read_video
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -23,70 +21,51 @@ FRAMES_PER_SECOND = 25.0  # to choose from
 MAX_FRAME_SIDE = 112  # pixels
 
 
-def media_html(path: Path) -> Markup:
-    """Return a player for a recording, a thumbnail of an image or frames of a video, with the name of the file."""
-    content = ""
+def media_uri(name: str) -> str:
+    """Return an address that contains a recording, a thumbnail of an image or frames of a video side by side.
+
+    It is empty if the file is too large, missing or broken, or its reader is not installed: the report shows its name.
+    """
+    path, suffix = Path(name), Path(name).suffix.lower()
     try:
-        if path.suffix.lower() in SOUNDS:
-            content = _player(path)
-        elif path.suffix.lower() in PICTURES:
-            content = _image(_thumbnail(path), path.name)
-        elif path.exists():
-            content = _image(_film_strip(path), f"{NUM_FRAMES} frames of {path.name}")
-    except Exception:  # a broken or missing file, or a missing package, is no reason to have no report
-        content = ""
-    return Markup('<span class="media">{}<span class="quiet">{}</span></span>').format(content, path.name)
-
-
-def _player(path: Path) -> str:
-    if path.stat().st_size > MAX_SOUND:
+        if suffix in SOUNDS:
+            media_type, content = SOUNDS[suffix], path.read_bytes() if path.stat().st_size <= MAX_SOUND else b""
+        else:
+            media_type, content = "image/jpeg", _thumbnail(path) if suffix in PICTURES else _film_strip(path)
+    except Exception:
         return ""
-    source = data_uri(path.read_bytes(), SOUNDS[path.suffix.lower()])
-    return Markup('<audio controls preload="metadata" src="{}"></audio>').format(source)
-
-
-def _image(jpeg: bytes, alt: str) -> Markup:
-    return Markup('<img src="{}" alt="{}">').format(data_uri(jpeg, "image/jpeg"), alt)
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}" if content else ""
 
 
 def _thumbnail(path: Path) -> bytes:
     from PIL import Image, ImageOps
 
     with Image.open(path) as image:
-        return _jpeg(_small(ImageOps.exif_transpose(image), MAX_IMAGE_SIDE))
+        return _jpeg([_small(ImageOps.exif_transpose(image), MAX_IMAGE_SIDE)])
 
 
 def _film_strip(path: Path) -> bytes:
-    """Return frames spread evenly over the video, side by side."""
-    from PIL import Image
-
-    frames = [_small(frame, MAX_FRAME_SIDE) for frame in _frames(path)]
-    shown = [frames[int((place + 0.5) * len(frames) / NUM_FRAMES)] for place in range(NUM_FRAMES)]
-    width, height = shown[0].size
-    strip = Image.new("RGB", (NUM_FRAMES * width, height))
-    for place, frame in enumerate(shown):
-        strip.paste(frame, (place * width, 0))
-    return _jpeg(strip)
-
-
-def _frames(path: Path) -> Iterator[Picture]:
-    from s2s_plugin.datasets.frontends.video import read_folder, read_video
-
-    return read_folder(path) if path.is_dir() else read_video(path, FRAMES_PER_SECOND)
+    """Return frames spread evenly over the video."""
+    frames = read_folder(path) if path.is_dir() else read_video(path, FRAMES_PER_SECOND)
+    small = [_small(frame, MAX_FRAME_SIDE) for frame in frames]
+    return _jpeg([small[int((place + 0.5) * len(small) / NUM_FRAMES)] for place in range(NUM_FRAMES)])
 
 
 def _small(image: Picture, side: int) -> Picture:
-    """Return an RGB copy on white whose longer side has at most ``side`` pixels."""
-    from PIL import Image
-
-    layer = image.convert("RGBA")
-    copy = Image.new("RGB", layer.size, "white")
-    copy.paste(layer, mask=layer.getchannel("A"))
+    """Return an RGBA copy whose longer side has at most ``side`` pixels."""
+    copy = image.convert("RGBA")
     copy.thumbnail((side, side))
     return copy
 
 
-def _jpeg(image: Picture) -> bytes:
+def _jpeg(images: list[Picture]) -> bytes:
+    """Return RGBA images of one size side by side, on white."""
+    from PIL import Image
+
+    width, height = images[0].size
+    strip = Image.new("RGB", (len(images) * width, height), "white")
+    for place, image in enumerate(images):
+        strip.paste(image, (place * width, 0), image)
     buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=85)
+    strip.save(buffer, format="JPEG", quality=85)
     return buffer.getvalue()

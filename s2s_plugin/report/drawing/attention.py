@@ -1,0 +1,156 @@
+"""Attention as a heatmap over source tokens, below a spectrogram or video frames, or over a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from s2s_plugin.report.drawing.style import ACCENT, INK, QUIET, RULE, fonts_for, new_figure
+from s2s_plugin.report.run import Attention
+
+CELL = 0.24  # inches
+MAX_SIDE = 16.0  # inches; on longer axes only some tokens are labeled
+WIDTH = 9.0  # inches of the time axis
+GAP = 0.24  # inches between the signal and its attention
+SPECTROGRAM_HEIGHT = 1.7  # inches
+FRAME_HEIGHT = 0.55  # inches at most, about
+MAX_FRAMES = 16
+MAX_TOKENS = 23  # with the picture itself they fill four rows
+COLUMNS = 6  # pictures a row
+THUMBNAIL = 1.5  # inches wide
+BORDER = 0.045  # inches around a frame
+WEIGHTS = LinearSegmentedColormap.from_list("weights", ["white", ACCENT])
+GLOW = LinearSegmentedColormap.from_list("glow", ["#ff7a1400", "#ff7a14d9"])  # from transparent to orange
+STRONGEST = "strongest: {:.2f}"
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
+
+
+def draw(item: Attention) -> Figure:
+    """Draw the attention of an item."""
+    return {"text": draw_heatmap, "audio": draw_spectrogram, "video": draw_video, "image": draw_picture}[item.modality](
+        item
+    )
+
+
+def draw_heatmap(item: Attention) -> Figure:
+    """Draw the attention to the tokens of a text, a row for each target token."""
+    rows, columns = item.attention.shape
+    figure = new_figure(min(MAX_SIDE, columns * CELL) + 1.6, min(MAX_SIDE, rows * CELL) + 1.6)
+    axes = figure.add_subplot()
+    aspect = "equal" if max(rows, columns) * CELL <= MAX_SIDE else "auto"
+    axes.imshow(item.attention, cmap=WEIGHTS, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.tick_params(axis="x", labelrotation=90)
+    axes.spines[:].set_color(RULE)
+    _label(axes.xaxis, item.source_tokens)
+    _label(axes.yaxis, item.target_tokens)
+    return figure
+
+
+def draw_spectrogram(item: Attention) -> Figure:
+    """Draw the spectrogram above the attention."""
+    figure, above = _timeline(item, SPECTROGRAM_HEIGHT)
+    above.imshow(
+        item.signal.T.astype(np.float32),
+        extent=(0, item.seconds, 0, item.signal.shape[1]),
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=-2,
+        vmax=3,
+    )
+    above.set_ylabel("mel channel", fontsize=9, color=QUIET)
+    return figure
+
+
+def draw_video(item: Attention) -> Figure:
+    """Draw frames above the attention; the stronger a frame's border, the more attention it gets in total."""
+    count, height, width = item.signal.shape
+    shown = min(MAX_FRAMES, count, max(4, round(WIDTH / FRAME_HEIGHT * height / width)))
+    inches = WIDTH / shown * height / width
+    figure, above = _timeline(item, inches)
+    across, up = BORDER * item.seconds / WIDTH, BORDER / inches  # the border in the units of the axes
+    shares, edges = attention_shares(item, shown)
+    for place, share in enumerate(shares / max(shares.max(), 1e-9)):
+        start, end = edges[place : place + 2]
+        above.axvspan(start, end, facecolor=ACCENT, alpha=share, linewidth=0, zorder=-1)
+        above.imshow(
+            item.signal[int((place + 0.5) * count / shown)],
+            extent=(start + across, end - across, up, 1 - up),
+            aspect="auto",
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            interpolation="bilinear",
+        )
+    above.set(ylim=(0, 1), yticks=[], frame_on=False)
+    return figure
+
+
+def attention_shares(item: Attention, shown: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the attention of all tokens together to each of ``shown`` equal parts of a video, and their limits."""
+    weights = item.attention.sum(axis=0)
+    middles = np.minimum((np.arange(len(weights)) + 0.5) * item.step_seconds, item.seconds)  # the last may end later
+    return np.histogram(middles, bins=shown, range=(0, item.seconds), weights=weights)
+
+
+def draw_picture(item: Attention) -> Figure:
+    """Draw the picture, then a gray copy for each token, colored where the token attends."""
+    height, width, _ = item.signal.shape
+    extent = (0, width, height, 0)
+    gray = item.signal @ LUMINANCE
+    tokens = item.target_tokens[:MAX_TOKENS]
+    rows = math.ceil((len(tokens) + 1) / COLUMNS)
+    figure = new_figure(COLUMNS * THUMBNAIL, rows * (THUMBNAIL * height / width + 0.25))
+    first, *others = figure.subplots(
+        rows, COLUMNS, squeeze=False, subplot_kw={"xticks": [], "yticks": [], "frame_on": False}
+    ).flat
+    first.imshow(item.signal, extent=extent, interpolation="bilinear")
+    strongest = item.attention.max()
+    first.set_xlabel(STRONGEST.format(strongest), fontsize=8, color=QUIET)
+    fonts, _ = fonts_for("".join(tokens))
+    for axes, token, row in zip(others, tokens, item.attention, strict=False):
+        axes.imshow(gray, extent=extent, cmap="gray", vmin=-110, vmax=255, interpolation="bilinear")
+        weights = row.reshape(item.grid)
+        axes.imshow(weights, extent=extent, cmap=GLOW, vmin=0, vmax=strongest or 1, interpolation="bicubic")
+        axes.set_xlabel(token, fontsize=10, color=INK, parse_math=False, fontfamily=fonts)
+    return figure
+
+
+def _timeline(item: Attention, height: float) -> tuple[Figure, Axes]:
+    """Draw the attention over time, a row for each token; return also axes above it, ``height`` inches high."""
+    tokens = len(item.target_tokens)
+    rows = min(MAX_SIDE, tokens * CELL)
+    figure = new_figure(WIDTH, height + GAP + rows)
+    figure.set_layout_engine("none")  # exact sizes; the file is cropped to the drawing
+    spacing = {"left": 0, "right": 1, "bottom": 0, "top": 1, "hspace": 2 * GAP / (height + rows)}
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(height, rows), gridspec_kw=spacing)
+    for axes in (above, below):
+        axes.tick_params(labelsize=9, colors=QUIET, length=0)
+        axes.spines[:].set_color(RULE)
+    strongest = item.attention.max()
+    extent = (0, item.attention.shape[1] * item.step_seconds, tokens - 0.5, -0.5)
+    below.imshow(item.attention, extent=extent, aspect="auto", cmap=WEIGHTS, vmin=0, vmax=strongest or 1)
+    below.set_title(STRONGEST.format(strongest), loc="right", fontsize=8, color=QUIET, pad=3)
+    below.set_xlim(0, item.seconds)
+    below.set_xlabel("seconds", fontsize=9, color=QUIET)
+    below.set_yticks(np.arange(tokens - 1) + 0.5, minor=True)
+    below.tick_params(which="minor", length=0)
+    below.grid(axis="y", which="minor", color=RULE, linewidth=0.6)
+    _label(below.yaxis, item.target_tokens)
+    return figure, above
+
+
+def _label(axis: Axis, tokens: Sequence[str]) -> None:
+    """Label an axis with its tokens, or every n-th of them if there is no room for all."""
+    places = range(0, len(tokens), max(1, math.ceil(len(tokens) * CELL / MAX_SIDE)))
+    fonts, _ = fonts_for("".join(tokens))
+    labels = [tokens[place] for place in places]
+    axis.set_ticks(places, labels, parse_math=False, fontsize=9, color=INK, fontfamily=fonts)

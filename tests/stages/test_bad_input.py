@@ -112,8 +112,11 @@ CONFIG = {
     "unknown app": ("s2s train app=ntm", ("app=ntm", "did you mean nmt")),
     "unknown model": ("s2s train app=nmt model=tinny", ("model=tinny", "did you mean tiny")),
     "unknown data": ("s2s train app=nmt data=multi30", ("data=multi30", "did you mean multi30k")),
-    "unknown key": ("s2s train app=nmt model.dropuot=0.1", ("dropuot", "did you mean dropout")),
-    "unknown fairseq key": ("s2s train app=nmt dataset.max_tokenz=1", ("max_tokenz", "did you mean max_tokens")),
+    "unknown key": ("s2s train app=nmt model.dropuot=0.1", ("model.dropuot", "did you mean model.dropout")),
+    "unknown fairseq key": (
+        "s2s train app=nmt dataset.max_tokenz=1",
+        ("dataset.max_tokenz", "did you mean dataset.max_tokens"),
+    ),
     "wrong type": ("s2s train app=nmt model.encoder_layers=many", ("many", "encoder_layers")),
     "wrong choice": ("s2s train app=nmt task.eval_metric=blue", ("blue", "bleu")),
     "longer than a name": (f"s2s pronounce {'가' * 90}", ("runs/g2p/default",)),

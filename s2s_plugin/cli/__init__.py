@@ -1,0 +1,171 @@
+"""``s2s STAGE app=APP [key=value ...]``: the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import s2s_plugin
+from s2s_plugin.cli import listing
+from s2s_plugin.cli.config import compose_named, names_app
+from s2s_plugin.cli.help import COMMANDS, outline, stage_help
+from s2s_plugin.cli.suggest import did_you_mean, explain
+from s2s_plugin.errors import UserError
+from s2s_plugin.utils import interrupt
+from s2s_plugin.utils.paths import CONF
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+# Stages that take files or words, and their app unless another is named.
+FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
+TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "compare": "stages.compare",
+         "list": "cli.listing"}  # need no config  # fmt: skip
+RESUMABLE = ("prepare", "train", "generate", "score", "report", "run")  # the same command continues them
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a stage; return the exit code: 0, 2 for a mistake of the user, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(outline(), end="")
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"s2s {s2s_plugin.__version__}")
+        return 0
+    interrupt.listen()
+    stage, *words = arguments
+    try:
+        if stage in ("-sc", "--shell-completion"):
+            return complete(words)
+        if stage not in COMMANDS:
+            raise UserError(f"there is no stage '{stage}'{did_you_mean(stage, COMMANDS)}; see s2s --help")
+        if "-h" in words or "--help" in words:
+            return _show_help(stage, words)
+        if stage in TOOLS:
+            return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(words)
+        return _run(stage, *_overrides_and_files(stage, words))
+    except UserError as error:
+        return _report_mistake(error)
+    except KeyboardInterrupt:
+        hint = "; the same command continues" if stage in RESUMABLE else ""
+        print(f"\ns2s: interrupted{hint}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return _closed_output()
+
+
+def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[str]]:
+    """Split the words after a stage; only some stages take files or words."""
+    if stage not in FILE_COMMANDS:
+        return words, []
+    files = [word for word in words if not ("=" in word or word.startswith("-")) or _exists(word)]
+    overrides = [word for word in words if word not in files]
+    return ([] if names_app(overrides) else [f"app={FILE_COMMANDS[stage]}"]) + overrides, files
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:  # longer than any name
+        return False
+
+
+def _run(stage: str, overrides: list[str], files: list[str]) -> int:
+    """Compose the config by Hydra and run the stage; return the exit code."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing and leaving
+    verbose = any(word.lower() in ("verbose=true", "verbose=1") for word in overrides)
+    if not verbose:
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    from s2s_plugin.utils.console import route_logs
+
+    route_logs(None, verbose)
+
+    import hydra
+    import torch
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from s2s_plugin.stages import runner as stages
+    from s2s_plugin.stages import schema
+
+    schema.register()
+    if not any(word.startswith("hardware=") for word in overrides) and torch.cuda.is_available():
+        overrides = ["hardware=gpu", *overrides]
+
+    failed: list[int] = []
+    begun = False
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="s2s")
+    def hydra_main(cfg: DictConfig):
+        nonlocal begun
+        begun = True
+        try:
+            return stages.run(stage, cfg, files)
+        except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
+            failed.append(_report_mistake(error))
+            return None
+        except BrokenPipeError:
+            failed.append(_closed_output())
+            return None
+        finally:
+            with contextlib.suppress(OSError):  # Hydra has made the run's folder; leave none that is empty
+                Path(HydraConfig.get().runtime.output_dir).rmdir()
+
+    sys.argv = ["s2s", *overrides]
+    try:
+        hydra_main()
+    except (HydraException, OmegaConfBaseException) as error:
+        failed.append(_report_mistake(error, overrides))
+    except OSError as error:
+        if begun or error.filename is None:
+            raise
+        # Hydra could not make the run's folder
+        raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
+    return max(failed, default=0)
+
+
+def _show_help(stage: str, words: Sequence[str]) -> int:
+    app = {**FILE_COMMANDS, "chat": "chatbot"}.get(stage)
+    cfg = (
+        compose_named([*words, f"app={app}"] if app and not names_app(words) else words)
+        if COMMANDS[stage].options
+        else None
+    )
+    print(stage_help(stage, cfg), end="")
+    return 0
+
+
+def complete(words: list[str]) -> int:
+    """Install Hydra's shell completion, or answer its query; stages are ours, groups and options are Hydra's."""
+    if not any(word.startswith(("install=", "uninstall=", "query=")) for word in words):
+        raise UserError(f"-sc must be followed by install=SHELL or uninstall=SHELL, got {' '.join(words)}")
+    line = os.environ.get("COMP_LINE", "")
+    if any(word.startswith("query=") for word in words):
+        _, *typed = [*line.split(), *([""] if line.endswith(" ") else [])]
+        if len(typed) < 2 or typed[0] in TOOLS:
+            choices = listing.TOPICS if typed[:1] == ["list"] else COMMANDS if len(typed) < 2 else ()
+            print(" ".join(choice for choice in choices if choice.startswith(typed[-1] if typed else "")))
+            return 0
+        overrides = [word for word in typed[1:-1] if "=" in word]
+        app = [] if names_app(overrides) else [f"app={FILE_COMMANDS.get(typed[0], 'nmt')}"]
+        os.environ["COMP_LINE"] = " ".join(["s2s", *app, *overrides, typed[-1]])
+    return _run("", ["-sc", *words], [])
+
+
+def _closed_output() -> int:
+    """Let Python flush to nowhere when nobody reads our output any more; return the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _report_mistake(error: Exception, overrides: Sequence[str] = ()) -> int:
+    """Print an error in one line; return the exit code."""
+    print(f"s2s: error: {error if isinstance(error, UserError) else explain(error, overrides)}", file=sys.stderr)
+    return 2

@@ -1,0 +1,34 @@
+"""The composed config of an app, without running a stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from s2s_plugin.utils.paths import CONF
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def names_app(overrides: Iterable[str]) -> bool:
+    """Return whether the overrides choose an app, directly or by an experiment."""
+    return any(word.startswith(("app=", "experiment=")) for word in overrides)
+
+
+def compose_named(overrides: Sequence[str]) -> DictConfig:
+    """Return the config of the app or experiment among the overrides, by default of nmt."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from s2s_plugin.stages import schema
+    from s2s_plugin.utils.console import route_logs
+
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    route_logs(None, verbose=False)
+    schema.register()
+    named = [word for word in overrides if names_app([word])] or ["app=nmt"]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("s2s", overrides=named)

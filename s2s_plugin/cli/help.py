@@ -1,0 +1,223 @@
+"""``s2s --help`` and ``s2s STAGE --help``: what each stage does, its options with defaults, examples."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import Field, dataclass
+
+from omegaconf import DictConfig, OmegaConf
+
+from s2s_plugin.datasets.manifest import MODALITIES
+
+WIDTH = 80
+COLUMN_OF_SUMMARIES, COLUMN_OF_OPTIONS = 32, 40
+
+
+@dataclass(frozen=True)
+class Command:
+    """A word after ``s2s``.
+
+    Args:
+        arguments: what follows it.
+        summary: one line of ``s2s --help``.
+        details: the paragraph of ``s2s STAGE --help``.
+        options: groups of the config, or single options, that it reads.
+        examples: complete commands.
+    """
+
+    arguments: str
+    summary: str
+    details: str
+    options: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+
+RUN = ("app", "name", "run_dir", "verbose")
+DECODING = ("generation.beam", "generation.lenpen", "generation.max_len_a", "generation.max_len_b",
+            "generation.no_repeat_ngram_size", "generation.sampling", "generation.sampling_topp",
+            "generation.temperature", "output_parser", "workers")  # fmt: skip
+TRAINING = ("checkpoint_metric", "average", "finetune_from", "optimization.max_update", "optimization.lr",
+            "optimization.clip_norm", "dataset.max_tokens", "dataset.batch_size", "dataset.validate_interval_updates",
+            "checkpoint.patience", "common.seed")  # fmt: skip
+SCORES = ("metrics", "perplexity", "baselines")
+INPUT = "; the run's model decodes, options of the run need not be repeated"
+
+COMMANDS = {
+    "prepare": Command(
+        "app=APP", "build the corpus: download, split, subwords",
+        "Builds the training, validation and test sets of an app's default corpus, of another one (data=NAME, see s2s "
+        "list corpora), or of your own files. Prepared data with the same options is used again.",
+        ("data", "subword", "audio", "video", "image", "prepared_dir"),
+        ("s2s prepare app=nmt", "s2s prepare app=nmt data=files data.source=my.en data.target=my.de",
+         "s2s prepare app=asr data=manifest data.manifest=my.tsv"),
+    ),
+    "train": Command(
+        "app=APP", "train a model, or resume training",
+        "Trains on the prepared data and prints the equivalent fairseq-train command. After an interruption the same "
+        "command resumes; a larger optimization.max_update continues. Other options need another name=.",
+        (*RUN, *TRAINING, "model", "criterion", "lr_scheduler", "ema"),
+        ("s2s train app=nmt model=tiny name=small", "s2s train app=nmt optimization.max_update=5000",
+         "s2s train app=nmt name=tuned finetune_from=default data=files data.source=my.en data.target=my.de"),
+    ),
+    "generate": Command(
+        "app=APP", "decode the test set",
+        "Decodes the test set with the best checkpoint to outputs.jsonl in the run's folder.", (*RUN, *DECODING),
+        ("s2s generate app=nmt generation.beam=10", "s2s generate app=nmt name=wide search=greedy"),
+    ),
+    "score": Command(
+        "app=APP", "score the outputs, and trivial baselines",
+        "Computes the app's metrics with confidence intervals over the generated outputs, to scores.json.",
+        (*RUN, *SCORES), ("s2s score app=nmt", "s2s score app=nmt perplexity=true metrics=[s2s_chrf]"),
+    ),
+    "report": Command(
+        "app=APP", "write report.html",
+        "Writes report.html, which needs no other file, to the run's folder.", RUN, ("s2s report app=nmt",),
+    ),
+    "run": Command(
+        "app=APP", "all of these; finished stages are skipped",
+        "Runs prepare, train, generate, score and report. Finished stages are skipped, so the same command continues "
+        "after an interruption. s2s STAGE --help lists the options of each stage; all can be given here.",
+        (*RUN, *TRAINING, *DECODING, *SCORES, "examples"),
+        ("s2s run app=nmt", "s2s run experiment=multi30k", "s2s run app=nmt name=wide model.decoder_hidden_size=768",
+         "s2s run app=nmt name=mine data=files data.source=my.en data.target=my.de",
+         "s2s run -m app=nmt model.dropout=0.1,0.3"),
+    ),
+    "translate": Command(
+        "app=APP", "decode lines of standard input",
+        f"Decodes each line of standard input as it comes{INPUT}.", ("translate_to", *DECODING),
+        ("echo 'A new window opens.' | s2s translate app=nmt", "s2s translate app=summarize < texts"),
+    ),
+    "chat": Command(
+        "app=chatbot", "converse in the terminal",
+        f"Replies to each line; an empty line starts a new conversation{INPUT}.", ("chat",), ("s2s chat app=chatbot",),
+    ),
+    "transcribe": Command(
+        "FILE ...", "recordings to text",
+        f"Prints the text of recordings, or of all in a folder{INPUT}.", DECODING, ("s2s transcribe my.wav",),
+    ),
+    "lipread": Command(
+        "FILE ...", "silent videos to text",
+        f"Prints the text of videos, or of all in a folder{INPUT}.", DECODING, ("s2s lipread my.mp4",),
+    ),
+    "caption": Command(
+        "FILE ...", "pictures to captions",
+        f"Prints a caption for each picture, or for all in a folder{INPUT}.", DECODING, ("s2s caption my.png",),
+    ),
+    "pronounce": Command(
+        "WORD ...", "words to pronunciations",
+        f"Prints the pronunciation of each word{INPUT}.", DECODING, ("s2s pronounce hello world",),
+    ),
+    "list": Command(
+        "[TOPIC]", "apps, corpora, models, experiments, your runs",
+        "TOPIC is apps, corpora, models, experiments or runs; without it all are listed.", (), ("s2s list runs",),
+    ),
+    "compare": Command(
+        "RUN RUN ...", "scores of several runs, with a paired test",
+        "Prints all metrics with intervals and a paired bootstrap test against the first run. Options: --metrics "
+        "s2s_bleu,s2s_chrf for other metrics, --direction en-de for one direction of a multilingual run.",
+        (), ("s2s compare runs/nmt/default runs/nmt/wide",),
+    ),
+    "average": Command(
+        "CHECKPOINT ... --to FILE", "average the weights of checkpoints",
+        "Writes a checkpoint whose weights are the mean of the given ones.",
+        (), ("s2s average checkpoint1.pt checkpoint2.pt --to mean.pt",),
+    ),
+    "import-lstm": Command(
+        "CHECKPOINT [OUT]", "convert a checkpoint of fairseq's lstm",
+        "Converts a checkpoint of fairseq's own lstm architecture. OUT is CHECKPOINT with .s2s.pt instead of .pt.",
+        (), ("s2s import-lstm checkpoint_best.pt",),
+    ),
+}  # fmt: skip
+
+OUTLINE = """\
+usage: s2s STAGE [ARGUMENTS] [key=value ...]
+
+{stages}
+
+examples
+  s2s run app=nmt                            translation: default data and model
+  s2s run experiment=multi30k                a recipe of conf/experiment/
+  s2s run app=nmt name=mine data=files data.source=my.en data.target=my.de
+  s2s run -m app=nmt model.dropout=0.1,0.3   two runs
+  s2s translate app=nmt                      decode with the trained model
+
+more help
+  s2s STAGE --help                           options of a stage, with defaults
+  s2s run app=nmt --cfg job                  the composed config
+  s2s --version
+
+Everything under conf/ can be set: groups as data=multi30k hardware=gpu
+model=tiny, values as model.dropout=0.2 optimization.max_update=3000.
+
+Shell completion of stages, groups and options, for your shell's startup file:
+  eval "$(s2s -sc install=bash)"             bash; install=zsh for zsh
+  s2s -sc install=fish | source              fish
+"""
+
+
+def outline() -> str:
+    """Return the text of ``s2s --help``."""
+    lines = [
+        line
+        for name, command in COMMANDS.items()
+        for line in _aligned(f"  {name} {command.arguments}", command.summary, COLUMN_OF_SUMMARIES)
+    ]
+    return OUTLINE.format(stages="\n".join(lines))
+
+
+def stage_help(name: str, cfg: DictConfig | None) -> str:
+    """Return the text of ``s2s STAGE --help``.
+
+    Args:
+        name: of the stage.
+        cfg: composed config, whose values are shown as defaults.
+    """
+    command = COMMANDS[name]
+    parts = [f"usage: s2s {name} {command.arguments}" + (" [key=value ...]" if command.options else "")]
+    parts.append(textwrap.fill(command.details, WIDTH))
+    if cfg is not None and command.options:
+        lines = [line for key in command.options for line in _option_lines(cfg, key)]
+        parts.append("\n".join([f"options, with the defaults of app={cfg.app}", *lines]))
+    parts.append("\n".join(["examples", *(f"  {example}" for example in command.examples)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _option_lines(cfg: DictConfig, key: str) -> Iterator[str]:
+    """Explain one option, or all of a group except those that follow another option or have no help."""
+    group, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, group) if group else cfg
+    if isinstance(node._get_node(name), DictConfig):
+        if key in MODALITIES and cfg.data.source_lang != key:
+            return
+        group, node = key, node[name]
+        names = [name for name in map(str, node) if not OmegaConf.is_interpolation(node, name)]
+    else:
+        names = [name]
+    options: dict[str, Field] = getattr(OmegaConf.get_type(node), "__dataclass_fields__", {})
+    for name in names:
+        explanation = options[name].metadata.get("help") if name in options else None
+        if explanation is None:
+            continue
+        shown = "???" if OmegaConf.is_missing(node, name) else _text(node[name])
+        left = f"  {group}.{name}={shown}" if group else f"  {name}={shown}"
+        yield from _aligned(left, explanation.split("%(default)")[0].replace("%%", "%"), COLUMN_OF_OPTIONS)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "null"
+    if OmegaConf.is_config(value):
+        return str(value).replace(" ", "").replace("'", "")
+    value = getattr(value, "value", value)  # of an enum
+    return str(value).lower() if isinstance(value, bool) else f"'{value}'" if " " in str(value) else str(value)
+
+
+def _aligned(left: str, explanation: str, column: int) -> Iterator[str]:
+    """Begin the explanation at a column, on a line of its own if ``left`` reaches into it; wrap it."""
+    if len(left) > column - 2:
+        yield left
+        left = ""
+    for line in textwrap.wrap(explanation, WIDTH - column) or [""]:
+        yield f"{left:{column}}{line}".rstrip()
+        left = ""

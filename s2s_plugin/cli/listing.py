@@ -1,0 +1,85 @@
+"""``s2s list``: apps, corpora, models, experiments, and the runs below the current folder."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.utils.io import read_json
+from s2s_plugin.utils.paths import CONF
+from s2s_plugin.utils.run_dir import RunDir
+
+WIDTH = 80
+GROUPS = {"apps": "app", "corpora": "data", "models": "model", "experiments": "experiment"}
+TOPICS = (*GROUPS, "runs")
+
+
+def run(words: Sequence[str]) -> int:
+    """Print one topic, or all of them.
+
+    Raises:
+        UserError: there is no such topic.
+    """
+    for word in words:
+        if word not in TOPICS:
+            raise UserError(f"s2s list has no topic {word}; there are: {', '.join(TOPICS)}")
+    print("\n\n".join("\n".join(_section(topic)) for topic in words or TOPICS))
+    return 0
+
+
+def _section(topic: str) -> list[str]:
+    if topic == "runs":
+        rows = run_rows(Path("runs"))
+        return ["runs", *(table(rows) if rows else ["  none below runs/; start one with s2s run app=nmt"])]
+    group = GROUPS[topic]
+    rows = [(f"{group}={path.stem}", description(path)) for path in sorted((CONF / group).glob("*.yaml"))]
+    return [topic, *table(rows)]
+
+
+def description(path: Path) -> str:
+    """Return the comment at the head of a file of ``conf/``, without its package and command."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith(("# @", "# s2s ")):
+            lines.append(line.removeprefix("#").strip())
+    return " ".join(lines)
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Align rows by columns; the last column is wrapped at 80 characters."""
+    widths = [max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[:-1]]
+    start = 2 + sum(widths)
+    lines = []
+    for *cells, last in rows:
+        left = "  " + "".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True))
+        wrapped = textwrap.wrap(last, max(WIDTH - start, 20)) or [""]
+        lines += [f"{left}{wrapped[0]}".rstrip(), *(f"{'':{start}}{line}" for line in wrapped[1:])]
+    return lines
+
+
+def run_rows(folder: Path) -> list[tuple[str, ...]]:
+    """Return name, state, date and first score of each run below ``folder``, the newest last."""
+    runs = sorted(map(_run_row, {path.parent for path in folder.glob("*/*/log.txt")}), key=lambda row: row[2])
+    return [(str(path), state, f"{date:%Y-%m-%d %H:%M}", score) for path, state, date, score in runs]
+
+
+def _run_row(folder: Path) -> tuple[Path, str, datetime, str]:
+    run = RunDir(folder)
+    states = ((run.report, "complete"), (run.scores, "scored"), (run.generation_info, "generated"),
+              (run.training_result, "trained"), (run.checkpoints / "checkpoint_last.pt", "in training"))  # fmt: skip
+    state = next((state for path, state in states if path.is_file()), "started")
+    newest = max(path.stat().st_mtime for path in folder.iterdir())
+    return folder, state, datetime.fromtimestamp(newest), _score(run)
+
+
+def _score(run: RunDir) -> str:
+    """Return the first metric of the scores, else the best validation metric."""
+    if scores := read_json(run.scores):
+        return next((f"{name} {value['score']:.2f}" for name, value in scores["metrics"].items()), "")
+    result = read_json(run.training_result)
+    return f"valid {result['best']:.2f}" if result else ""

@@ -1,0 +1,78 @@
+"""Config errors in one line, with the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from s2s_plugin.cli.config import compose_named
+from s2s_plugin.utils.paths import CONF
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+NOT_SUGGESTED = ("bmuf", "common_eval", "distributed_training", "eval_lm", "interactive")  # groups nobody means
+
+
+def explain(error: Exception, overrides: Sequence[str] = ()) -> str:
+    """Return a config error in one line, with the nearest valid name where a name is wrong."""
+    from s2s_plugin.stages import schema
+
+    cause = error.__cause__ or error
+    text = _one_line(str(error) if "Could not override" in str(error) else str(cause))
+    full_key = getattr(cause, "full_key", None)
+    if wrong := re.search(r"Could not override '([\w.]+)'", text):
+        return f"there is no option {wrong[1]}{did_you_mean_option(wrong[1], overrides)}; see s2s run --help"
+    if missing := re.search(r"Could not find '(\w+)/(\w+)'", text):
+        group, choice = missing.groups()
+        known = schema.choices(group)
+        return f"there is no {group}={choice}{did_you_mean(choice, known)}; there are: {', '.join(known)}"
+    if full_key and str(full_key) not in text:
+        text += f" (at {full_key})"
+    return text
+
+
+def _one_line(message: str) -> str:
+    """Join a message of Hydra or OmegaConf, without the lines for developers."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    noise = ("full_key:", "object_type=", "reference_type=", "To append")
+    text = ". ".join(line for line in lines if not line.startswith(noise))
+    return text.removeprefix("UserError raised while resolving interpolation: ")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a clause with the nearest name, or nothing."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def did_you_mean_option(wrong: str, overrides: Sequence[str]) -> str:
+    """Return a clause with the option of the config that is nearest to ``wrong``, or nothing."""
+    try:
+        cfg = compose_named(overrides)
+    except Exception:  # the app is wrong as well: that is for another message
+        return ""
+    similar = {key: _similarity(wrong, key) for key in [*_options(cfg), *(path.name for path in CONF.iterdir())]}
+    best = max(similar, key=lambda key: similar[key])
+    return f" (did you mean {best}?)" if similar[best] > 0.7 else ""
+
+
+def _options(cfg: DictConfig) -> Iterable[str]:
+    from omegaconf import DictConfig, OmegaConf
+
+    for group in map(str, cfg):
+        node = cfg._get_node(group)
+        if not isinstance(node, DictConfig):
+            yield group
+        elif group not in NOT_SUGGESTED:
+            yield from (f"{group}.{name}" for name in map(str, node) if not OmegaConf.is_interpolation(node, name))
+
+
+def _similarity(wrong: str, key: str) -> float:
+    """Compare the names of two options, as a whole and word by word; the same group is a small advantage."""
+    (group, _, name), (their_group, _, theirs) = wrong.rpartition("."), key.rpartition(".")
+    whole = difflib.SequenceMatcher(None, name, theirs).ratio()
+    part = max(difflib.SequenceMatcher(None, name, word).ratio() for word in theirs.split("_"))
+    return max(whole, 0.9 * part) + (0.3 if group and group == their_group else 0) - len(theirs) / 1000

@@ -7,8 +7,8 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from omegaconf import DictConfig
 from sacrebleu.metrics import CHRF
@@ -29,19 +29,12 @@ TARGET_RECALL = 0.9  # share of the correct replies there that the threshold kee
 CORRECT_CHRF = 50.0  # sentence chrF from which a reply counts as the expected one
 
 
-@dataclass(frozen=True)
-class Reply:
-    """A turn of the bot.
+class Reply(NamedTuple):
+    """A turn of the bot."""
 
-    Attributes:
-        text: the reply, or the fallback.
-        confidence: geometric mean of the token probabilities of the reply, including </s>; 0 to 1.
-        sure: whether the text is the reply.
-    """
-
-    text: str
-    confidence: float
-    sure: bool
+    text: str  # the reply, or the fallback
+    confidence: float  # geometric mean of the token probabilities of the reply, including </s>; 0 to 1
+    sure: bool  # whether the text is the reply
 
 
 class Chatbot:
@@ -117,10 +110,9 @@ def calibrate(cfg: DictConfig, run: RunDir, translator: Translator, frequency: M
     step = max(1, len(sources) // CALIBRATION_ITEMS)
     replies = [choose(each, frequency, cfg.chat) for each in translator.candidates(sources[::step])]
     chrf = CHRF()
-    correct = [
-        chrf.sentence_score(each.text, [reference]).score >= CORRECT_CHRF
-        for each, reference in zip(replies, references[::step], strict=True)
-    ]
+    expected = references[::step]
+    scores = [chrf.sentence_score(each.text, [text]).score for each, text in zip(replies, expected, strict=True)]
+    correct = [score >= CORRECT_CHRF for score in scores]
     threshold = best_threshold([each.confidence for each in replies], correct)
     kept = [good for each, good in zip(replies, correct, strict=True) if each.confidence >= threshold]
     result = {
@@ -167,30 +159,18 @@ def chat(cfg: DictConfig, run: RunDir) -> None:
 
 def read_turns() -> Iterator[str]:
     """Yield the user's turns, without empty lines, until ``quit`` or the end of the input."""
-    terminal = sys.stdin.isatty()
-    if terminal:
+    if sys.stdin.isatty():
         say("type a message; quit or Ctrl-D ends")
-    for turn in prompt_lines() if terminal else stdin_lines():
-        turn = turn.strip()
-        if turn.lower() in QUIT:
-            return
-        if turn:
-            yield turn
-
-
-def prompt_lines() -> Iterator[str]:
-    """Yield lines from the terminal, with a prompt and, where Python has readline, with editing."""
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401
-    while True:
-        try:
-            yield input("> ")
-        except EOFError:
-            print()
-            return
-
-
-def stdin_lines() -> Iterator[str]:
-    """Yield lines of standard input."""
-    for _, lines in windows(sys.stdin.fileno(), 1, str):
-        yield from lines
+        with contextlib.suppress(ImportError):  # not in every Python; lets the user edit the line
+            import readline  # noqa: F401
+        lines = iter(lambda: input("> "), None)
+    else:
+        lines = (line for _, window in windows(sys.stdin.fileno(), 1, str) for line in window)
+    try:
+        for turn in map(str.strip, lines):
+            if turn.lower() in QUIT:
+                return
+            if turn:
+                yield turn
+    except EOFError:  # Ctrl-D
+        print()

@@ -30,23 +30,14 @@ MAX_TOKENS = 12000  # default of a batch, as in fairseq
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One output.
+    """One output."""
 
-    Attributes:
-        text: detokenized.
-        score: length-normalized log-probability, natural logarithm.
-        confidence: geometric mean of the token probabilities, including </s>; 0 for an empty source.
-        target_tokens: tokens, including </s>.
-        attention: T x S weights, if the search keeps them.
-        alignment: source position of each token, if unknown words are replaced.
-    """
-
-    text: str = ""
-    score: float = 0.0
-    confidence: float = 0.0
-    target_tokens: Sequence[str] = ()
-    attention: list[list[float]] | None = None
-    alignment: Sequence = ()
+    text: str = ""  # detokenized
+    score: float = 0.0  # length-normalized log-probability, natural logarithm
+    confidence: float = 0.0  # geometric mean of the token probabilities, including </s>; 0 for an empty source
+    target_tokens: Sequence[str] = ()  # including </s>
+    attention: list[list[float]] | None = None  # T x S weights, if the search keeps them
+    alignment: Sequence = ()  # source position of each token, if unknown words are replaced
 
 
 class Batch(NamedTuple):

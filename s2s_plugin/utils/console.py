@@ -32,23 +32,14 @@ def route_logs(log_file: Path | None, verbose: bool) -> None:
 
     Call it before fairseq's mains are imported: their ``logging.basicConfig`` then has no effect.
     """
-    root = logging.getLogger()
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(logging.INFO)
     handlers: list[logging.Handler] = [logging.NullHandler()]
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        file_handler = logging.FileHandler(log_file, encoding="utf-8")
-        file_handler.setFormatter(JsonLinesFormatter(LOG_FORMAT))
-        handlers.append(file_handler)
+        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
+        handlers[-1].setFormatter(JsonLinesFormatter(LOG_FORMAT))
     if verbose:
-        stream = logging.StreamHandler(sys.stderr)
-        stream.setFormatter(logging.Formatter(LOG_FORMAT))
-        handlers.append(stream)
-    for handler in handlers:
-        root.addHandler(handler)
+        handlers.append(logging.StreamHandler())
+    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO, handlers=handlers, force=True)
     logging.captureWarnings(True)
     if not verbose:
         warnings.simplefilter("ignore", FutureWarning)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
@@ -13,72 +12,24 @@ EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best chec
 AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
 
 
-@dataclass(frozen=True)
 class RunDir:
     """The files below ``runs/<app>/<name>/``."""
 
-    folder: Path
-
-    @property
-    def config(self) -> Path:
-        """The composed config of the last training."""
-        return self.folder / "config.yaml"
-
-    @property
-    def fairseq_config(self) -> Path:
-        """The same for fairseq-hydra-train."""
-        return self.folder / "fairseq.yaml"
-
-    @property
-    def training_settings(self) -> Path:
-        """The options that the checkpoints were trained with."""
-        return self.folder / "settings.json"
-
-    @property
-    def training_result(self) -> Path:
-        """Duration, best metric and size of the model; written when training has ended."""
-        return self.folder / "trained.json"
-
-    @property
-    def generation_info(self) -> Path:
-        """The checkpoint and the search that made the outputs; written when generation has ended."""
-        return self.folder / "generated.json"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log.txt"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
-
-    @property
-    def commands(self) -> Path:
-        """The plain fairseq command of each stage."""
-        return self.folder / "commands.txt"
-
-    @property
-    def outputs(self) -> Path:
-        """Source, reference and hypothesis of every test item, in corpus order."""
-        return self.folder / "outputs.jsonl"
-
-    @property
-    def attention(self) -> Path:
-        """Attention weights of a few items."""
-        return self.folder / "attention.jsonl"
-
-    @property
-    def search_comparison(self) -> Path:
-        """Quality of a faster search compared with the exact one."""
-        return self.folder / "speed.json"
-
-    @property
-    def scores(self) -> Path:
-        return self.folder / "scores.json"
-
-    @property
-    def report(self) -> Path:
-        return self.folder / "report.html"
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.config = folder / "config.yaml"  # composed, of the last training
+        self.fairseq_config = folder / "fairseq.yaml"  # the same for fairseq-hydra-train
+        self.training_settings = folder / "settings.json"  # options that the checkpoints were trained with
+        self.training_result = folder / "trained.json"  # duration, best metric, size; when training has ended
+        self.generation_info = folder / "generated.json"  # checkpoint and search; when generation has ended
+        self.log = folder / "log.txt"
+        self.checkpoints = folder / "checkpoints"
+        self.commands = folder / "commands.txt"  # the plain fairseq command of each stage
+        self.outputs = folder / "outputs.jsonl"  # source, reference and hypothesis of every test item, in order
+        self.attention = folder / "attention.jsonl"  # weights of a few items
+        self.search_comparison = folder / "speed.json"  # quality of a faster search compared with the exact one
+        self.scores = folder / "scores.json"
+        self.report = folder / "report.html"
 
     def best_checkpoint(self, averaged: bool = True) -> Path:
         """Return the checkpoint to decode with, if possible one of averaged weights.
@@ -92,7 +43,7 @@ class RunDir:
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")
 
     def read_outputs(self) -> list[dict]:
-        """Return the rows of :attr:`outputs`."""
+        """Return the rows of ``outputs.jsonl``."""
         return [json.loads(line) for line in read_lines(self.outputs)]
 
     def read_commands(self) -> dict[str, str]:
@@ -101,6 +52,6 @@ class RunDir:
         return dict(block.strip().split("\n", 1) for block in blocks)
 
     def save_command(self, stage: str, command: str) -> None:
-        """Write the stage's plain command to :attr:`commands`, in place of an earlier one."""
+        """Write the stage's plain command to ``commands.txt``, in place of an earlier one."""
         sections = self.read_commands() | {stage: command}
         write_text(self.commands, "".join(f"# {name}\n{text}\n\n" for name, text in sections.items()))

@@ -31,13 +31,6 @@ STRONGEST = "strongest: {:.2f}"
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
-def draw(item: Attention) -> Figure:
-    """Draw the attention of an item."""
-    return {"text": draw_heatmap, "audio": draw_spectrogram, "video": draw_video, "image": draw_picture}[item.modality](
-        item
-    )
-
-
 def draw_heatmap(item: Attention) -> Figure:
     """Draw the attention to the tokens of a text, a row for each target token."""
     rows, columns = item.attention.shape
@@ -154,3 +147,9 @@ def _label(axis: Axis, tokens: Sequence[str]) -> None:
     fonts, _ = fonts_for("".join(tokens))
     labels = [tokens[place] for place in places]
     axis.set_ticks(places, labels, parse_math=False, fontsize=9, color=INK, fontfamily=fonts)
+
+
+def draw(item: Attention) -> Figure:
+    """Draw the attention of an item."""
+    by_modality = {"text": draw_heatmap, "audio": draw_spectrogram, "video": draw_video, "image": draw_picture}
+    return by_modality[item.modality](item)

@@ -50,10 +50,11 @@ class BackPointers:
     Args:
         batch: number B of sentences.
         eos: id of </s>.
+        vocabulary: ids of what the steps call 0, 1, ...; None: they use ids.
     """
 
-    def __init__(self, batch: int, eos: int):
-        self.batch, self.eos = batch, eos
+    def __init__(self, batch: int, eos: int, vocabulary: Tensor | None = None):
+        self.batch, self.eos, self.vocabulary = batch, eos, vocabulary
         self.steps: list[Step] = []
 
     def add(self, step: Step) -> None:
@@ -90,6 +91,8 @@ class BackPointers:
 
         token_logprobs = torch.from_numpy(np.diff(sums, axis=0, prepend=np.float32(0)).T.copy())
         paths = torch.from_numpy(ids.T.copy())
+        if self.vocabulary is not None:
+            paths = self.vocabulary.cpu()[paths]
         results: list[list[Finished]] = [[] for _ in range(self.batch)]
         for number, (last, owner) in enumerate(zip(end.tolist(), sentence.tolist(), strict=True)):
             length, attention = last + 1, None

@@ -18,6 +18,7 @@ from s2s_plugin.search.ctc import CTCPrefixes
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.rules import LogitsConstraints
 from s2s_plugin.search.sampling import Sampler
+from s2s_plugin.search.shortlist import Shortlist
 from s2s_plugin.search.state import NEG_INF, SYNC_INTERVAL, BeamState, Collaborator, Selector
 from s2s_plugin.search.topk import TopK
 
@@ -36,6 +37,7 @@ class BeamSearch:
         dictionary: of the target.
         options: see :class:`BeamOptions`.
         encoder_dtype: in which the encoders run.
+        shortlist: of target tokens; None: the whole vocabulary.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class BeamSearch:
         dictionary: Dictionary,
         options: BeamOptions,
         encoder_dtype: torch.dtype = torch.float32,
+        shortlist: Shortlist | None = None,
     ):
-        self.models, self.options, self.encoder_dtype = models, options, encoder_dtype
+        self.models, self.options, self.encoder_dtype, self.shortlist = models, options, encoder_dtype, shortlist
         for model in models:
             model.eval()
         self.pad, self.unk, self.eos = dictionary.pad(), dictionary.unk(), dictionary.eos()
@@ -94,7 +97,7 @@ class BeamSearch:
         state, collaborators = self._start(sample, prefix, selector)
         memory_lengths = state.memories[0].padding_mask.logical_not().sum(1)  # B
         interval = SYNC_INTERVAL.get(memory_lengths.device.type, 1)
-        back_pointers, beam = BackPointers(len(memory_lengths), self.eos), self.options.beam
+        back_pointers, beam = BackPointers(len(memory_lengths), self.eos, state.vocabulary), self.options.beam
         for step in range(int(state.max_len.max()) + 1):
             scores, attention = self._step(state)
             end = scores[..., self.eos].clone()  # n x K
@@ -152,9 +155,16 @@ class BeamSearch:
             torch.full((len(source), width, 1), self.eos, device=source.device),
             torch.zeros(len(source), width, device=source.device),
             max_len,
+            [model.decoder.generator for model in self.models],
         )
+        collaborators: list[Collaborator] = []
+        if self.shortlist is not None:  # tokens are now places in the list; the special ones have kept theirs
+            selection = self.shortlist.select(source, prefix, self.models)
+            prefix = None if prefix is None else torch.searchsorted(selection.ids, prefix)
+            state.generators, state.vocabulary = selection.generators, selection.ids
+            collaborators.append(selection)
         special = self.pad, self.unk, self.eos
-        collaborators: list[Collaborator] = [LogitsConstraints(options, special, max_len, min_len, prefix)]
+        collaborators.append(LogitsConstraints(options, special, max_len, min_len, prefix))
         ctc = self.models[0].ctc
         if options.ctc_search_weight and ctc is not None:
             logits, padding_mask = ctc(memories[0].values), memories[0].padding_mask
@@ -194,12 +204,15 @@ class BeamSearch:
         states, scores, attention = [], [], []
         last = state.tokens[:, :, -1]
         shape, last = last.shape, last.flatten()
-        for model, decoder_state, memory in zip(self.models, state.decoder_states, state.memories, strict=True):
+        if state.vocabulary is not None:
+            last = state.vocabulary[last]
+        parts = zip(self.models, state.generators, state.decoder_states, state.memories, strict=True)
+        for model, generator, decoder_state, memory in parts:
             decoder = model.decoder
             embedded, cached = decoder.embedding(last), decoder.cached_input_gates
             gates = None if cached is None else F.embedding(last, cached)
             decoder_state, features, weights = decoder.rnn.step(embedded, decoder_state, memory, gates)
-            logits = decoder.generator(features, weights, memory).float()
+            logits = generator(features, weights, memory).float()
             if self.options.temperature != 1:
                 logits = logits / self.options.temperature
             states.append(decoder_state)

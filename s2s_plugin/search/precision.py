@@ -31,14 +31,16 @@ class InferenceLinear(nn.Module):
     Args:
         weight: O x I in float32, W.
         bias: O, or None.
+        bounded: whether inputs lie in [-1, 1], which only int8 makes use of.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None):
+    def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
         super().__init__()
+        self.original, self.bounded = (weight.detach(), None if bias is None else bias.detach()), bounded
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ... x I to ... x O in float32."""
-        raise NotImplementedError
+        """Map ... x I to ... x O."""
+        return F.linear(x, *self.original)
 
 
 class PackedLinear(InferenceLinear):
@@ -46,8 +48,8 @@ class PackedLinear(InferenceLinear):
 
     dtype = torch.float32
 
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        super().__init__(weight, bias)
+    def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
+        super().__init__(weight, bias, bounded)
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(self.dtype))
         self.bias = None if bias is None else bias.detach().to(self.dtype)
 
@@ -65,8 +67,8 @@ class PackedBf16Linear(PackedLinear):
 class Bf16Linear(InferenceLinear):
     """W, x and y are rounded to bfloat16, on any device."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        super().__init__(weight, bias)
+    def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
+        super().__init__(weight, bias, bounded)
         self.weight = weight.detach().bfloat16()
         self.bias = None if bias is None else bias.detach().bfloat16()
 
@@ -78,20 +80,15 @@ class Bf16Linear(InferenceLinear):
 class Int8Linear(InferenceLinear):
     """y = s_x s_o (W_int8 x_int8) + b, with a scale s_o for each row o of W and s_x for each input; for a CPU.
 
-    Scales map the largest absolute value to 127; sums are exact, so that an output does not depend on its batch.
-
-    Args:
-        weight: O x I in float32, W.
-        bias: O, or None.
-        bounded: inputs lie in [-1, 1], so that one scale s_x suits all.
+    Scales map the largest absolute value to 127; sums are exact, so that an output does not depend on its batch. If
+    inputs are bounded, one scale s_x suits all.
     """
 
     ZERO_POINT = 128  # oneDNN requires unsigned inputs
 
     def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
-        super().__init__(weight, bias)
-        self.bounded = bounded
-        weight, self.bias = weight.detach(), None if bias is None else bias.detach()
+        super().__init__(weight, bias, bounded)
+        weight, self.bias = self.original
         scales = _scale(weight)
         self.scales = scales.squeeze(1)
         self.packed = torch.ops.onednn.qlinear_prepack((weight / scales).round().to(torch.int8), None)
@@ -171,9 +168,16 @@ def convert(model: Seq2SeqModel, precision: str) -> Seq2SeqModel:
 def _converted(linear: nn.Module, layer: type[InferenceLinear], bounded: bool) -> nn.Module:
     if type(linear) is not nn.Linear or linear.weight.numel() < MIN_CONVERTED_WEIGHTS:
         return linear
-    if layer is Int8Linear:
-        return Int8Linear(linear.weight, linear.bias, bounded)
-    return layer(linear.weight, linear.bias)
+    return layer(linear.weight, linear.bias, bounded)
+
+
+def output_rows(layer: nn.Module, ids: Tensor) -> InferenceLinear:
+    """Return a linear layer, converted or not, with the outputs ``ids`` alone."""
+    if isinstance(layer, nn.Linear):
+        layer = InferenceLinear(layer.weight, layer.bias)
+    assert isinstance(layer, InferenceLinear)
+    weight, bias = layer.original
+    return type(layer)(weight[ids], None if bias is None else bias[ids], layer.bounded)
 
 
 def _replace(root: nn.Module, kind: type[nn.Module], convert: Callable[[Any], nn.Module]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,6 +26,8 @@ class BeamState:
         tokens: n x K x (t + 1) ids, the first is </s>.
         total: n x K sums of log-probabilities; -inf marks dead hypotheses.
         max_len: n maximum output lengths, without </s>.
+        generators: of each model, from its features to V logits.
+        vocabulary: ids of the V tokens of the search, which calls them 0, 1, ...; None: all, by their ids.
         sentence: n positions in the batch, ascending.
         count: n numbers of finished hypotheses.
         rows: n x K rows of ``decoder_states`` that the hypotheses continue.
@@ -35,6 +38,8 @@ class BeamState:
     tokens: Tensor
     total: Tensor
     max_len: Tensor
+    generators: Sequence[Callable[..., Tensor]]
+    vocabulary: Tensor | None = None
     sentence: Tensor = field(init=False)
     count: Tensor = field(init=False)
     rows: Tensor = field(init=False)

@@ -97,6 +97,13 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         default="none",
         metadata={"help": "rerank hypotheses by minimum Bayes risk under this metric", "affects": DECODING},
     )
+    shortlist: int = field(
+        default=0,
+        metadata={
+            "help": "number of target candidates per source token, for a faster search; 0: the whole vocabulary",
+            "affects": DECODING + SPEED,
+        },
+    )
     search_precision: ChoiceEnum(list(PRECISIONS)) = field(  # type: ignore[valid-type]
         default="fp32",
         metadata={"help": "precision of the decoder's matrix products in the search; int8: CPU only", "affects": SPEED},

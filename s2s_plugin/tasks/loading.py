@@ -20,8 +20,10 @@ from s2s_plugin.datasets.manifest import Item, read_manifest
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.views import OriginalText, SampledSubwords, TruncatedTexts
 from s2s_plugin.errors import UserError
+from s2s_plugin.search.shortlist import Shortlist, train_ibm1
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.text.codec import PairCodec
+from s2s_plugin.utils.io import locked
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +137,26 @@ class PairLoader:
         sizes = np.asarray([len(source) for source in sources])
         padding, dictionary = self._source_padding, self.target_dictionary
         return PairDataset(sources, sizes, padding, None, None, dictionary, constraints=constraints)
+
+    def shortlist(self) -> Shortlist | None:
+        """Return the shortlist of ``cfg.shortlist`` candidates; learned from the training pairs if the folder has none.
+
+        Raises:
+            UserError: the source is a signal.
+        """
+        cfg = self.cfg
+        if not cfg.shortlist:
+            return None
+        if self.source_dictionary is None:
+            raise UserError(f"task.shortlist requires a text source, got {self.modality}")
+        path = self.folder / f"shortlist.{cfg.source_lang}-{cfg.target_lang}.pt"
+        if not path.is_file():
+            with locked(path.with_name(f".{path.name}.lock")):
+                if not path.is_file():  # no other process has just written it
+                    dataset = self.load("train")
+                    pairs = ((dataset.sources[i].numpy(), dataset.targets[i].numpy()) for i in range(len(dataset)))
+                    train_ibm1(pairs, (len(self.source_dictionary), len(self.target_dictionary))).save(path)
+        return Shortlist.load(path, cfg.shortlist)
 
     def truncate(self, sources: Any, sizes: np.ndarray) -> Any:
         """Return the sources, texts truncated to ``cfg.max_source_positions`` with ``cfg.truncate_source``."""

@@ -188,7 +188,8 @@ class Seq2SeqTask(FairseqTask):
         reasons += ["prefix_allowed_tokens_fn"] * (prefix_allowed_tokens_fn is not None)
         reasons += [] if seq_gen_cls is None else [seq_gen_cls.__name__]
         if not reasons:
-            search = build_search(models, self.target_dictionary, options, str(self.cfg.search_precision))
+            precision, shortlist = str(self.cfg.search_precision), self.loader.shortlist()
+            search = build_search(models, self.target_dictionary, options, precision, shortlist)
         else:
             own = {name: value for name, value in search_options(self.cfg).items() if name != "mbr"}
             check_delegated(args, own, reasons)

@@ -59,12 +59,13 @@ def test_the_other_direction_uses_the_same_preparation(tmp_path: Path):
     (data,) = (path for path in (tmp_path / "data-bin").iterdir() if path.is_dir())
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
     files = "data=files data.source=my.de data.target=my.en"
-    done = call(f"s2s run app=nmt name=back {files} {TINY}", cwd=tmp_path)
+    done = call(f"s2s run app=nmt name=back {files} {TINY} task.shortlist=50", cwd=tmp_path)
     assert [path for path in (tmp_path / "data-bin").iterdir() if path.is_dir()] == [data]
     assert {path: path.read_bytes() for path in before} == before
     assert (
         f"fairseq-preprocess --source-lang en --target-lang de --trainpref {data.relative_to(tmp_path)}" in done.stderr
     )
+    assert (data / "shortlist.de-en.pt").is_file()  # not that of the other direction
     rows = [json.loads(line) for line in (tmp_path / "runs/nmt/back/outputs.jsonl").read_text().splitlines()]
     assert [row["source"] for row in rows] == (data / "text" / "test.de").read_text().splitlines()
     assert [row["reference"] for row in rows] == (data / "text" / "test.en").read_text().splitlines()

@@ -189,18 +189,20 @@ def test_how_much_is_read_by_hand_can_be_said(finished):
 def test_a_faster_search_says_what_it_costs(finished, tmp_path: Path):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
-    done = call("s2s generate app=nmt task.search_precision=int8", cwd=folder)
+    done = call("s2s generate app=nmt task.search_precision=int8 task.shortlist=50", cwd=folder)
     assert re.search(
-        r"search_precision=int8: \d+ of \d+ validation outputs as with the exact search; BLEU [\d.]+, not [\d.]+",
+        r"shortlist=50, search_precision=int8: \d+ of \d+ validation outputs as with the exact search; "
+        r"BLEU [\d.]+, not [\d.]+",
         done.stderr,
     )
-    assert "--search-precision int8" in done.stderr
+    assert re.search(r"the shortlist lacks [\d.]+% of the validation tokens", done.stderr)
+    assert "--search-precision int8" in done.stderr and "--shortlist 50" in done.stderr
     cost = json.loads((folder / "runs/nmt/default/speed.json").read_text())
     assert cost["metrics"]["BLEU"]["score"] == pytest.approx(cost["metrics"]["BLEU"]["plain"], abs=5)
     call("s2s score app=nmt", cwd=folder)
     search = json.loads((folder / "runs/nmt/default/scores.json").read_text())["search"]
-    assert search["search_precision"] == "int8"
-    call("s2s generate app=nmt task.search_precision=fp32", cwd=folder)
+    assert search["search_precision"] == "int8" and search["shortlist"] == 50
+    call("s2s generate app=nmt task.search_precision=fp32 task.shortlist=0", cwd=folder)
     assert not (folder / "runs/nmt/default/speed.json").exists()
 
 

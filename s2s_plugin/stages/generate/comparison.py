@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.scoring.evaluate import evaluate
+from s2s_plugin.search.shortlist import miss_rate
 from s2s_plugin.tasks.config import EXACT_SEARCH
 from s2s_plugin.utils.console import say
 
@@ -43,6 +44,9 @@ def compare_with_exact_search(cfg: DictConfig, checkpoint: Path, data: Path, met
         "same": sum(one == other for one, other in zip(*outputs, strict=True)),
         "metrics": {name: {"score": each["score"], "plain": exact[name]["score"]} for name, each in fast.items()},
     }
+    if (shortlist := translator.task.loader.shortlist()) is not None:
+        pairs = ((dataset[i]["source"], dataset[i]["target"]) for i in range(len(dataset)))
+        result["missing"], result["candidates"] = miss_rate(shortlist, pairs)
     _report(result)
     return result
 
@@ -55,3 +59,5 @@ def _report(result: dict[str, Any]) -> None:
         f"      {result['search']}: {result['same']} of {result['sentences']} validation outputs as with the exact "
         f"search; {scores}"
     )
+    if "missing" in result:
+        say(f"      the shortlist lacks {result['missing']:.2%} of the validation tokens")

@@ -10,12 +10,12 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.corpora.splits import SPLITS, Splits, without_leaks
 from s2s_plugin.corpora.writing import MANIFEST, write_corpus
 from s2s_plugin.errors import UserError
@@ -47,19 +47,17 @@ def split_directions(cfg: DictConfig) -> list[DictConfig]:
     are their languages. A single file is paired with each of several.
 
     Raises:
-        UserError: files that have no partner.
+        UserError: files have no partner.
     """
-    data = cfg.data
     if files := _by_files(cfg, "", ("", "valid_", "test_")):
         return files
-    pairs = [(s, t) for s in data.source_lang.split("+") for t in data.target_lang.split("+") if s != t]
-    return [_with(cfg, source_lang=source, target_lang=target) for source, target in pairs]
+    pairs = product(*(langs.split("+") for langs in _languages(cfg)))
+    return [_with(cfg, source_lang=source, target_lang=target) for source, target in pairs if source != target]
 
 
 def shared_language(cfg: DictConfig) -> str | None:
     """Return the language that all directions share, if any: all translations of a held-out sentence are held out."""
-    sides = [{part.data.source_lang, part.data.target_lang} for part in split_directions(cfg)]
-    common = set.intersection(*sides)
+    common = set.intersection(*(set(_languages(part)) for part in split_directions(cfg)))
     return common.pop() if len(common) == 1 else None
 
 
@@ -101,8 +99,7 @@ def _ending(file: object) -> str:
 
 def _with(cfg: DictConfig, **data: object) -> DictConfig:
     changed = cfg.copy()
-    for name, value in data.items():
-        changed.data[name] = value
+    changed.data.update(data)
     return changed
 
 
@@ -112,20 +109,23 @@ def reverse(cfg: DictConfig) -> DictConfig | None:
     apart = subword.factors, subword.copy_slots, subword.target_kind, subword.normalize_source, subword.lossless
     if len(split_directions(cfg)) != 1 or any(apart) or cfg.data.retrieval or cfg.data.dialogues is not None:
         return None
-    sides = {"source_lang": cfg.data.target_lang, "target_lang": cfg.data.source_lang}
-    for prefix in PREFIXES:
-        sides |= {f"{prefix}source": cfg.data[f"{prefix}target"], f"{prefix}target": cfg.data[f"{prefix}source"]}
-    return _with(cfg, **sides)
+    opposite = dict(zip(SIDES, reversed(SIDES), strict=True))
+    sides = {f"{prefix}{side}": cfg.data[f"{prefix}{other}"] for prefix in PREFIXES for side, other in opposite.items()}
+    return _with(cfg, **sides, source_lang=cfg.data.target_lang, target_lang=cfg.data.source_lang)
 
 
 def names(cfg: DictConfig) -> list[str]:
-    """Return the distinct directions, such as ``en-ko``."""
+    """Return the distinct directions."""
     return list(dict.fromkeys(name(part) for part in split_directions(cfg)))
 
 
 def name(part: DictConfig) -> str:
-    """Return the direction of one corpus."""
-    return f"{part.data.source_lang}-{part.data.target_lang}"
+    """Return the direction of one corpus, such as ``en-ko``."""
+    return "-".join(_languages(part))
+
+
+def _languages(part: DictConfig) -> tuple[str, str]:
+    return part.data.source_lang, part.data.target_lang
 
 
 def tags(cfg: DictConfig) -> list[str]:
@@ -149,33 +149,32 @@ def untagged(text: str) -> str:
     return text.partition(" ")[2]
 
 
-def tagger(symbols: Sequence[str], to: str | None, several: bool) -> Callable[[str], str]:
+def tagger(vocabulary: Sequence[str], to: str | None, several: bool) -> Callable[[str], str]:
     """Return a function that adds the tag to a source that has none.
 
     Args:
-        symbols: the source vocabulary.
+        vocabulary: of the source.
         to: the language to translate into; may be None if sources have tags, or the model has at most one.
         several: whether the model was trained on several directions.
 
     Raises:
         UserError: there is no such tag; and when the function is called, if there are several and ``to`` is None.
     """
-    known = [match[1] for match in map(TAG.fullmatch, symbols) if match]
+    known = [match[1] for match in map(TAG.fullmatch, vocabulary) if match]
     if to is not None and to not in known:
-        raise UserError(
-            f"translate_to={to}: " + (f"the model writes {', '.join(known)}" if known else "the model has no such tag")
-        )
-    if to is None and several and len(known) == 1:
+        reason = f"the model writes {', '.join(known)}" if known else "the model has no such tag"
+        raise UserError(f"translate_to={to}: {reason}")
+    if several and len(known) == 1:
         to = known[0]
 
-    def put(text: str) -> str:
-        if text.startswith(tuple(map(tag, known))) or (to is None and not several):
+    def add_tag(text: str) -> str:
+        if text.startswith(tuple(map(tag, known))):
             return text
-        if to is None:
+        if to is None and several:
             raise UserError(f"say into which language: {' or '.join(f'translate_to={language}' for language in known)}")
         return tagged(text, to)
 
-    return put
+    return add_tag
 
 
 def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConfig], Path], text: Path) -> Path:
@@ -184,53 +183,43 @@ def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConf
     If their directions differ, sources are tagged, and ``<split>.direction`` has the direction of each held-out item.
     Training pairs with a side that is held out in any of them are discarded.
 
-    Args:
-        cfg: the config of the whole corpus.
-        parts: the configs of the single directions.
-        make: writes the corpus of a part and returns its folder, alone in another one that is deleted.
-        text: the folder to write.
+    ``make`` writes the corpus of a part, and returns its folder, alone in another one that is deleted.
     """
-    made: list[tuple[DictConfig, Splits]] = []
+    corpora: list[tuple[DictConfig, Splits]] = []
     about: dict[str, Any] = {}
     for part in parts:
         back = reverse(part)
-        splits = next((splits for other, splits in made if back is not None and other.data == back.data), None)
+        splits = next((splits for other, splits in corpora if back is not None and other.data == back.data), None)
         if splits is None:
             folder = make(part)
             about[name(part)] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            splits = {split: _read_pairs(folder, split, part) for split in SPLITS}
+            files = {split: [folder / f"{split}.{lang}" for lang in _languages(part)] for split in SPLITS}
+            splits = {split: list(zip(*map(read_lines, sides), strict=True)) for split, sides in files.items()}
             shutil.rmtree(folder.parent)
         else:
             splits = {split: [(target, source) for source, target in pairs] for split, pairs in splits.items()}
-        made.append((part, splits))
-    _discard_leaks([splits for _, splits in made])
+        corpora.append((part, splits))
+    _discard_leaks([splits for _, splits in corpora])
     several = bool(tags(cfg))
     whole: Splits = {split: [] for split in SPLITS}
     labels: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for part, splits in made:
+    for part, splits in corpora:
+        to = part.data.target_lang if several else None
         for split, pairs in splits.items():
-            to = part.data.target_lang if several else None
             whole[split] += [(tagged(source, to), target) for source, target in pairs]
             labels[split] += [name(part)] * len(pairs)
-    langs = (cfg.data.source_lang, cfg.data.target_lang)
-    write_corpus(text, whole, langs, {"name": cfg.data.name, "directions": names(cfg), "corpora": about})
+    about = {"name": cfg.data.name, "directions": names(cfg), "corpora": about}
+    write_corpus(text, whole, _languages(cfg), about)
     for split in ("valid", "test") if several else ():
         write_lines(text / f"{split}.direction", labels[split])
     return text
 
 
-def _read_pairs(folder: Path, split: str, part: DictConfig) -> list[Pair]:
-    langs = (part.data.source_lang, part.data.target_lang)
-    return list(zip(*(read_lines(folder / f"{split}.{lang}") for lang in langs), strict=True))
-
-
 def _discard_leaks(corpora: Sequence[Splits]) -> None:
     """Discard training pairs with a side, whichever it is, that is held out in any of the corpora."""
     held_out = [pair for splits in corpora for split in SPLITS[1:] for pair in splits[split]]
-    discarded = 0
+    before = sum(len(splits["train"]) for splits in corpora)
     for splits in corpora:
-        kept = without_leaks(splits["train"], held_out, across_sides=True)
-        discarded += len(splits["train"]) - len(kept)
-        splits["train"] = kept
-    if discarded:
+        splits["train"] = without_leaks(splits["train"], held_out, across_sides=True)
+    if discarded := before - sum(len(splits["train"]) for splits in corpora):
         say(f"      {discarded:,} training pairs discarded, of which a side is held out in some direction")

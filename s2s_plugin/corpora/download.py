@@ -34,14 +34,11 @@ def url_file(url: str, cache: Path, sha256: str | None = None) -> Path:
     with locked(path.with_name(name + ".lock")):
         if path.exists() and (sha256 is None or file_sha256(path) == sha256):
             return path
-        for fresh_start in (False, True):  # a corrupt .part gives a wrong checksum: start again once
-            if fresh_start:
-                part.unlink(missing_ok=True)
+        for _ in range(2):  # a corrupt .part gives a wrong checksum: start again once
             download_file(url, part)
             if sha256 is None or file_sha256(part) == sha256:
-                part.replace(path)
-                return path
-        part.unlink()
+                return part.replace(path)
+            part.unlink()
     raise UserError(f"{url}: sha256 must be {sha256}, got another; {MANUAL_HINT}")
 
 
@@ -57,7 +54,6 @@ def download_file(url: str, part: Path) -> None:
     Raises:
         UserError: it cannot be had as a whole; the next call resumes from ``part``.
     """
-    problem = ""
     for attempt in range(ATTEMPTS):
         time.sleep(attempt)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +21,7 @@ from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import fingerprint, hash_fraction, locked, write_json
 
 MANIFESTS = {"train": "manifest", "valid": "valid_manifest", "test": "test_manifest"}
+NOT_PACKED = ("on_bad_item", "max_length")  # options of the data that the features do not depend on
 PACKED = "packed.json"  # in the features' folder when it is whole
 
 
@@ -29,17 +31,10 @@ def is_signal(cfg: DictConfig) -> bool:
 
 
 def features_folder(cfg: DictConfig) -> Path:
-    """Return where the features of this corpus with this frontend are, or will be.
-
-    Raises:
-        UserError: a manifest cannot be read.
-    """
-    data = OmegaConf.to_container(cfg.data, resolve=True)
-    assert isinstance(data, dict)
-    for name in ("on_bad_item", "max_length"):
-        data.pop(name)
+    """Return where the features of this corpus with this frontend are, or will be."""
+    data = cast(dict, OmegaConf.to_container(cfg.data, resolve=True))
     settings = {
-        "data": data,
+        "data": {name: value for name, value in data.items() if name not in NOT_PACKED},
         **recipe_stamp(cfg.data.recipe),
         "frontend": OmegaConf.to_container(cfg[cfg.data.source_lang], resolve=True),
         "manifests": {name: _stamp(Path(cfg.data[name])) for name in MANIFESTS.values() if cfg.data[name] is not None},
@@ -85,12 +80,12 @@ def pack_corpus(cfg: DictConfig) -> Path:
             _, items = read_manifest(manifests / f"{split}.tsv")
             if not (out / f"{split}.json").is_file():
                 skipped[split] = pack(items, frontend, out / split, skip)
+                for name, reason in skipped[split].items():
+                    say(f"      skipped {split} {name}: {reason}")
             packed = PackedFeatures(out / split)
             sizes = dict(zip(packed.ids, packed.sizes.tolist(), strict=True))
             usable = [item._replace(frames=sizes[item.id]) for item in items if item.id in sizes]
             write_manifest(out / f"{split}.tsv", modality, usable)
-            for name, reason in skipped.get(split, {}).items():
-                say(f"      skipped {split} {name}: {reason}")
         write_json(out / PACKED, {"skipped": skipped})
     return out
 
@@ -102,24 +97,18 @@ def _manifests(cfg: DictConfig, out: Path) -> None:
         return
     if cfg.data.manifest is None:
         raise UserError("data.manifest is required: data.manifest=FILE.tsv (columns: id, audio|video|image, tgt_text)")
-    splits = {split: _own_items(cfg, split) for split, name in MANIFESTS.items() if cfg.data[name] is not None}
-    missing = [split for split in ("valid", "test") if split not in splits]
-    if missing:
+    splits = {}
+    for split, path in ((split, cfg.data[name]) for split, name in MANIFESTS.items() if cfg.data[name] is not None):
+        modality, items = read_manifest(Path(path))
+        if modality != cfg.data.source_lang:
+            raise UserError(f"{path}: expected a column {cfg.data.source_lang} (data.source_lang), got {modality}")
+        splits[split] = [item._replace(path=item.path.resolve()) for item in items]
+    if missing := [split for split in SPLITS if split not in splits]:
         splits |= hold_out(splits["train"], missing, cfg.data.held_out)
     if not all(splits.values()):
-        raise UserError(
-            f"{cfg.data.manifest}: {len(splits['train']):,} items are too few to hold some out; add more, or set "
-            "data.valid_manifest and data.test_manifest"
-        )
+        problem = f"{cfg.data.manifest}: {len(splits['train']):,} items are too few to hold some out"
+        raise UserError(f"{problem}; add more, or set data.valid_manifest and data.test_manifest")
     write_manifests(out, cfg.data.source_lang, splits, {"name": cfg.data.name, "source": "own files"})
-
-
-def _own_items(cfg: DictConfig, split: str) -> list[Item]:
-    path = Path(cfg.data[MANIFESTS[split]])
-    modality, items = read_manifest(path)
-    if modality != cfg.data.source_lang:
-        raise UserError(f"{path}: expected a column {cfg.data.source_lang} (data.source_lang), got {modality}")
-    return [item._replace(path=item.path.resolve()) for item in items]
 
 
 def hold_out(items: list[Item], splits: list[str], max_items: int) -> dict[str, list[Item]]:
@@ -128,14 +117,11 @@ def hold_out(items: list[Item], splits: list[str], max_items: int) -> dict[str, 
     Each gets a tenth of the items, but at most about ``max_items``.
     """
     fraction = min(max_items / len(items), MAX_HELD_OUT)
-    result: dict[str, list[Item]] = {"train": [], **{split: [] for split in splits}}
+    result: dict[str, list[Item]] = {split: [] for split in ("train", *splits)}
     for item in items:
         number = int(hash_fraction(item.id) / fraction)
         result[splits[number] if number < len(splits) else "train"].append(item)
     return result
-
-
-# ------------------------------------------------------- the prepared folder
 
 
 def texts(features: Path) -> dict[str, list[Item]]:
@@ -151,11 +137,6 @@ def pairs(split: str, items: list[Item]) -> list[tuple[Item, str]]:
 def write_source(cfg: DictConfig, partial: Path, out: Path, features: Path) -> None:
     """Write ``source.json``, which tells the task how to read the features and other media."""
     modality = cfg.data.source_lang
-    write_json(
-        partial / SOURCE_META,
-        {
-            "modality": modality,
-            "frontend": OmegaConf.to_container(cfg[modality], resolve=True),
-            "features": os.path.relpath(features, out),
-        },
-    )
+    frontend = OmegaConf.to_container(cfg[modality], resolve=True)
+    meta = {"modality": modality, "frontend": frontend, "features": os.path.relpath(features, out)}
+    write_json(partial / SOURCE_META, meta)

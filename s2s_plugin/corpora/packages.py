@@ -1,6 +1,6 @@
 """Fetch Debian, pip and npm packages by name, unpacked below a cache folder, without root or system state.
 
-A package is unpacked once, whole or not at all (see :func:`build_folder`).
+Functions raise UserError if the client is missing or the package cannot be had.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from s2s_plugin.corpora.archive import unpack
@@ -43,20 +44,12 @@ def has_apt() -> bool:
 
 
 def apt_package(name: str, cache: Path) -> Path:
-    """Return the folder with the content of the Debian package ``name``.
-
-    Raises:
-        UserError: no apt-get here, or the package cannot be had.
-    """
+    """Return the folder with the content of the Debian package ``name``."""
     return _package(name, Path(cache) / "apt" / name, lambda folder: _apt_download(name, Path(cache), folder))
 
 
 def apt_package_or(name: str, cache: Path, otherwise: Callable[[], Path]) -> tuple[Path, str | None]:
-    """Return the folder of a Debian package and its version, or what ``otherwise`` returns, and None, without apt.
-
-    Raises:
-        UserError: neither works; the message has both reasons.
-    """
+    """Return the folder of a Debian package and its version, or what ``otherwise`` returns, and None, without apt."""
     try:
         folder = apt_package(name, cache)
         return folder, package_version(folder)
@@ -68,28 +61,22 @@ def apt_package_or(name: str, cache: Path, otherwise: Callable[[], Path]) -> tup
 
 
 def apt_lists(language: str, cache: Path) -> Path:
-    """Return the folder with apt's package lists, unpacked: ``*_Packages`` and ``*_Translation-<language>``.
-
-    Raises:
-        UserError: no apt-get here, or the lists cannot be had.
-    """
+    """Return the folder with apt's package lists, unpacked: ``*_Packages`` and ``*_Translation-<language>``."""
 
     def build(partial: Path) -> None:
         say(f"fetching apt's package lists with descriptions ({language})")
-        state = _apt_state(Path(cache))
-        with locked(state / "lock"):
-            conf = _apt_conf(state, language)
+        with _apt_conf(Path(cache), language) as conf:
             try:
-                _apt_get(conf, "update")
+                _client(["apt-get", "-c", str(conf), "update"])
             except UserError as problem:
                 raise UserError(f"cannot get apt's package lists: {problem}; {MANUAL_HINT}") from None
-            for path in sorted((state / "lists").iterdir()):
+            for path in sorted((conf.parent / "lists").iterdir()):
                 name = path.name.removesuffix(path.suffix if path.suffix in PACKED_LISTS else "")
                 if name.endswith(("_Packages", f"_Translation-{language}")):
                     command = [APT_HELPER, "-c", str(conf), "cat-file", str(path)]  # knows lz4 and others
                     with (partial / name).open("wb") as file:
                         if subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL).returncode:
-                            raise UserError(f"apt-helper cannot read {path}; delete {state} and run again")
+                            raise UserError(f"apt-helper cannot read {path}; delete {conf.parent} and run again")
         if not any(partial.glob("*_Translation-*")):
             raise UserError(f"apt's sources have no descriptions ({language}); {MANUAL_HINT}")
 
@@ -98,22 +85,14 @@ def apt_lists(language: str, cache: Path) -> Path:
 
 def pip_package(requirement: str, cache: Path) -> Path:
     """Return the folder with the content of ``requirement`` (``name==version``), a wheel or source archive."""
-
-    def download(folder: Path) -> None:
-        _client([sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder), requirement])
-
-    return _package(requirement, Path(cache) / "pip" / _slug(requirement), download)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", requirement, "--dest"]
+    return _package(requirement, Path(cache) / "pip" / _slug(requirement), lambda to: _client([*command, str(to)]))
 
 
 def npm_package(spec: str, cache: Path) -> Path:
     """Return the folder with the npm package ``spec`` (``name@version``); its files are in ``package/``."""
-
-    def download(folder: Path) -> None:
-        if shutil.which("npm") is None:
-            raise UserError("npm is not installed (it comes with Node.js)")
-        _client(["npm", "pack", spec, "--pack-destination", str(folder)])
-
-    return _package(spec, Path(cache) / "npm" / _slug(spec), download)
+    command = ["npm", "pack", spec, "--pack-destination"]
+    return _package(spec, Path(cache) / "npm" / _slug(spec), lambda to: _client([*command, str(to)]))
 
 
 def package_version(folder: Path) -> str:
@@ -126,49 +105,41 @@ def package_version(folder: Path) -> str:
     return next((part for part in file.split("-")[1:] if part[:1].isdigit()), file)
 
 
-def _apt_state(cache: Path) -> Path:
-    """Return where apt keeps its lists and packages, in place of the system's folders."""
-    return (cache / "apt-state").resolve()
+@contextmanager
+def _apt_conf(cache: Path, language: str = "none") -> Iterator[Path]:
+    """Lock the folder of apt's state below ``cache``, and yield the configuration file that makes apt use it.
 
-
-def _apt_conf(state: Path, language: str = "none") -> Path:
-    """Write apt's configuration for this folder, in which an update fetches descriptions in ``language``."""
-    for folder in ("lists/partial", "cache/archives/partial"):
-        (state / folder).mkdir(parents=True, exist_ok=True)
-    conf = state / f"apt-{language}.conf"
-    conf.write_text(APT_CONF.format(state=state, language=language), encoding="utf-8")
-    return conf
-
-
-def _apt_get(conf: Path, *arguments: str, cwd: Path | None = None) -> str:
-    """Run ``apt-get`` and return its error output: warnings, if it worked."""
+    An update with this configuration fetches descriptions in ``language``.
+    """
     if not has_apt():
         raise UserError("apt-get is not installed")
-    return _client(["apt-get", "-c", str(conf), *arguments], cwd=cwd)
+    state = (cache / "apt-state").resolve()
+    with locked(state / "lock"):
+        for folder in ("lists/partial", "cache/archives/partial"):
+            (state / folder).mkdir(parents=True, exist_ok=True)
+        conf = state / f"apt-{language}.conf"
+        conf.write_text(APT_CONF.format(state=state, language=language), encoding="utf-8")
+        yield conf
 
 
 def _apt_download(name: str, cache: Path, folder: Path) -> None:
     """Download ``name`` into ``folder``, after an update if package lists are missing or outdated."""
-    state = _apt_state(cache)
-    updated = state / "updated"
-    with locked(state / "lock"):
-        conf = _apt_conf(state)
+    with _apt_conf(cache) as conf:
+        apt, updated = ["apt-get", "-c", str(conf)], conf.parent / "updated"
         if updated.exists():
-            try:
-                _apt_get(conf, "download", name, cwd=folder)
+            with suppress(UserError):  # old lists name versions that are gone
+                _client([*apt, "download", name], cwd=folder)
                 return
-            except UserError:
-                pass  # old lists name versions that are gone
-        warnings = _apt_get(conf, "update")
+        warnings = _client([*apt, "update"])
         try:
-            _apt_get(conf, "download", name, cwd=folder)
+            _client([*apt, "download", name], cwd=folder)
         except UserError as problem:
             unreached = _error_line(warnings)
             raise UserError(f"{problem} (update said: {unreached})" if unreached else str(problem)) from None
         updated.touch()
 
 
-def _package(name: str, folder: Path, download: Callable[[Path], None]) -> Path:
+def _package(name: str, folder: Path, download: Callable[[Path], object]) -> Path:
     """Return ``folder`` with the content of the one archive that ``download`` puts into the folder it is passed."""
 
     def build(partial: Path) -> None:
@@ -177,14 +148,11 @@ def _package(name: str, folder: Path, download: Callable[[Path], None]) -> Path:
         say(f"fetching package {name}")
         try:
             download(archives)
-            archive = next(iter(sorted(archives.iterdir())), None)
-            if archive is None:
-                raise UserError("the client wrote no file")
         except UserError as problem:
             raise UserError(f"cannot get package {name}: {problem}; {MANUAL_HINT}") from None
+        (archive,) = archives.iterdir()
         unpack(archive, partial)
-        note = {"name": name, "file": archive.name, "sha256": file_sha256(archive)}
-        write_json(partial / PACKAGE_NOTE, note)
+        write_json(partial / PACKAGE_NOTE, {"name": name, "file": archive.name, "sha256": file_sha256(archive)})
         shutil.rmtree(archives)
 
     return build_folder(folder, build)
@@ -192,12 +160,13 @@ def _package(name: str, folder: Path, download: Callable[[Path], None]) -> Path:
 
 def _client(command: list[str], cwd: Path | None = None) -> str:
     """Run a package client with its progress on the terminal; return its error output, or raise it as a UserError."""
+    if shutil.which(command[0]) is None:
+        raise UserError(f"{command[0]} is not installed")
     progress = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
     done = subprocess.run(command, cwd=cwd, stdout=progress, stderr=subprocess.PIPE, text=True, errors="replace")
     if done.returncode:
         client = "pip" if "pip" in command else command[0]
-        line = _error_line(done.stderr) or f"exit code {done.returncode}"
-        raise UserError(f"{client}: {line}")
+        raise UserError(f"{client}: {_error_line(done.stderr) or f'exit code {done.returncode}'}")
     return done.stderr
 
 

@@ -8,14 +8,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.corpora import directions
 from s2s_plugin.corpora.cleaning import Pair, clean_pairs, clean_text
-from s2s_plugin.corpora.dialogues import (
-    Conversation,
-    check_history,
-    exchanges,
-    question_key,
-    split_by_question,
-    without_questions,
-)
+from s2s_plugin.corpora.dialogues import check_history, exchanges, question_key, split_by_question, without_questions
 from s2s_plugin.corpora.splits import SPLITS, Splits, dedup, split_by_group, without_leaks
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.retrieval import TURN
@@ -27,15 +20,8 @@ PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
 LINE_ENDS = {"\0": "NUL", "\u2028": "U+2028", "\u2029": "U+2029", "\u0085": "U+0085"}
 
 
-# ---------------------------------------------------------------- reading
-
-
 def skips_bad(data: DictConfig) -> bool:
-    """Return whether unusable lines and media are skipped.
-
-    Raises:
-        UserError: ``data.on_bad_item`` is neither error nor skip.
-    """
+    """Return whether unusable lines and media are skipped; raise UserError for an unknown ``data.on_bad_item``."""
     if data.on_bad_item not in ("error", "skip"):
         raise UserError(f"data.on_bad_item must be error or skip, got {data.on_bad_item}")
     return data.on_bad_item == "skip"
@@ -43,8 +29,6 @@ def skips_bad(data: DictConfig) -> bool:
 
 def read_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
     """Return the lines of a UTF-8 file, without their ends; an unusable line is returned as the error that it is.
-
-    ``empty_lines``: they are usable.
 
     Raises:
         UserError: the file is missing, unreadable or empty.
@@ -58,10 +42,8 @@ def read_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
     lines = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":
         lines.pop()
-    return [
-        "" if empty_lines and not line.strip() else _check_line(f"{path}:{number}", line)
-        for number, line in enumerate(lines, start=1)
-    ]
+    numbered = enumerate(lines, start=1)
+    return ["" if empty_lines and not line.strip() else _check_line(f"{path}:{n}", line) for n, line in numbered]
 
 
 def _check_line(where: str, raw: bytes) -> str | UserError:
@@ -79,35 +61,32 @@ def _check_line(where: str, raw: bytes) -> str | UserError:
     return line
 
 
-def read_parallel(source: Path, target: Path, skip_bad: bool) -> tuple[list[Pair], int]:
-    """Return the pairs of the two files, and how many were skipped.
-
-    ``skip_bad``: skip pairs with an unusable side instead of raising.
-
-    Raises:
-        UserError: see :func:`read_lines`; the files differ in length; a line is unusable and not to be skipped.
-    """
-    sources, targets = read_lines(source), read_lines(target)
+def _read_pairs(cfg: DictConfig, prefix: str) -> list[Pair]:
+    """Return the pairs of the files ``data.<prefix>source`` and ``data.<prefix>target``, if they are set."""
+    source, target = files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
+    if None in files:
+        if files != (None, None):
+            raise UserError(f"data.{prefix}source requires data.{prefix}target, and vice versa: set both or neither")
+        return []
+    sources, targets = (read_lines(Path(file)) for file in files)
     if len(sources) != len(targets):
-        raise UserError(
-            f"{source} has {len(sources):,} lines but {target} has {len(targets):,}: line n of one must translate "
-            "line n of the other; find where they diverge"
-        )
-    pairs, skipped = [], 0
+        lengths = f"{source} has {len(sources):,} lines but {target} has {len(targets):,}"
+        raise UserError(f"{lengths}: line n of one must translate line n of the other; find where they diverge")
+    skip_bad, pairs = skips_bad(cfg.data), []
     for pair in zip(sources, targets, strict=True):
         bad = next((side for side in pair if isinstance(side, UserError)), None)
         if bad is None:
             pairs.append((str(pair[0]), str(pair[1])))
-        elif skip_bad:
-            skipped += 1
-        else:
+        elif not skip_bad:
             raise UserError(f"{bad}; or skip such pairs with data.on_bad_item=skip")
     if not pairs:
         raise UserError(f"{source}: none of {len(sources):,} pairs is usable")
-    return pairs, skipped
+    if skipped := len(sources) - len(pairs):
+        say(f"      {source}: {skipped:,} unusable pairs skipped")
+    return pairs if cfg.subword.lossless else clean_pairs(pairs, plain_quotes=False)
 
 
-def read_conversations(path: Path) -> list[Conversation]:
+def read_conversations(path: Path) -> list[list[str]]:
     """Return the conversations of a text file: one turn per line, an empty line between conversations.
 
     Raises:
@@ -124,26 +103,10 @@ def read_conversations(path: Path) -> list[Conversation]:
             blocks[-1].append(turn)
         elif blocks[-1]:
             blocks.append([])
-    conversations: list[Conversation] = [turns for turns in blocks if len(turns) > 1]
+    conversations = [turns for turns in blocks if len(turns) > 1]
     if not conversations:
         raise UserError(f"{path}: no conversation of two turns; write one turn per line, and an empty line between two")
     return conversations
-
-
-def _read_pairs(cfg: DictConfig, prefix: str) -> list[Pair]:
-    """Return the pairs of the files ``data.<prefix>source`` and ``data.<prefix>target``, if they are set."""
-    files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
-    if None in files:
-        if files != (None, None):
-            raise UserError(f"data.{prefix}source requires data.{prefix}target, and vice versa: set both or neither")
-        return []
-    pairs, skipped = read_parallel(Path(files[0]), Path(files[1]), skips_bad(cfg.data))
-    if skipped:
-        say(f"      {files[0]}: {skipped:,} unusable pairs skipped")
-    return pairs if cfg.subword.lossless else clean_pairs(pairs, plain_quotes=False)
-
-
-# ---------------------------------------------------------------- splitting
 
 
 def own_splits(cfg: DictConfig, shared: str | None = None) -> Splits:
@@ -154,9 +117,9 @@ def own_splits(cfg: DictConfig, shared: str | None = None) -> Splits:
     Raises:
         UserError: a file is unusable, or there are too few pairs to hold some out.
     """
+    groups: list[str] = []
     if cfg.data.dialogues is None:
         splits = {split: pairs for split, prefix in PREFIXES.items() if (pairs := _read_pairs(cfg, prefix))}
-        groups = []
     else:
         splits, groups = _read_dialogues(cfg.data)
     missing = [split for split in SPLITS if split not in splits]
@@ -165,10 +128,8 @@ def own_splits(cfg: DictConfig, shared: str | None = None) -> Splits:
         say(f"      {leaks:,} training pairs overlap your own held-out files: scores will be inflated by leakage")
     splits |= _hold_out(cfg, splits["train"], groups, missing, shared)
     if not all(splits.values()):
-        raise UserError(
-            f"{cfg.data.dialogues or cfg.data.source}: too few different pairs to hold some out; add more, or set "
-            "held-out files of your own (data.valid_* and data.test_*)"
-        )
+        remedy = "add more, or set held-out files of your own (data.valid_* and data.test_*)"
+        raise UserError(f"{cfg.data.dialogues or cfg.data.source}: too few different pairs to hold some out; {remedy}")
     return splits
 
 
@@ -178,8 +139,8 @@ def _read_dialogues(data: DictConfig) -> tuple[Splits, list[str]]:
     files = {split: data[f"{prefix}dialogues"] for split, prefix in PREFIXES.items()}
     talks = {split: read_conversations(Path(file)) for split, file in files.items() if file is not None}
     groups = [question_key(turns[0]) for turns in talks["train"] for _ in turns[1:]]
-    return {split: [pair for turns in talk for pair in exchanges(turns, data.history)]
-            for split, talk in talks.items()}, groups  # fmt: skip
+    pairs = {name: [p for turns in talk for p in exchanges(turns, data.history)] for name, talk in talks.items()}
+    return pairs, groups
 
 
 def _hold_out(
@@ -214,8 +175,8 @@ def _without_leaks(cfg: DictConfig, pairs: list[Pair], held_out: list[Pair]) -> 
 
 def extra_pairs(cfg: DictConfig, held_out: list[Pair]) -> list[Pair]:
     """Return the user's extra training pairs, without those that have a side in a held-out set."""
-    several, extra = bool(directions.tags(cfg)), []
-    if several:
+    extra: list[Pair] = []
+    if several := bool(directions.tags(cfg)):
         held_out = [(directions.untagged(source), target) for source, target in held_out]
     for part in directions.extra(cfg):
         pairs = _read_pairs(part, "extra_")

@@ -38,63 +38,37 @@ from s2s_plugin.utils.paths import RECIPES
 
 
 class Request(NamedTuple):
-    """What a recipe is to make.
+    """What a recipe is to make."""
 
-    Attributes:
-        src: the source language, or audio, video or image.
-        tgt: the target language.
-        cache: folder for downloads.
-        from_dir: the user's copy of the raw data; None to download it.
-    """
-
-    src: str
-    tgt: str
-    cache: Path
-    from_dir: Path | None
+    src: str  # the source language, or audio, video or image
+    tgt: str  # the target language
+    cache: Path  # folder for downloads
+    from_dir: Path | None  # the user's copy of the raw data; None to download it
 
 
 @dataclass
 class Corpus:
-    """What a recipe makes.
+    """What a recipe makes; ``references`` and ``exact`` are those of :func:`write_corpus`."""
 
-    Attributes:
-        splits: pairs of text, or media items, by split.
-        about: entries of the corpus's manifest that differ from what the recipe declares, such as ``version``.
-        references: see :func:`write_corpus`.
-        exact: see :func:`write_corpus`.
-    """
-
-    splits: Mapping[str, Sequence]
-    about: dict[str, Any] = field(default_factory=dict)
+    splits: Mapping[str, Sequence]  # pairs of text, or media items
+    about: dict[str, Any] = field(default_factory=dict)  # entries of the manifest that differ from the recipe's own
     references: Mapping[str, Sequence[Sequence[str]]] | None = None
     exact: Collection[str] = ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A function that makes a corpus, with what is common to all: checks, the manifest, the command line.
+    """A function that makes a corpus, with what is common to all: checks, the manifest, the command line."""
 
-    Attributes:
-        build: makes the corpus from a :class:`Request` and the options, its keyword parameters.
-        directions: pairs of source and target that the corpus has; the first is the default.
-        source: the public home of the data.
-        license: of the data.
-        version: of the data where it is downloaded.
-        exhaustive: whether there are no other directions; if not, ``build`` checks them.
-        help: what each option does, except ``valid`` and ``test``.
-        choices: the permitted values of an option.
-        fraction_of: what the options ``valid`` and ``test`` are fractions of.
-    """
-
-    build: Callable[..., Corpus]
-    directions: Sequence[tuple[str, str]]
-    source: str
+    build: Callable[..., Corpus]  # from a :class:`Request` and the options, its keyword parameters
+    directions: Sequence[tuple[str, str]]  # source and target; the first is the default
+    source: str  # public home of the data
     license: str
-    version: str = ""
-    exhaustive: bool = True
-    help: Mapping[str, str] = field(default_factory=dict)
-    choices: Mapping[str, Collection[str]] = field(default_factory=dict)
-    fraction_of: str = ""
+    version: str = ""  # of the data where it is downloaded
+    exhaustive: bool = True  # whether there are no other directions; if not, ``build`` checks them
+    help: Mapping[str, str] = field(default_factory=dict)  # of each option except ``valid`` and ``test``
+    choices: Mapping[str, Collection[str]] = field(default_factory=dict)  # permitted values of an option
+    fraction_of: str = ""  # what the options ``valid`` and ``test`` are fractions of
 
     @property
     def name(self) -> str:
@@ -130,17 +104,19 @@ class Recipe:
             return write_manifests(Path(out), src, corpus.splits, about)
         return write_corpus(Path(out), corpus.splits, (src, tgt), about, corpus.references, corpus.exact)
 
-    def _check(self, src: str, tgt: str, options: Mapping[str, Any]) -> None:
+    def _check(self, src: str, tgt: str, options: dict[str, Any]) -> None:
         if self.exhaustive and (src, tgt) not in self.directions:
             known = ", ".join(map("-".join, self.directions))
             raise UserError(f"{self.name} supports {known}, got --src {src} --tgt {tgt}")
-        for key, value in options.items():
-            if key not in self.options:
-                raise UserError(f"{self.name} has no option {key}; its options are {', '.join(self.options) or 'none'}")
-            if key in self.choices and value not in self.choices[key]:
-                raise UserError(f"{key} must be one of {', '.join(self.choices[key])}, got {value!r}")
-        if "valid" in self.options:
-            splits.check_fractions(*({**self.options, **options}[name] for name in ("valid", "test")))
+        if unknown := [key for key in options if key not in self.options]:
+            known = ", ".join(self.options) or "none"
+            raise UserError(f"{self.name} has no option {unknown[0]}; its options are {known}")
+        values = self.options | options
+        for key, permitted in self.choices.items():
+            if values[key] not in permitted:
+                raise UserError(f"{key} must be one of {', '.join(permitted)}, got {values[key]!r}")
+        if "valid" in values:
+            splits.check_fractions(values["valid"], values["test"])
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run the recipe from the command line; return 2 after a one-line error message for a user's mistake."""
@@ -185,23 +161,15 @@ def default_cache() -> Path:
 
 
 def find_file(folder: Path, names: Sequence[str], hint: str) -> Path:
-    """Return the first of ``names`` that is a file in ``folder``.
-
-    Raises:
-        UserError: there is none; ``hint`` says where it comes from.
-    """
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+    """Return the first of ``names`` that is a file in ``folder``; ``hint`` ends the UserError if there is none."""
+    for path in (folder / name for name in names):
+        if path.is_file():
+            return path
     raise UserError(f"no {names[0]} in {folder}: {hint}")
 
 
 def run_recipe(cfg: DictConfig, out: Path) -> Path:
-    """Make the corpus that ``cfg.data`` names in the folder ``out``.
-
-    Raises:
-        UserError: there is no such recipe or option, or the data cannot be had.
-    """
+    """Make the corpus that ``cfg.data`` names in the folder ``out``; see :meth:`Recipe.__call__`."""
     data, downloads = cfg.data, Path(cfg.prepared_dir) / "downloads"
     prepare = load_recipe(data.recipe).prepare
     try:

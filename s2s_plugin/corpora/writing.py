@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair
@@ -35,22 +36,23 @@ def write_corpus(
     Raises:
         UserError: a split is empty, a side or reference is empty or holds a line break, or ``out`` is no corpus folder.
     """
-    _check(splits, langs, exact)
-    references = references or {}
-    for name, items in references.items():
-        for number, item in enumerate(items, start=1):
-            if not item or any(not text or text != " ".join(text.split()) for text in item):
-                raise UserError(f"{name}.references.tsv:{number}: texts must be non-empty, single-spaced, got {item!r}")
-
-    def write(partial: Path) -> dict[str, dict]:
-        texts = {f"{name}.{lang}": [pair[side] for pair in pairs]
-                 for name, pairs in splits.items() for side, lang in enumerate(langs)}  # fmt: skip
-        texts |= {f"{name}.references.tsv": ["\t".join(item) for item in items] for name, items in references.items()}
-        for name, lines in texts.items():
-            write_lines(partial / name, lines)
-        return {name: {"lines": len(lines), "sha256": file_sha256(partial / name)} for name, lines in texts.items()}
-
-    return _write_folder(out, write, {**meta, "languages": list(langs)})
+    if langs[0] == langs[1]:
+        raise UserError(f"source and target language must differ, got {langs[0]} twice")
+    lines: dict[str, list[str]] = {}
+    for split, pairs in splits.items():
+        _check_size(split, pairs)
+        for side, lang in enumerate(langs):
+            name = f"{split}.{lang}"
+            lines[name] = [_check_text(name, n, pair[side], lang in exact) for n, pair in enumerate(pairs, start=1)]
+    for split, items in (references or {}).items():
+        name = f"{split}.references.tsv"
+        numbered = enumerate(items, start=1)
+        lines[name] = ["\t".join(_check_text(name, n, text) for text in item or [""]) for n, item in numbered]
+    with _corpus_folder(out, {**meta, "languages": list(langs)}) as (partial, files):
+        for name, texts in lines.items():
+            write_lines(partial / name, texts)
+            files[name] = {"lines": len(texts), "sha256": file_sha256(partial / name)}
+    return out
 
 
 def write_manifests(out: Path, modality: str, splits: Mapping[str, Sequence[Item]], meta: dict) -> Path:
@@ -62,40 +64,36 @@ def write_manifests(out: Path, modality: str, splits: Mapping[str, Sequence[Item
     Raises:
         UserError: a split is empty, an id comes twice in a split, or ``out`` is no corpus folder.
     """
-
-    def write(partial: Path) -> dict[str, dict]:
-        files = {}
-        for name, items in splits.items():
-            path, ids = partial / f"{name}.tsv", {item.id for item in items}
-            if not ids:
-                raise UserError(f"the {name} split is empty: too little data, or too much of it filtered")
+    with _corpus_folder(out, {**meta, "modality": modality}) as (partial, files):
+        for split, items in splits.items():
+            _check_size(split, items)
+            path, ids = partial / f"{split}.tsv", {item.id for item in items}
             if len(ids) != len(items):
-                raise UserError(f"the {name} split has {len(items):,} items with {len(ids):,} different ids")
+                raise UserError(f"the {split} split has {len(items):,} items with {len(ids):,} different ids")
             write_manifest(path, modality, items)
             files[path.name] = {"items": len(items), "sha256": file_sha256(path)}
-        return files
-
-    return _write_folder(out, write, {**meta, "modality": modality})
-
-
-def _write_folder(out: Path, write: Callable[[Path], dict[str, dict]], meta: dict) -> Path:
-    """Fill the folder ``out`` by ``write``, which returns what the manifest states of each file."""
-    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not a prepared corpus: choose another --out, or delete it")
-    with atomic_folder(out) as partial:
-        write_json(partial / MANIFEST, {**meta, "files": write(partial)})
     return out
 
 
-def _check(splits: Mapping[str, Sequence[Pair]], langs: tuple[str, str], exact: Collection[str]) -> None:
-    """Raise UserError where a file would be read back as something else."""
-    if langs[0] == langs[1]:
-        raise UserError(f"source and target language must differ, got {langs[0]} twice")
-    for name, pairs in splits.items():
-        if not pairs:
-            raise UserError(f"the {name} split is empty: too little data, or too much of it filtered")
-        for number, pair in enumerate(pairs, start=1):
-            for lang, text in zip(langs, pair, strict=True):
-                line = text.splitlines()[:1] if lang in exact else [" ".join(text.split())]
-                if not text.strip() or [text] != line:
-                    raise UserError(f"{name}.{lang}:{number}: text must be non-empty, single-spaced, got {text!r}")
+@contextmanager
+def _corpus_folder(out: Path, meta: dict) -> Iterator[tuple[Path, dict[str, dict]]]:
+    """Yield a folder that becomes ``out``, and what its manifest states of each file, to be filled."""
+    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not a prepared corpus: choose another --out, or delete it")
+    files: dict[str, dict] = {}
+    with atomic_folder(out) as partial:
+        yield partial, files
+        write_json(partial / MANIFEST, {**meta, "files": files})
+
+
+def _check_size(split: str, items: Sequence) -> None:
+    if not items:
+        raise UserError(f"the {split} split is empty: too little data, or too much of it filtered")
+
+
+def _check_text(file: str, number: int, text: str, exact: bool = False) -> str:
+    """Return the text; raise UserError if its line would be read back as something else."""
+    line = text.splitlines()[:1] if exact else [" ".join(text.split())]
+    if not text.strip() or [text] != line:
+        raise UserError(f"{file}:{number}: text must be non-empty, single-spaced, got {text!r}")
+    return text

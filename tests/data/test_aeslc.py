@@ -14,8 +14,9 @@ from recipes import sample
 from s2s_plugin.corpora import recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages import generate, prepare
 from s2s_plugin.stages import schema as config
+from s2s_plugin.stages.generate.outputs import read_items
+from s2s_plugin.stages.prepare.stage import prepare
 
 aeslc = recipe.load_recipe("aeslc")
 EMAIL = (
@@ -78,7 +79,7 @@ def test_references_stay_with_their_emails_through_the_pipeline(emails: Path, tm
                 *(f"prepared_dir={tmp_path}/bin", "subword.size=60", "data.max_length=200"),
             ],
         )
-    items = generate.read_items(cfg, prepare.prepare(cfg), "test")
+    items = read_items(cfg, prepare(cfg), "test")
     assert [item["reference"] for item in items] == [["review", "x", "y"]]
     assert items[0]["source"].startswith("Hi Phil, the test 1 budget")
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.text.escape import from_line
+from s2s_plugin.text.escape import unescape
 
 PARSE_TIMEOUT = 10  # seconds
 
@@ -63,4 +63,4 @@ def first_parsable(lines: Sequence[str], parser: str) -> int:
     if parser == "none":
         return 0
     parses = PARSERS[parser]
-    return next((index for index, line in enumerate(lines) if line.strip() and parses(from_line(line))), 0)
+    return next((index for index, line in enumerate(lines) if line.strip() and parses(unescape(line))), 0)

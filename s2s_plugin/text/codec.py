@@ -6,12 +6,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq.data import Dictionary
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.text.escape import escape, from_line, to_line, unescape
+from s2s_plugin.text.escape import escape, to_line, unescape
 from s2s_plugin.text.factors import factor_token, split_factors
 from s2s_plugin.text.normalize import SPACE, normalize, strip_case_and_punctuation
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
@@ -19,6 +20,7 @@ from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 UNKNOWN = "\u2047"  # SentencePiece's surface of its unknown piece
 SLOT = re.compile(r"<copy\d+>")
 BYTES = re.compile(r"(?:<0x[0-9A-F]{2}> ?)+")  # byte-fallback tokens of a character outside the vocabulary
+HEX = re.compile("<0x|> ?")  # what they have other than digits
 
 
 class TextCodec:
@@ -27,28 +29,21 @@ class TextCodec:
     Args:
         model: SentencePiece model file.
         jamo: decompose Hangul when encoding, compose it when decoding.
-        factors: names of the factors of each word (see :mod:`s2s_plugin.text.factors`), and their values. Each subword
-            is followed by its word's factors.
+        factors: the factors of each word by name (see :mod:`s2s_plugin.text.factors`), and their values.
         strip: encode without case and punctuation (see :func:`strip_case_and_punctuation`).
     """
 
     lossless = False
 
     def __init__(
-        self,
-        model: Path,
-        jamo: bool = False,
-        factors: Mapping[str, Sequence[str]] | None = None,
-        strip: bool = False,
+        self, model: Path, jamo: bool = False, factors: Mapping[str, Sequence[str]] | None = None, strip: bool = False
     ):
-        import sentencepiece
+        from sentencepiece import SentencePieceProcessor
 
         if not model.is_file():
             raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
-        self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
-        self.jamo = jamo
-        self.strip = strip
-        self.factors = dict(factors or {})
+        self.pieces = SentencePieceProcessor(model_file=str(model))
+        self.jamo, self.factors, self.strip = jamo, dict(factors or {}), strip
 
     @property
     def whole_words(self) -> bool:
@@ -56,16 +51,14 @@ class TextCodec:
         return not self._has(SPACE)
 
     def encode(self, text: str, slots: Mapping[str, str] | None = None) -> str:
-        """Encode text as tokens separated by spaces.
+        """Encode a line of text as tokens separated by spaces, each subword followed by its word's factors.
 
-        Args:
-            text: one line.
-            slots: tokens to write for pieces outside the vocabulary, by their letters.
+        ``slots``: tokens to write for pieces outside the vocabulary, by their letters.
 
         Raises:
             UserError: a word lacks a factor.
         """
-        words, values = split_factors(self.normalize(text), list(self.factors))
+        words, values = self._words(text)
         tokens, word = [], -1
         for piece in self._split(words):
             word += piece.startswith(SPACE)
@@ -73,10 +66,6 @@ class TextCodec:
             tokens.append(slot or piece)
             tokens += [factor_token(name, value) for name, value in zip(self.factors, values[word], strict=True)]
         return " ".join(tokens)
-
-    def normalize(self, text: str) -> str:
-        """Return the text that is split into tokens."""
-        return normalize(strip_case_and_punctuation(text) if self.strip else text, self.jamo)
 
     def decode(self, tokens: str) -> str:
         """Decode tokens separated by spaces; the unknown token becomes U+2047."""
@@ -89,22 +78,25 @@ class TextCodec:
 
     def unknown(self, text: str) -> list[str]:
         """List the letters of each piece outside the vocabulary, once each, in order."""
-        words, _ = split_factors(self.normalize(text), list(self.factors))
-        unknown = (piece.removeprefix(SPACE) for piece in self._split(words) if not self._has(piece))
-        return list(dict.fromkeys(unknown))
+        pieces = self._split(self._words(text)[0])
+        return list(dict.fromkeys(piece.removeprefix(SPACE) for piece in pieces if not self._has(piece)))
 
     def dictionary(self, extra_tokens: Sequence[str] = ()) -> Dictionary:
         """Build a fairseq dictionary with the ids of the SentencePiece model, then factors, then new extra tokens."""
         dictionary = Dictionary()
-        for index in range(dictionary.nspecial, self.pieces.get_piece_size()):
-            dictionary.add_symbol(self.pieces.id_to_piece(index))
-        for name, values in self.factors.items():
-            for value in values:
-                dictionary.add_symbol(factor_token(name, value))
+        pieces = map(self.pieces.id_to_piece, range(dictionary.nspecial, self.pieces.get_piece_size()))
+        factors = (factor_token(name, value) for name, values in self.factors.items() for value in values)
+        for token in (*pieces, *factors):
+            dictionary.add_symbol(token)
         for token in extra_tokens:
             if token not in dictionary:
                 dictionary.add_symbol(token)
         return dictionary
+
+    def _words(self, text: str) -> tuple[list[str], list[list[str]]]:
+        """Normalize a text and split it into its words and the factors of each."""
+        text = normalize(strip_case_and_punctuation(text) if self.strip else text, self.jamo)
+        return split_factors(text, list(self.factors))
 
     def _split(self, words: Sequence[str]) -> Iterator[str]:
         """Split words into pieces, and those that SentencePiece joins because they are unknown, at the spaces."""
@@ -118,14 +110,10 @@ class TextCodec:
 class CodeCodec(TextCodec):
     """Lossless codec of programs: ``decode(encode(text)) == text`` for any text.
 
-    Args:
-        model: SentencePiece model file, trained on escaped text with ``LOSSLESS_OPTIONS``.
+    Its model is trained on escaped text with ``LOSSLESS_OPTIONS``.
     """
 
     lossless = True
-
-    def __init__(self, model: Path):
-        super().__init__(model)
 
     def encode(self, text: str, slots: Mapping[str, str] | None = None) -> str:
         """Encode text as tokens separated by spaces; bytes spell unknown characters, so slots are not needed."""
@@ -133,22 +121,15 @@ class CodeCodec(TextCodec):
 
     def decode(self, tokens: str) -> str:
         """Decode tokens separated by spaces; invalid UTF-8 becomes U+FFFD."""
-        spelled = BYTES.sub(lambda match: _decode_bytes(match[0]), tokens)
+        spelled = BYTES.sub(lambda match: bytes.fromhex(HEX.sub("", match[0])).decode("utf-8", "replace"), tokens)
         return unescape(spelled.replace(" ", "").replace(SPACE, " "))
 
-    def unknown(self, text: str) -> list[str]:
-        return []
 
-
-def _decode_bytes(tokens: str) -> str:
-    """Decode bytes written ``<0xE2> <0x82> <0xAC>``."""
-    return bytes.fromhex(re.sub("<0x|> ?", "", tokens)).decode("utf-8", "replace")
-
-
+@dataclass
 class PairCodec:
     """The codecs of a prepared corpus, as fairseq's ``bpe``: encodes text sources and decodes targets.
 
-    Args:
+    Attributes:
         source: None for a signal.
         target: of the other side.
         copy_slots: maximum number of source tokens outside the vocabulary that are written <copy0>, <copy1>, ... on
@@ -158,12 +139,10 @@ class PairCodec:
 
     FILE = "codec.json"
 
-    def __init__(
-        self, source: TextCodec | None, target: TextCodec, copy_slots: int = 0, retrieval: Retrieval | None = None
-    ):
-        self.source, self.target = source, target
-        self.copy_slots = copy_slots
-        self.retrieval = retrieval
+    source: TextCodec | None
+    target: TextCodec
+    copy_slots: int = 0
+    retrieval: Retrieval | None = None
 
     @property
     def whole_words(self) -> bool:
@@ -177,11 +156,10 @@ class PairCodec:
         if not path.is_file():
             return None
         sides = json.loads(path.read_text(encoding="utf-8"))
-        source, target = (
-            _load_side(folder, sides[lang]) if lang in sides else None for lang in (source_lang, target_lang)
-        )
-        if target is None:
+        if target_lang not in sides:
             raise UserError(f"{path}: has the languages {', '.join(sides)}, not {target_lang}; check the languages")
+        source = _load_side(folder, sides[source_lang]) if source_lang in sides else None
+        target = _load_side(folder, sides[target_lang])
         if target.factors:
             raise UserError(f"{path}: the target must not have factors, got {target_lang}; reverse the direction")
         retrieval = Retrieval.load(folder, source_lang, target_lang)
@@ -191,7 +169,7 @@ class PairCodec:
         """Encode a source as tokens separated by spaces; ``own``: the target of a training source, for retrieval."""
         if self.source is None:
             return text
-        tokens = self.source.encode(from_line(text) if self.source.lossless else text, self.slots(text))
+        tokens = self.source.encode(unescape(text) if self.source.lossless else text, self.slots(text))
         if self.retrieval is None or not tokens:
             return tokens
         retrieved = self.encode_target(self.retrieval.target(text, own), text)
@@ -203,7 +181,7 @@ class PairCodec:
 
     def encode_target(self, text: str, source: str) -> str:
         """Encode the target of a source."""
-        return self.target.encode(from_line(text) if self.target.lossless else text, self.slots(source))
+        return self.target.encode(unescape(text) if self.target.lossless else text, self.slots(source))
 
     def decode(self, tokens: str) -> str:
         """Decode target tokens as one line, in which slots still stand for copied words."""

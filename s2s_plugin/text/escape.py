@@ -25,18 +25,13 @@ def to_line(text: str) -> str:
     return BREAKS.sub(_escape, text)
 
 
-def from_line(line: str) -> str:
-    """Undo :func:`to_line`; leave other lines as they are."""
-    return ESCAPED.sub(_unescape, line)
-
-
 def escape(text: str) -> str:
     """Replace all white space except the space, and SentencePiece's signs."""
     return SPECIAL.sub(_escape, text)
 
 
 def unescape(text: str) -> str:
-    """Undo :func:`escape`."""
+    """Undo :func:`escape` and :func:`to_line`; leave other text as it is."""
     return ESCAPED.sub(_unescape, text)
 
 

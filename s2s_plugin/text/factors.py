@@ -15,11 +15,7 @@ SEPARATOR = "|"
 
 
 def split_factors(text: str, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Split a line into its words and the factor values of each.
-
-    Args:
-        text: words with their factors.
-        names: the factors; without any the text is plain words.
+    """Split a line into its words and the factor values of each; without ``names`` it has plain words.
 
     Raises:
         UserError: a word lacks a factor.

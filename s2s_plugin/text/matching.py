@@ -24,11 +24,8 @@ def char_ngrams(text: str) -> list[str]:
 class TfidfIndex:
     """Texts, indexed for the most similar one to another text by the cosine of TF-IDF vectors.
 
-    A feature weighs its count times ln((1 + N) / (1 + n)) + 1, where n of the N texts have it (Salton & Buckley 1988).
-
-    Args:
-        texts: N texts, at least one.
-        features: maps a text to its features: :func:`words` or :func:`char_ngrams`.
+    A feature, of :func:`words` or :func:`char_ngrams`, weighs its count times ln((1 + N) / (1 + n)) + 1, where n of the
+    N texts have it (Salton & Buckley 1988).
     """
 
     def __init__(self, texts: Sequence[str], features: Callable[[str], list[str]]):

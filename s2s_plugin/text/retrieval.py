@@ -7,6 +7,7 @@ et al. 2018).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +24,7 @@ FILE = "retrieval"  # stem of the files in a prepared folder; the languages are 
 
 
 class Retrieval:
-    """A memory of training pairs, searched by source; of a conversation, by the last turn.
-
-    Args:
-        pairs: sources and their targets.
-    """
+    """A memory of training pairs of source and target, searched by source; of a conversation, by the last turn."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]]):
         self.pairs = pairs
@@ -45,10 +42,8 @@ class Retrieval:
     def target(self, source: str, own: str | None = None) -> str:
         """Return the target of the most similar source.
 
-        Args:
-            source: text.
-            own: the target of a training source. One source in ``OWN_TARGET_INTERVAL`` gets it; for the others, pairs
-                with the same last turn are excluded, as new texts have none; without other pairs the result is empty.
+        ``own`` is the target of a training source. One source in ``OWN_TARGET_INTERVAL`` gets it; for the others, pairs
+        with the same last turn are excluded, as new texts have none; without other pairs the result is empty.
         """
         query = last_turn(source)
         if own is None:
@@ -65,9 +60,9 @@ class Retrieval:
     @cached_property
     def _by_key(self) -> dict[str, list[int]]:
         """Indices of the pairs with the same last turn."""
-        indices: dict[str, list[int]] = {}
+        indices = defaultdict(list)
         for index, (source, _) in enumerate(self.pairs):
-            indices.setdefault(match_key(last_turn(source)), []).append(index)
+            indices[match_key(last_turn(source))].append(index)
         return indices
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any, Optional
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.codec import PairCodec
-from s2s_plugin.text.escape import NEWLINE, TAB, escape, from_line
+from s2s_plugin.text.escape import NEWLINE, TAB, escape, unescape
 from s2s_plugin.text.factors import factor_values, split_factors
 from s2s_plugin.text.normalize import normalize, strip_case_and_punctuation
 from s2s_plugin.utils.console import say
@@ -63,36 +62,27 @@ def learn_codec(
     """
     _check(subword)
     langs, lines = list(sides), list(sides.values())
+    source = langs[0] if len(langs) == 2 else None
     factors: dict[str, list[str]] = {}
-    if len(langs) == 2 and subword.normalize_source:
+    if source and subword.normalize_source:
         lines[0] = [strip_case_and_punctuation(line) for line in lines[0]]
-    if len(langs) == 2 and subword.factors:
+    if source and subword.factors:
         lines[0] = [normalize(line, subword.jamo) for line in lines[0]]
         factors = factor_values(lines[0], subword.factors)
         lines[0] = [" ".join(split_factors(line, subword.factors)[0]) for line in lines[0]]
     tokens = [*subword.symbols, *extra_tokens]
-    if subword.joint or len(langs) == 1:
+    if subword.joint or not source:
         _train(subword, folder / "spm", [line for side in lines for line in side], subword.kind, tokens)
         models = ["spm.model"] * len(langs)
     else:
         models = [f"spm.{lang}.model" for lang in langs]
         for lang, side, kind in zip(langs, lines, (subword.kind, subword.target_kind or subword.kind), strict=True):
             _train(subword, folder / f"spm.{lang}", side, kind, tokens)
-    source = langs[0] if len(langs) == 2 else None
-    write_json(
-        folder / PairCodec.FILE,
-        {
-            lang: {
-                "model": model,
-                "jamo": subword.jamo,
-                "strip": subword.normalize_source and lang == source,
-                "factors": factors if lang == source else {},
-                "copy_slots": subword.copy_slots,
-                "lossless": subword.lossless,
-            }
-            for lang, model in zip(langs, models, strict=True)
-        },
-    )
+    common = {"jamo": subword.jamo, "copy_slots": subword.copy_slots, "lossless": subword.lossless}
+    codecs = {lang: {"model": model, **common} for lang, model in zip(langs, models, strict=True)}
+    if source:
+        codecs[source] |= {"strip": subword.normalize_source, "factors": factors}
+    write_json(folder / PairCodec.FILE, codecs)
     return _load(folder, langs)
 
 
@@ -102,9 +92,8 @@ def _check(subword: SubwordConfig) -> None:
     if subword.joint and (subword.target_kind or subword.kind) != subword.kind:
         raise UserError(f"subword.target_kind={subword.target_kind} requires subword.joint=false")
     if subword.lossless and (subword.jamo or subword.factors or subword.copy_slots or subword.normalize_source):
-        raise UserError(
-            "subword.lossless and subword.jamo, factors, copy_slots and normalize_source are mutually exclusive"
-        )
+        names = "jamo, factors, copy_slots and normalize_source"
+        raise UserError(f"subword.lossless and subword.{names} are mutually exclusive")
     if subword.lossless and "word" in (subword.kind, subword.target_kind):
         raise UserError("subword.lossless requires subword.kind=unigram, bpe or char, got word")
 
@@ -112,16 +101,13 @@ def _check(subword: SubwordConfig) -> None:
 def copy_codec(from_dir: Path, folder: Path, langs: Sequence[str]) -> PairCodec:
     """Copy the vocabulary of another prepared folder, and return the codec.
 
-    Args:
-        from_dir: the other folder.
-        folder: to write to.
-        langs: languages of the text sides: source and target, or the target alone.
+    ``langs``: languages of the text sides: source and target, or the target alone.
 
     Raises:
         UserError: a file is missing, or the languages differ.
     """
     files = codec_files(from_dir)
-    sides = json.loads(files[0].read_text(encoding="utf-8"))
+    sides = read_json(files[0])
     if sides.keys() != set(langs):
         raise UserError(f"{files[0]}: the languages must be {', '.join(sorted(langs))}, got {', '.join(sides)}")
     for path in files:
@@ -154,26 +140,17 @@ def _train(subword: SubwordConfig, prefix: Path, lines: Sequence[str], kind: str
     """Write ``<prefix>.model``, with fewer characters if the vocabulary cannot hold all of them."""
     lines = lines[:: len(lines) // MAX_SENTENCES + 1]
     if subword.lossless:
-        sentences = [escape(from_line(line)) for line in lines]
+        sentences = [escape(unescape(line)) for line in lines]
         tokens = [NEWLINE, TAB, *tokens]
     else:  # before training: SentencePiece hides the cause of an error in its iterator
         sentences = [normalize(line, subword.jamo) for line in lines]
-    options: dict[str, Any] = {
-        "model_prefix": str(prefix),
-        "model_type": kind,
-        "vocab_size": subword.size,
-        "hard_vocab_limit": False,
-        "character_coverage": 1.0,
-        "user_defined_symbols": list(dict.fromkeys(tokens)),
-        "normalization_rule_name": "identity",  # TextCodec normalizes
-        "bos_id": 0,  # the ids of fairseq's dictionary
-        "pad_id": 1,
-        "eos_id": 2,
-        "unk_id": 3,
-        "max_sentence_length": 1_000_000,
-        "minloglevel": 2,
-        **(LOSSLESS_OPTIONS if subword.lossless else {}),
-    }
+    options: dict[str, Any] = dict(
+        model_prefix=str(prefix), model_type=kind, vocab_size=subword.size, hard_vocab_limit=False,
+        character_coverage=1.0, user_defined_symbols=list(dict.fromkeys(tokens)), max_sentence_length=1_000_000,
+        normalization_rule_name="identity",  # TextCodec normalizes
+        bos_id=0, pad_id=1, eos_id=2, unk_id=3,  # the ids of fairseq's dictionary
+        minloglevel=2, **(LOSSLESS_OPTIONS if subword.lossless else {}),
+    )  # fmt: skip
     from sentencepiece import SentencePieceTrainer
 
     try:

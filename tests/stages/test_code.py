@@ -10,7 +10,7 @@ import pytest
 from command_line import call
 
 from s2s_plugin.inference.syntax import is_python
-from s2s_plugin.text.escape import from_line, to_line
+from s2s_plugin.text.escape import to_line, unescape
 
 SETTINGS = (
     "model=tiny model.encoder_embed_dim=32 model.encoder_hidden_size=64 model.decoder_embed_dim=32 "
@@ -58,7 +58,7 @@ def test_a_request_is_one_item_with_all_its_programs(run: tuple[Path, str, str])
     assert [row["source"] for row in rows] == [request(name) for name in NAMES[-15:]]
     assert [row["id"] for row in rows] == list(range(15))
     for name, row in zip(NAMES[-15:], rows, strict=True):
-        assert tuple(map(from_line, row["reference"])) == programs(name)
+        assert tuple(map(unescape, row["reference"])) == programs(name)
     scores = json.loads((run[0] / "runs/code/default/scores.json").read_text())
     assert scores["sentences"] == 15
     assert all(metric["signature"].endswith("refs:2") for metric in scores["metrics"].values())
@@ -77,7 +77,7 @@ def test_the_parser_has_looked_at_all_hypotheses(run: tuple[Path, str, str]):
     written = [line for line in (folder / "generate-test.txt").read_text().split("\n") if line.startswith("D-0\t")]
     assert len(written) == 5
     assert json.loads((folder / "generated.json").read_text())["search"]["output_parser"] == "python"
-    first = next((text for text in (line.split("\t", 2)[2] for line in written) if is_python(from_line(text))), None)
+    first = next((text for text in (line.split("\t", 2)[2] for line in written) if is_python(unescape(text))), None)
     assert outputs(run[0])[0]["hypothesis"] == (first or written[0].split("\t", 2)[2])
 
 

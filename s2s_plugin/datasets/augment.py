@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,28 +12,16 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strength of each transform; 0 turns it off.
+    """Strength of each transform; 0 turns it off."""
 
-    Attributes:
-        time_stretch: audio, video: the duration is multiplied by a factor in [1 - time_stretch, 1 + time_stretch].
-        time_masks, time_mask_share: audio, video: number of masks, and maximum width of each as a share of the steps.
-        freq_masks, freq_mask_width: audio: number of masks, and maximum width of each in mel channels.
-        translate: video, image: maximum shift as a share of height and width.
-        flip: video, image: mirror left to right with probability 1/2.
-        color_jitter: video, image: maximum change of contrast and brightness, in standard deviations.
-    """
-
-    time_stretch: float = 0.0
-    time_masks: int = 0
-    time_mask_share: float = 0.0
-    freq_masks: int = 0
-    freq_mask_width: int = 0
-    translate: float = 0.0
-    flip: bool = False
-    color_jitter: float = 0.0
-
-    def for_modality(self, modality: str) -> Callable[[Tensor, Generator], Tensor]:
-        return {"audio": self.audio, "video": self.video, "image": self.image}[modality]
+    time_stretch: float = 0.0  # audio, video: multiplies the duration by 1 - time_stretch to 1 + time_stretch
+    time_masks: int = 0  # audio, video
+    time_mask_share: float = 0.0  # maximum width of each as a share of the steps
+    freq_masks: int = 0  # audio
+    freq_mask_width: int = 0  # maximum width of each in mel channels
+    translate: float = 0.0  # video, image: maximum shift as a share of height and width
+    flip: bool = False  # video, image: mirror left to right with probability 1/2
+    color_jitter: float = 0.0  # video, image: maximum change of contrast and brightness, in standard deviations
 
     def audio(self, features: Tensor, rng: Generator) -> Tensor:
         """Augment S x mel channels by time stretch and SpecAugment's masks (Park et al. 2019)."""
@@ -51,9 +38,8 @@ class Augmentation:
 
     def image(self, rows: Tensor, rng: Generator) -> Tensor:
         """Augment H x W x RGB."""
-        return color_jitter(
-            flip(translate(rows, self.translate, (0, 1), rng), self.flip, 1, rng), self.color_jitter, rng
-        )
+        rows = translate(rows, self.translate, (0, 1), rng)
+        return color_jitter(flip(rows, self.flip, 1, rng), self.color_jitter, rng)
 
     def _mask_time(self, steps: Tensor, rng: Generator) -> Tensor:
         for _ in range(self.time_masks):
@@ -66,8 +52,8 @@ def time_stretch(steps: Tensor, share: float, rng: Generator) -> Tensor:
     if not share:
         return steps
     count = max(1, round(len(steps) * rng.uniform(1 - share, 1 + share)))
-    size = (count, steps.size(2))
-    resized = F.interpolate(steps.transpose(0, 1).unsqueeze(0), size, mode="bilinear", align_corners=True)
+    channels_first, size = steps.transpose(0, 1).unsqueeze(0), (count, steps.size(2))
+    resized = F.interpolate(channels_first, size, mode="bilinear", align_corners=True)
     return resized.squeeze(0).transpose(0, 1)
 
 

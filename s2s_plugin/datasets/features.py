@@ -11,8 +11,9 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,24 +23,15 @@ from torch import Tensor
 from s2s_plugin.datasets.frontends import Frontend
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.utils.io import file_sha256, write_json
+from s2s_plugin.utils.io import file_sha256, read_json, write_json
 from s2s_plugin.utils.progress import Progress
 
 SAVE_INTERVAL = 2.0  # seconds between two records of the progress of packing
 MIN_ITEMS_FOR_WORKERS = 64
 
 
-# ----------------------------------------------------------------- reading
-
-
 class PackedFeatures(Sequence):
-    """Memory-mapped features; item i is an S_i x ... array.
-
-    Args:
-        prefix: path of the two files without suffix.
-
-    Attributes:
-        sizes: source steps of each item.
+    """Memory-mapped features at ``prefix``; item i is an S_i x ... array. ``sizes``: source steps of each.
 
     Raises:
         UserError: the files are missing or do not belong together.
@@ -57,9 +49,7 @@ class PackedFeatures(Sequence):
         expected = int(self.sizes.sum() * np.prod(self.shape) * self.dtype.itemsize)
         size = self.path.stat().st_size if self.path.is_file() else 0
         if size != expected:
-            raise UserError(
-                f"{self.path}: expected {expected:,} bytes, got {size:,}; delete the folder and prepare again"
-            )
+            raise UserError(f"{self.path}: expected {expected:,} bytes, got {size:,}; delete its folder, prepare again")
         self._rows: np.memmap | None = None
 
     def __len__(self) -> int:
@@ -75,27 +65,19 @@ class PackedFeatures(Sequence):
         return {**self.__dict__, "_rows": None}  # each worker process maps the file itself
 
 
+@dataclass(eq=False)
 class FeatureSource(Sequence):
-    """Sources of a :class:`PairDataset`: pair i reads the features of item ``items[i]``.
+    """Sources of a :class:`PairDataset`: pair i reads the features of item ``items[i]``."""
 
-    Args:
-        features: of the items.
-        items: item of each pair (an item with several texts makes several pairs).
-        frontend: converts stored arrays to tensors.
-        augment: changes a training source with a random generator.
-        seed: of that generator, together with epoch and pair.
-    """
+    features: PackedFeatures
+    items: Sequence[int] | np.ndarray  # of each pair (an item with several texts makes several pairs)
+    frontend: Frontend  # converts stored arrays to tensors
+    augment: Callable[[Tensor, np.random.Generator], Tensor] | None = None  # changes a training source
+    seed: int = 1  # of its random generator, together with epoch and pair
+    epoch: int = 1
 
-    def __init__(
-        self,
-        features: PackedFeatures,
-        items: Sequence[int] | np.ndarray,
-        frontend: Frontend,
-        augment: Callable[[Tensor, np.random.Generator], Tensor] | None = None,
-        seed: int = 1,
-    ):
-        self.features, self.items, self.frontend, self.augment = features, np.asarray(items), frontend, augment
-        self.seed, self.epoch = seed, 1
+    def __post_init__(self):
+        self.items = np.asarray(self.items)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -114,18 +96,10 @@ class FeatureSource(Sequence):
         self.epoch = epoch
 
 
-# ----------------------------------------------------------------- packing
-
-
 def pack(items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool, workers: int = 0) -> dict[str, str]:
     """Read all items in parallel and write ``<prefix>.bin`` and ``<prefix>.json``; resume an interrupted packing.
 
-    Args:
-        items: to read.
-        frontend: reads them.
-        prefix: path of the two files without suffix.
-        skip_bad: skip unusable items instead of raising.
-        workers: number of processes; 0: one per core.
+    ``skip_bad``: skip unusable items instead of raising; ``workers``: number of processes, 0: one per core.
 
     Returns:
         The reason for each skipped item, by id.
@@ -133,38 +107,45 @@ def pack(items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool
     Raises:
         UserError: an item is unusable and ``skip_bad`` is off, or all are.
     """
-    progress = PackingProgress(prefix)
-    with progress.path.open("r+b" if progress.path.exists() else "wb") as file:
+    data, about, state = (prefix.with_suffix(end) for end in (".bin", ".json", ".state"))
+    progress = PackingProgress(**read_json(state)) if state.is_file() and data.is_file() else PackingProgress()
+    todo, read = items[progress.done :], functools.partial(_load, frontend)
+    workers = workers or os.cpu_count() or 1
+    parallel = workers > 1 and len(todo) >= MIN_ITEMS_FOR_WORKERS
+    pool = multiprocessing.get_context("fork").Pool(workers) if parallel else None
+    with data.open("r+b" if data.exists() else "wb") as file, pool or nullcontext():
         file.truncate(progress.bytes)
         file.seek(progress.bytes)
-        todo = items[progress.done :]
+        results = pool.imap(read, todo, chunksize=4) if pool else map(read, todo)
         bar = Progress(todo, f"      {prefix.name}", initial=progress.done, total=len(items), unit="file")
-        with _reader(frontend, workers or os.cpu_count() or 1, len(todo)) as read:
-            for item, result in zip(bar, read(todo), strict=True):
-                if isinstance(result, str) and not skip_bad:
-                    raise UserError(f"{result}; or skip such items with data.on_bad_item=skip")
-                progress.add(item, result, file)
-        progress.save(file)
+        saved_at = time.monotonic()
+        for item, result in zip(bar, results, strict=True):
+            if isinstance(result, str) and not skip_bad:
+                raise UserError(f"{result}; or skip such items with data.on_bad_item=skip")
+            progress.add(item, result, file)
+            if time.monotonic() - saved_at > SAVE_INTERVAL:
+                progress.save(state, file)
+                saved_at = time.monotonic()
+        progress.save(state, file)
     if not progress.ids:
         raise UserError(f"{prefix.name}: no usable item in {len(items):,}; reasons: {progress.skipped}")
-    progress.finish()
+    summary = {"dtype": progress.dtype, "shape": progress.shape, "sha256": file_sha256(data)}
+    write_json(about, {**summary, "ids": progress.ids, "sizes": progress.sizes})
+    state.unlink()
     return progress.skipped
 
 
+@dataclass
 class PackingProgress:
     """How much of a split is packed, saved to ``<prefix>.state``."""
 
-    SAVED = ("done", "bytes", "dtype", "shape", "ids", "sizes", "skipped")
-
-    def __init__(self, prefix: Path):
-        self.path, self.about, self.state = (prefix.with_suffix(end) for end in (".bin", ".json", ".state"))
-        self.saved_at, self.done, self.bytes = time.monotonic(), 0, 0
-        self.dtype, self.shape = "", ()
-        self.ids: list[str] = []
-        self.sizes: list[int] = []
-        self.skipped: dict[str, str] = {}
-        if self.state.is_file() and self.path.is_file():
-            self.__dict__.update(json.loads(self.state.read_text(encoding="utf-8")))
+    done: int = 0
+    bytes: int = 0
+    dtype: str = ""
+    shape: Sequence[int] = ()
+    ids: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def add(self, item: Item, result: np.ndarray | str, file: BinaryIO) -> None:
         """Append an item's features to the file, or record why there are none."""
@@ -172,36 +153,15 @@ class PackingProgress:
         if isinstance(result, str):
             self.skipped[item.id] = result
         else:
-            assert not self.dtype or (self.dtype, tuple(self.shape)) == (result.dtype.name, result.shape[1:])
             self.dtype, self.shape = result.dtype.name, result.shape[1:]
             self.ids.append(item.id)
             self.sizes.append(len(result))
             self.bytes += file.write(result.tobytes())
-        if time.monotonic() - self.saved_at > SAVE_INTERVAL:
-            self.save(file)
 
-    def save(self, file: BinaryIO) -> None:
+    def save(self, state: Path, file: BinaryIO) -> None:
         file.flush()
         os.fsync(file.fileno())
-        write_json(self.state, {name: getattr(self, name) for name in self.SAVED})
-        self.saved_at = time.monotonic()
-
-    def finish(self) -> None:
-        sha256 = file_sha256(self.path)
-        about = {"dtype": self.dtype, "shape": self.shape, "sha256": sha256, "ids": self.ids, "sizes": self.sizes}
-        write_json(self.about, about)
-        self.state.unlink()
-
-
-@contextmanager
-def _reader(frontend: Frontend, workers: int, items: int) -> Iterator[Callable]:
-    """Yield a function that reads items in order, in several processes if it pays off."""
-    read = functools.partial(_load, frontend)
-    if workers == 1 or items < MIN_ITEMS_FOR_WORKERS:
-        yield lambda todo: map(read, todo)
-        return
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
-        yield lambda todo: pool.imap(read, todo, chunksize=4)
+        write_json(state, vars(self))
 
 
 def _load(frontend: Frontend, item: Item) -> np.ndarray | str:

@@ -18,23 +18,14 @@ BREAKS = str.maketrans(dict.fromkeys("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", "
 
 
 class Item(NamedTuple):
-    """One recording, video or image.
+    """One recording, video or image."""
 
-    Attributes:
-        id: unique within a split.
-        path: of the media file.
-        texts: each is a training pair; in a test set all are references.
-        speaker: empty if unknown.
-        frames: number of feature frames; 0 if unknown.
-        box: of the mouth, ``WIDTHxHEIGHT+X+Y`` in pixels; empty: the whole frame.
-    """
-
-    id: str
-    path: Path
-    texts: tuple[str, ...]
-    speaker: str = ""
-    frames: int = 0
-    box: str = ""
+    id: str  # unique within a split
+    path: Path  # of the media file
+    texts: tuple[str, ...]  # each is a training pair; in a test set all are references
+    speaker: str = ""  # empty if unknown
+    frames: int = 0  # number of feature frames; 0 if unknown
+    box: str = ""  # of the mouth, ``WIDTHxHEIGHT+X+Y`` in pixels; empty: the whole frame
 
 
 def read_manifest(path: Path) -> tuple[str, list[Item]]:
@@ -54,10 +45,8 @@ def read_manifest(path: Path) -> tuple[str, list[Item]]:
     header = lines[0].rstrip("\r").split("\t")
     modalities = [name for name in MODALITIES if name in header]
     if len(modalities) != 1 or not {"id", "tgt_text"} <= set(header):
-        raise UserError(
-            f"{path}:1: expected the columns id, tgt_text and one of {', '.join(MODALITIES)}, separated by tabs, "
-            f"got {', '.join(header)}"
-        )
+        columns = f"id, tgt_text and one of {', '.join(MODALITIES)}, separated by tabs"
+        raise UserError(f"{path}:1: expected the columns {columns}, got {', '.join(header)}")
     items: dict[str, Item] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
@@ -84,9 +73,8 @@ def _parse_row(where: str, header: list[str], line: str, modality: str, folder: 
     frames = row.get("n_frames", "") or "0"
     if not frames.isdigit():
         raise UserError(f"{where}: n_frames must be a number or empty, got '{frames}'")
-    return Item(
-        row["id"], folder / row[modality], (row["tgt_text"],), row.get("speaker", ""), int(frames), row.get("box", "")
-    )
+    speaker, box = row.get("speaker", ""), row.get("box", "")
+    return Item(row["id"], folder / row[modality], (row["tgt_text"],), speaker, int(frames), box)
 
 
 def write_manifest(path: Path, modality: str, items: Iterable[Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from torch import Tensor
 from s2s_plugin.datasets.views import EpochAware, OriginalText
 
 
+@dataclass(eq=False)
 class PairDataset(FairseqDataset):
     """Sources S x ... (ids or features), each with a target T of ids that ends with </s>, or without one.
 
-    Args:
+    Attributes:
         sources: item i is a tensor whose first dimension is source steps.
         source_sizes: number of source steps of each item.
         source_padding: value of the padding on the right.
@@ -30,31 +32,22 @@ class PairDataset(FairseqDataset):
         texts: original text of source and target; or None.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[Tensor],
-        source_sizes: np.ndarray,
-        source_padding: float,
-        targets: Sequence[Tensor] | None,
-        target_sizes: np.ndarray | None,
-        dictionary: Dictionary,
-        shuffle: bool = False,
-        alignments: Sequence[Tensor] | None = None,
-        constraints: Tensor | None = None,
-        texts: tuple[OriginalText | None, OriginalText] | None = None,
-    ):
-        self.sources, self.targets = sources, targets
-        self.source_sizes = np.asarray(source_sizes)
-        self.target_sizes = None if target_sizes is None else np.asarray(target_sizes)
-        self.source_padding = source_padding
-        self.dictionary = dictionary
-        self.shuffle = shuffle
-        self.alignments = alignments
-        self.constraints = constraints
-        self.src: OriginalText | None = None  # names that fairseq looks for
-        self.tgt: OriginalText | None = None
-        if texts is not None:
-            self.src, self.tgt = texts
+    sources: Sequence[Tensor]
+    source_sizes: np.ndarray
+    source_padding: float
+    targets: Sequence[Tensor] | None
+    target_sizes: np.ndarray | None
+    dictionary: Dictionary
+    shuffle: bool = False
+    alignments: Sequence[Tensor] | None = None
+    constraints: Tensor | None = None
+    texts: tuple[OriginalText | None, OriginalText | None] = (None, None)
+
+    def __post_init__(self):
+        self.source_sizes = np.asarray(self.source_sizes)
+        if self.target_sizes is not None:
+            self.target_sizes = np.asarray(self.target_sizes)
+        self.src, self.tgt = self.texts  # names that fairseq looks for
 
     def __len__(self) -> int:
         return len(self.source_sizes)
@@ -73,7 +66,9 @@ class PairDataset(FairseqDataset):
             return {}
         samples = sorted(samples, key=lambda sample: -len(sample["source"]))
         lengths = torch.tensor([len(sample["source"]) for sample in samples])
-        net_input = {"src_tokens": self._pad([s["source"] for s in samples]), "src_lengths": lengths}
+        sources = [sample["source"] for sample in samples]
+        padded = torch.nn.utils.rnn.pad_sequence(sources, batch_first=True, padding_value=self.source_padding)
+        net_input = {"src_tokens": padded, "src_lengths": lengths}  # B x S x ...
         target, tokens = None, int(lengths.sum())
         if self.targets is not None:
             pad, eos = self.dictionary.pad(), self.dictionary.eos()
@@ -96,10 +91,6 @@ class PairDataset(FairseqDataset):
             batch["alignments"] = torch.cat((items.unsqueeze(1), torch.cat(links)), 1)  # L x 3
         return batch
 
-    def _pad(self, sources: list[Tensor]) -> Tensor:
-        """Pad B tensors S_i x ... to one, B x S x ..."""
-        return torch.nn.utils.rnn.pad_sequence(sources, batch_first=True, padding_value=self.source_padding)
-
     def set_epoch(self, epoch: int) -> None:
         """Tell sources and targets that change from epoch to epoch."""
         for side in (self.sources, self.targets):
@@ -114,9 +105,8 @@ class PairDataset(FairseqDataset):
         return np.stack((self.source_sizes, self.target_sizes), axis=1)
 
     def size(self, index: int):
-        if self.target_sizes is None:
-            return int(self.source_sizes[index])
-        return int(self.source_sizes[index]), int(self.target_sizes[index])
+        source = int(self.source_sizes[index])
+        return source if self.target_sizes is None else (source, int(self.target_sizes[index]))
 
     def num_tokens(self, index: int) -> int:
         """Return the length of the longer side, which ``--max-tokens`` counts."""
@@ -136,15 +126,10 @@ class PairDataset(FairseqDataset):
 
     def filter_indices_by_size(self, indices: np.ndarray, max_sizes) -> tuple[np.ndarray, list[int]]:
         """Separate the indices that fit ``max_sizes`` (source, target) from the others."""
-        return data_utils.filter_paired_dataset_indices_by_size(
-            self.source_sizes, self.target_sizes, indices, max_sizes
-        )
+        sizes = self.source_sizes, self.target_sizes
+        return data_utils.filter_paired_dataset_indices_by_size(*sizes, indices, max_sizes)
 
     @property
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
-        """Whether batches stay the same; False in training, where they are drawn anew from the epoch's number.
-
-        Otherwise they would be those of the epoch in which the process started, and a resumed run would differ from
-        an uninterrupted one.
-        """
+        """Whether batches stay the same; False in training, so that a resumed run equals an uninterrupted one."""
         return not self.shuffle

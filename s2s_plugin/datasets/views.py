@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -69,11 +70,7 @@ class SampledSubwords(Sequence):
 class TruncatedTexts(Sequence):
     """The first ``max_size`` ids of each text, the last of which stays </s>.
 
-    Args:
-        texts: item i is a tensor of ids with </s>.
-        sizes: number of ids of each.
-        max_size: maximum number of ids.
-        group: ids of a token and its factors, which are not separated.
+    ``sizes`` has the number of ids of each; ``group``: ids of a token and its factors, which are not separated.
     """
 
     def __init__(self, texts: Sequence[Tensor], sizes: np.ndarray, max_size: int, group: int = 1):
@@ -89,26 +86,15 @@ class TruncatedTexts(Sequence):
         return ids if len(ids) <= self.max_size else torch.cat((ids[: self.max_size - 1], ids[-1:]))
 
 
+@dataclass(eq=False)
 class OriginalText:
-    """Lines of one side of a split as tokens, by which fairseq replaces unknown words.
+    """Lines of one side of a split as tokens, by which fairseq replaces unknown words."""
 
-    Args:
-        path: text file, one item per line; without it the binarized tokens are used.
-        encode: maps a line of the file to tokens separated by spaces.
-        items: ids of each item.
-        dictionary: of the ids.
-        group: ids of a token and its factors, of which the tokens are returned.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        encode: Callable[[str], str],
-        items: Sequence[Tensor],
-        dictionary: Dictionary,
-        group: int = 1,
-    ):
-        self.path, self.encode, self.items, self.dictionary, self.group = path, encode, items, dictionary, group
+    path: Path  # text file, one item per line; without it the binarized tokens are used
+    encode: Callable[[str], str]  # maps a line of the file to tokens separated by spaces
+    items: Sequence[Tensor]  # ids of each item
+    dictionary: Dictionary  # of the ids
+    group: int = 1  # ids of a token and its factors, of which the tokens are returned
 
     def get_original_text(self, index: int) -> str:
         line = self.dictionary.string(self.items[index]) if self.lines is None else self.encode(self.lines[index])

@@ -204,7 +204,7 @@ class PairLoader:
             raise UserError(f"{manifest}: its items differ from those of {features.path}; run the prepare stage again")
         repeats = [len(item.texts) if train else 1 for item in items]
         augmentation = Augmentation(**{field.name: getattr(self.cfg, field.name) for field in fields(Augmentation)})
-        augment = augmentation.for_modality(self.modality) if train else None
+        augment = getattr(augmentation, self.modality) if train else None
         return FeatureSource(features, np.arange(len(items)).repeat(repeats), self.frontend, augment, self.cfg.seed)
 
     def _sampled(self, sources: Any, targets: Any) -> tuple[Any, Any]:

@@ -1,5 +1,6 @@
 """Frontends: from media files to arrays of source steps, one module per modality."""
 
+import importlib
 import importlib.util
 from dataclasses import asdict
 from pathlib import Path
@@ -35,31 +36,14 @@ class Frontend(Protocol):
 
 def build_frontend(modality: str, options) -> Frontend:
     """Build the frontend of a modality from its config, or from the same as a dict."""
+    name = modality.capitalize()
+    module = importlib.import_module(f"{__name__}.{modality}")
     values = dict(options) if hasattr(options, "items") else asdict(options)
-    if modality == "audio":
-        from s2s_plugin.datasets.frontends.audio import AudioConfig, AudioFrontend
-
-        return AudioFrontend(AudioConfig(**values))
-    if modality == "video":
-        from s2s_plugin.datasets.frontends.video import VideoConfig, VideoFrontend
-
-        return VideoFrontend(VideoConfig(**values))
-    from s2s_plugin.datasets.frontends.image import ImageConfig, ImageFrontend
-
-    return ImageFrontend(ImageConfig(**values))
+    return getattr(module, f"{name}Frontend")(getattr(module, f"{name}Config")(**values))
 
 
 def check_installed(feature: str, extra: str, packages: dict[str, str]) -> None:
-    """Raise if a package of an optional feature is missing.
-
-    Args:
-        feature: named in the message.
-        extra: of s2s-plugin, which installs the packages.
-        packages: names of the packages by module.
-
-    Raises:
-        UserError: a package is missing.
-    """
+    """Raise UserError if one of the ``packages`` (names by module) that the ``extra`` installs is missing."""
     for module, package in packages.items():
         if importlib.util.find_spec(module) is None:
             raise UserError(f"{feature} requires the package {package}: pip install 's2s-plugin[{extra}]'")

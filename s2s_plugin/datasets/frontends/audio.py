@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,7 @@ class AudioConfig:
     sample_rate: int = option(16000, "sampling rate in Hz; other rates are resampled")
     mel_bins: int = option(80, "number of mel filters")
     frame_shift_ms: float = option(10.0, "milliseconds between two frames")
-    normalize: str = option(
-        "channel", "to mean 0, variance 1: channel (each mel channel), level (the recording) or none"
-    )
+    normalize: str = option("channel", "to mean 0, variance 1: channel (each mel channel), level (recording) or none")
     max_seconds: float = option(60.0, "maximum duration; longer recordings are refused")
 
 
@@ -57,10 +56,8 @@ class AudioFrontend:
         if seconds < MIN_SECONDS:
             raise UserError(f"{item.path}: must be at least {MIN_SECONDS * 1000:g} ms, got {seconds * 1000:.0f} ms")
         if seconds > self.config.max_seconds:
-            raise UserError(
-                f"{item.path}: must be at most audio.max_seconds={self.config.max_seconds:g}, got {seconds:.0f} s; "
-                "cut it into sentences"
-            )
+            rule = f"must be at most audio.max_seconds={self.config.max_seconds:g}"
+            raise UserError(f"{item.path}: {rule}, got {seconds:.0f} s; cut it into sentences")
         if not np.isfinite(waveform).all():
             raise UserError(f"{item.path}: samples must be finite; convert it again")
         if np.abs(waveform).max() < 1e-5:
@@ -104,15 +101,12 @@ def read_audio(path: Path) -> tuple[np.ndarray, int]:
     except soundfile.LibsndfileError as error:
         if importlib.util.find_spec("av") is not None:
             return _read_track(path)
-        raise UserError(
-            f"{path}: not a sound file ({str(error.error_string).rstrip('.')}); convert it to wav or flac, or for "
-            "the audio of videos pip install 's2s-plugin[video]'"
-        ) from None
-    truncated = DATA_SIZE.search(log)
-    if truncated is not None and int(truncated[1]) != UNKNOWN_SIZE:
-        raise UserError(
-            f"{path}: truncated, expected {int(truncated[1]):,} bytes, got {int(truncated[2]):,}; fetch it again"
-        )
+        problem = f"{path}: not a sound file ({str(error.error_string).rstrip('.')})"
+        remedy = "convert it to wav or flac, or for the audio of videos pip install 's2s-plugin[video]'"
+        raise UserError(f"{problem}; {remedy}") from None
+    if (sizes := DATA_SIZE.search(log)) and int(sizes[1]) != UNKNOWN_SIZE:
+        expected, actual = map(int, sizes.groups())
+        raise UserError(f"{path}: truncated, expected {expected:,} bytes, got {actual:,}; fetch it again")
     return samples, rate
 
 
@@ -125,19 +119,15 @@ def _read_track(path: Path) -> tuple[np.ndarray, int]:
                 raise UserError(f"{path}: must have an audio track")
             resampler = av.AudioResampler(format="flt")
             blocks, rate = [], container.streams.audio[0].rate
-            for frame in container.decode(audio=0):
-                blocks += [_interleaved(part) for part in resampler.resample(frame)]
-            blocks += [_interleaved(part) for part in resampler.resample(None)]
+            for frame in chain(container.decode(audio=0), [None]):  # None: the rest
+                for part in resampler.resample(frame):
+                    blocks.append(part.to_ndarray().reshape(-1, part.layout.nb_channels))
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: not a sound file ({reason}); convert it to wav or flac") from None
     if not blocks:
         raise UserError(f"{path}: the audio track is empty; fetch it again")
     return np.concatenate(blocks), rate
-
-
-def _interleaved(frame) -> np.ndarray:
-    return frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
 
 
 def filterbank(waveform: np.ndarray, config: AudioConfig) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Square RGB arrays of images."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -41,12 +42,10 @@ class ImageFrontend:
         check_file(path)
         try:
             with Image.open(path) as image:
-                megapixels = image.width * image.height / 1e6
-                if megapixels > self.config.max_megapixels:
-                    raise UserError(
-                        f"{path}: must have at most image.max_megapixels={self.config.max_megapixels:g}, got "
-                        f"{megapixels:.0f} megapixels"
-                    )
+                megapixels, limit = image.width * image.height / 1e6, self.config.max_megapixels
+                if megapixels > limit:
+                    rule = f"must have at most image.max_megapixels={limit:g}"
+                    raise UserError(f"{path}: {rule}, got {megapixels:.0f} megapixels")
                 image.draft("RGB", (2 * side, 2 * side))
                 upright = ImageOps.exif_transpose(image).convert("RGBA")
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
@@ -54,12 +53,8 @@ class ImageFrontend:
             raise UserError(f"{path}: not an image ({reason}); convert it to png") from None
         flat = Image.new("RGB", upright.size, "white")
         flat.paste(upright, mask=upright.getchannel("A"))
-        fitted = (
-            ImageOps.fit(flat, (side, side), Image.Resampling.BICUBIC)
-            if self.config.fit == "crop"
-            else ImageOps.pad(flat, (side, side), Image.Resampling.BICUBIC, "white")
-        )
-        return np.asarray(fitted, dtype=np.uint8)
+        resize = ImageOps.fit if self.config.fit == "crop" else partial(ImageOps.pad, color="white")
+        return np.asarray(resize(flat, (side, side), Image.Resampling.BICUBIC), dtype=np.uint8)
 
     def to_image(self, source: Tensor) -> np.ndarray:
         """Return H x W x RGB, uint8."""

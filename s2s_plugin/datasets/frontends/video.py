@@ -65,9 +65,8 @@ class VideoFrontend:
         frames: list[np.ndarray] = []
         for frame in self._frames(item.path):
             if len(frames) == limit:
-                raise UserError(
-                    f"{item.path}: must be at most video.max_seconds={self.config.max_seconds:g}; cut it into clips"
-                )
+                rule = f"must be at most video.max_seconds={self.config.max_seconds:g}"
+                raise UserError(f"{item.path}: {rule}; cut it into clips")
             frames.append(self._region(frame, box, item.path))
         if not frames:
             raise UserError(f"{item.path}: has no frames; fetch it again")
@@ -81,10 +80,8 @@ class VideoFrontend:
         """Crop a PIL image to the mouth region, then to the aspect ratio of the features around its center, in gray."""
         left, top, width, height = box or (0, 0, *frame.size)
         if left + width > frame.width or top + height > frame.height:
-            raise UserError(
-                f"{path}: the box must lie within the frames of {frame.width} x {frame.height} pixels, got "
-                f"{width}x{height}+{left}+{top}"
-            )
+            rule = f"must lie within the frames of {frame.width} x {frame.height} pixels"
+            raise UserError(f"{path}: the box {rule}, got {width}x{height}+{left}+{top}")
         aspect = self.config.width / self.config.height
         kept_width, kept_height = min(width, height * aspect), min(height, width / aspect)
         left, top = left + (width - kept_width) / 2, top + (height - kept_height) / 2

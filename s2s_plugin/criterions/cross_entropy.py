@@ -1,7 +1,7 @@
 """Label-smoothed cross entropy with losses of the model's other outputs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fairseq.criterions import register_criterion
 from fairseq.criterions.label_smoothed_cross_entropy import (
@@ -22,33 +22,20 @@ from s2s_plugin.criterions.losses import (
 from s2s_plugin.criterions.sampling import scheduled_sampling
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import AdaptiveGenerator
+from s2s_plugin.utils.options import option
 
 
 @dataclass
 class Seq2SeqCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
     """Options of ``s2s_cross_entropy``."""
 
-    ctc_weight: float = field(
-        default=0.0, metadata={"help": "weight of the CTC loss, in [0, 1); requires model.ctc=true"}
-    )
-    doubly_stochastic: float = field(
-        default=0.0, metadata={"help": "weight of the doubly stochastic attention loss (even attention to the source)"}
-    )
-    coverage_weight: float = field(
-        default=0.0, metadata={"help": "weight of the coverage loss (repeated attention to a source step)"}
-    )
-    alignment_weight: float = field(
-        default=0.0, metadata={"help": "weight of the guided alignment loss; requires alignments of the data"}
-    )
-    rdrop: float = field(
-        default=0.0, metadata={"help": "weight of the divergence between two passes with dropout (R-Drop); try 5"}
-    )
-    scheduled_sampling: float = field(
-        default=0.0, metadata={"help": "final probability of replacing a previous token by a sample of the model"}
-    )
-    scheduled_sampling_updates: int = field(
-        default=1000, metadata={"help": "updates over which that probability rises from 0"}
-    )
+    ctc_weight: float = option(0.0, "weight of the CTC loss, in [0, 1); requires model.ctc=true")
+    doubly_stochastic: float = option(0.0, "weight of the doubly stochastic attention loss (evenness)")
+    coverage_weight: float = option(0.0, "weight of the coverage loss (repeated attention to a source step)")
+    alignment_weight: float = option(0.0, "weight of the guided alignment loss; requires alignments of the data")
+    rdrop: float = option(0.0, "weight of the divergence between two passes with dropout (R-Drop); try 5")
+    scheduled_sampling: float = option(0.0, "final probability of replacing a previous token by a sample of the model")
+    scheduled_sampling_updates: int = option(1000, "updates over which that probability rises from 0")
 
 
 # Losses of the attention weights by the option that is their weight: loss(attention, target_mask, sample).
@@ -136,9 +123,9 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
 
     def _check_adaptive(self) -> None:
         """Raise if an option needs the whole distribution, which adaptive softmax does not compute in training."""
-        for option, value in (("rdrop", self.rdrop), ("report_accuracy", self.report_accuracy)):
-            if value:
-                raise UserError(f"criterion.{option} and model.adaptive_cutoffs are mutually exclusive")
+        for name in ("rdrop", "report_accuracy"):
+            if getattr(self, name):
+                raise UserError(f"criterion.{name} and model.adaptive_cutoffs are mutually exclusive")
         if self.eps:
             raise UserError(f"model.adaptive_cutoffs requires criterion.label_smoothing=0, got {self.eps}")
 

@@ -1,7 +1,5 @@
 """Losses added to cross entropy, each summed over the batch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

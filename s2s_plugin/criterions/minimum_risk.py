@@ -1,7 +1,7 @@
 """Minimum-risk training: make samples of the model more likely, the higher their reward."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
@@ -15,6 +15,7 @@ from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion, Seq2SeqCriteri
 from s2s_plugin.criterions.sampling import sample_targets, without_dropout
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.rewards import REWARDS, build_reward
+from s2s_plugin.utils.options import option
 
 MAX_LEN_A, MAX_LEN_B = 1.5, 10  # maximum length of a sample for a reference Y: a * |Y| + b tokens
 
@@ -23,15 +24,14 @@ MAX_LEN_A, MAX_LEN_B = 1.5, 10  # maximum length of a sample for a reference Y: 
 class MinimumRiskConfig(Seq2SeqCriterionConfig):
     """Options of ``s2s_minimum_risk``."""
 
-    reward: ChoiceEnum(list(REWARDS)) = field(  # type: ignore[valid-type]
-        default="chrf", metadata={"help": "reward of a sentence; error rates count as 1 - rate"}
+    reward: ChoiceEnum(list(REWARDS)) = option(  # type: ignore[valid-type]
+        "chrf", "reward of a sentence; error rates count as 1 - rate"
     )
-    samples: int = field(default=4, metadata={"help": "number of samples for each source"})
-    baseline: ChoiceEnum(["mean", "greedy"]) = field(  # type: ignore[valid-type]
-        default="mean",
-        metadata={"help": "baseline of the reward: mean of the other samples, or the greedy output's reward"},
+    samples: int = option(4, "number of samples for each source")
+    baseline: ChoiceEnum(["mean", "greedy"]) = option(  # type: ignore[valid-type]
+        "mean", "baseline of the reward: mean of the other samples, or the greedy output's reward"
     )
-    mle_weight: float = field(default=0.1, metadata={"help": "weight of the cross entropy, in [0, 1)"})
+    mle_weight: float = option(0.1, "weight of the cross entropy, in [0, 1)")
 
 
 @register_criterion("s2s_minimum_risk", dataclass=MinimumRiskConfig)

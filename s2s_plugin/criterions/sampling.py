@@ -1,7 +1,5 @@
 """Training on samples of the model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Bridge: the decoder's initial state from the encoder's final states."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Build the model's parts from its config."""
 
-from __future__ import annotations
-
 from fairseq.data import Dictionary
 from torch import nn
 
@@ -26,11 +24,9 @@ def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
     if task.source_dictionary is None:
         return SIGNAL_ENCODERS[task.modality](cfg, task.source_shape)
     embedding = _build_embedding(cfg, task.source_dictionary, cfg.encoder_embed_dim, cfg.encoder_embed_path)
-    stack = _build_stack(cfg, cfg.encoder_embed_dim)
+    stack, positions = _build_stack(cfg, cfg.encoder_embed_dim), cfg.max_source_positions
     copy_dictionary = task.target_dictionary if cfg.pointer else None
-    return TextEncoder(
-        task.source_dictionary, embedding, stack, cfg.max_source_positions, copy_dictionary, cfg.encoder_factors
-    )
+    return TextEncoder(task.source_dictionary, embedding, stack, positions, copy_dictionary, cfg.encoder_factors)
 
 
 def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, dictionary: Dictionary) -> Seq2SeqDecoder:
@@ -40,19 +36,12 @@ def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, dictionary: Dictionary) 
         embedding = encoder.embedding
     else:
         embedding = _build_embedding(cfg, dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path)
-    hidden = cfg.decoder_hidden_size
+    embed, hidden, layers = cfg.decoder_embed_dim, cfg.decoder_hidden_size, cfg.decoder_layers
+    attention = build_attention(cfg.attention, hidden, encoder.value_size, cfg.attention_size, cfg.coverage)
     rnn = DECODERS[cfg.decoder_type](
-        cfg.decoder_embed_dim,
-        hidden,
-        cfg.decoder_layers,
-        build_attention(cfg.attention, hidden, encoder.value_size, cfg.attention_size, cfg.coverage),
-        encoder.final_shape,
-        cfg.bridge,
-        cfg.decoder_cell,
-        _dropout(cfg),
-        cfg.residual,
-        cfg.layer_norm,
-    )
+        embed, hidden, layers, attention, encoder.final_shape,
+        cfg.bridge, cfg.decoder_cell, _dropout(cfg), cfg.residual, cfg.layer_norm,
+    )  # fmt: skip
     generator = _build_generator(cfg, embedding, len(dictionary))
     return Seq2SeqDecoder(dictionary, embedding, rnn, generator, cfg.max_target_positions)
 
@@ -74,18 +63,12 @@ def _build_generator(cfg: Seq2SeqConfig, embedding: Embedding, vocabulary_size: 
 
 
 def _build_stack(cfg: Seq2SeqConfig, input_size: int) -> RecurrentStack:
+    bidirectional = {"all": cfg.encoder_layers, "first": 1, "none": 0}[cfg.encoder_bidirectional]
+    keep_cells = cfg.bridge == "copy" and cfg.decoder_cell == "lstm"
     return RecurrentStack(
-        input_size,
-        cfg.encoder_hidden_size,
-        cfg.encoder_layers,
-        {"all": cfg.encoder_layers, "first": 1, "none": 0}[cfg.encoder_bidirectional],
-        _dropout(cfg),
-        cfg.encoder_pyramid,
-        cfg.encoder_cell,
-        cfg.residual,
-        cfg.layer_norm,
-        keep_cells=cfg.bridge == "copy" and cfg.decoder_cell == "lstm",
-    )
+        input_size, cfg.encoder_hidden_size, cfg.encoder_layers, bidirectional, _dropout(cfg),
+        cfg.encoder_pyramid, cfg.encoder_cell, cfg.residual, cfg.layer_norm, keep_cells,
+    )  # fmt: skip
 
 
 def _build_speech(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> SpeechEncoder:

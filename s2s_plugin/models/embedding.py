@@ -1,7 +1,5 @@
 """Embedding: token ids to vectors, optionally initialized from a file of pretrained vectors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

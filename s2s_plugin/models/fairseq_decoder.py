@@ -1,7 +1,5 @@
 """The target side as fairseq expects it: embedding, decoder and generator as a ``FairseqIncrementalDecoder``."""
 
-from __future__ import annotations
-
 from fairseq.data import Dictionary
 from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor

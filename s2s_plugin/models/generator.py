@@ -1,7 +1,5 @@
 """Generator: the decoder's features to logits over the vocabulary (beam search is in ``s2s_plugin.search``)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Convert a model of fairseq's own ``lstm`` to ours: the same weights under our names."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from dataclasses import asdict
 

@@ -1,7 +1,5 @@
 """Memory: the encoder's output, of the same type for text, speech, video and images."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import Tensor
@@ -14,7 +12,7 @@ class Memory(NamedTuple):
 
     Attributes:
         values: B x S x D annotations that attention averages.
-        padding_mask: B x S, True at padding. Every item has at least one False.
+        padding_mask: B x S, True at padding; at least one False in every item.
         final: B x L x C x F summary of the source for the decoder's initial state (recurrent encoders: for each of L
             layers the last hidden state and, for LSTM layers that keep it, the last cell state; image encoder: the
             mean over the grid, L = C = 1).
@@ -28,10 +26,10 @@ class Memory(NamedTuple):
     keys: Tensor | None = None
     copy_ids: Tensor | None = None
 
-    def reorder(self, index: Tensor) -> Memory:
+    def reorder(self, index: Tensor) -> "Memory":
         """Select items by ``index``: B' positions into B (may repeat)."""
         return Memory._make(None if field is None else field.index_select(0, index) for field in self)
 
-    def repeat(self, times: int) -> Memory:
+    def repeat(self, times: int) -> "Memory":
         """Repeat each item ``times`` times, with its copies adjacent."""
         return Memory._make(None if field is None else field.repeat_interleave(times, 0) for field in self)

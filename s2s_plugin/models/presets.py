@@ -1,7 +1,5 @@
 """Register ``--arch s2s_<name>`` for every ``conf/model/<name>.yaml``: one table for both of fairseq's front ends."""
 
-from __future__ import annotations
-
 import yaml
 from fairseq.models import register_model_architecture
 

@@ -38,56 +38,73 @@ class Scorer(BaseScorer):
             raise UserError(f"item {len(self.ref) + 1} has no reference; add one or drop the item")
         super().add_string(references, pred)
 
-    @abstractmethod
-    def evaluate(self) -> tuple[float, str]:
-        """Return the score of all items, in percent, and the signature of its computation."""
-
     def with_items(self, references: list[list[str]], hypotheses: list[str]) -> Self:
         """Return the same scorer with other items."""
         other = copy(self)
         other.ref, other.pred = references, hypotheses
         return other
 
-    def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
-        """Return the score of each resample, an array of item indices.
-
-        Each is scored anew; subclasses whose scores are sums over the items are faster.
-        """
-        scorers = (
-            self.with_items([self.ref[i] for i in sample], [self.pred[i] for i in sample]) for sample in resamples
-        )
-        return [scorer.score() for scorer in scorers]
-
+    @abstractmethod
     def score(self) -> float:
-        return self.evaluate()[0]
+        """Return the score of all items, in percent."""
+
+    @abstractmethod
+    def settings(self) -> str:
+        """Describe how the score is computed, without the number of references."""
+
+    def signature(self) -> str:
+        """Return the settings and the number of references per item, ``var`` if it varies, as sacrebleu does."""
+        counts = {len(references) for references in self.ref}
+        return f"{self.settings()}|refs:{counts.pop() if len(counts) == 1 else 'var'}"
+
+    def evaluate(self) -> tuple[float, str]:
+        """Return the score of all items, in percent, and the signature of its computation."""
+        return self.score(), self.signature()
 
     def result_string(self) -> str:
         value, signature = self.evaluate()
         return f"{self.label} = {value:.2f} {signature}"
 
-    def references_per_item(self) -> str:
-        """Return the number of references per item, ``var`` if it varies, as in sacrebleu's signatures."""
-        counts = {len(references) for references in self.ref}
-        return str(counts.pop()) if len(counts) == 1 else "var"
+    def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
+        """Return the score of each resample, an array of item indices; subclasses need not score each anew."""
+        return [
+            self.with_items([self.ref[i] for i in sample], [self.pred[i] for i in sample]).score()
+            for sample in resamples
+        ]
 
 
-class MeanScorer(Scorer):
+class AdditiveScorer(Scorer):
+    """A score that follows from integers summed over the items, so that the parts of a corpus may be scored apart."""
+
+    @abstractmethod
+    def sums(self) -> list[int]:
+        """Return the sums over all items."""
+
+    @abstractmethod
+    def score_of(self, sums: Sequence[int]) -> float:
+        """Return the score, in percent, of sums over one or several parts."""
+
+
+class MeanScorer(AdditiveScorer):
     """A score that is the mean of the items' scores."""
 
     @abstractmethod
     def item_scores(self) -> list[float]:
-        """Return the score of each item."""
+        """Return the score of each item, in percent."""
 
-    @abstractmethod
-    def signature(self) -> str:
-        """Describe how the score is computed."""
-
-    def evaluate(self) -> tuple[float, str]:
-        return fmean(self.item_scores()), self.signature()
+    def score(self) -> float:
+        return fmean(self.item_scores())
 
     def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
         scores = np.array(self.item_scores())
         return [float(scores[sample].mean()) for sample in resamples]
+
+    def sums(self) -> list[int]:
+        """Return the sum of the scores in ten-thousandths of a percent, and the number of items."""
+        return [round(10_000 * sum(self.item_scores())), len(self.pred)]
+
+    def score_of(self, sums: Sequence[int]) -> float:
+        return sums[0] / 10_000 / max(sums[1], 1)
 
 
 def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:

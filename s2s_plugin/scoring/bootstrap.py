@@ -1,7 +1,5 @@
 """Confidence intervals and a paired significance test of scores, by bootstrap resampling of the items."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

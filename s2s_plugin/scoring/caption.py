@@ -30,35 +30,24 @@ def cider_d(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) 
         frequency.update({ngram for words in item for n in ORDERS for ngram in ngrams(words, n)})
 
     def tf_idf(words: Words) -> list[Vector]:
-        return [
-            {
-                ngram: count * math.log(len(references) / max(frequency[ngram], 1))
-                for ngram, count in Counter(ngrams(words, n)).items()
-            }
-            for n in ORDERS
-        ]
+        def idf(ngram: Ngram) -> float:
+            return math.log(len(references) / max(frequency[ngram], 1))
 
-    scores = []
-    for hypothesis, item in zip(hypotheses, references, strict=True):
-        vectors = tf_idf(hypothesis)
-        similarities = [
-            length_penalty(hypothesis, reference) * fmean(map(clipped_cosine, vectors, tf_idf(reference)))
-            for reference in item
-        ]
-        scores.append(10 * fmean(similarities))
-    return scores
+        counts = (Counter(ngrams(words, n)) for n in ORDERS)
+        return [{ngram: count * idf(ngram) for ngram, count in of_order.items()} for of_order in counts]
 
+    def similarity(hypothesis: Words, reference: Words) -> float:
+        length_penalty = math.exp(-((len(hypothesis) - len(reference)) ** 2) / (2 * SIGMA**2))
+        return length_penalty * fmean(map(clipped_cosine, tf_idf(hypothesis), tf_idf(reference)))
 
-def length_penalty(hypothesis: Words, reference: Words) -> float:
-    """Return 1 for equal lengths, less the more they differ."""
-    return math.exp(-((len(hypothesis) - len(reference)) ** 2) / (2 * SIGMA**2))
+    items = zip(hypotheses, references, strict=True)
+    return [10 * fmean(similarity(hypothesis, reference) for reference in item) for hypothesis, item in items]
 
 
 def clipped_cosine(hypothesis: Vector, reference: Vector) -> float:
     """Return the cosine with weights clipped to the reference's, so that repeated n-grams gain nothing; 0 for zeros."""
-    product = sum(
-        min(weight, reference.get(ngram, 0)) * reference.get(ngram, 0) for ngram, weight in hypothesis.items()
-    )
+    pairs = ((weight, reference.get(ngram, 0)) for ngram, weight in hypothesis.items())
+    product = sum(min(weight, other) * other for weight, other in pairs)
     norms = math.hypot(*hypothesis.values()) * math.hypot(*reference.values())
     return product / norms if norms else 0.0
 
@@ -80,5 +69,5 @@ class CiderScorer(MeanScorer):
         references = [[tokenizer(text.lower()).split() for text in item] for item in self.ref]
         return [100 * score for score in cider_d(hypotheses, references)]
 
-    def signature(self) -> str:
-        return f"cider-d|idf:test|case:lc|tok:13a|refs:{self.references_per_item()}"
+    def settings(self) -> str:
+        return "cider-d|idf:test|case:lc|tok:13a"

@@ -1,7 +1,5 @@
 """Score a list of hypotheses by any of the registered metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from fairseq.registry import REGISTRIES
@@ -11,7 +9,6 @@ from omegaconf import DictConfig
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring import bootstrap
 from s2s_plugin.scoring.base import Scorer
-from s2s_plugin.scoring.translation import SacrebleuScorer
 
 
 def check_metrics(names: Sequence[str], options: DictConfig | None = None) -> None:
@@ -28,9 +25,7 @@ def check_metrics(names: Sequence[str], options: DictConfig | None = None) -> No
     for name in names:
         if name not in known:
             raise UserError(f"metrics must be among {', '.join(known)}, got {name}")
-        scorer = build_filled_scorer(name, [], [], options)
-        if isinstance(scorer, SacrebleuScorer):
-            scorer.metric()
+        build_filled_scorer(name, [], [], options)
 
 
 def evaluate(
@@ -53,14 +48,11 @@ def evaluate(
     for name in names:
         scorer = build_filled_scorer(name, hypotheses, references, options)
         value, signature = scorer.evaluate()
-        result[scorer.label] = {
-            "score": round(value, 2),
-            "signature": signature,
-            "higher_is_better": scorer.higher_is_better,
-        }
+        entry = {"score": round(value, 2), "signature": signature, "higher_is_better": scorer.higher_is_better}
         if intervals and not scorer.duplicates_bias:
             low, high = bootstrap.interval(bootstrap.resampled_scores(scorer))
-            result[scorer.label] |= {"interval": [round(low, 2), round(high, 2)], "bootstrap": bootstrap.SIGNATURE}
+            entry |= {"interval": [round(low, 2), round(high, 2)], "bootstrap": bootstrap.SIGNATURE}
+        result[scorer.label] = entry
     return result
 
 
@@ -72,10 +64,9 @@ def build_filled_scorer(
     ``options`` is fairseq's ``scoring`` group: options of one scorer, which all scorers of the same dataclass share.
     """
     dataclasses = REGISTRIES["scoring"]["dataclass_registry"]
-    if options is not None and dataclasses[name] is dataclasses[options._name]:
-        scorer = build_scorer(DictConfig({**options, "_name": name}), None)
-    else:
-        scorer = build_scorer(name, None)
+    if options is None or dataclasses[name] is not dataclasses[options._name]:
+        options = DictConfig({})
+    scorer = build_scorer(DictConfig({**options, "_name": name}), None)
     for reference, hypothesis in zip(references, hypotheses, strict=True):
         scorer.add_string(reference, hypothesis)
     return scorer

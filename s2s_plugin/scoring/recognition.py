@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ import numpy as np
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.scoring import register_scorer
 
-from s2s_plugin.scoring.base import MeanScorer, Scorer, import_optional
+from s2s_plugin.scoring.base import AdditiveScorer, MeanScorer, import_optional
+from s2s_plugin.utils.options import option
 
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛`´ʼ", "'"))
 NOT_IN_WORD = re.compile(r"''+|(?<!\S)'|'(?!\S)")  # apostrophes that are not between two letters
@@ -38,22 +39,21 @@ def normalize_none(text: str) -> str:
 
 NORMALIZERS: dict[str, Callable[[str], str]] = {"basic": normalize_basic, "none": normalize_none}
 Normalizer = ChoiceEnum(list(NORMALIZERS))
-NORMALIZER_HELP = "basic: compare lower-case words without punctuation; none: compare words unchanged"
-EXACT_HELP = "basic: compare lower-case words without punctuation; none: compare every character"
+HELP = "basic: compare lower-case words without punctuation; none: compare "
 
 
 @dataclass
 class ErrorRateConfig(FairseqDataclass):
     """Options of the error rates."""
 
-    wer_normalizer: Normalizer = field(default="basic", metadata={"help": NORMALIZER_HELP})  # type: ignore[valid-type]
+    wer_normalizer: Normalizer = option("basic", f"{HELP}words unchanged")  # type: ignore[valid-type]
 
 
 @dataclass
 class ExactConfig(FairseqDataclass):
     """Options of exact match."""
 
-    exact_normalizer: Normalizer = field(default="basic", metadata={"help": EXACT_HELP})  # type: ignore[valid-type]
+    exact_normalizer: Normalizer = option("basic", f"{HELP}every character")  # type: ignore[valid-type]
 
 
 class Edits(NamedTuple):
@@ -74,7 +74,7 @@ class Edits(NamedTuple):
         return 100 * self.total / max(self.length, 1)
 
 
-class ErrorRateScorer(Scorer):
+class ErrorRateScorer(AdditiveScorer):
     """Substitutions, deletions and insertions of all items, in percent of the units in their references.
 
     Of several references the one with the fewest edits counts, among these the longest. A reference that is empty
@@ -86,24 +86,24 @@ class ErrorRateScorer(Scorer):
 
     higher_is_better = False
     unit = ""
-    normalizer: str | None = None  # if not configurable
+    function = "process_words"  # of jiwer
+    fixed_normalizer = ""  # if not configurable
 
     def __init__(self, cfg: ErrorRateConfig):
         super().__init__(cfg)
-        self.jiwer = import_optional("jiwer", "WER, CER and PER", "jiwer==4.0.0")
-
-    def align(self, reference: str, hypothesis: str):
-        """Align two normalized texts by jiwer."""
-        raise NotImplementedError
+        jiwer = import_optional("jiwer", "WER, CER and PER", "jiwer==4.0.0")
+        self.align = getattr(jiwer, self.function)
+        self.normalizer = self.fixed_normalizer or cfg.wer_normalizer
 
     def count_edits(self, reference: str, hypothesis: str) -> Edits:
+        """Align two normalized texts."""
         result = self.align(reference, hypothesis)
         length = result.hits + result.substitutions + result.deletions
         return Edits(length, result.substitutions, result.deletions, result.insertions)
 
     def item_edits(self) -> list[Edits]:
         """Return the edits of each item."""
-        normalize = NORMALIZERS[self.normalizer or self.cfg.wer_normalizer]
+        normalize = NORMALIZERS[self.normalizer]
         chosen = []
         for references, hypothesis in zip(self.ref, map(normalize, self.pred), strict=True):
             candidates = [self.count_edits(normalize(reference), hypothesis) for reference in references]
@@ -114,19 +114,21 @@ class ErrorRateScorer(Scorer):
         """Return the edits of all items."""
         return Edits(*map(sum, zip(Edits(0, 0, 0, 0), *self.item_edits(), strict=True)))
 
+    def score(self) -> float:
+        return self.corpus_edits().rate
+
     def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
         edits = np.array(self.item_edits())
-        return [Edits(*edits[sample].sum(0)).rate for sample in resamples]
+        return [self.score_of(edits[sample].sum(0)) for sample in resamples]
 
-    def signature(self) -> str:
-        version = metadata.version("jiwer")
-        return (
-            f"{self.label.lower()}|norm:{self.normalizer or self.cfg.wer_normalizer}|unit:{self.unit}"
-            f"|tool:jiwer-{version}|refs:{self.references_per_item()}"
-        )
+    def sums(self) -> list[int]:
+        return list(self.corpus_edits())
 
-    def evaluate(self) -> tuple[float, str]:
-        return self.corpus_edits().rate, self.signature()
+    def score_of(self, sums: Sequence[int]) -> float:
+        return Edits(*sums).rate
+
+    def settings(self) -> str:
+        return f"{self.label.lower()}|norm:{self.normalizer}|unit:{self.unit}|tool:jiwer-{metadata.version('jiwer')}"
 
     def result_string(self) -> str:
         edits = self.corpus_edits()
@@ -138,42 +140,34 @@ class ErrorRateScorer(Scorer):
 class WordErrorRateScorer(ErrorRateScorer):
     """Error rate of words, separated by spaces."""
 
-    label = "WER"
-    unit = "word"
-
-    def align(self, reference: str, hypothesis: str):
-        return self.jiwer.process_words(reference, hypothesis)
+    label, unit = "WER", "word"
 
 
 @register_scorer("s2s_cer", dataclass=ErrorRateConfig)
 class CharacterErrorRateScorer(ErrorRateScorer):
     """Error rate of characters (code points), spaces between words included."""
 
-    label = "CER"
-    unit = "char"
-
-    def align(self, reference: str, hypothesis: str):
-        return self.jiwer.process_characters(reference, hypothesis)
+    label, unit = "CER", "char"
+    function = "process_characters"
 
 
 @register_scorer("s2s_per", dataclass=ErrorRateConfig)
-class PhoneErrorRateScorer(WordErrorRateScorer):
+class PhoneErrorRateScorer(ErrorRateScorer):
     """Error rate of phones, separated by spaces and not normalized."""
 
-    label = "PER"
-    unit = "phone"
-    normalizer = "none"
+    label, unit = "PER", "phone"
+    fixed_normalizer = "none"
 
 
 @register_scorer("s2s_g2p_wer", dataclass=ErrorRateConfig)
-class PronunciationErrorRateScorer(PhoneErrorRateScorer):
+class PronunciationErrorRateScorer(ErrorRateScorer):
     """Percent of words with a wrong pronunciation, the word error rate of G2P."""
 
-    label = "WER"
-    unit = "pronunciation"
+    label, unit = "WER", "pronunciation"
+    fixed_normalizer = "none"
 
-    def align(self, reference: str, hypothesis: str):
-        return super().align(reference.replace(" ", "_"), hypothesis.replace(" ", "_") or "_")
+    def count_edits(self, reference: str, hypothesis: str) -> Edits:
+        return super().count_edits(reference.replace(" ", "_"), hypothesis.replace(" ", "_") or "_")
 
 
 @register_scorer("s2s_exact", dataclass=ExactConfig)
@@ -187,5 +181,5 @@ class ExactScorer(MeanScorer):
         items = zip(self.ref, self.pred, strict=True)
         return [100 * (normalize(hypothesis) in map(normalize, references)) for references, hypothesis in items]
 
-    def signature(self) -> str:
-        return f"exact|norm:{self.cfg.exact_normalizer}|refs:{self.references_per_item()}"
+    def settings(self) -> str:
+        return f"exact|norm:{self.cfg.exact_normalizer}"

@@ -1,12 +1,10 @@
 """Rewards: similarity of a sentence to its reference, from 0 to 1, for minimum-risk training and MBR decoding."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from sacrebleu.metrics import CHRF
 
-from s2s_plugin.scoring.validation import METRICS, CorpusBleu, build_metric
+from s2s_plugin.scoring.validation import METRICS, Metric
 
 Reward = Callable[[str, str], float]  # of a hypothesis and its reference
 # GLEU replaces BLEU, which is 0 for a sentence without a common 4-gram, or an artifact of smoothing.
@@ -26,16 +24,15 @@ def build_reward(name: str, tokenizer: str = "13a") -> Reward:
     if name == "chrf":
         chrf = CHRF()
         return lambda hypothesis, reference: chrf.sentence_score(hypothesis, [reference]).score / 100
-    if name == "gleu":
-        bleu = CorpusBleu(tokenizer)
-        return lambda hypothesis, reference: gleu(bleu.statistics([(hypothesis, reference)]))
-    metric = build_metric(name)
+    metric = Metric("bleu" if name == "gleu" else name, tokenizer)
 
     def reward(hypothesis: str, reference: str) -> float:
-        value = metric.value(metric.statistics([(hypothesis, reference)])) / 100
-        return value if metric.higher_is_better else max(0.0, 1 - value)
+        statistics = metric.statistics([(hypothesis, reference)])
+        if name == "gleu":
+            return gleu(statistics)
+        value = metric.value(statistics) / 100
+        return value if metric.scorer.higher_is_better else max(0.0, 1 - value)
 
-    reward("", "")  # raise now if a package is missing
     return reward
 
 

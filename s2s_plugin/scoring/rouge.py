@@ -1,6 +1,6 @@
 """ROUGE-1, ROUGE-2 and ROUGE-L by rouge-score: overlap of a summary and its reference."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -8,6 +8,7 @@ from fairseq.scoring import register_scorer
 
 from s2s_plugin.scoring.base import MeanScorer, import_optional
 from s2s_plugin.scoring.recognition import normalize_basic
+from s2s_plugin.utils.options import option
 
 REQUIREMENT = ("ROUGE", "rouge-score==0.1.2")
 
@@ -16,15 +17,10 @@ REQUIREMENT = ("ROUGE", "rouge-score==0.1.2")
 class RougeConfig(FairseqDataclass):
     """Options of ROUGE."""
 
-    rouge_tokenizer: ChoiceEnum(["rouge", "unicode"]) = field(  # type: ignore[valid-type]
-        default="rouge",
-        metadata={
-            "help": "characters of words; rouge: a to z and digits, as published; unicode: letters of any script"
-        },
+    rouge_tokenizer: ChoiceEnum(["rouge", "unicode"]) = option(  # type: ignore[valid-type]
+        "rouge", "characters of words; rouge: a to z and digits, as published; unicode: letters of any script"
     )
-    rouge_stemmer: bool = field(
-        default=True, metadata={"help": "compare words of more than three letters by their Porter stems (English)"}
-    )
+    rouge_stemmer: bool = option(True, "compare words of more than three letters by their Porter stems (English)")
 
 
 class UnicodeTokenizer:
@@ -61,32 +57,15 @@ class RougeScorer(MeanScorer):
     def item_scores(self) -> list[float]:
         return [100 * scores[self.kind].fmeasure for scores in map(self.rouge.score_multi, self.ref, self.pred)]
 
-    def signature(self) -> str:
+    def settings(self) -> str:
+        tokenizer, stemmer = self.cfg.rouge_tokenizer, "porter" if self.cfg.rouge_stemmer else "no"
         return (
-            f"{self.kind.lower()}|f|tok:{self.cfg.rouge_tokenizer}|stem:{'porter' if self.cfg.rouge_stemmer else 'no'}"
-            f"|tool:rouge-score-{metadata.version('rouge-score')}|refs:{self.references_per_item()}"
+            f"{self.kind.lower()}|f|tok:{tokenizer}|stem:{stemmer}|tool:rouge-score-{metadata.version('rouge-score')}"
         )
 
 
-@register_scorer("s2s_rouge1", dataclass=RougeConfig)
-class Rouge1Scorer(RougeScorer):
-    """Overlap of words."""
+for _kind in ("rouge1", "rouge2", "rougeL"):  # overlap of words, of pairs of words; longest common subsequence
 
-    label = "ROUGE-1"
-    kind = "rouge1"
-
-
-@register_scorer("s2s_rouge2", dataclass=RougeConfig)
-class Rouge2Scorer(RougeScorer):
-    """Overlap of pairs of adjacent words."""
-
-    label = "ROUGE-2"
-    kind = "rouge2"
-
-
-@register_scorer("s2s_rougel", dataclass=RougeConfig)
-class RougeLScorer(RougeScorer):
-    """Longest common subsequence of words."""
-
-    label = "ROUGE-L"
-    kind = "rougeL"
+    @register_scorer(f"s2s_{_kind.lower()}", dataclass=RougeConfig)
+    class _RougeScorer(RougeScorer):
+        label, kind = f"ROUGE-{_kind[-1]}", _kind

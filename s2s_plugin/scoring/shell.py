@@ -135,11 +135,8 @@ class CharacterBleuScorer(MeanScorer):
     def item_scores(self) -> list[float]:
         return [character_bleu(text, list(item)) for text, item in zip(self.pred, self.ref, strict=True)]
 
-    def signature(self) -> str:
-        return (
-            f"char-bleu|mean:items|order:4|smooth:none|spaces:yes|tool:sacrebleu-{metadata.version('sacrebleu')}"
-            f"|refs:{self.references_per_item()}"
-        )
+    def settings(self) -> str:
+        return f"char-bleu|mean:items|order:4|smooth:none|spaces:yes|tool:sacrebleu-{metadata.version('sacrebleu')}"
 
 
 @register_scorer("s2s_template", dataclass=FairseqDataclass)
@@ -157,5 +154,5 @@ class TemplateScorer(MeanScorer):
         items = zip(self.pred, self.ref, strict=True)
         return [100 * max(template_match(text, reference) for reference in item) for text, item in items]
 
-    def signature(self) -> str:
-        return f"template|cosine|parts:program+flag+operator|parser:own|refs:{self.references_per_item()}"
+    def settings(self) -> str:
+        return "template|cosine|parts:program+flag+operator|parser:own"

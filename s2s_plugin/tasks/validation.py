@@ -11,7 +11,7 @@ from fairseq.logging import metrics
 from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor, nn
 
-from s2s_plugin.scoring.validation import build_metric
+from s2s_plugin.scoring.validation import Metric
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
@@ -31,7 +31,7 @@ class ValidationMetric:
 
     def __init__(self, cfg: Seq2SeqTaskConfig, dictionary: Dictionary, text: Callable[[Tensor], str], is_signal: bool):
         self.cfg, self.dictionary, self.text = cfg, dictionary, text
-        self.metric = build_metric(cfg.eval_metric, cfg.eval_tokenizer)
+        self.metric = Metric(str(cfg.eval_metric), cfg.eval_tokenizer)
         self.length = {"max_len_b": 200} if is_signal else {"max_len_a": 1.5, "max_len_b": 10}
         if cfg.eval_max_len is not None:
             self.length = {"max_len_a": 0.0, "max_len_b": cfg.eval_max_len}

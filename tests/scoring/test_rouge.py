@@ -13,7 +13,7 @@ from fairseq.scoring import build_scorer
 from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.scoring.validation import build_metric
+from s2s_plugin.scoring.validation import Metric
 
 TOOL = f"rouge-score-{version('rouge-score')}"
 KINDS = ("rouge1", "rouge2", "rougel")
@@ -97,7 +97,7 @@ def test_nothing_in_common_and_nothing_at_all():
 @pytest.mark.parametrize("name", KINDS)
 def test_in_the_loop_batches_add_up(name: str):
     pairs = [("the budget review", "review of the budget"), ("a", "a"), ("x y", "x z"), ("예산 회의", "예산 검토 회의")]
-    metric = build_metric(name)
+    metric = Metric(name)
     parts = [metric.statistics(part) for part in (pairs[:1], pairs[1:])]
     sums = [sum(values) for values in zip(*parts, strict=True)]
     whole = scorer_of(name, *((reference, text) for text, reference in pairs), rouge_tokenizer="unicode")

@@ -1,7 +1,5 @@
 """Attention: weigh the memory for the decoder's current state."""
 
-from __future__ import annotations
-
 from s2s_plugin.models.attention.additive import AdditiveAttention, NormalizedAdditiveAttention
 from s2s_plugin.models.attention.base import Attention, NoAttention
 from s2s_plugin.models.attention.dot import DotAttention, GeneralAttention

@@ -1,7 +1,5 @@
 """Additive attention: a small network compares the decoder state with each memory value."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,12 +1,12 @@
 """Base of all attention kinds: softmax over source steps and the weighted average of their values."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
 from s2s_plugin.models.attention.history import AttentionHistory
 from s2s_plugin.models.memory import Memory
+
+AttentionStep = tuple[Tensor, Tensor, Tensor | None]  # context N x D, weights N x S, next attention state
 
 
 class Attention(nn.Module):
@@ -40,9 +40,7 @@ class Attention(nn.Module):
         """Return the attention state before the first step, B x S x P; None without a history."""
         return None if self.history is None else self.history.initial_state(memory)
 
-    def forward(
-        self, query: Tensor, memory: Memory, attn_state: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(self, query: Tensor, memory: Memory, attn_state: Tensor | None = None) -> AttentionStep:
         """Attend to the memory.
 
         Args:
@@ -60,7 +58,7 @@ class Attention(nn.Module):
         if self.history is not None and attn_state is not None:
             attn_state = attn_state.view(batch, -1, source_len, attn_state.size(2))
             history_features = self.history(attn_state)  # B x K x S x F
-        scores = self.score(query, memory, history_features)  # B x K x S
+        scores = self.score(query, memory, history_features)
         padding = memory.padding_mask.view(batch, *(1,) * (scores.dim() - 2), source_len)
         context, weights = self.read(softmax(scores.masked_fill(padding, float("-inf"))), memory)
         if self.history is not None and attn_state is not None:
@@ -89,9 +87,7 @@ class NoAttention(Attention):
         super().__init__(query_size, value_size, size)
         self.context_size = 0
 
-    def forward(
-        self, query: Tensor, memory: Memory, attn_state: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(self, query: Tensor, memory: Memory, attn_state: Tensor | None = None) -> AttentionStep:
         return query[:, :0], query.new_zeros(len(query), memory.values.size(1)), None
 
 

@@ -1,7 +1,5 @@
 """Multiplicative attention: a dot product of the decoder state with each memory value."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Attention history: features of earlier attention weights, so that attention moves on and covers the source."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

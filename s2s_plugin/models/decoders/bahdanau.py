@@ -1,10 +1,8 @@
 """The decoder of Bahdanau et al.: attention before the recurrence."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
-from s2s_plugin.models.decoders.base import Decoder, DecoderState
+from s2s_plugin.models.decoders.base import Decoder, DecoderState, DecoderStep
 from s2s_plugin.models.memory import Memory
 
 
@@ -20,9 +18,7 @@ class BahdanauDecoder(Decoder):
     def input_sizes(layer: int, embed_size: int, hidden_size: int, context_size: int) -> tuple[int, int]:
         return (embed_size, context_size) if layer == 0 else (0, hidden_size)
 
-    def _step(
-        self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory
-    ) -> tuple[DecoderState, Tensor, Tensor]:
+    def _step(self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
         context, weights, attn_state = self.attention(state.layers[:, -1, 0], memory, state.attn_state)
         hidden, layers = self._run_layers(input_gates, context, state)
         features = self._features(state, context, hidden, embedded)

@@ -1,7 +1,5 @@
 """Base of all decoder types: the state, the step, and teacher forcing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,9 +29,12 @@ class DecoderState(NamedTuple):
     attn_state: Tensor | None = None
     masks: Tensor | None = None
 
-    def reorder(self, index: Tensor) -> DecoderState:
+    def reorder(self, index: Tensor) -> "DecoderState":
         """Select rows by ``index``: N' positions into N (may repeat)."""
         return DecoderState._make(None if field is None else field.index_select(0, index) for field in self)
+
+
+DecoderStep = tuple[DecoderState, Tensor, Tensor]  # next state, features N x H, attention weights N x S
 
 
 class Decoder(nn.Module):
@@ -98,14 +99,13 @@ class Decoder(nn.Module):
     def initial_state(self, memory: Memory) -> DecoderState:
         """Return the state before the first token."""
         layers = self.bridge(memory)  # B x L x C x H
-        masks = None
-        if self.dropout.training and self.dropout.locked and self.dropout.p:
-            masks = self.dropout.mask(layers[:, :, 0])
+        locked = self.dropout.training and self.dropout.locked and self.dropout.p
+        masks = self.dropout.mask(layers[:, :, 0]) if locked else None
         return DecoderState(layers, None, self.attention.initial_state(memory), masks)
 
     def step(
         self, embedded: Tensor, state: DecoderState, memory: Memory, input_gates: Tensor | None = None
-    ) -> tuple[DecoderState, Tensor, Tensor]:
+    ) -> DecoderStep:
         """Decode one token: the only definition of the recurrence.
 
         Args:
@@ -131,18 +131,15 @@ class Decoder(nn.Module):
         Returns:
             features B x T x H, attention weights B x T x S.
         """
-        state = self.initial_state(memory)
-        features, attention = [], []
+        state, outputs = self.initial_state(memory), []
         input_gates = self.cells[0].project_inputs(embedded)  # of all steps at once
         for step_embedded, step_gates in zip(embedded.unbind(1), input_gates.unbind(1), strict=True):
-            state, step_features, weights = self._step(step_embedded, step_gates, state, memory)
-            features.append(step_features)
-            attention.append(weights)
-        return torch.stack(features, 1), torch.stack(attention, 1)
+            state, *output = self._step(step_embedded, step_gates, state, memory)
+            outputs.append(output)
+        features, attention = (torch.stack(steps, 1) for steps in zip(*outputs, strict=True))
+        return features, attention
 
-    def _step(
-        self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory
-    ) -> tuple[DecoderState, Tensor, Tensor]:
+    def _step(self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
         """Decode one token as :meth:`step`, with the first layer's projected inputs N x G."""
         raise NotImplementedError
 

@@ -1,11 +1,9 @@
 """The decoder of GNMT: no layer depends on the previous step's context, so training is fused over time."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
-from s2s_plugin.models.decoders.base import Decoder, DecoderState
+from s2s_plugin.models.decoders.base import Decoder, DecoderState, DecoderStep
 from s2s_plugin.models.memory import Memory
 
 
@@ -22,9 +20,7 @@ class GNMTDecoder(Decoder):
     def input_sizes(layer: int, embed_size: int, hidden_size: int, context_size: int) -> tuple[int, int]:
         return (embed_size if layer == 0 else hidden_size + context_size), 0
 
-    def _step(
-        self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory
-    ) -> tuple[DecoderState, Tensor, Tensor]:
+    def _step(self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
         hidden, next_state = self.cells[0].step(input_gates, None, state.layers[:, 0])
         hidden = self._output(0, hidden, hidden)
         states = [next_state]
@@ -54,9 +50,9 @@ class GNMTDecoder(Decoder):
         if self.attention.history is None:
             context, weights, _ = self.attention(queries.flatten(0, 1), memory)
             return context.unflatten(0, queries.shape[:2]), weights.unflatten(0, queries.shape[:2])
-        contexts, attention = [], []
+        outputs = []
         for query in queries.unbind(1):
-            context, weights, attn_state = self.attention(query, memory, attn_state)
-            contexts.append(context)
-            attention.append(weights)
-        return torch.stack(contexts, 1), torch.stack(attention, 1)
+            *output, attn_state = self.attention(query, memory, attn_state)
+            outputs.append(output)
+        context, weights = (torch.stack(steps, 1) for steps in zip(*outputs, strict=True))
+        return context, weights

@@ -1,10 +1,8 @@
 """The decoder of Luong et al.: attention after the recurrence, with input feeding."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
-from s2s_plugin.models.decoders.base import Decoder, DecoderState
+from s2s_plugin.models.decoders.base import Decoder, DecoderState, DecoderStep
 from s2s_plugin.models.memory import Memory
 
 
@@ -22,9 +20,7 @@ class LuongDecoder(Decoder):
         state = super().initial_state(memory)
         return state._replace(feed=state.layers.new_zeros(len(state.layers), state.layers.size(3)))
 
-    def _step(
-        self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory
-    ) -> tuple[DecoderState, Tensor, Tensor]:
+    def _step(self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
         assert state.feed is not None
         hidden, layers = self._run_layers(input_gates, state.feed, state)
         context, weights, attn_state = self.attention(hidden, memory, state.attn_state)

@@ -1,7 +1,5 @@
 """Base of all encoders."""
 
-from __future__ import annotations
-
 from fairseq.models import FairseqEncoder
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Convolutions over images, for the video and image encoders."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

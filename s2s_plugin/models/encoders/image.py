@@ -1,7 +1,5 @@
 """Image encoder: a CNN whose output grid of regions is the memory."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

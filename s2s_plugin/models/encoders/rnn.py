@@ -1,7 +1,5 @@
 """Recurrent stack: the part of an encoder that reads a sequence, of any modality, in both directions."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

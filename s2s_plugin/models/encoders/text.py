@@ -1,7 +1,5 @@
 """Text encoder: a recurrent stack over embedded tokens and their factors."""
 
-from __future__ import annotations
-
 import torch
 from fairseq.data import Dictionary
 from torch import Tensor

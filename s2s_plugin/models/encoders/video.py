@@ -1,7 +1,5 @@
 """Video encoder: a small CNN over every frame and its neighbors, then a recurrent stack over the frames."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

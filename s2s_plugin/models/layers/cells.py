@@ -1,6 +1,6 @@
 """Recurrent cells of the decoder: one step of a layer, or all steps at once where nothing is fed back."""
 
-from __future__ import annotations
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,8 @@ class Cell(nn.Module):
         num_states: number C of vectors in a state N x C x H; the first of them is the output.
     """
 
-    num_states = 1
-    num_gates = 1
+    num_states, num_gates = 1, 1
+    kernel: Callable  # of torch, for all steps
 
     def __init__(self, input_size: int, feedback_size: int, hidden_size: int):
         super().__init__()
@@ -50,7 +50,9 @@ class Cell(nn.Module):
 
     def unroll(self, x: Tensor, state: Tensor) -> Tensor:
         """Run all steps in one call of torch's fused kernel: inputs N x T x X to outputs N x T x H."""
-        raise NotImplementedError
+        start = state.transpose(0, 1).contiguous()
+        start = start.split(1) if len(start) > 1 else start
+        return self.kernel(x, start, self._weights(), True, 1, 0.0, self.training, False, True)[0]
 
     def _preactivations(self, input_gates: Tensor | None, feedback: Tensor | None, hidden: Tensor) -> Tensor:
         gates = self.recurrent_proj(hidden if feedback is None else torch.cat((feedback, hidden), 1))
@@ -77,6 +79,7 @@ class LSTMCell(Cell):
     """
 
     num_states, num_gates = 2, 4
+    kernel = staticmethod(torch.lstm)
 
     def step(self, input_gates: Tensor | None, feedback: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden, cell = state.unbind(1)
@@ -84,10 +87,6 @@ class LSTMCell(Cell):
         cell = f.sigmoid() * cell + i.sigmoid() * tanh(g)
         hidden = o.sigmoid() * tanh(cell)
         return hidden, torch.stack((hidden, cell), 1)
-
-    def unroll(self, x: Tensor, state: Tensor) -> Tensor:
-        start = tuple(part.unsqueeze(0).contiguous() for part in state.unbind(1))
-        return torch.lstm(x, start, self._weights(), True, 1, 0.0, self.training, False, True)[0]
 
 
 class GRUCell(Cell):
@@ -98,6 +97,7 @@ class GRUCell(Cell):
     """
 
     num_gates = 3
+    kernel = staticmethod(torch.gru)
 
     def __init__(self, input_size: int, feedback_size: int, hidden_size: int):
         super().__init__(input_size, 0, hidden_size)  # the reset gate needs W_h h separately from W_u u
@@ -118,10 +118,6 @@ class GRUCell(Cell):
         hidden = new + update * (hidden - new)
         return hidden, hidden.unsqueeze(1)
 
-    def unroll(self, x: Tensor, state: Tensor) -> Tensor:
-        start = state.transpose(0, 1).contiguous()
-        return torch.gru(x, start, self._weights(), True, 1, 0.0, self.training, False, True)[0]
-
     def _weights(self) -> list[Tensor]:
         w_x, w_h, b_h, _ = super()._weights()
         return [w_x, w_h, self.bias, b_h]
@@ -130,13 +126,11 @@ class GRUCell(Cell):
 class RNNCell(Cell):
     """Plain recurrence (Elman 1990): h' = tanh(W_x x + W_u u + W_h h + b)."""
 
+    kernel = staticmethod(torch.rnn_tanh)
+
     def step(self, input_gates: Tensor | None, feedback: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden = tanh(self._preactivations(input_gates, feedback, state.squeeze(1)))
         return hidden, hidden.unsqueeze(1)
-
-    def unroll(self, x: Tensor, state: Tensor) -> Tensor:
-        start = state.transpose(0, 1).contiguous()
-        return torch.rnn_tanh(x, start, self._weights(), True, 1, 0.0, self.training, False, True)[0]
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}

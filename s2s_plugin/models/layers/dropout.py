@@ -1,7 +1,5 @@
 """Dropout that is fast on a CPU and can share its mask between the steps of a sequence."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Initialization of recurrent layers."""
 
-from __future__ import annotations
-
 from torch import nn
 
 

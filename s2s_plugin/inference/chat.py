@@ -107,11 +107,10 @@ def calibrate(cfg: DictConfig, run: RunDir, translator: Translator, frequency: M
     say(f"      {run.folder}: first use; choosing the confidence threshold on validation replies")
     text = Path(task.data) / "text"
     sources, references = (read_lines(text / f"valid.{lang}") for lang in (task.source_lang, task.target_lang))
-    step = max(1, len(sources) // CALIBRATION_ITEMS)
+    step, chrf = max(1, len(sources) // CALIBRATION_ITEMS), CHRF()
     replies = [choose(each, frequency, cfg.chat) for each in translator.candidates(sources[::step])]
-    chrf = CHRF()
-    expected = references[::step]
-    scores = [chrf.sentence_score(each.text, [text]).score for each, text in zip(replies, expected, strict=True)]
+    pairs = zip(replies, references[::step], strict=True)
+    scores = [chrf.sentence_score(reply.text, [reference]).score for reply, reference in pairs]
     correct = [score >= CORRECT_CHRF for score in scores]
     threshold = best_threshold([each.confidence for each in replies], correct)
     kept = [good for each, good in zip(replies, correct, strict=True) if each.confidence >= threshold]

@@ -159,14 +159,7 @@ class Translator:
     def _search(
         self, sources: Sequence[Tensor], numbers: Sequence[int], constraints: Tensor | None = None, nbest: bool = False
     ) -> list[list[Hypothesis]]:
-        """Return the hypotheses of each source, in the order of the sources.
-
-        Args:
-            sources: S ids, or S x ... features, each.
-            numbers: of the sources, which seed sampling.
-            constraints: of each source, as fairseq packs them.
-            nbest: return all hypotheses, not only the best.
-        """
+        """Return the hypotheses of each source (S ids, or S x ... features), in the order of the sources."""
         workers = resolve_workers(self.requested_workers, len(sources), not self.cuda)
         groups = batches([len(source) for source in sources], self.max_tokens, workers)
         tasks = (
@@ -218,9 +211,8 @@ class Translator:
 
     def _hypotheses(self, found: list[dict], nbest: bool) -> list[Hypothesis]:
         """Return the hypotheses of one source, best first."""
-        if self.output_parser == "none":
-            return [self._hypothesis(each) for each in found[: None if nbest else 1]]
-        hypotheses = [self._hypothesis(each) for each in found]
+        parsed = self.output_parser != "none"
+        hypotheses = [self._hypothesis(each) for each in found[: None if nbest or parsed else 1]]
         best = hypotheses.pop(first_parsable([each.text for each in hypotheses], self.output_parser))
         return [best, *hypotheses]
 
@@ -281,11 +273,7 @@ def check_checkpoint(checkpoint: Path) -> dict:
 
 
 def generation_key(cfg: DictConfig) -> list[object]:
-    """Return what determines the outputs besides the model and the data, for a fingerprint.
-
-    Args:
-        cfg: fairseq's.
-    """
+    """Return what determines the outputs in addition to the model and the data, for a fingerprint."""
     key = [cfg.generation, sorted(decoding_options(cfg.task).items())]
     if cfg.generation.replace_unk and (replacements := Path(cfg.generation.replace_unk)).is_file():
         key.append(replacements)

@@ -95,13 +95,11 @@ class TrainingProgress(logging.Handler):
 
     def _say_validation(self, values: dict, updates: int) -> None:
         elapsed = time.monotonic() - self.started
-        parts = [f"epoch {values['epoch']}", f"{updates:,} updates"]
-        if self.loss:
-            parts.append(f"loss {float(self.loss):.3f}")
-        parts.append(f"valid loss {float(values['valid_loss']):.3f}")
+        loss = f"  loss {float(self.loss):.3f}" if self.loss else ""
+        line = f"epoch {values['epoch']}  {updates:,} updates{loss}  valid loss {float(values['valid_loss']):.3f}"
         if f"valid_{self.metric}" in values and self.metric != "loss":
-            parts.append(f"valid {self.metric} {float(values[f'valid_{self.metric}']):.2f}")
-        say("      " + "  ".join([*parts, clock(elapsed)]))
+            line += f"  valid {self.metric} {float(values[f'valid_{self.metric}']):.2f}"
+        say(f"      {line}  {clock(elapsed)}")
 
     def close(self) -> None:
         self.bar.close()

@@ -51,14 +51,13 @@ def average_weights(paths: Sequence[Path]) -> dict:
     sums: dict[str, torch.Tensor] = {}
     for path in paths:
         state = load_checkpoint(path)
-        if not isinstance(state, dict) or "model" not in state:
+        if "model" not in state:
             raise UserError(f"{path}: not a fairseq checkpoint (no model)")
         model = state["model"]
-        shapes = {name: value.shape for name, value in model.items()}
-        if path is paths[0]:
-            sums = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
-        for name in sorted(sums.keys() | shapes.keys()):
-            if name not in sums or name not in shapes or sums[name].shape != shapes[name]:
+        if not sums:
+            sums = {name: torch.zeros(value.shape, dtype=torch.float64) for name, value in model.items()}
+        for name in sorted(sums.keys() | model.keys()):
+            if name not in sums or name not in model or sums[name].shape != model[name].shape:
                 raise UserError(f"{path} is of another model than {paths[0]}: they differ in {name}")
             sums[name] += model[name]
     for name, value in model.items():
@@ -101,10 +100,8 @@ def average_best(cfg: DictConfig, run_dir: RunDir, count: int, best: float) -> f
     save_checkpoint(average_weights(chosen), partial)
     value = validate(cfg, partial)
     better = value >= best if maximize else value <= best
-    say(
-        f"      average of {len(chosen)} checkpoints: valid {metric} {value:.3f}, the best of them {best:.3f}: "
-        f"{'kept' if better else 'discarded'}"
-    )
+    verdict = f"valid {metric} {value:.3f}, the best of them {best:.3f}: {'kept' if better else 'discarded'}"
+    say(f"      average of {len(chosen)} checkpoints: {verdict}")
     if not better:
         partial.unlink()
         return best

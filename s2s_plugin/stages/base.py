@@ -14,16 +14,10 @@ from s2s_plugin.utils.run_dir import RunDir
 
 @dataclass(frozen=True)
 class Job:
-    """What one call of ``s2s`` works on.
+    """What one call of ``s2s`` works on."""
 
-    Attributes:
-        cfg: the composed config.
-        fairseq: fairseq's part of it.
-        run_dir: the folder of the run.
-    """
-
-    cfg: DictConfig
-    fairseq: DictConfig
+    cfg: DictConfig  # composed
+    fairseq: DictConfig  # fairseq's part of it
     run_dir: RunDir
 
 

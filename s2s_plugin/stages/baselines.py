@@ -20,29 +20,17 @@ from s2s_plugin.text.matching import TfidfIndex, words
 from s2s_plugin.utils.io import read_lines
 from s2s_plugin.utils.progress import Progress
 
-LABELS = {
-    "copy": "copy of the source",
-    "lead": "lead words",
-    "neighbour": "nearest neighbour",
-    "frequent": "most frequent text",
-}
-TEXT = ("copy", "lead", "neighbour")  # what a text source can have
-SIGNAL = ("neighbour", "frequent")
+LABELS = {"copy": "copy of the source", "lead": "lead words", "neighbour": "nearest neighbour",
+          "frequent": "most frequent text"}  # fmt: skip
+TEXT, SIGNAL = ("copy", "lead", "neighbour"), ("neighbour", "frequent")  # of each kind of source
 POOLED = (8, 16, 8)  # maximum size of a pooled signal: time, and the two dimensions of a step
 
 
 def check_baselines(names: Sequence[str], source: str) -> None:
-    """Raise UserError if a baseline is unknown, or not for this kind of source.
-
-    Args:
-        names: of baselines.
-        source: language, or audio, video or image.
-
-    """
-    known = SIGNAL if source in MODALITIES else TEXT
+    """Raise UserError if a baseline is unknown, or not for this source: a language, or audio, video or image."""
+    kind, known = (source, SIGNAL) if source in MODALITIES else ("text", TEXT)
     for name in names:
         if name not in known:
-            kind = source if source in MODALITIES else "text"
             raise UserError(f"baselines must be among {', '.join(known)} for a source of {kind}, got {name}")
 
 
@@ -72,14 +60,7 @@ def baselines(
 
 
 def _text_baseline(name: str, sources: list[str], targets: list[str], rows: list[dict]) -> list[str]:
-    """Return the hypotheses of one baseline.
-
-    Args:
-        name: copy, lead or neighbour.
-        sources: of training, with their tags if there are several directions.
-        targets: of training.
-        rows: outputs, whose sources have no tags.
-    """
+    """Return the hypotheses of one baseline; training sources have tags if there are several directions."""
     queries = [row["source"] for row in rows]
     if name == "copy":
         return queries
@@ -112,13 +93,10 @@ def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
 
 def _signal_baselines(data: Path, subset: str, count: int) -> dict[str, list[str]]:
     _, train = read_manifest(data / "train.tsv")
-    texts = Counter(text for item in train for text in item.texts)
+    frequent = Counter(text for item in train for text in item.texts).most_common(1)[0][0]
     features = data / read_source_meta(data)["features"]
     nearest = nearest_items(PackedFeatures(features / "train"), PackedFeatures(features / subset))
-    return {
-        "frequent": [texts.most_common(1)[0][0]] * count,
-        "neighbour": [train[number].texts[0] for number in nearest],
-    }
+    return {"frequent": [frequent] * count, "neighbour": [train[number].texts[0] for number in nearest]}
 
 
 def nearest_items(train: PackedFeatures, test: PackedFeatures) -> list[int]:

@@ -14,9 +14,9 @@ from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-import s2s_plugin
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.stages.effects import DISPLAY_OPTIONS
+from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
 
 # Groups of fairseq's config whose options each command has, and the parts that are chosen by name.
 TRAIN = ("common", "distributed_training", "dataset", "optimization", "checkpoint", "ema")
@@ -28,30 +28,20 @@ GENERATE_PARTS = {"task": "--task", "scoring": "--scoring"}
 OMITTED = {"_name", "data", "user_dir", "results_path", *DISPLAY_OPTIONS}
 
 
-def plugin_path() -> str:
-    """Return the folder of this package, relative if it is below the current one."""
-    folder = Path(s2s_plugin.__file__).resolve().parent
-    return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)
-
-
 def preprocess_command(cfg: DictConfig, folder: Path) -> str:
     """Return the ``fairseq-preprocess`` command from a prepared folder's pieces to its binary files."""
     source, target, pieces = cfg.data.source_lang, cfg.data.target_lang, folder / "pieces"
-    if source in MODALITIES:
-        words = ["fairseq-preprocess", "--only-source", "--source-lang", target, "--target-lang", source]
-        dictionaries = ["--srcdict", str(pieces / f"dict.{target}.txt")]
-    else:
-        words = ["fairseq-preprocess", "--source-lang", source, "--target-lang", target]
-        dictionaries = [
-            "--srcdict",
-            str(pieces / f"dict.{source}.txt"),
-            "--tgtdict",
-            str(pieces / f"dict.{target}.txt"),
-        ]
+    words = ["fairseq-preprocess"]
+    if source in MODALITIES:  # the text alone, as the source
+        words.append("--only-source")
+        source, target = target, source
+    words += ["--source-lang", source, "--target-lang", target]
     for split in ("train", "valid", "test"):
         words += [f"--{split}pref", str(pieces / split)]
-    words += [*dictionaries, "--destdir", str(folder), "--workers", str(os.cpu_count() or 1)]
-    return shlex.join(words)
+    words += ["--srcdict", str(pieces / f"dict.{source}.txt")]
+    if target not in MODALITIES:
+        words += ["--tgtdict", str(pieces / f"dict.{target}.txt")]
+    return shlex.join([*words, "--destdir", str(folder), "--workers", str(os.cpu_count() or 1)])
 
 
 def train_command(cfg: DictConfig) -> str:
@@ -60,8 +50,7 @@ def train_command(cfg: DictConfig) -> str:
     ``fairseq-train --bf16`` would look for a TPU (fairseq/options.py).
     """
     if cfg.common.bf16:
-        save_dir = Path(cfg.checkpoint.save_dir)
-        folder = shlex.quote(str(save_dir.parent.resolve()))
+        folder = shlex.quote(str(Path(cfg.checkpoint.save_dir).parent.resolve()))
         return f"fairseq-hydra-train --config-dir {folder} --config-name fairseq hydra.run.dir=."
     return _command("fairseq-train", cfg, TRAIN, TRAIN_PARTS)
 
@@ -72,7 +61,7 @@ def generate_command(cfg: DictConfig) -> str:
 
 
 def _command(tool: str, cfg: DictConfig, groups: tuple[str, ...], parts: dict[str, str]) -> str:
-    words = [tool, str(cfg.task.data), "--user-dir", plugin_path()]
+    words = [tool, str(cfg.task.data), "--user-dir", str(relative_to_cwd(PACKAGE))]
     for part, flag in parts.items():
         if cfg.get(part) is not None:
             words += [flag, str(cfg[part]._name), *_options(cfg, part)]
@@ -83,11 +72,9 @@ def _command(tool: str, cfg: DictConfig, groups: tuple[str, ...], parts: dict[st
 
 def _options(cfg: DictConfig, group: str) -> list[str]:
     """Return the options of one group that differ from fairseq's defaults."""
-    schema = _schema(cfg, group)
-    if schema is None:
+    if (schema := _schema(cfg, group)) is None:
         return []
-    words: list[str] = []
-    instance = schema()
+    words, instance = [], schema()
     for name, value in cfg[group].items():
         if name in OMITTED or not hasattr(instance, name):
             continue
@@ -97,10 +84,11 @@ def _options(cfg: DictConfig, group: str) -> list[str]:
                 continue  # another group's option
             default = _resolve(cfg, group, default[2:-1])
         default = getattr(default, "value", default)
+        flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
-            words += [_flag(name)] if value != bool(default) else []
+            words += [flag] if value != bool(default) else []
         elif value is not None and value != default and _text(value) != _text(default):
-            words += [_flag(name), _text(value)]
+            words += [flag, _text(value)]
     return words
 
 
@@ -123,12 +111,5 @@ def _resolve(cfg: DictConfig, group: str, key: str) -> Any:
         return None
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _text(value: object) -> str:
-    """Format a value for the command line."""
-    if isinstance(value, list | tuple | ListConfig):
-        return ",".join(str(item) for item in value)
-    return str(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple | ListConfig) else str(value)

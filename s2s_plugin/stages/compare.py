@@ -19,23 +19,14 @@ from s2s_plugin.utils.run_dir import RunDir
 
 @dataclass(frozen=True)
 class Result:
-    """One run's score by one metric.
+    """One run's score by one metric."""
 
-    Attributes:
-        scorer: with the items.
-        score: of all items.
-        signature: of the metric.
-        resampled: the scores of the bootstrap resamples.
-        difference: from the first run's score; None for the first run.
-        p: of the paired test against the first run; None also for a metric that cannot be resampled.
-    """
-
-    scorer: Scorer
+    scorer: Scorer  # with the items
     score: float
     signature: str
-    resampled: np.ndarray
-    difference: float | None = None
-    p: float | None = None
+    resampled: np.ndarray  # scores of the bootstrap resamples
+    difference: float | None = None  # from the first run's score; None for the first run
+    p: float | None = None  # of the paired test against the first run; None also if the metric cannot be resampled
 
 
 def run(words: Sequence[str]) -> int:
@@ -103,19 +94,16 @@ def read_outputs(folder: Path, direction: str | None = None) -> list[dict]:
 
 def check_same_items(folders: Sequence[Path], outputs: Sequence[list[dict]]) -> None:
     """Raise UserError if the references of two runs differ."""
-    first = [row["reference"] for row in outputs[0]]
+    hint = "runs compare on the same test set only"
     for folder, rows in zip(folders, outputs, strict=True):
-        references = [row["reference"] for row in rows]
-        if len(references) != len(first):
-            raise UserError(
-                f"{folders[0]} has {len(first):,} items and {folder} {len(references):,}: "
-                "runs compare on the same test set only"
-            )
-        for number, (one, other) in enumerate(zip(first, references, strict=True), start=1):
+        if len(rows) != len(outputs[0]):
+            raise UserError(f"{folders[0]} has {len(outputs[0]):,} items and {folder} {len(rows):,}: {hint}")
+        for number, pair in enumerate(zip(outputs[0], rows, strict=True), start=1):
+            one, other = (row["reference"] for row in pair)
             if one != other:
                 raise UserError(
                     f"{folders[0]} and {folder} have different references, first in item {number:,}: "
-                    f"{str(one)[:40]!r} and {str(other)[:40]!r}; runs compare on the same test set only"
+                    f"{str(one)[:40]!r} and {str(other)[:40]!r}; {hint}"
                 )
 
 
@@ -125,9 +113,9 @@ def print_metric(folders: Sequence[Path], results: Sequence[Result]) -> None:
     direction = "  (lower is better)" if first.scorer.higher_is_better is False else ""
     print(f"\n{first.scorer.label}{direction}  {first.signature}")
     for folder, result in zip(folders, results, strict=True):
-        interval = (
-            "" if first.scorer.duplicates_bias else "[{:.2f}, {:.2f}]".format(*bootstrap.interval(result.resampled))
-        )
+        interval = ""
+        if not first.scorer.duplicates_bias:
+            interval = "[{:.2f}, {:.2f}]".format(*bootstrap.interval(result.resampled))
         comparison = "" if result.difference is None else f"{result.difference:+.2f}"
         comparison += "" if result.p is None else f"  p = {result.p:.3f}"
         print(f"  {result.score:6.2f}  {interval:16}  {comparison:18}  {folder}")

@@ -16,19 +16,12 @@ from s2s_plugin.inference.translator import check_checkpoint
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.utils.run_dir import RunDir
 
-# Options of the model that may change from one training to the next.
-OVERRIDABLE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}
-# Options that depend on the data.
-DATA_KEYS = {"max_source_positions", "max_target_positions", "box", "max_seconds", "max_megapixels"}
+OVERRIDABLE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}  # may differ from the other run's
+DATA_KEYS = {"max_source_positions", "max_target_positions", "box", "max_seconds", "max_megapixels"}  # of this data
 
 
 def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]) -> None:
-    """Take the model, the vocabulary and the frontend of the run ``cfg.finetune_from``.
-
-    Args:
-        cfg: is changed in place.
-        run_dir: of the new run.
-        overridden: keys on the command line, see :func:`overridden_keys`.
+    """Set, in ``cfg``, the model, the vocabulary and the frontend to those of the run ``cfg.finetune_from``.
 
     Raises:
         UserError: there is no such run, it has no usable checkpoint or its data is gone, it is of other languages,
@@ -52,8 +45,7 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
         raise UserError(f"{task['data']}: no such folder, whose vocabulary {base.folder} has; prepare that data again")
     _keep(cfg, "model", state["cfg"]["model"], overridden)
     _keep(cfg, "subword", {**saved.subword, "from_dir": task["data"]}, overridden)
-    other_data = set(overridden) - {"data"}  # which is what fine-tuning is for
-    _keep(cfg, "data", {"retrieval": saved.data.retrieval}, other_data)
+    _keep(cfg, "data", {"retrieval": saved.data.retrieval}, set(overridden) - {"data"})  # other data may be chosen
     if data.source_lang in MODALITIES:
         _keep(cfg, data.source_lang, read_source_meta(Path(task["data"]))["frontend"], overridden)
     cfg.checkpoint.finetune_from_model = str(checkpoint)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+from fairseq import checkpoint_utils
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.models.import_lstm import convert_config, convert_parameters
+from s2s_plugin.utils.checkpoint import save_checkpoint
 
 USAGE = "usage: s2s import-lstm CHECKPOINT [OUT]   (default OUT: CHECKPOINT with .s2s.pt for .pt)"
 
@@ -31,46 +36,32 @@ def run(words: Sequence[str]) -> int:
 
 def convert(source: Path, out: Path) -> None:
     """Write the checkpoint ``out``; it has no optimizer state, so training on requires ``--reset-optimizer``."""
-    from fairseq import checkpoint_utils
-    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-    from omegaconf import OmegaConf
-
-    from s2s_plugin.models.import_lstm import convert_config, convert_parameters
-    from s2s_plugin.utils.checkpoint import save_checkpoint
-
     if not source.is_file():
         raise UserError(f"{source}: no such file")
     try:
         state = checkpoint_utils.load_checkpoint_to_cpu(str(source))
     except Exception as error:  # torch raises anything on a foreign file
         raise UserError(f"{source}: not a fairseq checkpoint, or a damaged one ({type(error).__name__})") from None
-    cfg = state.get("cfg") or convert_namespace_to_omegaconf(state["args"])
-    args = cfg["model"]
+    cfg = dict(state.get("cfg") or convert_namespace_to_omegaconf(state["args"]))
+    args, task = cfg.pop("model"), cfg.pop("task")
+    task = task if isinstance(task, Mapping) else vars(task)
     model = convert_config(args)
-    plain: dict[Any, Any] = {
-        key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-        for key, value in dict(cfg).items()
-        if key not in ("model", "task", "criterion")
-    }
-    task_cfg = cfg["task"] if isinstance(cfg["task"], Mapping) else vars(cfg["task"])
-    task = {key: task_cfg.get(key) for key in ("data", "source_lang", "target_lang")}
-    positions = {key: model[key] for key in ("max_source_positions", "max_target_positions")}
+    task_keys, positions = ("data", "source_lang", "target_lang"), ("max_source_positions", "max_target_positions")
+    plain = {key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for key, value in cfg.items()}
     plain |= {
         "model": model,
-        "task": {"_name": "s2s", **task, **positions},
+        "task": {"_name": "s2s", **{key: task.get(key) for key in task_keys}, **{key: model[key] for key in positions}},
         "criterion": {"_name": "s2s_cross_entropy", "label_smoothing": 0.1, "sentence_avg": False},
     }
     history = state.get("optimizer_history") or [{}]
-    save_checkpoint(
-        {
-            "args": None,
-            "cfg": plain,
-            "model": convert_parameters(state["model"], args),
-            "criterion": None,
-            "optimizer_history": [{**history[-1], "criterion_name": "Seq2SeqCriterion"}],
-            "task_state": {},
-            "extra_state": {},
-            "last_optimizer_state": None,
-        },
-        out,
-    )
+    converted = {
+        "args": None,
+        "cfg": plain,
+        "model": convert_parameters(state["model"], args),
+        "criterion": None,
+        "optimizer_history": [{**history[-1], "criterion_name": "Seq2SeqCriterion"}],
+        "task_state": {},
+        "extra_state": {},
+        "last_optimizer_state": None,
+    }
+    save_checkpoint(converted, out)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import fields
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from s2s_plugin.stages.effects import SAVED_GROUPS
+from s2s_plugin.stages.schema import RunConfig
 from s2s_plugin.utils.run_dir import RunDir
 
 DATA = re.compile(r"(data|subword|prepared_dir)\b.*|task(\.data)?")  # the keys that decide which data is meant
+# Our groups declare in the schema that they are saved; the rest are fairseq's.
+SAVED_GROUPS = [each.name for each in fields(RunConfig) if each.metadata.get("saved")]
+SAVED_GROUPS += ["task", "model", "scoring", "generation"]
 
 
 def overridden_keys() -> set[str]:
@@ -20,12 +24,7 @@ def overridden_keys() -> set[str]:
 
 
 def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]) -> bool:
-    """Replace everything that the command line does not override by what the run's own config has.
-
-    Args:
-        cfg: is changed in place.
-        run_dir: of the run.
-        overridden: see :func:`overridden_keys`.
+    """Replace, in place, everything that the command line does not override by what the run's own config has.
 
     Returns:
         whether the run's own data is meant, so that the files that it was made from need not be read.

@@ -20,7 +20,6 @@ from s2s_plugin.search.options import BeamOptions, check_generation
 from s2s_plugin.stages.average import resolve_averaging
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import check_baselines
-from s2s_plugin.stages.commands import plugin_path
 from s2s_plugin.stages.finetune import init_from_run
 from s2s_plugin.stages.generate.stage import GenerateStage
 from s2s_plugin.stages.prepare.folder import prepared_folder
@@ -33,6 +32,7 @@ from s2s_plugin.stages.train import TrainStage
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import clock, route_logs, say
 from s2s_plugin.utils.io import read_json
+from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
 from s2s_plugin.utils.run_dir import RunDir
 
 
@@ -63,23 +63,18 @@ INTERACTIVE: dict[str, Callable[[DictConfig, RunDir, Sequence[str]], None]] = {
 
 
 def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None:
-    """Run one stage, or all.
-
-    Args:
-        stage: name of a stage or of an interactive use, or ``run`` for all stages.
-        cfg: the composed config.
-        inputs: media files, or words for ``pronounce``.
+    """Run a stage, all of them (``run``), or an interactive use with its ``inputs``: media files or words.
 
     Returns:
         the best validation metric if there has been training, for Hydra's sweepers.
     """
-    run_dir = RunDir(_relative(Path(HydraConfig.get().runtime.output_dir)))
+    run_dir = RunDir(relative_to_cwd(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
     join_languages(cfg)
     overridden = overridden_keys()
     restored = stage not in TRAINING_STAGES and restore_config(cfg, run_dir, overridden)
     cfg.run_dir = str(run_dir.folder)
-    cfg.common.user_dir = plugin_path()
+    cfg.common.user_dir = str(relative_to_cwd(PACKAGE))
     check_parser(cfg.output_parser)
     if stage in INTERACTIVE:
         route_logs(None, cfg.verbose)
@@ -92,7 +87,10 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None
         cfg.task.data = str(prepared_folder(cfg))
     resolve_averaging(cfg, overridden)
     job = Job(cfg, fairseq_config(cfg), run_dir)
-    _check_options(cfg)
+    BeamOptions.from_config(cfg.generation, cfg.task)  # these raise now what would fail after training
+    check_generation(cfg.generation)
+    check_metrics(cfg.metrics, cfg.scoring)
+    check_baselines(cfg.baselines, cfg.data.source_lang)
     if stage in ("train", "run"):
         check_same_run(job.fairseq, run_dir)  # before anything is prepared for it
     if stage == "run":
@@ -107,14 +105,6 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None
         _print_result(cfg, run_dir)
     result = read_json(run_dir.training_result)
     return result["best"] if result else None
-
-
-def _check_options(cfg: DictConfig) -> None:
-    """Raise now for options that would fail after training."""
-    BeamOptions.from_config(cfg.generation, cfg.task)
-    check_generation(cfg.generation)
-    check_metrics(cfg.metrics, cfg.scoring)
-    check_baselines(cfg.baselines, cfg.data.source_lang)
 
 
 def _run_stage(stage: Stage, job: Job) -> None:
@@ -135,11 +125,11 @@ def _print_result(cfg: DictConfig, run_dir: RunDir) -> None:
     rows = run_dir.read_outputs()
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
-        references = [row["reference"]] if isinstance(row["reference"], str) else row["reference"]
         print(f"  source      {row['source'] or row['media']}")
         if "retrieved" in row:
             print(f"  retrieved   {row['retrieved']}")
-        print("".join(f"  reference   {reference}\n" for reference in references), end="")
+        for reference in [row["reference"]] if isinstance(row["reference"], str) else row["reference"]:
+            print(f"  reference   {reference}")
         print(f"  hypothesis  {row['hypothesis']}\n")
     scores = read_json(run_dir.scores)
     for direction, each in scores.get("directions", {}).items():
@@ -153,7 +143,3 @@ def _hardware(cfg: DictConfig) -> str:
     if cfg.common.cpu or not torch.cuda.is_available():
         return f"{os.cpu_count()} CPU cores"
     return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -73,7 +73,6 @@ def check_finetuned_checkpoint(cfg: DictConfig) -> float:
 
     Returns:
         the seconds of its training, from which fairseq goes on to count.
-
     """
     path = Path(cfg.checkpoint.finetune_from_model)
     state = load_checkpoint(path)
@@ -109,13 +108,9 @@ def count_updates(run_dir: RunDir) -> int:
 
 
 def restore_patience(cfg: DictConfig, run_dir: RunDir, updates: int, stopper) -> bool:
-    """Count, from the log, the validations without improvement before the last checkpoint, except NaN.
+    """Count, from the log, the validations without improvement until the last checkpoint, at ``updates``.
 
-    Args:
-        cfg: fairseq's.
-        run_dir: whose log is read.
-        updates: of the last checkpoint.
-        stopper: fairseq's function ``should_stop_early``, which keeps the count in its attributes.
+    ``stopper`` is fairseq's function ``should_stop_early``, which keeps the count in its attributes.
 
     Returns:
         whether patience has run out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import compress
 from pathlib import Path
 
 import torch
@@ -38,15 +39,9 @@ class ScoreStage(Stage):
         several = "direction" in rows[0]
         if several:
             scores["directions"] = _by_direction(cfg, rows, trivial)
-        scores |= {
-            "search": {"beam": info["beam"], **info["search"]},
-            "checkpoint": info["checkpoint"],
-            "seed": training.get("seed"),
-            "parameters": training.get("parameters"),
-            "train_seconds": training.get("seconds"),
-            "updates": training.get("updates"),
-            "precision": training.get("precision"),
-        }
+        scores |= {"search": {"beam": info["beam"], **info["search"]}, "checkpoint": info["checkpoint"]}
+        scores |= {key: training.get(key) for key in ("seed", "parameters", "updates", "precision")}
+        scores["train_seconds"] = training.get("seconds")
         write_json(run_dir.scores, scores)
         for direction, some in scores.get("directions", {}).items():
             _show(some, f"{direction} ")
@@ -55,30 +50,23 @@ class ScoreStage(Stage):
 
 def _by_direction(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) -> dict[str, dict]:
     """Score each direction by itself."""
-    numbers: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        numbers.setdefault(row["direction"], []).append(number)
-    return {
-        direction: _scores(
-            cfg, [rows[i] for i in chosen], {name: [texts[i] for i in chosen] for name, texts in trivial.items()}
-        )
-        for direction, chosen in numbers.items()
-    }
+    scores = {}
+    for direction in dict.fromkeys(row["direction"] for row in rows):
+        chosen = [row["direction"] == direction for row in rows]
+        texts = {name: list(compress(each, chosen)) for name, each in trivial.items()}
+        scores[direction] = _scores(cfg, list(compress(rows, chosen)), texts)
+    return scores
 
 
 def _scores(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) -> dict:
     """Score these outputs, and each baseline's outputs."""
-    references = [row["reference"] for row in rows]
-    return {
-        "sentences": len(rows),
-        "metrics": evaluate(cfg.metrics, [row["hypothesis"] for row in rows], references, cfg.scoring, intervals=True),
-        "baselines": {
-            name: {
-                label: each["score"] for label, each in evaluate(cfg.metrics, texts, references, cfg.scoring).items()
-            }
-            for name, texts in trivial.items()
-        },
+    hypotheses, references = ([row[key] for row in rows] for key in ("hypothesis", "reference"))
+    metrics = evaluate(cfg.metrics, hypotheses, references, cfg.scoring, intervals=True)
+    others = {name: evaluate(cfg.metrics, texts, references, cfg.scoring) for name, texts in trivial.items()}
+    baseline_scores = {
+        name: {label: each["score"] for label, each in scored.items()} for name, scored in others.items()
     }
+    return {"sentences": len(rows), "metrics": metrics, "baselines": baseline_scores}
 
 
 def _show(scores: dict, prefix: str) -> None:
@@ -93,23 +81,19 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
 
     Compare only models with the same vocabulary. It equals what fairseq-validate prints.
     """
-    models, _, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], {"data": data})
-    model = models[0].eval()
+    (model,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], {"data": data})
     cuda = torch.cuda.is_available() and not cpu
-    if cuda:
-        model.cuda()
+    model = model.eval().cuda() if cuda else model.eval()
     task.load_dataset(subset)
     dataset, pad = task.dataset(subset), task.target_dictionary.pad()
     order = dataset.ordered_indices()
     total, symbols = 0.0, 0
     for start in range(0, len(order), 32):
         batch = dataset.collater([dataset[i] for i in order[start : start + 32]])
-        if cuda:
-            batch = utils.move_to_cuda(batch)
+        batch = utils.move_to_cuda(batch) if cuda else batch
         target = batch["target"]
         with torch.inference_mode():
-            logits, _ = model(**batch["net_input"])
-            log_probs = token_log_probs(logits, target)[target.ne(pad)]
+            log_probs = token_log_probs(model(**batch["net_input"])[0], target)[target.ne(pad)]
         total, symbols = total - log_probs.double().sum().item(), symbols + log_probs.numel()
     return {
         "score": round(math.exp(total / symbols), 2),

@@ -48,8 +48,7 @@ class TrainStage(Stage):
         from fairseq.distributed import utils as distributed_utils
 
         cfg, run_dir = job.fairseq, job.run_dir
-        _check_machine(cfg)
-        _check_schedule(cfg)
+        _check_options(cfg)
         updates = count_updates(run_dir)
         seconds_before = check_finetuned_checkpoint(cfg) if cfg.checkpoint.finetune_from_model else 0
         run_dir.training_result.unlink(missing_ok=True)
@@ -67,14 +66,7 @@ class TrainStage(Stage):
 
 
 def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: float) -> None:
-    """Average the weights if configured, and record the result of the training.
-
-    Args:
-        cfg: fairseq's.
-        run_dir: of the run.
-        average: number of best checkpoints to average; 0: none.
-        seconds_before: of another training, which fairseq has counted too.
-    """
+    """Average the weights if configured, and record the result without the seconds of an earlier training."""
     state = load_checkpoint(run_dir.checkpoints / "checkpoint_last.pt")
     best = state["extra_state"].get("best")
     if cfg.ema.store_ema:
@@ -82,17 +74,15 @@ def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: floa
     elif average and best is not None:
         best = average_best(cfg, run_dir, average, best)
     model = tasks.setup_task(cfg.task).build_model(cfg.model)
-    write_json(
-        run_dir.training_result,
-        {
-            "updates": state["optimizer_history"][-1]["num_updates"],
-            "seconds": round(state["extra_state"].get("previous_training_time", 0) - seconds_before),
-            "best": best,
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "precision": _precision(cfg),
-            "seed": cfg.common.seed,
-        },
-    )
+    result = {
+        "updates": state["optimizer_history"][-1]["num_updates"],
+        "seconds": round(state["extra_state"].get("previous_training_time", 0) - seconds_before),
+        "best": best,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "precision": _precision(cfg),
+        "seed": cfg.common.seed,
+    }
+    write_json(run_dir.training_result, result)
 
 
 def train_process(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool) -> None:
@@ -127,20 +117,16 @@ def _precision(cfg: DictConfig) -> str:
     return "fp32, products bf16" if use_bf16(cfg.task.precision, device) else "fp32"
 
 
-def _check_machine(cfg: DictConfig) -> None:
-    """Raise if an option requires a GPU or a package that is not there."""
+def _check_options(cfg: DictConfig) -> None:
+    """Raise UserError if an option requires a GPU, a package or another option that is not there."""
     if cfg.common.fp16 and not torch.cuda.is_available():
         raise UserError("common.fp16 requires a GPU; on a CPU, task.precision chooses what is fast")
     if cfg.common.tensorboard_logdir and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
         raise UserError("common.tensorboard_logdir requires a package: pip install tensorboardX")
     if cfg.common.wandb_project and not find_spec("wandb"):
         raise UserError("common.wandb_project requires a package: pip install wandb")
-
-
-def _check_schedule(cfg: DictConfig) -> None:
-    """Raise if the learning rate decays until the last update and its number is unknown."""
     if not cfg.lr_scheduler.get("total_num_update", 1) > 0:
         raise UserError(
-            "lr_scheduler=polynomial_decay requires optimization.max_update or lr_scheduler.total_num_update; or take "
-            "lr_scheduler=inverse_sqrt"
+            "lr_scheduler=polynomial_decay requires optimization.max_update or lr_scheduler.total_num_update; "
+            "or take lr_scheduler=inverse_sqrt"
         )

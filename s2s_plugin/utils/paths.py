@@ -13,5 +13,10 @@ def shipped_folder(name: str) -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / name
 
 
+def relative_to_cwd(path: Path) -> Path:
+    """Return the path relative to the current folder if it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 CONF = shipped_folder("conf")
 RECIPES = shipped_folder("data")  # one folder per corpus, with prepare.py and README.md

@@ -100,7 +100,7 @@ def test_mistakes_are_one_line(trained: Path, toy: Path, tmp_path: Path):
     for words, message in (
         (f"{tmp_path}/none.pt", "no such file"),
         (str(broken), "not a fairseq checkpoint, or a damaged one"),
-        (str(trained), "not of lstm"),
+        (str(trained), "expected a checkpoint of the architecture lstm"),
         (f"{trained} {broken}", "exists"),
     ):
         done = call(f"s2s import-lstm {words}", check=False)

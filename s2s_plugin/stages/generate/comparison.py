@@ -22,42 +22,27 @@ def is_approximate(cfg: DictConfig) -> bool:
     return any(cfg.task[name] != exact for name, exact in EXACT_SEARCH.items())
 
 
-def compare_with_exact_search(cfg: DictConfig, checkpoint: Path, data: Path, metrics: Sequence[str]) -> dict[str, Any]:
+def compare_with_exact_search(cfg: DictConfig, checkpoint: Path, data: Path, scorers: Sequence[str]) -> dict[str, Any]:
     """Decode validation items, spread over the set, with this search and the exact one, score both and report."""
+    options = {"data": data, "cpu": cfg.common.cpu, "max_tokens": cfg.dataset.max_tokens}
     exact_task = cfg.task.copy()
     exact_task.update(EXACT_SEARCH)
     outputs: list[list[str]] = []
     for task in (exact_task, cfg.task):
-        translator = Translator(
-            checkpoint, cfg.generation, task, data=data, cpu=cfg.common.cpu, max_tokens=cfg.dataset.max_tokens
-        )
+        translator = Translator(checkpoint, cfg.generation, task, **options)
         dataset = translator.dataset("valid")
         sample = range(0, len(dataset), max(1, len(dataset) // SAMPLE))[:SAMPLE]
         outputs.append([output.text for output in translator.decode([dataset[i]["source"] for i in sample])])
     references = [translator.task.text(dataset[i]["target"]) for i in sample]
-    exact, fast = (evaluate(metrics, texts, references, cfg.scoring) for texts in outputs)
-    result: dict[str, Any] = {
-        "search": ", ".join(
-            f"{name}={cfg.task[name]}" for name, value in EXACT_SEARCH.items() if cfg.task[name] != value
-        ),
-        "sentences": len(references),
-        "same": sum(one == other for one, other in zip(*outputs, strict=True)),
-        "metrics": {name: {"score": each["score"], "plain": exact[name]["score"]} for name, each in fast.items()},
-    }
+    exact, fast = (evaluate(scorers, texts, references, cfg.scoring) for texts in outputs)
+    search = ", ".join(f"{name}={cfg.task[name]}" for name, value in EXACT_SEARCH.items() if cfg.task[name] != value)
+    same = sum(one == other for one, other in zip(*outputs, strict=True))
+    metrics = {name: {"score": each["score"], "plain": exact[name]["score"]} for name, each in fast.items()}
+    scores = ", ".join(f"{name} {each['score']:.2f}, not {each['plain']:.2f}" for name, each in metrics.items())
+    say(f"      {search}: {same} of {len(references)} validation outputs as with the exact search; {scores}")
+    result = {"search": search, "sentences": len(references), "same": same, "metrics": metrics}
     if (shortlist := translator.task.loader.shortlist()) is not None:
         pairs = ((dataset[i]["source"], dataset[i]["target"]) for i in range(len(dataset)))
         result["missing"], result["candidates"] = miss_rate(shortlist, pairs)
-    _report(result)
-    return result
-
-
-def _report(result: dict[str, Any]) -> None:
-    scores = ", ".join(
-        f"{name} {each['score']:.2f}, not {each['plain']:.2f}" for name, each in result["metrics"].items()
-    )
-    say(
-        f"      {result['search']}: {result['same']} of {result['sentences']} validation outputs as with the exact "
-        f"search; {scores}"
-    )
-    if "missing" in result:
         say(f"      the shortlist lacks {result['missing']:.2%} of the validation tokens")
+    return result

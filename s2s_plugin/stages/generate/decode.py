@@ -18,15 +18,11 @@ ITEM = re.compile(rb"[A-Z]-(\d+)")
 
 def generate_config(cfg: DictConfig, **common_eval: str) -> DictConfig:
     """Return the training's config with what fairseq-generate needs: one process that sees the whole set."""
-    changes = {
-        "common_eval": common_eval,
-        "task": {"eval_metric": "none"},
-        "distributed_training": {"distributed_world_size": 1},
-    }
-    if cfg.generation.replace_unk is not None:
-        changes["dataset"] = {"dataset_impl": "raw"}  # fairseq insists on it, although it does not read the text itself
-    merged = OmegaConf.merge(cfg, changes)
+    merged = OmegaConf.merge(cfg, {"common_eval": common_eval})
     assert isinstance(merged, DictConfig)
+    merged.task.eval_metric, merged.distributed_training.distributed_world_size = "none", 1
+    if cfg.generation.replace_unk is not None:
+        merged.dataset.dataset_impl = "raw"  # fairseq insists on it, although it does not read the text itself
     return merged
 
 
@@ -34,11 +30,11 @@ def decode(cfg: DictConfig, checkpoint: Path, folder: Path, workers: int, items:
     """Write the output of fairseq-generate to ``folder``, items in corpus order, and return its path.
 
     Args:
-        cfg: fairseq's.
+        cfg: fairseq's, with ``items`` in its ``dataset.gen_subset``.
         checkpoint: to decode with.
         folder: for temporary files, too.
         workers: number of processes on a CPU; 0: as many as are worth starting.
-        items: number of items in ``dataset.gen_subset``.
+        items: number of items.
         nbest: hypotheses to print of each item.
     """
     subset, processes = cfg.dataset.gen_subset, _count_processes(cfg, workers, items)
@@ -63,9 +59,8 @@ def decode(cfg: DictConfig, checkpoint: Path, folder: Path, workers: int, items:
             shards = pool.map(range(processes))
     lines = [line for shard in shards for line in shard.read_bytes().split(b"\n")]
     numbered = [(int(match[1]), line) for line in lines if (match := ITEM.match(line))]
-    numbered.sort(key=lambda pair: pair[0])
     path = folder / f"generate-{subset}.txt"
-    path.write_bytes(b"".join(line + b"\n" for _, line in numbered))
+    path.write_bytes(b"".join(line + b"\n" for _, line in sorted(numbered, key=lambda pair: pair[0])))
     return path
 
 

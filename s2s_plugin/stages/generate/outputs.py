@@ -17,40 +17,31 @@ from s2s_plugin.utils.io import read_lines
 
 Row = dict[str, Any]
 
-LINE = re.compile(r"^([SHD])-(\d+)\t(.*)$")
+LINE = re.compile(r"([SD])-(\d+)\t(.*)$")
 
 
 class Output(NamedTuple):
-    """The best hypothesis of an item.
+    """The best hypothesis of an item."""
 
-    Attributes:
-        score: log-probability, natural logarithm, normalized by length.
-        text: detokenized.
-        source_length: in tokens.
-    """
-
-    score: float
-    text: str
-    source_length: int
+    score: float  # log-probability, natural logarithm, normalized by length
+    text: str  # detokenized
+    source_length: int  # in tokens
 
 
 def read_hypotheses(path: Path, output_parser: str = "none") -> dict[int, Output]:
     """Read the best hypothesis of each item, by its number, from the output of fairseq-generate.
 
-    Args:
-        path: the output.
-        output_parser: prefer the first hypothesis that this parser accepts, see :func:`first_parsable`.
+    With an ``output_parser`` it is the first that this parser accepts, see :func:`first_parsable`.
     """
     candidates: dict[int, list[tuple[float, str]]] = {}
     lengths: dict[int, int] = {}
-    with path.open(encoding="utf-8", newline="\n") as lines:
-        for match in filter(None, (LINE.match(line.rstrip("\n")) for line in lines)):
-            kind, number, rest = match[1], int(match[2]), match[3]
-            if kind == "S":
-                lengths[number] = len(rest.split())
-            elif kind == "D":
-                score, _, text = rest.partition("\t")
-                candidates.setdefault(number, []).append((float(score) * math.log(2), text))  # fairseq prints base 2
+    for match in filter(None, map(LINE.match, read_lines(path))):
+        kind, number, rest = match[1], int(match[2]), match[3]
+        if kind == "S":
+            lengths[number] = len(rest.split())
+        else:
+            score, _, text = rest.partition("\t")
+            candidates.setdefault(number, []).append((float(score) * math.log(2), text))  # fairseq prints base 2
     best = {}
     for number, ranked in candidates.items():
         score, text = ranked[first_parsable([text for _, text in ranked], output_parser)]
@@ -81,9 +72,8 @@ def make_rows(cfg: DictConfig, data: Path, subset: str, items: list[Row], output
             text = codec.fill(text, item["source"])
             if pieces:
                 more = {"retrieved": codec.fill(codec.retrieved(pieces[number]), item["source"])}
-        rows.append(
-            {"id": number, "hypothesis": text, "score": output.score, "length": output.source_length, **item, **more}
-        )
+        best = {"hypothesis": text, "score": output.score, "length": output.source_length}
+        rows.append({"id": number, **best, **item, **more})
     return rows
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from fairseq.dataclass.configs import GenerationConfig
 
 from s2s_plugin.corpora.directions import untagged
-from s2s_plugin.errors import UserError
 from s2s_plugin.inference.attention import attention_examples
 from s2s_plugin.inference.translator import check_checkpoint, generation_key
 from s2s_plugin.stages.base import Job, Stage
@@ -21,7 +20,6 @@ from s2s_plugin.stages.generate.outputs import make_rows, merge_same_source, rea
 from s2s_plugin.stages.same_run import check_dictionaries
 from s2s_plugin.tasks.config import search_options
 from s2s_plugin.utils.io import fingerprint, read_json, write_json, write_lines, write_text
-from s2s_plugin.utils.run_dir import RunDir
 
 DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
 
@@ -35,7 +33,6 @@ class GenerateStage(Stage):
         return generate_command(generate_config(job.fairseq, path=str(job.run_dir.best_checkpoint())))
 
     def is_done(self, job: Job) -> bool:
-        _check_shards(job)
         return job.run_dir.outputs.is_file() and read_json(job.run_dir.generation_info) == _generation_info(job)
 
     def run(self, job: Job) -> None:
@@ -58,21 +55,15 @@ class GenerateStage(Stage):
         if job.cfg.data.several_references:
             rows = merge_same_source(rows)
         write_text(run_dir.attention, attention_examples(cfg, checkpoint, data, rows, run_dir))
-        _write_rows(run_dir, subset, rows)
+        rows = [row | {"source": untagged(row["source"])} if "direction" in row else row for row in rows]
+        write_lines(run_dir.outputs, [json.dumps(row, ensure_ascii=False) for row in rows])
+        write_lines(run_dir.folder / f"{subset}.hyp", [row["hypothesis"] for row in rows])
         if is_approximate(cfg) and not cfg.generation.score_reference:
             write_json(run_dir.search_comparison, compare_with_exact_search(cfg, checkpoint, data, job.cfg.metrics))
         write_json(run_dir.generation_info, _generation_info(job))
 
     def summary(self, job: Job) -> str:
         return str(job.run_dir.outputs)
-
-
-def _check_shards(job: Job) -> None:
-    if job.fairseq.dataset.num_shards != 1:
-        raise UserError(
-            f"dataset.num_shards must be 1 for s2s generate, got {job.fairseq.dataset.num_shards}; use workers=N "
-            "on this machine, or fairseq-generate --num-shards on several"
-        )
 
 
 def _generation_info(job: Job) -> dict[str, Any]:
@@ -90,11 +81,3 @@ def _generation_info(job: Job) -> dict[str, Any]:
         "several_references": job.cfg.data.several_references,
         "key": fingerprint(checkpoint, cfg.task.data, cfg.dataset.gen_subset, *generation_key(cfg)),
     }
-
-
-def _write_rows(run_dir: RunDir, subset: str, rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        if "direction" in row:
-            row["source"] = untagged(row["source"])
-    write_lines(run_dir.outputs, [json.dumps(row, ensure_ascii=False) for row in rows])
-    write_lines(run_dir.folder / f"{subset}.hyp", [row["hypothesis"] for row in rows])

@@ -22,19 +22,12 @@ OWN_FILES = (*directions.FILES, "dialogues", "valid_dialogues", "test_dialogues"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a prepared folder holds.
+    """What a prepared folder holds."""
 
-    Attributes:
-        pairs: number of pairs in each split.
-        longest: the maximum length of ``source`` and ``target``, in steps.
-        vocabulary: its size, as text.
-        languages: source and target.
-    """
-
-    pairs: dict[str, int]
-    longest: dict[str, int]
-    vocabulary: str
-    languages: tuple[str, str]
+    pairs: dict[str, int]  # in each split
+    longest: dict[str, int]  # maximum length of "source" and "target", in steps
+    vocabulary: str  # its size
+    languages: tuple[str, str]  # source and target
 
     def write(self, folder: Path) -> None:
         write_json(folder / SUMMARY, asdict(self))
@@ -89,13 +82,10 @@ def _folder(cfg: DictConfig) -> Path:
 
 
 def _file_hashes(files: str | ListConfig) -> list[str]:
-    hashes = []
-    for file in files if isinstance(files, ListConfig) else [files]:
-        try:
-            hashes.append(file_sha256(Path(file)))
-        except OSError as error:
-            raise UserError(f"{file}: cannot be read ({error.strerror}); check the name") from None
-    return hashes
+    try:
+        return [file_sha256(Path(file)) for file in (files if isinstance(files, ListConfig) else [files])]
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the name") from None
 
 
 def check_prepared(cfg: DictConfig) -> None:

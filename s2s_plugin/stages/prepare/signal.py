@@ -19,11 +19,7 @@ from s2s_plugin.utils.io import write_lines
 def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> None:
     """Fill a prepared folder with manifests, ``pieces/``, the codec, the dictionary and fairseq's files.
 
-    Args:
-        cfg: the composed config.
-        folder: where to write.
-        final_folder: what ``folder`` will be renamed to; paths in it are relative to that.
-        features: folder of the packed features.
+    Paths to the packed ``features`` are relative to ``final_folder``, which ``folder`` will be renamed to.
     """
     lang, items = cfg.data.target_lang, media.texts(features)
     if cfg.subword.from_dir is None:
@@ -50,5 +46,5 @@ def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> 
     binarize(cfg, folder)
     media.write_source(cfg, folder, final_folder, features)
     frames = max(item.frames for split in items.values() for item in split)
-    vocabulary = f"{codec.pieces.get_piece_size():,}"
-    Summary(counts, {"source": frames, "target": longest}, vocabulary, (cfg.data.source_lang, lang)).write(folder)
+    longest_sides = {"source": frames, "target": longest}
+    Summary(counts, longest_sides, f"{codec.pieces.get_piece_size():,}", (cfg.data.source_lang, lang)).write(folder)

@@ -57,13 +57,14 @@ def build(cfg: DictConfig, folder: Path) -> None:
 
 def check_options(cfg: DictConfig) -> None:
     """Raise UserError if the parts of a source exclude each other."""
-    several = bool(directions.tags(cfg))
-    if cfg.subword.factors and several:
-        raise UserError("subword.factors and several directions are mutually exclusive")
-    if cfg.data.retrieval and cfg.subword.factors:
-        raise UserError("data.retrieval and subword.factors are mutually exclusive")
-    if cfg.data.retrieval and several:
-        raise UserError("data.retrieval and several directions are mutually exclusive")
+    parts = {
+        "subword.factors": cfg.subword.factors,
+        "data.retrieval": cfg.data.retrieval,
+        "several directions": directions.tags(cfg),
+    }
+    chosen = [name for name, value in parts.items() if value]
+    if len(chosen) > 1:
+        raise UserError(f"{chosen[0]} and {chosen[1]} are mutually exclusive")
     if cfg.data.retrieval and not cfg.subword.joint:
         raise UserError("data.retrieval requires subword.joint=true")
 
@@ -82,10 +83,7 @@ def _write_text(cfg: DictConfig, folder: Path) -> Path:
 def _write_direction(cfg: DictConfig, folder: Path, shared: str | None = None) -> Path:
     """Write the corpus of one direction to ``text/``, from a recipe or from the user's files.
 
-    Args:
-        cfg: of one direction.
-        folder: its folder.
-        shared: the language whose sentences alone decide what is held out of the user's pairs; None: both sides.
+    If a language is ``shared`` by all directions, its sentences alone decide what is held out of the user's pairs.
     """
     text, langs = folder / "text", (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.data.recipe is not None:
@@ -99,11 +97,7 @@ def _write_direction(cfg: DictConfig, folder: Path, shared: str | None = None) -
 def _write_pieces(
     cfg: DictConfig, folder: Path, lines: dict[str, list[Pair]], codec: PairCodec
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Write ``pieces/<split>.<lang>``; drop pairs that are too long from the pieces and the text.
-
-    Returns:
-        the number of pairs in each split, and the maximum length of source and target.
-    """
+    """Write pieces and text without the pairs that are too long; return the size of each split, and the lengths."""
     longest, counts = [0, 0], {}
     for split, pairs in lines.items():
         kept: dict[int, tuple[Pair, Pair]] = {}

@@ -5,6 +5,7 @@ Junczys-Dowmunt, Dwojak and Sennrich 2016, "The AMU-UEDIN submission to the WMT1
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from collections.abc import Collection, Sequence
@@ -20,8 +21,6 @@ from s2s_plugin.utils.checkpoint import load_checkpoint, save_checkpoint
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.run_dir import AVERAGE, RunDir
 
-USAGE = "usage: s2s average CHECKPOINT [CHECKPOINT ...] --to FILE"
-
 
 def run(words: Sequence[str]) -> int:
     """Run ``s2s average``.
@@ -29,14 +28,14 @@ def run(words: Sequence[str]) -> int:
     Raises:
         UserError: a file is not a checkpoint, they are of different models, or FILE exists.
     """
-    if len(words) < 3 or words[-2] != "--to" or any(word.startswith("-") for word in (*words[:-2], words[-1])):
-        print(USAGE)
-        return 0 if words and words[0] in ("-h", "--help") else 2
-    out = Path(words[-1])
-    if out.exists():
-        raise UserError(f"{out} exists: name another file, or delete it")
-    save_checkpoint(average_weights([Path(word) for word in words[:-2]]), out)
-    print(f"{out}: the mean of {len(words) - 2}, use it as any other checkpoint")
+    parser = argparse.ArgumentParser("s2s average", description=__doc__)
+    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
+    parser.add_argument("--to", required=True, type=Path, metavar="FILE", help="checkpoint to write")
+    options = parser.parse_args(words)
+    if options.to.exists():
+        raise UserError(f"{options.to} exists: name another file, or delete it")
+    save_checkpoint(average_weights(options.checkpoints), options.to)
+    print(f"{options.to}: the mean of {len(options.checkpoints)}, use it as any other checkpoint")
     return 0
 
 

@@ -66,14 +66,12 @@ def _text_baseline(name: str, sources: list[str], targets: list[str], rows: list
         return queries
     if name == "lead":
         return lead_words(queries, targets)
-    if "direction" not in rows[0]:
-        return [targets[number] for number in nearest_texts(sources, queries)]
     hypotheses = [""] * len(rows)
-    for direction in {row["direction"] for row in rows}:
-        tag = directions.tag(direction.partition("-")[2])
-        train = [number for number, text in enumerate(sources) if text.startswith(f"{tag} ")]
-        test = [number for number, row in enumerate(rows) if row["direction"] == direction]
-        train_texts = [directions.untagged(sources[number]) for number in train]
+    for direction in {row.get("direction") for row in rows}:
+        prefix = "" if direction is None else f"{directions.tag(direction.partition('-')[2])} "
+        train = [number for number, text in enumerate(sources) if text.startswith(prefix)]
+        test = [number for number, row in enumerate(rows) if row.get("direction") == direction]
+        train_texts = [sources[number].removeprefix(prefix) for number in train]
         for number, nearest in zip(test, nearest_texts(train_texts, [queries[n] for n in test]), strict=True):
             hypotheses[number] = targets[train[nearest]]
     return hypotheses

@@ -15,7 +15,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from s2s_plugin.datasets.manifest import MODALITIES
-from s2s_plugin.stages.effects import DISPLAY_OPTIONS
 from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
 
 # Groups of fairseq's config whose options each command has, and the parts that are chosen by name.
@@ -24,6 +23,7 @@ TRAIN_PARTS = {"task": "--task", "model": "--arch", "criterion": "--criterion", 
                "lr_scheduler": "--lr-scheduler"}  # fmt: skip
 GENERATE = ("common", "common_eval", "dataset", "generation")
 GENERATE_PARTS = {"task": "--task", "scoring": "--scoring"}
+DISPLAY_OPTIONS = ("log_interval", "log_format", "log_file", "no_progress_bar")  # of common
 # Options that every command states at its head, or that only shape what is printed.
 OMITTED = {"_name", "data", "user_dir", "results_path", *DISPLAY_OPTIONS}
 

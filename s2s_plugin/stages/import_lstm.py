@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +14,6 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.models.import_lstm import convert_config, convert_parameters
 from s2s_plugin.utils.checkpoint import save_checkpoint
 
-USAGE = "usage: s2s import-lstm CHECKPOINT [OUT]   (default OUT: CHECKPOINT with .s2s.pt for .pt)"
-
 
 def run(words: Sequence[str]) -> int:
     """Run ``s2s import-lstm``.
@@ -22,14 +21,14 @@ def run(words: Sequence[str]) -> int:
     Raises:
         UserError: the file is missing or not a checkpoint of ``lstm``, or OUT exists.
     """
-    if not 1 <= len(words) <= 2 or words[0].startswith("-"):
-        print(USAGE)
-        return 0 if words and words[0] in ("-h", "--help") else 2
-    source = Path(words[0])
-    out = Path(words[1]) if len(words) == 2 else source.with_suffix(".s2s.pt")
+    parser = argparse.ArgumentParser("s2s import-lstm", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", help="default: CHECKPOINT with .s2s.pt for .pt")
+    options = parser.parse_args(words)
+    out = options.out or options.checkpoint.with_suffix(".s2s.pt")
     if out.exists():
         raise UserError(f"{out} exists: name another file, or delete it")
-    convert(source, out)
+    convert(options.checkpoint, out)
     print(f"{out}: use it as any other, with --user-dir s2s_plugin --task s2s")
     return 0
 

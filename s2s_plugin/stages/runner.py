@@ -22,7 +22,7 @@ from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import check_baselines
 from s2s_plugin.stages.finetune import init_from_run
 from s2s_plugin.stages.generate.stage import GenerateStage
-from s2s_plugin.stages.prepare.folder import prepared_folder
+from s2s_plugin.stages.prepare.folder import resolve_preparation
 from s2s_plugin.stages.prepare.stage import PrepareStage
 from s2s_plugin.stages.resume import overridden_keys, restore_config
 from s2s_plugin.stages.same_run import check_same_run
@@ -84,7 +84,7 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None
     if cfg.finetune_from is not None and stage in TRAINING_STAGES:
         init_from_run(cfg, run_dir, overridden)
     if not restored:
-        cfg.task.data = str(prepared_folder(cfg))
+        cfg.task.data = str(resolve_preparation(cfg)[0])
     resolve_averaging(cfg, overridden)
     job = Job(cfg, fairseq_config(cfg), run_dir)
     BeamOptions.from_config(cfg.generation, cfg.task)  # these raise now what would fail after training

@@ -1,23 +1,43 @@
-"""What a run's folder was trained with, and how its training goes on."""
+"""What a run's folder was trained with: which options and dictionaries."""
 
 from __future__ import annotations
 
 import json
-import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from fairseq import tasks
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
-from s2s_plugin.report.log import read_curves
-from s2s_plugin.stages.effects import LENGTH_KEYS, NON_TRAINING_KEYS, TRAINING_GROUPS
-from s2s_plugin.utils.checkpoint import load_checkpoint
-from s2s_plugin.utils.console import say
+from s2s_plugin.stages.commands import DISPLAY_OPTIONS
+from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.io import fingerprint, read_json, write_json
+from s2s_plugin.utils.options import options_affecting
 from s2s_plugin.utils.run_dir import RunDir
+
+# The groups that decide what is learnt.
+TRAINING_GROUPS = ("task", "model", "criterion", "optimizer", "lr_scheduler", "optimization", "dataset", "common",
+                   "checkpoint", "ema")  # fmt: skip
+
+# How long is trained: may grow later.
+LENGTH_KEYS = {
+    "optimization.max_update",
+    "optimization.max_epoch",
+    "optimization.stop_time_hours",
+    "lr_scheduler.total_num_update",  # of polynomial_decay, which ends with the training
+    "lr_scheduler.max_update",  # of cosine, too
+}
+
+# Options that do not affect training; those of our own dataclasses declare it (utils/options.py).
+NON_TRAINING_KEYS = {
+    *(f"common.{name}" for name in (*DISPLAY_OPTIONS, "user_dir", "cpu", "tensorboard_logdir", "wandb_project")),
+    *(f"dataset.{name}" for name in ("num_workers", "gen_subset")),
+    *(f"checkpoint.{name}" for name in ("save_dir", "save_interval", "save_interval_updates")),
+    *(f"checkpoint.{name}" for name in ("keep_interval_updates", "keep_last_epochs")),
+    *(f"task.{each.name}" for each in fields(Seq2SeqTaskConfig)),
+} - {f"task.{name}" for name in options_affecting(Seq2SeqTaskConfig, "training")}
 
 
 def write_training_settings(cfg: DictConfig, run_dir: RunDir) -> None:
@@ -66,60 +86,3 @@ def dictionary_fingerprints(cfg: DictConfig) -> dict[str, str]:
     """Return a fingerprint of each language's dictionary; signals have none."""
     paths = {lang: Path(cfg.task.data) / f"dict.{lang}.txt" for lang in (cfg.task.source_lang, cfg.task.target_lang)}
     return {lang: fingerprint(path) for lang, path in paths.items() if lang not in MODALITIES}
-
-
-def check_finetuned_checkpoint(cfg: DictConfig) -> float:
-    """Raise UserError if ``checkpoint.finetune_from_model`` is of another model or has other dictionaries.
-
-    Returns:
-        the seconds of its training, from which fairseq goes on to count.
-    """
-    path = Path(cfg.checkpoint.finetune_from_model)
-    state = load_checkpoint(path)
-    model = tasks.setup_task(cfg.task).build_model(cfg.model)
-    shapes = [{name: value.shape for name, value in each.items()} for each in (state["model"], model.state_dict())]
-    dictionaries = (read_json(RunDir(path.parent.parent).training_settings) or {}).get("dictionaries")
-    if shapes[0] != shapes[1] or dictionaries not in (None, dictionary_fingerprints(cfg)):
-        raise UserError(f"{path} has another model or vocabulary; finetune_from=RUN takes both from a run")
-    return state["extra_state"].get("previous_training_time", 0)
-
-
-def count_updates(run_dir: RunDir) -> int:
-    """Return how many updates have been done; put the best checkpoint in place of a last one that is cut short.
-
-    fairseq writes the best checkpoint and then copies it to the last, so a process that is killed in between leaves
-    half a copy of a whole file. Training then goes on from that file, with the same outcome.
-    """
-    last, best = run_dir.checkpoints / "checkpoint_last.pt", run_dir.checkpoints / "checkpoint_best.pt"
-    if not last.exists():
-        return 0
-    try:
-        state = load_checkpoint(last)
-    except UserError as error:
-        if not best.is_file():
-            raise
-        state = load_checkpoint(best)
-        say(f"      {error}: continues from {best.name}")
-        shutil.copyfile(best, last.with_suffix(".partial"))
-        last.with_suffix(".partial").replace(last)
-    updates = state["optimizer_history"][-1]["num_updates"]
-    say(f"      continues after {updates:,} updates")
-    return updates
-
-
-def restore_patience(cfg: DictConfig, run_dir: RunDir, updates: int, stopper) -> bool:
-    """Count, from the log, the validations without improvement until the last checkpoint, at ``updates``.
-
-    ``stopper`` is fairseq's function ``should_stop_early``, which keeps the count in its attributes.
-
-    Returns:
-        whether patience has run out.
-    """
-    sign = 1 if cfg.checkpoint.maximize_best_checkpoint_metric else -1
-    curve = read_curves(run_dir.log).valid[cfg.checkpoint.best_checkpoint_metric]["valid"]
-    for value in (curve[update] for update in sorted(curve) if update <= updates):
-        if not hasattr(stopper, "best") or sign * value > sign * stopper.best:
-            stopper.best, stopper.num_runs = value, 0
-        else:
-            stopper.num_runs += 1
-    return getattr(stopper, "num_runs", 0) >= cfg.checkpoint.patience

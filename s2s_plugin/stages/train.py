@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from fairseq import tasks
@@ -12,16 +14,11 @@ from fairseq.checkpoint_utils import save_ema_as_checkpoint
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
-from s2s_plugin.stages.same_run import (
-    changed_settings,
-    check_finetuned_checkpoint,
-    count_updates,
-    restore_patience,
-    write_training_settings,
-)
+from s2s_plugin.stages.same_run import changed_settings, write_training_settings
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import load_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
@@ -50,7 +47,10 @@ class TrainStage(Stage):
         cfg, run_dir = job.fairseq, job.run_dir
         _check_options(cfg)
         updates = count_updates(run_dir)
-        seconds_before = check_finetuned_checkpoint(cfg) if cfg.checkpoint.finetune_from_model else 0
+        seconds_before = 0  # of the other run's training, from which fairseq goes on to count
+        if cfg.checkpoint.finetune_from_model:
+            other = load_checkpoint(Path(cfg.checkpoint.finetune_from_model))
+            seconds_before = other["extra_state"].get("previous_training_time", 0)
         run_dir.training_result.unlink(missing_ok=True)
         write_training_settings(cfg, run_dir)
         write_text(run_dir.fairseq_config, OmegaConf.to_yaml(cfg))
@@ -63,6 +63,29 @@ class TrainStage(Stage):
     def summary(self, job: Job) -> str:
         result = read_json(job.run_dir.training_result)
         return f"{result['updates']:,} updates in {clock(result['seconds'])}"
+
+
+def count_updates(run_dir: RunDir) -> int:
+    """Return how many updates have been done; put the best checkpoint in place of a last one that is cut short.
+
+    fairseq writes the best checkpoint and then copies it to the last, so a process that is killed in between leaves
+    half a copy of a whole file. Training then goes on from that file, with the same outcome.
+    """
+    last, best = run_dir.checkpoints / "checkpoint_last.pt", run_dir.checkpoints / "checkpoint_best.pt"
+    if not last.exists():
+        return 0
+    try:
+        state = load_checkpoint(last)
+    except UserError as error:
+        if not best.is_file():
+            raise
+        state = load_checkpoint(best)
+        say(f"      {error}: continues from {best.name}")
+        shutil.copyfile(best, last.with_suffix(".partial"))
+        last.with_suffix(".partial").replace(last)
+    updates = state["optimizer_history"][-1]["num_updates"]
+    say(f"      continues after {updates:,} updates")
+    return updates
 
 
 def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: float) -> None:
@@ -107,6 +130,24 @@ def train_process(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool)
     finally:
         logging.getLogger().removeHandler(progress)
         progress.close()
+
+
+def restore_patience(cfg: DictConfig, run_dir: RunDir, updates: int, stopper) -> bool:
+    """Count, from the log, the validations without improvement until the last checkpoint, at ``updates``.
+
+    ``stopper`` is fairseq's function ``should_stop_early``, which keeps the count in its attributes.
+
+    Returns:
+        whether patience has run out.
+    """
+    sign = 1 if cfg.checkpoint.maximize_best_checkpoint_metric else -1
+    curve = read_curves(run_dir.log).valid[cfg.checkpoint.best_checkpoint_metric]["valid"]
+    for value in (curve[update] for update in sorted(curve) if update <= updates):
+        if not hasattr(stopper, "best") or sign * value > sign * stopper.best:
+            stopper.best, stopper.num_runs = value, 0
+        else:
+            stopper.num_runs += 1
+    return getattr(stopper, "num_runs", 0) >= cfg.checkpoint.patience
 
 
 def _precision(cfg: DictConfig) -> str:

@@ -17,7 +17,7 @@ from s2s_plugin.corpora.splits import match_key
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages import compare
 from s2s_plugin.stages import schema as config
-from s2s_plugin.stages.prepare.folder import prepared_folder
+from s2s_plugin.stages.prepare.folder import resolve_preparation
 from s2s_plugin.stages.prepare.stage import prepare
 
 TINY = (
@@ -77,9 +77,9 @@ def test_the_other_direction_uses_the_same_preparation(tmp_path: Path):
 )
 def test_which_preparations_are_shared(tmp_path: Path, options: tuple[str, ...], shared: bool):
     here = f"prepared_dir={tmp_path}"
-    prepared_folder(composed("data=multi30k", here, *(() if "size" in str(options) else options))).mkdir()
+    resolve_preparation(composed("data=multi30k", here, *(() if "size" in str(options) else options)))[0].mkdir()
     back = composed("data=multi30k", "data.source_lang=en", "data.target_lang=de", here, *options)
-    assert prepared_folder(back).is_dir() == shared
+    assert resolve_preparation(back)[0].is_dir() == shared
 
 
 @pytest.mark.slow

@@ -161,5 +161,6 @@ def test_mistakes_are_one_line(run: tuple[Path, str, str], tmp_path: Path):
 
 def test_usage(capsys: pytest.CaptureFixture[str]):
     for words in ([], ["--to", "x.pt"], ["a.pt", "b.pt"], ["a.pt", "--to"]):
-        assert average.run(words) == 2
-        assert capsys.readouterr().out.startswith("usage: s2s average CHECKPOINT")
+        with pytest.raises(SystemExit, match="2"):
+            average.run(words)
+        assert capsys.readouterr().err.startswith("usage: s2s average [-h] --to FILE CHECKPOINT")

@@ -1,18 +1,24 @@
-"""The prepared folder: named after everything that decides its content, and summarized in ``prepared.json``."""
+"""The prepared folder: its name, which follows from all that decides its content, its summary, fairseq's files."""
 
 from __future__ import annotations
 
 import json
+import shlex
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fairseq import options
+from fairseq.data import Dictionary
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from s2s_plugin.corpora import directions, media
 from s2s_plugin.corpora.recipe import recipe_stamp
 from s2s_plugin.errors import UserError
+from s2s_plugin.stages.commands import preprocess_command
 from s2s_plugin.stages.schema import DataConfig
 from s2s_plugin.text.vocabulary import codec_files
+from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import file_sha256, fingerprint, write_json
 from s2s_plugin.utils.options import options_affecting
 
@@ -38,19 +44,14 @@ def read_summary(folder: Path) -> Summary:
     return Summary(**json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
 
-def prepared_folder(cfg: DictConfig) -> Path:
-    """Return where the corpus with these subwords is, or will be: other options or changed files, another folder.
-
-    Raises:
-        UserError: a file cannot be read, or the languages are the same.
-    """
-    return resolve_preparation(cfg)[0]
-
-
 def resolve_preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
     """Return the prepared folder and the config that makes it.
 
-    It is the one of the reverse direction if that folder exists and this one does not.
+    It is the one of the reverse direction if that folder exists and this one does not. Other options or changed files
+    make another folder.
+
+    Raises:
+        UserError: a file cannot be read, or the languages are the same.
     """
     folder = _folder(cfg)
     reverse = None if folder.is_dir() or media.is_signal(cfg) else directions.reverse(cfg)
@@ -108,3 +109,23 @@ def check_prepared(cfg: DictConfig) -> None:
                 f"{key} must be at least {length}, the length of the longest pair, got {limit}; raise it, or leave out "
                 f"long pairs with data.max_length={limit - 1}"
             )
+
+
+def write_dictionary(cfg: DictConfig, folder: Path, lang: str, dictionary: Dictionary) -> None:
+    """Write ``pieces/dict.<lang>.txt``; report training tokens that a vocabulary from elsewhere does not know."""
+    dictionary.save(str(folder / "pieces" / f"dict.{lang}.txt"))
+    if cfg.subword.from_dir is None:
+        return
+    counts = Counter((folder / "pieces" / f"train.{lang}").read_text(encoding="utf-8").split())
+    unknown = Counter({piece: count for piece, count in counts.items() if piece not in dictionary})
+    if unknown:
+        percent, frequent = 100 * unknown.total() / counts.total(), " ".join(p for p, _ in unknown.most_common(8))
+        say(f"      {lang}: {percent:.2g} % of the tokens are unknown to {cfg.subword.from_dir}: {frequent}")
+
+
+def binarize(cfg: DictConfig, folder: Path) -> None:
+    """Run fairseq-preprocess with the arguments of :func:`preprocess_command`."""
+    from fairseq_cli import preprocess
+
+    arguments = shlex.split(preprocess_command(cfg, folder))[1:]
+    preprocess.main(options.get_preprocessing_parser().parse_args(arguments))

@@ -10,8 +10,7 @@ from s2s_plugin.corpora import media
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages.prepare.fairseq_files import binarize, write_dictionary
-from s2s_plugin.stages.prepare.folder import Summary
+from s2s_plugin.stages.prepare.folder import Summary, binarize, write_dictionary
 from s2s_plugin.text.vocabulary import copy_codec, learn_codec
 from s2s_plugin.utils.io import write_lines
 

@@ -13,8 +13,7 @@ from s2s_plugin.corpora.recipe import run_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.corpora.writing import write_corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages.prepare.fairseq_files import binarize, write_dictionary
-from s2s_plugin.stages.prepare.folder import Summary
+from s2s_plugin.stages.prepare.folder import Summary, binarize, write_dictionary
 from s2s_plugin.text.codec import PairCodec, copy_tokens
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.text.vocabulary import copy_codec, learn_codec

@@ -67,13 +67,12 @@ def make_rows(cfg: DictConfig, data: Path, subset: str, items: list[Row], output
     rows = []
     for number, item in enumerate(items):
         output = outputs[number]
-        text, more = output.text, {}
+        row = {"id": number, "hypothesis": output.text, "score": output.score, "length": output.source_length, **item}
         if codec is not None and item["source"] is not None:
-            text = codec.fill(text, item["source"])
+            row["hypothesis"] = codec.fill(output.text, item["source"])
             if pieces:
-                more = {"retrieved": codec.fill(codec.retrieved(pieces[number]), item["source"])}
-        best = {"hypothesis": text, "score": output.score, "length": output.source_length}
-        rows.append({"id": number, **best, **item, **more})
+                row["retrieved"] = codec.fill(codec.retrieved(pieces[number]), item["source"])
+        rows.append(row)
     return rows
 
 
@@ -95,14 +94,8 @@ def read_items(cfg: DictConfig, data: Path, subset: str) -> list[Row]:
     if source in MODALITIES:
         _, media = read_manifest(data / f"{subset}.tsv")
         return [
-            {
-                "source": None,
-                "item": item.id,
-                "media": str(item.path),
-                "speaker": item.speaker,
-                "length": item.frames,
-                "reference": item.texts[0] if len(item.texts) == 1 else list(item.texts),
-            }
+            {"source": None, "item": item.id, "media": str(item.path), "speaker": item.speaker, "length": item.frames}
+            | {"reference": item.texts[0] if len(item.texts) == 1 else list(item.texts)}
             for item in media
         ]
     text = data / "text"

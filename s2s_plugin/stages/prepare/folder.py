@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fairseq import options
@@ -19,29 +17,11 @@ from s2s_plugin.stages.commands import preprocess_command
 from s2s_plugin.stages.schema import DataConfig
 from s2s_plugin.text.vocabulary import codec_files
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.io import file_sha256, fingerprint, write_json
+from s2s_plugin.utils.io import file_sha256, fingerprint, read_json
 from s2s_plugin.utils.options import options_affecting
 
-SUMMARY = "prepared.json"
+SUMMARY = "prepared.json"  # pairs in each split, lengths of the longest sides in steps, vocabulary, languages
 OWN_FILES = (*directions.FILES, "dialogues", "valid_dialogues", "test_dialogues")
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a prepared folder holds."""
-
-    pairs: dict[str, int]  # in each split
-    longest: dict[str, int]  # maximum length of "source" and "target", in steps
-    vocabulary: str  # its size
-    languages: tuple[str, str]  # source and target
-
-    def write(self, folder: Path) -> None:
-        write_json(folder / SUMMARY, asdict(self))
-
-
-def read_summary(folder: Path) -> Summary:
-    """Read the summary of a prepared folder."""
-    return Summary(**json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
 
 def resolve_preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
@@ -93,10 +73,9 @@ def check_prepared(cfg: DictConfig) -> None:
     """Raise UserError if there is no prepared data, or a batch cannot hold its longest pair."""
     if not Path(cfg.task.data).is_dir():
         raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
-    summary = read_summary(Path(cfg.task.data))
-    source, target = summary.longest["source"], summary.longest["target"]
-    if list(summary.languages) == [cfg.task.target_lang, cfg.task.source_lang]:  # prepared for the reverse direction
-        source, target = target, source
+    summary = read_json(Path(cfg.task.data) / SUMMARY)
+    longest = dict(zip(summary["languages"], summary["longest"].values(), strict=True))
+    source, target = longest[cfg.task.source_lang], longest[cfg.task.target_lang]
     if cfg.task.truncate_source:
         source = min(source, cfg.task.max_source_positions)
     for key, limit, length in (

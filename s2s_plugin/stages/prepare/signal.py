@@ -10,9 +10,9 @@ from s2s_plugin.corpora import media
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages.prepare.folder import Summary, binarize, write_dictionary
+from s2s_plugin.stages.prepare.folder import SUMMARY, binarize, write_dictionary
 from s2s_plugin.text.vocabulary import copy_codec, learn_codec
-from s2s_plugin.utils.io import write_lines
+from s2s_plugin.utils.io import write_json, write_lines
 
 
 def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> None:
@@ -45,5 +45,7 @@ def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> 
     binarize(cfg, folder)
     media.write_source(cfg, folder, final_folder, features)
     frames = max(item.frames for split in items.values() for item in split)
-    longest_sides = {"source": frames, "target": longest}
-    Summary(counts, longest_sides, f"{codec.pieces.get_piece_size():,}", (cfg.data.source_lang, lang)).write(folder)
+    lengths, vocabulary = {"source": frames, "target": longest}, f"{codec.pieces.get_piece_size():,}"
+    languages = [cfg.data.source_lang, lang]
+    summary = {"pairs": counts, "longest": lengths, "vocabulary": vocabulary, "languages": languages}
+    write_json(folder / SUMMARY, summary)

@@ -12,8 +12,8 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import preprocess_command
 from s2s_plugin.stages.prepare import signal, text
-from s2s_plugin.stages.prepare.folder import read_summary, resolve_preparation
-from s2s_plugin.utils.io import build_folder
+from s2s_plugin.stages.prepare.folder import SUMMARY, resolve_preparation
+from s2s_plugin.utils.io import build_folder, read_json
 
 
 class PrepareStage(Stage):
@@ -37,9 +37,9 @@ class PrepareStage(Stage):
 
     def summary(self, job: Job) -> str:
         folder, _ = resolve_preparation(job.cfg)
-        summary = read_summary(folder)
-        counts = " / ".join(f"{summary.pairs[split]:,}" for split in SPLITS)
-        return f"{counts} pairs (train / valid / test), {summary.vocabulary} tokens, in {folder}"
+        summary = read_json(folder / SUMMARY)
+        counts = " / ".join(f"{summary['pairs'][split]:,}" for split in SPLITS)
+        return f"{counts} pairs (train / valid / test), {summary['vocabulary']} tokens, in {folder}"
 
 
 def prepare(cfg: DictConfig) -> Path:

@@ -13,12 +13,12 @@ from s2s_plugin.corpora.recipe import run_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.corpora.writing import write_corpus
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages.prepare.folder import Summary, binarize, write_dictionary
+from s2s_plugin.stages.prepare.folder import SUMMARY, binarize, write_dictionary
 from s2s_plugin.text.codec import PairCodec, copy_tokens
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.text.vocabulary import copy_codec, learn_codec
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.io import read_lines, write_lines
+from s2s_plugin.utils.io import read_lines, write_json, write_lines
 from s2s_plugin.utils.progress import Progress
 
 
@@ -51,7 +51,8 @@ def build(cfg: DictConfig, folder: Path) -> None:
     binarize(cfg, folder)
     sizes = [side.pieces.get_piece_size() for side in (codec.source, codec.target)]
     vocabulary = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
-    Summary(counts, longest, vocabulary, (source, target)).write(folder)
+    summary = {"pairs": counts, "longest": longest, "vocabulary": vocabulary, "languages": [source, target]}
+    write_json(folder / SUMMARY, summary)
 
 
 def check_options(cfg: DictConfig) -> None:

@@ -39,13 +39,7 @@ def baselines(
 ) -> dict[str, list[str]]:
     """Return the hypotheses of each baseline by its label in reports, and retrieved targets if the data has them.
 
-    Args:
-        names: of the app's baselines, see :func:`check_baselines`.
-        data: prepared folder.
-        source: language, or audio, video or image.
-        target: language.
-        subset: split of ``rows``.
-        rows: of ``outputs.jsonl``.
+    ``data`` is the prepared folder, ``rows`` are those of ``outputs.jsonl``, of the split ``subset``.
     """
     if source in MODALITIES:
         hypotheses = _signal_baselines(data, subset, len(rows)) if names else {}

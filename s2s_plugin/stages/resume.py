@@ -39,11 +39,8 @@ def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]
             continue
         value = saved[group]
         if isinstance(value, dict):
-            value |= {key: cfg[group][key] for key in cfg[group] if _is_overridden(f"{group}.{key}", overridden)}
+            for key in cfg[group]:
+                if any(f"{each}.".startswith(f"{group}.{key}.") for each in overridden):  # it, or a key inside it
+                    value[key] = cfg[group][key]
         cfg[group] = value
     return not any(map(DATA.fullmatch, overridden))
-
-
-def _is_overridden(key: str, overridden: Collection[str]) -> bool:
-    """Return whether the key, or one inside it, is overridden."""
-    return any(f"{each}.".startswith(f"{key}.") for each in overridden)

@@ -27,15 +27,10 @@ def generate_config(cfg: DictConfig, **common_eval: str) -> DictConfig:
 
 
 def decode(cfg: DictConfig, checkpoint: Path, folder: Path, workers: int, items: int, nbest: int) -> Path:
-    """Write the output of fairseq-generate to ``folder``, items in corpus order, and return its path.
+    """Write the output of fairseq-generate to ``folder``, ``items`` in corpus order, and return its path.
 
-    Args:
-        cfg: fairseq's, with ``items`` in its ``dataset.gen_subset``.
-        checkpoint: to decode with.
-        folder: for temporary files, too.
-        workers: number of processes on a CPU; 0: as many as are worth starting.
-        items: number of items.
-        nbest: hypotheses to print of each item.
+    ``workers`` is the number of processes on a CPU; 0: as many as are worth starting. ``nbest`` hypotheses of each
+    item are written.
     """
     subset, processes = cfg.dataset.gen_subset, _count_processes(cfg, workers, items)
 

@@ -5,7 +5,6 @@ Functions raise UserError if the client is missing or the package cannot be had.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.corpora.download import MANUAL_HINT
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.io import build_folder, file_sha256, locked, write_json
+from s2s_plugin.utils.io import build_folder, file_sha256, locked, read_json, write_json
 
 PACKAGE_NOTE = ".package.json"  # in every unpacked package: name, file (with the version), sha256
 APT_HELPER = "/usr/lib/apt/apt-helper"
@@ -52,7 +51,7 @@ def apt_package_or(name: str, cache: Path, otherwise: Callable[[], Path]) -> tup
     """Return the folder of a Debian package and its version, or what ``otherwise`` returns, and None, without apt."""
     try:
         folder = apt_package(name, cache)
-        return folder, package_version(folder)
+        return folder, urllib.parse.unquote(read_json(folder / PACKAGE_NOTE)["file"].split("_")[1])  # toy_1.9-6_all.deb
     except UserError as problem:
         try:
             return otherwise(), None
@@ -93,16 +92,6 @@ def npm_package(spec: str, cache: Path) -> Path:
     """Return the folder with the npm package ``spec`` (``name@version``); its files are in ``package/``."""
     command = ["npm", "pack", spec, "--pack-destination"]
     return _package(spec, Path(cache) / "npm" / _slug(spec), lambda to: _client([*command, str(to)]))
-
-
-def package_version(folder: Path) -> str:
-    """Return the version of an unpacked package, from its file's name (``name_1.9-6_all.deb`` -> ``1.9-6``)."""
-    file = json.loads((folder / PACKAGE_NOTE).read_text(encoding="utf-8"))["file"]
-    if file.endswith(".deb"):
-        return urllib.parse.unquote(file.split("_")[1])
-    for ending in (".tgz", ".tar.gz", ".zip"):
-        file = file.removesuffix(ending)
-    return next((part for part in file.split("-")[1:] if part[:1].isdigit()), file)
 
 
 @contextmanager

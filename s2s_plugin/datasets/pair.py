@@ -11,7 +11,7 @@ import torch
 from fairseq.data import Dictionary, FairseqDataset, data_utils
 from torch import Tensor
 
-from s2s_plugin.datasets.views import EpochAware, OriginalText
+from s2s_plugin.datasets.views import OriginalText
 
 
 @dataclass(eq=False)
@@ -94,7 +94,7 @@ class PairDataset(FairseqDataset):
     def set_epoch(self, epoch: int) -> None:
         """Tell sources and targets that change from epoch to epoch."""
         for side in (self.sources, self.targets):
-            if isinstance(side, EpochAware):
+            if side is not None and hasattr(side, "set_epoch"):
                 side.set_epoch(epoch)
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
 
 logger = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class EpochAware(Protocol):
-    """A dataset whose items change from epoch to epoch."""
-
-    def set_epoch(self, epoch: int) -> None: ...
 
 
 class SampledSubwords(Sequence):

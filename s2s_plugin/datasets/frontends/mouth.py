@@ -14,20 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from s2s_plugin.datasets.frontends import check_installed
-
 LIPS = range(48, 68)
 MODEL = "models/shape_predictor_68_face_landmarks.dat"
 FRAME_INTERVAL = 5  # look at every fifth frame: the mouth moves little
 WIDTH, HEIGHT = 2.75, 1.4  # of the region, in mouth widths: lips, chin and cheeks
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels
-
-
-def check_landmarks_installed() -> None:
-    """Raise if a package is missing."""
-    packages = {"dlib": "dlib-bin", "face_recognition_models": "face-recognition-models"}
-    check_installed("video.box=mouth", "landmarks", packages)
 
 
 def mouth_box(frames: Iterable[np.ndarray]) -> Box | None:

@@ -44,7 +44,8 @@ class VideoFrontend:
             raise UserError(f"video.normalize must be {' or '.join(NORMALIZATIONS)}, got {config.normalize}")
         check_installed("video", "video", {"av": "av", "PIL": "pillow"})
         if config.box == MOUTH:
-            mouth.check_landmarks_installed()
+            packages = {"dlib": "dlib-bin", "face_recognition_models": "face-recognition-models"}
+            check_installed("video.box=mouth", "landmarks", packages)
         self.box = parse_box(config.box, "video.box") if config.box and config.box != MOUTH else None
 
     @property

@@ -41,7 +41,7 @@ from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 
 from s2s_plugin.models.decoders import DECODERS
-from s2s_plugin.tasks.precision import cpu_multiplies_bf16
+from s2s_plugin.tasks.precision import bf16_is_faster_on_cpu
 
 WARM_UP = 1  # rounds
 LENGTH = 24  # of random sentences, with </s>
@@ -168,7 +168,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # fairseq calls functions that torch and Hydra deprecate
     torch.set_num_threads(options.threads)
 
-    precisions = ["bf16"] if options.device == "cuda" else ["fp32", "bf16"] if cpu_multiplies_bf16() else ["fp32"]
+    precisions = ["bf16"] if options.device == "cuda" else ["fp32", "bf16"] if bf16_is_faster_on_cpu() else ["fp32"]
     systems = [(decoder, precision) for precision in precisions for decoder in (STOCK, *DECODERS)]
     base, auto = systems[0], precisions[-1]
     if options.quick:

@@ -76,8 +76,8 @@ def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool
     """Yield the prompts whose text and recording fit each other, in the order of the transcript."""
     with gzip.open(transcript) if transcript.suffix == ".gz" else transcript.open("rb") as file:
         texts = read_transcripts(file.read().decode("utf-8-sig").splitlines())
-    for key, transcript in texts.items():
-        path, text = recordings / f"{key}.wav", spoken_text(transcript, lowercase)
+    for key, written in texts.items():
+        path, text = recordings / f"{key}.wav", spoken_text(written, lowercase)
         if text and path.is_file():
             seconds = seconds_of(path)
             if seconds <= max_seconds and is_speakable(text, seconds):

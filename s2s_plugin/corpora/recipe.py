@@ -191,7 +191,10 @@ def recipe_stamp(name: str | None) -> dict[str, str]:
     """Return a fingerprint of the code that makes the corpus, comments apart: other code may make another corpus."""
     if name is None:
         return {}
-    files = [*sorted(_path(name).parent.glob("*.py")), *(Path(m.__file__) for m in (cleaning, dialogues, splits))]
+    files = [
+        *sorted(_path(name).parent.glob("*.py")),
+        *(Path(str(module.__file__)) for module in (cleaning, dialogues, splits)),
+    ]
     return {"recipe": fingerprint([ast.dump(ast.parse(file.read_text(encoding="utf-8"))) for file in files])}
 
 

@@ -64,7 +64,7 @@ class Attention:
     attention: np.ndarray
     source_tokens: Sequence[str] = ()
     modality: str = "text"
-    signal: np.ndarray | None = None
+    signal: Any = None
     stride: int = 1
     seconds_per_frame: float = 0.0
     grid: Sequence[int] = ()

@@ -123,8 +123,9 @@ class BeamSearch:
                 if not len(active):
                     break
                 if len(active) < len(total):
-                    for part in (state, *collaborators):
-                        part.keep(active)
+                    state.keep(active)
+                    for each in collaborators:
+                        each.keep(active)
             if beam > 1 or len(state.total) < len(total):
                 state.reorder()
         return back_pointers, memory_lengths.tolist()

@@ -150,7 +150,7 @@ def check_generation(generation: Any) -> None:
     """
     for name, reason in UNSUPPORTED.items():
         require(not is_set(generation, name), f"{_flag(name)} {reason}")
-    beam, nbest = (getattr(generation, name, FAIRSEQ_DEFAULTS[name]) for name in ("beam", "nbest"))
+    beam, nbest = (int(getattr(generation, name, FAIRSEQ_DEFAULTS[name])) for name in ("beam", "nbest"))
     require(nbest <= beam, f"--nbest must be at most --beam={beam}, got {nbest}")
     if is_set(generation, "lm_path") != is_set(generation, "lm_weight"):
         raise UserError("--lm-path requires --lm-weight, and the reverse")

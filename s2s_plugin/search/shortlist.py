@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Selection(Collaborator):
         """Drop all sentences except those at the positions ``active``."""
         self.bias = self.bias[active]
 
-    def _restrict(self, generator: nn.Module) -> Callable[..., Tensor]:
+    def _restrict(self, generator: Any) -> Callable[..., Tensor]:
         """Return the generator with M logits."""
         layers = nn.Sequential(generator.project, output_rows(generator.output, self.ids))
         return lambda features, *_: (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ class PairLoader:
             with locked(path.with_name(f".{path.name}.lock")):
                 if not path.is_file():  # no other process has just written it
                     dataset = self.load("train")
+                    assert dataset.targets is not None
                     pairs = ((dataset.sources[i].numpy(), dataset.targets[i].numpy()) for i in range(len(dataset)))
                     train_ibm1(pairs, (len(self.source_dictionary), len(self.target_dictionary))).save(path)
         return Shortlist.load(path, cfg.shortlist)
@@ -231,7 +233,8 @@ class PairLoader:
         """Return both sides as ``s2s prepare`` or ``fairseq-preprocess --dataset-impl raw`` has kept them."""
         source, target, codec = str(self.cfg.source_lang), str(self.cfg.target_lang), self.codec
         if codec is None:
-            paths, encoders = [target_path.with_suffix(f".{lang}") for lang in (source, target)], (str, str)
+            paths = [target_path.with_suffix(f".{lang}") for lang in (source, target)]
+            encoders: tuple[Callable[[str], str], ...] = (str, str)
         else:
             paths = [self.folder / "text" / f"{split}.{lang}" for lang in (source, target)]
             encoders = (codec.encode, codec.target.encode)

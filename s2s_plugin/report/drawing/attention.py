@@ -36,8 +36,8 @@ def draw_heatmap(item: Attention) -> Figure:
     rows, columns = item.attention.shape
     figure = new_figure(min(MAX_SIDE, columns * CELL) + 1.6, min(MAX_SIDE, rows * CELL) + 1.6)
     axes = figure.add_subplot()
-    aspect = "equal" if max(rows, columns) * CELL <= MAX_SIDE else "auto"
-    axes.imshow(item.attention, cmap=WEIGHTS, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    axes.imshow(item.attention, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest")
+    axes.set_aspect("equal" if max(rows, columns) * CELL <= MAX_SIDE else "auto")
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.tick_params(axis="x", labelrotation=90)

@@ -47,7 +47,7 @@ def style_axes(axes: Axes, xlabel: str, size: float = 9) -> None:
 def draw_circle(axes: Axes, center: tuple[float, float], radius: float, **style: object) -> None:
     """Draw a circle of ``radius`` points around a data point; unlike a marker it is a path of its own in SVG."""
     points = Affine2D().scale(1 / 72) + axes.figure.dpi_scale_trans
-    transform = points + ScaledTranslation(*center, axes.transData)
+    transform = points + ScaledTranslation(*center, axes.transData)  # type: ignore[arg-type]
     axes.add_artist(Circle((0, 0), radius, transform=transform, clip_on=False, **style))
 
 
@@ -70,7 +70,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "none"}):  # text stays text
         figure.savefig(buffer, format="svg", transparent=True)
-    view_box, svg = re.search(r'<svg [^>]*(viewBox="[^"]*")[^>]*>(.*)', buffer.getvalue(), re.DOTALL).groups()
+    ((view_box, svg),) = re.findall(r'<svg [^>]*(viewBox="[^"]*")[^>]*>(.*)', buffer.getvalue(), re.DOTALL)
     for pattern, replacement in (
         (r"<(metadata|defs)>.*?</\1>", ""),
         (r'<(\w+) id="([^"]* [^"]*)">', r"<\1><title>\2</title>"),  # matplotlib's own ids have no space
@@ -111,8 +111,7 @@ def _fonts() -> Iterator[tuple[str, str]]:
     yield "DejaVu Sans", font_manager.findfont("DejaVu Sans")
     packaged = set()
     if has_font_package():
-        for folder in importlib.util.find_spec(FONT_PACKAGE).submodule_search_locations:
-            packaged |= {str(file) for file in Path(folder).rglob("*.[ot]tf")}
+        packaged = {str(file) for file in Path(str(files(FONT_PACKAGE))).rglob("*.[ot]tf")}
     for path in packaged - {entry.fname for entry in manager.ttflist}:
         manager.addfont(path)
     entries = [each for each in manager.ttflist if each.style == "normal" and each.weight in (400, "normal", "regular")]

@@ -48,7 +48,7 @@ def choose(examples: list[Example], size: int = GROUP_SIZE) -> dict[str, list[Ex
     Of equally good ones the longer come first: a perfect "Yes." teaches nothing.
     """
     rated = [example for example in examples if example.chrf is not None]
-    ranked = sorted(rated, key=lambda example: (-example.chrf, -len(example.output.hypothesis)))
+    ranked = sorted(rated, key=lambda example: (-(example.chrf or 0), -len(example.output.hypothesis)))
     count = min(size, math.ceil(len(ranked) / 3))
     best, worst = ranked[:count], ranked[count:][::-1][:count]
     chosen = {example.output.id for example in best + worst}

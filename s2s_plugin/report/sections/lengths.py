@@ -27,8 +27,8 @@ def length_section(run: RunData) -> dict[str, Any] | None:
     """
     if not run.outputs:
         return None
-    items = [(item.length if item.source is None else count_words(item.source), item) for item in run.outputs]
-    items = [(length, item) for length, item in items if item.references and length is not None]
+    sizes = [(item.length if item.source is None else count_words(item.source), item) for item in run.outputs]
+    items = [(length, item) for length, item in sizes if item.references and length is not None]
     lengths = {length for length, _ in items}
     if not items:
         return {"note": "No item has both a reference and a length: nothing to compare."}
@@ -38,7 +38,7 @@ def length_section(run: RunData) -> dict[str, Any] | None:
             return {"note": "All sources are equally long: nothing to compare."}
         title, unit = "Scores by source length in frames", "frames"
     elif lengths == {1}:
-        unit, items = "letters", [(len(item.source), item) for _, item in items]
+        unit, items = "letters", [(len(item.source or ""), item) for _, item in items]
     buckets = score_buckets(items, run.options, min_width=2 if unit == "letters" else 10)
     metrics = next(iter(buckets.values()))["scores"]
     return {

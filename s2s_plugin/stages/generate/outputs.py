@@ -80,7 +80,7 @@ def merge_same_source(rows: list[Row]) -> list[Row]:
     """Return the first row of each source, a text or an item of media, with the references of all its rows."""
     merged: dict[str, Row] = {}
     for row in rows:
-        first = merged.setdefault(row.get("item", row["source"]), {**row, "reference": []})
+        first = merged.setdefault(row.get("item") or row["source"], {**row, "reference": []})
         first["reference"] += [row["reference"]] if isinstance(row["reference"], str) else row["reference"]
     return [{**row, "id": number} for number, row in enumerate(merged.values())]
 
@@ -99,8 +99,9 @@ def read_items(cfg: DictConfig, data: Path, subset: str) -> list[Row]:
             for item in media
         ]
     text = data / "text"
-    sources, references = (read_lines(text / f"{subset}.{lang}") for lang in (source, target))
+    sources, targets = (read_lines(text / f"{subset}.{lang}") for lang in (source, target))
     several, directions = text / f"{subset}.references.tsv", text / f"{subset}.direction"
+    references: list = targets
     if several.is_file():
         references = [line.split("\t") for line in read_lines(several)]
     items: list[Row] = [{"source": s, "reference": r} for s, r in zip(sources, references, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from fairseq import options
 from fairseq.data import Dictionary
@@ -49,7 +50,8 @@ def _folder(cfg: DictConfig) -> Path:
                 f"source and target language must differ, got '{one}' and '{other}' (the suffixes of the files); "
                 "set data.source_lang=en data.target_lang=de"
             )
-    data, subword = (OmegaConf.to_container(group, resolve=True) for group in (cfg.data, cfg.subword))
+    data: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    subword: Any = OmegaConf.to_container(cfg.subword, resolve=True)
     settings = {
         "data": {name: data[name] for name in options_affecting(DataConfig, "training")},
         "recipe": recipe_stamp(cfg.data.recipe),

@@ -10,7 +10,7 @@ from fairseq.dataclass.configs import GenerationConfig
 
 from s2s_plugin.errors import UserError
 
-FAIRSEQ_DEFAULTS = {field.name: field.default for field in fields(GenerationConfig)}
+FAIRSEQ_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(GenerationConfig)}
 # Options that our search delegates to fairseq's own.
 DELEGATED = ("diversity_rate", "match_source_len", "prefix_allowed_tokens_fn", "lm_path")
 # Options without an effect on our models, and what to use instead.
@@ -150,7 +150,7 @@ def check_generation(generation: Any) -> None:
     """
     for name, reason in UNSUPPORTED.items():
         require(not is_set(generation, name), f"{_flag(name)} {reason}")
-    beam, nbest = (int(getattr(generation, name, FAIRSEQ_DEFAULTS[name])) for name in ("beam", "nbest"))
+    beam, nbest = (getattr(generation, name, FAIRSEQ_DEFAULTS[name]) for name in ("beam", "nbest"))
     require(nbest <= beam, f"--nbest must be at most --beam={beam}, got {nbest}")
     if is_set(generation, "lm_path") != is_set(generation, "lm_weight"):
         raise UserError("--lm-path requires --lm-weight, and the reverse")

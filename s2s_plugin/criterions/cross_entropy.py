@@ -66,7 +66,6 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         self.updates = 0
 
     def set_num_updates(self, updates: int) -> None:
-        """Set the number of updates; called by the task."""
         self.updates = updates
 
     def forward(self, model, sample, reduce=True):

@@ -8,33 +8,19 @@ from torch.nn import functional as F
 def ctc_loss(logits: Tensor, padding_mask: Tensor, target: Tensor, pad: int, eos: int, blank: int) -> Tensor:
     """Return -log P(target | memory) by Connectionist Temporal Classification (Graves et al. 2006).
 
-    Args:
-        logits: B x S x V.
-        padding_mask: B x S, True at padding.
-        target: B x T ids.
-        pad: id of padding, which is no label.
-        eos: id of </s>, which is no label.
-        blank: id of the blank label.
+    ``logits`` is B x S x V, ``padding_mask`` B x S, ``target`` B x T ids; ``pad`` and ``eos`` are no labels.
     """
     labels = target.ne(pad) & target.ne(eos)
     log_probs = logits.float().log_softmax(-1).transpose(0, 1)  # S x B x V
-    return F.ctc_loss(
-        log_probs,
-        target[labels],
-        padding_mask.logical_not().sum(1),
-        labels.sum(1),
-        blank,
-        reduction="sum",
-        zero_infinity=True,  # no path exists for a target longer than the memory
-    )
+    lengths, label_lengths = padding_mask.logical_not().sum(1), labels.sum(1)
+    # zero_infinity: no path exists for a target longer than the memory
+    return F.ctc_loss(log_probs, target[labels], lengths, label_lengths, blank, reduction="sum", zero_infinity=True)
 
 
 def doubly_stochastic_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
     """Return sum_s (1 - sum_t a_ts)^2 (Xu et al. 2015, section 4.2.1).
 
-    Args:
-        attention: B x T x S weights.
-        target_mask: B x T, False at padding.
+    Weights ``attention`` are B x T x S, ``target_mask`` is B x T, False at padding.
     """
     totals = (attention * target_mask.unsqueeze(2)).sum(1)  # B x S
     return torch.square(1 - totals).sum()
@@ -43,9 +29,7 @@ def doubly_stochastic_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
 def coverage_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
     """Return sum_t sum_s min(a_ts, c_ts) with c_ts = sum_{t' < t} a_t's (See et al. 2017, equation 12).
 
-    Args:
-        attention: B x T x S weights.
-        target_mask: B x T, False at padding.
+    Weights ``attention`` are B x T x S, ``target_mask`` is B x T, False at padding.
     """
     coverage = attention.cumsum(1) - attention
     return (torch.minimum(attention, coverage).sum(2) * target_mask).sum()
@@ -54,11 +38,8 @@ def coverage_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
 def guided_alignment_loss(attention: Tensor, alignments: Tensor) -> Tensor:
     """Return -sum_t log sum_{s aligned to t} a_ts over the aligned target tokens (Chen et al. 2016).
 
-    The paper wants equal weights on all aligned source tokens; here their sum counts.
-
-    Args:
-        attention: B x T x S weights.
-        alignments: L x 3 of item, target step and source step.
+    The paper wants equal weights on all aligned source tokens; here their sum counts. ``attention`` is B x T x S,
+    ``alignments`` L x 3: item, target step and source step of each link.
     """
     item, target, source = alignments.unbind(1)
     aligned = torch.zeros_like(attention).index_put((item, target, source), attention.new_ones(()))
@@ -69,9 +50,7 @@ def guided_alignment_loss(attention: Tensor, alignments: Tensor) -> Tensor:
 def symmetric_kl(log_probs: Tensor, target_mask: Tensor) -> Tensor:
     """Return (KL(p || q) + KL(q || p)) / 2 of two passes over one batch (Liang et al. 2021, "R-Drop").
 
-    Args:
-        log_probs: 2B x T x V, of p, then of q.
-        target_mask: 2B x T, False at padding.
+    ``log_probs`` is 2B x T x V, of p, then of q; ``target_mask`` is 2B x T, False at padding.
     """
     p, q = log_probs.float().chunk(2)
     divergence = ((p.exp() - q.exp()) * (p - q)).sum(2) / 2  # B x T

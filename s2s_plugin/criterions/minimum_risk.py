@@ -55,16 +55,12 @@ class MinimumRiskCriterion(FairseqCriterion):
         super().__init__(task)
         min_samples = 2 if cfg.baseline == "mean" else 1
         if cfg.samples < min_samples:
-            raise UserError(
-                f"criterion.samples must be at least {min_samples} with criterion.baseline={cfg.baseline}, "
-                f"got {cfg.samples}"
-            )
+            rule = f"at least {min_samples} with criterion.baseline={cfg.baseline}"
+            raise UserError(f"criterion.samples must be {rule}, got {cfg.samples}")
         if not 0 <= cfg.mle_weight < 1:
             raise UserError(f"criterion.mle_weight must be in [0, 1), got {cfg.mle_weight}")
         if cfg.ignore_prefix_size:
             raise UserError("criterion.ignore_prefix_size and s2s_minimum_risk are mutually exclusive")
-        if not hasattr(task, "text"):
-            raise UserError("criterion s2s_minimum_risk requires the task s2s")
         self.cross_entropy = Seq2SeqCriterion(task, cfg)
         self.reward = build_reward(str(cfg.reward), task.cfg.eval_tokenizer)
         self.samples, self.mle_weight = cfg.samples, cfg.mle_weight
@@ -72,7 +68,6 @@ class MinimumRiskCriterion(FairseqCriterion):
         self.eos = task.target_dictionary.eos()
 
     def set_num_updates(self, updates: int) -> None:
-        """Set the number of updates; called by the task."""
         self.cross_entropy.set_num_updates(updates)
 
     def forward(self, model, sample, reduce=True):
@@ -90,13 +85,7 @@ class MinimumRiskCriterion(FairseqCriterion):
         return (1 - self.mle_weight) * risk + self.mle_weight * loss, sample_size, logging_output
 
     def risk(self, model, inputs: dict, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a loss with the risk's gradient; rewards and baselines, B x K each.
-
-        Args:
-            model: the model to sample from.
-            inputs: ``src_tokens`` and ``src_lengths`` of B items.
-            target: B x T ids.
-        """
+        """Return a loss with the risk's gradient; rewards and baselines, B x K each, for the targets B x T."""
         max_lens = MAX_LEN_A * target.ne(self.padding_idx).sum(1) + MAX_LEN_B
         max_lens = max_lens.long().clamp(max=model.max_decoder_positions())
 

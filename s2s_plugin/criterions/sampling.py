@@ -16,21 +16,12 @@ def scheduled_sampling(model, inputs: dict, target: Tensor, pad: int, probabilit
     A first pass over the true tokens samples a token at each step; the second pass is trained on a mixture
     (Mihaylova & Martins 2019; Duckworth et al. 2019). Every decoder type keeps its training speed.
 
-    Args:
-        model: the model to sample from.
-        inputs: ``src_tokens``, ``src_lengths`` and ``prev_output_tokens`` B x T.
-        target: B x T ids.
-        pad: id of padding.
-        probability: of replacing a token.
-
-    Returns:
-        B x T ids.
+    ``inputs`` are the model's, ``target`` is B x T ids; the result is B x T ids for ``prev_output_tokens``.
     """
     previous = inputs["prev_output_tokens"]
     logits, _ = model(**{**inputs, "features_only": False})
     samples = torch.distributions.Categorical(logits=logits.float()).sample()  # B x T, each for the next step
-    replace = torch.rand(samples.shape, device=samples.device) < probability
-    replace &= target.ne(pad)
+    replace = (torch.rand(samples.shape, device=samples.device) < probability) & target.ne(pad)
     mixed = previous.clone()
     mixed[:, 1:] = torch.where(replace[:, :-1], samples[:, :-1], previous[:, 1:])
     return mixed.masked_fill(previous.eq(pad), pad)
@@ -40,19 +31,16 @@ def scheduled_sampling(model, inputs: dict, target: Tensor, pad: int, probabilit
 def sample_targets(
     model, inputs: dict, max_lens: Tensor, copies: int, choose: Callable[[Tensor], Tensor], eos: int, pad: int
 ) -> Tensor:
-    """Decode targets token by token.
+    """Decode targets token by token: N x T ids, the K targets of an item adjacent, padded on the right.
 
     Args:
         model: the model to decode with.
         inputs: ``src_tokens`` and ``src_lengths`` of B items.
         max_lens: B maximum lengths in tokens; a target of that length ends without </s>.
         copies: number K of targets for each item.
-        choose: N x V logits to N ids, N = B * K.
+        choose: N x V logits to N ids, N = B * K; must not return padding.
         eos: id of </s>, which ends a target.
-        pad: id of padding, which ``choose`` must not return.
-
-    Returns:
-        N x T ids, the K targets of an item adjacent, padded on the right.
+        pad: id of padding.
     """
     memory = model.encode(inputs["src_tokens"], inputs["src_lengths"])
     rnn = model.decoder.rnn

@@ -15,7 +15,7 @@ from s2s_plugin.models.encoders.speech import SpeechEncoder, Subsampling
 from s2s_plugin.models.encoders.text import TextEncoder
 from s2s_plugin.models.encoders.video import CLIP_FRAMES, VideoEncoder
 from s2s_plugin.models.fairseq_decoder import Seq2SeqDecoder
-from s2s_plugin.models.generator import AdaptiveGenerator, Generator, PointerGenerator
+from s2s_plugin.models.generator import AdaptiveGenerator, AnyGenerator, Generator, PointerGenerator
 from s2s_plugin.models.layers.dropout import Dropout
 
 
@@ -50,7 +50,7 @@ def _build_embedding(cfg: Seq2SeqConfig, dictionary: Dictionary, size: int, path
     return Embedding(dictionary, size, _dropout(cfg), path, cfg.freeze_embeddings, cfg.word_dropout)
 
 
-def _build_generator(cfg: Seq2SeqConfig, embedding: Embedding, vocabulary_size: int) -> Generator | AdaptiveGenerator:
+def _build_generator(cfg: Seq2SeqConfig, embedding: Embedding, vocabulary_size: int) -> AnyGenerator:
     if cfg.adaptive_cutoffs:
         cutoffs = parse_cutoffs(cfg.adaptive_cutoffs, vocabulary_size)
         return AdaptiveGenerator(cfg.decoder_hidden_size, vocabulary_size, cutoffs)
@@ -72,13 +72,11 @@ def _build_stack(cfg: Seq2SeqConfig, input_size: int) -> RecurrentStack:
 
 
 def _build_speech(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> SpeechEncoder:
-    """``shape``: (mel channels,)."""
     subsampling = Subsampling(shape[0], cfg.encoder_channels, cfg.encoder_convolutions)
     return SpeechEncoder(subsampling, _build_stack(cfg, subsampling.output_size), cfg.max_source_positions)
 
 
 def _build_video(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> VideoEncoder:
-    """``shape``: (height, width) of a frame."""
     cnn = ConvStack(CLIP_FRAMES, cfg.encoder_channels, cfg.encoder_convolutions)
     rows, columns = cnn.grid(shape)
     projection = nn.Linear(cnn.output_size * rows * columns, cfg.encoder_embed_dim)
@@ -87,7 +85,6 @@ def _build_video(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> VideoEncoder:
 
 
 def _build_image(cfg: Seq2SeqConfig, shape: tuple[int, ...]) -> ImageEncoder:
-    """``shape``: (columns, channels)."""
     cnn = ConvStack(shape[-1], cfg.encoder_channels, cfg.encoder_convolutions)
     return ImageEncoder(cnn, cfg.encoder_hidden_size, _dropout(cfg), cfg.max_source_positions)
 
@@ -96,4 +93,5 @@ def _dropout(cfg: Seq2SeqConfig) -> Dropout:
     return Dropout(cfg.dropout, cfg.locked_dropout)
 
 
+# By modality; shapes: (mel channels,), (height, width) of a frame, (columns, channels).
 SIGNAL_ENCODERS = {"audio": _build_speech, "video": _build_video, "image": _build_image}

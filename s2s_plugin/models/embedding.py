@@ -11,10 +11,10 @@ from s2s_plugin.models.layers.dropout import Dropout
 
 
 class Embedding(nn.Module):
-    """Map token ids to vectors, with dropout.
+    """Map token ids to vectors, with dropout; that of padding stays zero.
 
     Args:
-        dictionary: gives the number of rows and the padding index, whose row stays zero.
+        dictionary: of the tokens.
         size: width D of a vector.
         dropout: applied to the vectors.
         path: text file of pretrained vectors, or "".
@@ -23,14 +23,9 @@ class Embedding(nn.Module):
     """
 
     def __init__(
-        self,
-        dictionary: Dictionary,
-        size: int,
-        dropout: Dropout,
-        path: str = "",
-        frozen: bool = False,
-        word_dropout: float = 0.0,
-    ):
+        self, dictionary: Dictionary, size: int, dropout: Dropout,
+        path: str = "", frozen: bool = False, word_dropout: float = 0.0,
+    ):  # fmt: skip
         super().__init__()
         self.table = nn.Embedding(len(dictionary), size, padding_idx=dictionary.pad())
         nn.init.normal_(self.table.weight, std=size**-0.5)

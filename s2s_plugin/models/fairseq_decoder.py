@@ -6,7 +6,7 @@ from torch import Tensor
 
 from s2s_plugin.models.decoders import Decoder, DecoderState
 from s2s_plugin.models.embedding import Embedding
-from s2s_plugin.models.generator import AdaptiveGenerator, Generator
+from s2s_plugin.models.generator import AnyGenerator
 from s2s_plugin.models.memory import Memory
 
 
@@ -23,18 +23,11 @@ class Seq2SeqDecoder(FairseqIncrementalDecoder):
     cached_input_gates: Tensor | None
 
     def __init__(
-        self,
-        dictionary: Dictionary,
-        embedding: Embedding,
-        rnn: Decoder,
-        generator: Generator | AdaptiveGenerator,
-        max_target_positions: int,
+        self, dictionary: Dictionary, embedding: Embedding, rnn: Decoder, generator: AnyGenerator, max_positions: int
     ):
         super().__init__(dictionary)
-        self.embedding = embedding
-        self.rnn = rnn
-        self.generator = generator
-        self.max_target_positions = max_target_positions
+        self.embedding, self.rnn, self.generator = embedding, rnn, generator
+        self.max_target_positions = max_positions
         self.register_buffer("cached_input_gates", None, persistent=False)
 
     def forward(
@@ -48,13 +41,13 @@ class Seq2SeqDecoder(FairseqIncrementalDecoder):
             incremental_state: fairseq's cache between steps, or None for the whole target at once.
         """
         if incremental_state is None:
-            memory = self.rnn.precompute_keys(encoder_out)
+            memory = self.rnn.attention.precompute_keys(encoder_out)
             features, attention = self.rnn(self.embedding(prev_output_tokens), memory)
             return self.generator(features, attention, memory), {"attn": [attention]}
 
         cached = self.get_incremental_state(incremental_state, "step")
         if cached is None:
-            memory = self.rnn.precompute_keys(encoder_out)
+            memory = self.rnn.attention.precompute_keys(encoder_out)
             state = self.rnn.initial_state(memory)
         else:
             memory = encoder_out._replace(keys=cached["keys"])

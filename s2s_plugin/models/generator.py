@@ -12,13 +12,7 @@ from s2s_plugin.models.memory import Memory
 class Generator(nn.Module):
     """logits = E (P f) + b; P only if the features f and the output embedding E differ in width.
 
-    To tie E with the target embedding (Press & Wolf 2017), assign its table to ``output.weight``.
-
-    Args:
-        feature_size: width H of the decoder's features.
-        embed_size: width of a row of E.
-        vocabulary_size: number V of rows of E.
-        dropout: applied to P f.
+    To tie E, V x ``embed_size``, with the target embedding (Press & Wolf 2017), assign its table to ``output.weight``.
     """
 
     def __init__(self, feature_size: int, embed_size: int, vocabulary_size: int, dropout: Dropout):
@@ -31,12 +25,9 @@ class Generator(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor, attention: Tensor, memory: Memory) -> Tensor:
-        """Return logits of the next token, ... x V.
+        """Return logits of the next token, ... x V, for features ... x H and attention weights ... x S of same steps.
 
-        Args:
-            features: ... x H.
-            attention: ... x S weights of the same steps.
-            memory: B items; the features have as many rows for each, adjacent.
+        The features have equally many rows for each of the memory's B items, adjacent.
         """
         return self.output(self.project(features))
 
@@ -66,12 +57,8 @@ class PointerGenerator(Generator):
 class AdaptiveGenerator(nn.Module):
     """Adaptive softmax: a head of frequent tokens and clusters of rarer ones (Grave et al. 2017).
 
-    Ids must be sorted by frequency, as in fairseq dictionaries. Training uses :meth:`target_log_probs`.
-
-    Args:
-        feature_size: width H of the decoder's features.
-        vocabulary_size: number V of tokens.
-        cutoffs: first ids of the clusters.
+    Ids must be sorted by frequency, as in fairseq dictionaries; ``cutoffs`` are the first ids of the clusters. Training
+    uses :meth:`target_log_probs`.
     """
 
     def __init__(self, feature_size: int, vocabulary_size: int, cutoffs: list[int]):
@@ -86,6 +73,9 @@ class AdaptiveGenerator(nn.Module):
         """Return log-probabilities of the ids ``target`` N alone, from features N x H; N."""
         with torch.autocast(features.device.type, enabled=False):  # torch fills clusters of one type only
             return self.softmax(features.to(self.softmax.head.weight.dtype), target).output
+
+
+AnyGenerator = Generator | AdaptiveGenerator
 
 
 def token_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ def convert_config(args: Namespace) -> dict:
         raise UserError("checkpoints with fairseq's adaptive softmax cannot be imported: its clusters differ from ours")
     attention = getattr(args, "decoder_attention", "1") in ("1", "True", True)
     bidirectional = bool(args.encoder_bidirectional)
+    tied = args.share_all_embeddings or args.share_decoder_input_output_embed
     cfg = Seq2SeqConfig(
         encoder_embed_dim=args.encoder_embed_dim,
         encoder_hidden_size=args.encoder_hidden_size * (2 if bidirectional else 1),
@@ -35,7 +36,7 @@ def convert_config(args: Namespace) -> dict:
         decoder_embed_dim=args.decoder_embed_dim,
         decoder_hidden_size=args.decoder_hidden_size,
         decoder_layers=args.decoder_layers,
-        decoder_output_dim=0 if _tied(args) else args.decoder_out_embed_dim,
+        decoder_output_dim=0 if tied else args.decoder_out_embed_dim,
         dropout=args.dropout,
         share_all_embeddings=bool(args.share_all_embeddings),
         share_decoder_input_output_embed=bool(args.share_decoder_input_output_embed),
@@ -88,10 +89,5 @@ def _decoder(stock: dict[str, Tensor], args: Namespace) -> dict[str, Tensor]:
 
 
 def _linear(stock: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
-    """Rename the parameters of a linear layer, if there is one."""
     parts = ("weight", "bias") if f"{old}.weight" in stock else ()
     return {f"{new}.{part}": stock[f"{old}.{part}"] for part in parts}
-
-
-def _tied(args: Namespace) -> bool:
-    return bool(args.share_all_embeddings or args.share_decoder_input_output_embed)

@@ -16,7 +16,7 @@ class Memory(NamedTuple):
         final: B x L x C x F summary of the source for the decoder's initial state (recurrent encoders: for each of L
             layers the last hidden state and, for LSTM layers that keep it, the last cell state; image encoder: the
             mean over the grid, L = C = 1).
-        keys: B x S x A projected ``values`` for attention, computed once by ``Decoder.precompute_keys``; None before.
+        keys: B x S x A projected ``values`` for attention, computed once by ``Attention.precompute_keys``; None before.
         copy_ids: B x S target-dictionary ids of the source tokens for the pointer generator; None without one.
     """
 

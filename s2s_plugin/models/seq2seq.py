@@ -63,4 +63,4 @@ class Seq2SeqModel(ReplaceUnkMixin, FairseqEncoderDecoderModel):
 
     def encode(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
         """Encode the source as a memory ready for ``decoder.rnn.step``."""
-        return self.decoder.rnn.precompute_keys(self.encoder(src_tokens, src_lengths))
+        return self.decoder.rnn.attention.precompute_keys(self.encoder(src_tokens, src_lengths))

@@ -38,7 +38,7 @@ class Scorer(BaseScorer):
             raise UserError(f"item {len(self.ref) + 1} has no reference; add one or drop the item")
         super().add_string(references, pred)
 
-    def with_items(self, references: list[list[str]], hypotheses: list[str]) -> Self:
+    def with_items(self, references: Sequence[list[str]], hypotheses: Sequence[str]) -> Self:
         """Return the same scorer with other items."""
         other = copy(self)
         other.ref, other.pred = references, hypotheses
@@ -67,10 +67,8 @@ class Scorer(BaseScorer):
 
     def resampled(self, resamples: Iterable[np.ndarray]) -> list[float]:
         """Return the score of each resample, an array of item indices; subclasses need not score each anew."""
-        return [
-            self.with_items([self.ref[i] for i in sample], [self.pred[i] for i in sample]).score()
-            for sample in resamples
-        ]
+        items = list(zip(self.ref, self.pred, strict=True))
+        return [self.with_items(*zip(*(items[i] for i in sample), strict=True)).score() for sample in resamples]
 
 
 class AdditiveScorer(Scorer):

@@ -34,10 +34,7 @@ def p_value(scores: np.ndarray, others: np.ndarray) -> float:
 
     Koehn's test counts the resamples in which the worse system is as good or better; either could have been the worse
     one, so the share counts twice. sacrebleu's ``--paired-bs`` counts it once, and reports p = 0.001 for equal outputs.
-
-    Args:
-        scores: of the first system, resampled.
-        others: of the second system, on the same resamples.
+    ``scores`` and ``others`` are the two systems' on the same resamples.
     """
     reversed_order = min((scores <= others).sum(), (scores >= others).sum())
     return min(1.0, 2 * float(reversed_order + 1) / (len(scores) + 1))

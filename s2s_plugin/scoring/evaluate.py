@@ -12,14 +12,10 @@ from s2s_plugin.scoring.base import Scorer
 
 
 def check_metrics(names: Sequence[str], options: DictConfig | None = None) -> None:
-    """Raise if a metric is not one of this plugin's registered scorers, or lacks a package that it requires.
-
-    Args:
-        names: registered scorers, such as ``s2s_bleu``.
-        options: see :func:`build_filled_scorer`.
+    """Build each metric once.
 
     Raises:
-        UserError: a metric is unknown or cannot be built.
+        UserError: a metric is not one of this plugin's registered scorers, or lacks a package that it requires.
     """
     known = sorted(name for name, scorer in SCORER_REGISTRY.items() if hasattr(scorer, "evaluate"))
     for name in names:
@@ -38,7 +34,7 @@ def evaluate(
     """Return the corpus score, signature and direction of each metric, by the metric's usual name.
 
     Args:
-        names: registered scorers.
+        names: registered scorers, such as ``s2s_bleu``.
         hypotheses: one for each item.
         references: one or several for each item.
         options: see :func:`build_filled_scorer`.

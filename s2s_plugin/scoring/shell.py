@@ -41,18 +41,13 @@ def template(command: str) -> Iterator[str]:
 
 
 class TemplateParser:
-    """State between the tokens of a command.
-
-    Attributes:
-        program: whose arguments follow.
-        expect_program: whether the next word may be a program.
-        in_exec: whether a command of find's -exec is open.
-        outer: opening token and outer program of each open parenthesis or substitution.
-    """
+    """State between the tokens of a command."""
 
     def __init__(self):
-        self.program, self.expect_program, self.in_exec = "", True, False
-        self.outer: list[tuple[str, str]] = []
+        self.program = ""  # whose arguments follow
+        self.expect_program = True  # whether the next word may be a program
+        self.in_exec = False  # whether a command of find's -exec is open
+        self.outer: list[tuple[str, str]] = []  # opening token and outer program of each open parenthesis
 
     def parse(self, kind: str, token: str) -> Iterable[str]:
         """Return the template parts of the next token; ``kind`` is its group in ``TOKEN``."""
@@ -114,13 +109,12 @@ def template_match(hypothesis: str, reference: str) -> float:
 
 def character_bleu(hypothesis: str, references: list[str]) -> float:
     """Return the BLEU of one text over its characters, spaces included, 0 to 100; 0 without a common 4-gram."""
+
+    def spaced(text: str) -> str:  # white space becomes private-use characters
+        return " ".join(chr(0xF0000 + ord(c)) if c.isspace() else c for c in text)
+
     metric = BLEU(tokenize="none", smooth_method="none")
-    return metric.corpus_score([_spaced(hypothesis)], [[_spaced(text)] for text in references]).score
-
-
-def _spaced(text: str) -> str:
-    """Separate the characters by spaces; map white space to private-use characters."""
-    return " ".join(chr(0xF0000 + ord(c)) if c.isspace() else c for c in text)
+    return metric.corpus_score([spaced(hypothesis)], [[spaced(text)] for text in references]).score
 
 
 @register_scorer("s2s_char_bleu", dataclass=FairseqDataclass)

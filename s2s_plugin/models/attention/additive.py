@@ -22,10 +22,6 @@ class AdditiveAttention(Attention):
         self.history_proj = None if history is None else nn.Linear(history.feature_size, size, bias=False)
         self.energy = nn.Linear(size, 1, bias=False)
 
-    def precompute_keys(self, memory: Memory) -> Memory:
-        keys = self.key(memory.values)
-        return memory._replace(keys=keys, values=memory.values.to(keys.dtype))
-
     def score(self, query: Tensor, memory: Memory, history_features: Tensor | None) -> Tensor:
         assert memory.keys is not None
         hidden = memory.keys.unsqueeze(1) + self.query(query).unsqueeze(2)  # B x K x S x A

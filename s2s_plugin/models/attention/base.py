@@ -13,7 +13,7 @@ class Attention(nn.Module):
     """Compute context = sum_s a_s m_s with a = softmax_s score(h, m_s).
 
     The part of a score that depends on the source alone is computed once by :meth:`precompute_keys` and kept in the
-    memory as ``keys``. Kinds differ in :meth:`precompute_keys` and :meth:`score`.
+    memory as ``keys``. Kinds differ in ``key``, a projection, and :meth:`score`.
 
     Args:
         query_size: width Q of the decoder state h.
@@ -30,27 +30,26 @@ class Attention(nn.Module):
         super().__init__()
         self.context_size = value_size
         self.history = history
+        self.key: nn.Linear | None = None
         self.history_proj: nn.Linear | None = None
 
     def precompute_keys(self, memory: Memory) -> Memory:
         """Return the memory with its keys, B x S x A, and values in the keys' type; called once per source."""
-        return memory._replace(keys=memory.values)
+        keys = memory.values if self.key is None else self.key(memory.values)
+        return memory._replace(keys=keys, values=memory.values.to(keys.dtype))
 
     def initial_state(self, memory: Memory) -> Tensor | None:
         """Return the attention state before the first step, B x S x P; None without a history."""
         return None if self.history is None else self.history.initial_state(memory)
 
     def forward(self, query: Tensor, memory: Memory, attn_state: Tensor | None = None) -> AttentionStep:
-        """Attend to the memory.
+        """Attend to the memory; weights are 0 at padding.
 
         Args:
             query: N x Q decoder states: N = B, or N = B * K with the K queries of an item adjacent (the K hypotheses
                 of a beam, or all target steps at once).
             memory: B items with keys; not repeated K times.
             attn_state: N x S x P state after the previous step; None without a history.
-
-        Returns:
-            context N x D, weights N x S (0 at padding), next attention state.
         """
         batch, source_len, _ = memory.values.shape
         query = query.view(batch, -1, query.size(-1))  # B x K x Q
@@ -68,10 +67,7 @@ class Attention(nn.Module):
     def score(self, query: Tensor, memory: Memory, history_features: Tensor | None) -> Tensor:
         """Return unnormalized scores, B x K x S (multi-head: B x heads x K x S).
 
-        Args:
-            query: B x K x Q.
-            memory: with keys.
-            history_features: B x K x S x F, or None.
+        ``query`` is B x K x Q, the memory has keys, ``history_features`` is B x K x S x F or None.
         """
         raise NotImplementedError
 

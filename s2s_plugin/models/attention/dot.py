@@ -33,7 +33,3 @@ class GeneralAttention(DotAttention):
     def __init__(self, query_size: int, value_size: int, size: int, history: AttentionHistory | None = None):
         super().__init__(query_size, value_size, size, history)
         self.key = nn.Linear(value_size, query_size, bias=False)
-
-    def precompute_keys(self, memory: Memory) -> Memory:
-        keys = self.key(memory.values)
-        return memory._replace(keys=keys, values=memory.values.to(keys.dtype))

@@ -28,14 +28,7 @@ class AttentionHistory(nn.Module):
         return attn_state
 
     def update(self, attn_state: Tensor, weights: Tensor, query: Tensor, memory: Memory) -> Tensor:
-        """Return the state after one more step.
-
-        Args:
-            attn_state: B x K x S x P.
-            weights: B x K x S of that step.
-            query: B x K x Q decoder states of that step.
-            memory: B items with keys.
-        """
+        """Return the state after one more step, given its weights B x K x S and its decoder states B x K x Q."""
         raise NotImplementedError
 
 
@@ -102,12 +95,12 @@ class StackedHistory(AttentionHistory):
         self.feature_size = sum(part.feature_size for part in parts)
 
     def forward(self, attn_state: Tensor) -> Tensor:
-        states = zip(self.parts, attn_state.split(self.state_sizes, 3), strict=True)
-        return torch.cat([part(state) for part, state in states], 3)
+        states = attn_state.split(self.state_sizes, 3)
+        return torch.cat([part(state) for part, state in zip(self.parts, states, strict=True)], 3)
 
-    def update(self, attn_state: Tensor, weights: Tensor, query: Tensor, memory: Memory) -> Tensor:
-        states = zip(self.parts, attn_state.split(self.state_sizes, 3), strict=True)
-        return torch.cat([part.update(state, weights, query, memory) for part, state in states], 3)
+    def update(self, attn_state: Tensor, *step) -> Tensor:
+        states = attn_state.split(self.state_sizes, 3)
+        return torch.cat([part.update(state, *step) for part, state in zip(self.parts, states, strict=True)], 3)
 
 
 COVERAGES = ("none", "sum", "gated")

@@ -46,7 +46,7 @@ class Decoder(nn.Module):
         embed_size: width E of a target embedding.
         hidden_size: width H of the states and of the features.
         layers: number L of recurrent layers.
-        attention: attends to the memory.
+        attention: of the decoder.
         final_shape: shape of one item's ``Memory.final``.
         bridge: a name in ``BRIDGES``.
         cell: a name in ``CELLS``.
@@ -92,10 +92,6 @@ class Decoder(nn.Module):
         """Return the widths of a layer's inputs: those known for all steps in advance, and those of the last step."""
         raise NotImplementedError
 
-    def precompute_keys(self, memory: Memory) -> Memory:
-        """Return the memory with the attention's keys, which depend on the source alone."""
-        return self.attention.precompute_keys(memory)
-
     def initial_state(self, memory: Memory) -> DecoderState:
         """Return the state before the first token."""
         layers = self.bridge(memory)  # B x L x C x H
@@ -113,23 +109,15 @@ class Decoder(nn.Module):
             state: of N rows; N = B, or B * K with the K rows of an item adjacent.
             memory: B items with keys.
             input_gates: N x G, the first layer's ``project_inputs(embedded)`` if already computed.
-
-        Returns:
-            next state, features N x H for the generator, attention weights N x S.
         """
         if input_gates is None:
             input_gates = self.cells[0].project_inputs(embedded)
         return self._step(embedded, input_gates, state, memory)
 
     def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Unroll :meth:`step` over a target (teacher forcing).
+        """Unroll :meth:`step` over a target (teacher forcing): features B x T x H, attention weights B x T x S.
 
-        Args:
-            embedded: B x T x E embeddings of the previous tokens.
-            memory: B items with keys.
-
-        Returns:
-            features B x T x H, attention weights B x T x S.
+        ``embedded`` holds the previous tokens' embeddings, B x T x E; ``memory`` has keys.
         """
         state, outputs = self.initial_state(memory), []
         input_gates = self.cells[0].project_inputs(embedded)  # of all steps at once
@@ -140,12 +128,12 @@ class Decoder(nn.Module):
         return features, attention
 
     def _step(self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
-        """Decode one token as :meth:`step`, with the first layer's projected inputs N x G."""
+        """Decode one token with the first layer's projected inputs."""
         raise NotImplementedError
 
-    def _run_layers(self, input_gates: Tensor, feedback: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
+    def _run_layers(self, input_gates: Tensor, layer_input: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
         """Run all layers for one step. Returns the top output N x H and the layers' states N x L x C x H."""
-        states, layer_input = [], feedback
+        states = []
         for layer, (cell, prev_state) in enumerate(zip(self.cells, state.layers.unbind(1), strict=True)):
             if layer > 0:
                 layer_input = self._drop(layer_input, state, layer - 1)

@@ -21,9 +21,8 @@ class GNMTDecoder(Decoder):
         return (embed_size if layer == 0 else hidden_size + context_size), 0
 
     def _step(self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
-        hidden, next_state = self.cells[0].step(input_gates, None, state.layers[:, 0])
-        hidden = self._output(0, hidden, hidden)
-        states = [next_state]
+        hidden, first_state = self.cells[0].step(input_gates, None, state.layers[:, 0])
+        hidden, states = self._output(0, hidden, hidden), [first_state]
         context, weights, attn_state = self.attention(hidden, memory, state.attn_state)
         for layer, cell in enumerate(self.cells[1:], start=1):
             layer_input = self._drop(hidden, state, layer - 1)

@@ -13,13 +13,7 @@ from s2s_plugin.models.memory import Memory
 class ImageEncoder(Encoder):
     """Encode an image as one memory step a region (Xu et al. 2015, "Show, attend and tell", section 3.1.1).
 
-    ``final`` is the mean over the regions.
-
-    Args:
-        cnn: from N x 3 x H x W to N x C x H' x W'.
-        value_size: width D of a memory value.
-        dropout: applied to the memory.
-        max_source_positions: highest image accepted, in rows.
+    ``final`` is the mean over the regions. Lengths are in rows.
     """
 
     def __init__(self, cnn: ConvStack, value_size: int, dropout: Dropout, max_source_positions: int):

@@ -39,13 +39,7 @@ class Subsampling(nn.Module):
 
 
 class SpeechEncoder(Encoder):
-    """Encode filterbank frames as a memory with fewer steps.
-
-    Args:
-        subsampling: convolutions over the frames.
-        stack: recurrent stack over their output; its input size must be ``subsampling.output_size``.
-        max_source_positions: longest source accepted, in frames.
-    """
+    """Encode filterbank frames as a memory with fewer steps: ``subsampling`` -> ``stack``. Lengths are in frames."""
 
     def __init__(self, subsampling: Subsampling, stack: RecurrentStack, max_source_positions: int):
         super().__init__(None, stack.value_size, stack.final_shape, max_source_positions)

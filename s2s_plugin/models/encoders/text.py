@@ -14,32 +14,20 @@ from s2s_plugin.models.memory import Memory
 class TextEncoder(Encoder):
     """m_1..m_S = BiRNN(e_1..e_S) with e_i = E[x_i], or E[x_i] + sum_k E[f_ik] with factors (Sennrich & Haddow 2016).
 
-    Args:
-        dictionary: of the source.
-        embedding: of the source tokens.
-        stack: recurrent stack over the embeddings.
-        max_source_positions: longest source accepted, in tokens.
-        copy_dictionary: target dictionary for a pointer generator, or None.
-        factors: number of factors that follow each token.
+    ``factors`` of them follow each token; a pointer generator needs the target's ``copy_dictionary``.
     """
 
     def __init__(
-        self,
-        dictionary: Dictionary,
-        embedding: Embedding,
-        stack: RecurrentStack,
-        max_source_positions: int,
-        copy_dictionary: Dictionary | None = None,
-        factors: int = 0,
-    ):
+        self, dictionary: Dictionary, embedding: Embedding, stack: RecurrentStack, max_source_positions: int,
+        copy_dictionary: Dictionary | None = None, factors: int = 0,
+    ):  # fmt: skip
         super().__init__(dictionary, stack.value_size, stack.final_shape, max_source_positions)
         self.embedding = embedding
         self.stack = stack
         self.group = 1 + factors
         self.stride = self.group * stack.downsampling
-        copy_ids = None
-        if copy_dictionary is not None:
-            copy_ids = torch.tensor([copy_dictionary.index(token) for token in dictionary.symbols])
+        target = copy_dictionary
+        copy_ids = None if target is None else torch.tensor([target.index(token) for token in dictionary.symbols])
         self.register_buffer("copy_ids", copy_ids, persistent=False)
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:

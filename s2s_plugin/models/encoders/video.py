@@ -16,23 +16,13 @@ CLIP_FRAMES = 2 * NEIGHBORS + 1  # as channels: the first convolution is a 3-D c
 class VideoEncoder(Encoder):
     """Encode grayscale frames as one memory step each (Assael et al. 2016, "LipNet", with attention instead of CTC).
 
-    Args:
-        cnn: CNN over clips of ``CLIP_FRAMES`` frames.
-        projection: from the flattened CNN output to the input of ``stack``.
-        stack: recurrent stack over the frames.
-        dropout: applied to the input of ``stack``.
-        max_source_positions: longest source accepted, in frames.
+    Clips of ``CLIP_FRAMES`` frames -> ``cnn`` -> ``projection`` -> dropout -> ``stack``. Lengths are in frames.
     """
 
     def __init__(
-        self,
-        cnn: ConvStack,
-        projection: nn.Linear,
-        stack: RecurrentStack,
-        dropout: Dropout,
-        max_source_positions: int,
+        self, cnn: ConvStack, projection: nn.Linear, stack: RecurrentStack, dropout: Dropout, max_positions: int
     ):
-        super().__init__(None, stack.value_size, stack.final_shape, max_source_positions)
+        super().__init__(None, stack.value_size, stack.final_shape, max_positions)
         self.cnn = cnn
         self.projection = projection
         self.dropout = dropout

@@ -41,10 +41,7 @@ class Cell(nn.Module):
     def step(self, input_gates: Tensor | None, feedback: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         """Run one step: return the output N x H and the next state N x C x H, which begins with it.
 
-        Args:
-            input_gates: N x G from :meth:`project_inputs`; None without inputs known in advance.
-            feedback: N x U, or None.
-            state: N x C x H after the previous step.
+        ``input_gates`` is N x G from :meth:`project_inputs`, ``feedback`` N x U; each is None without such an input.
         """
         raise NotImplementedError
 

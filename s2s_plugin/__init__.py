@@ -8,12 +8,14 @@ from s2s_plugin.criterions import cross_entropy, minimum_risk
 from s2s_plugin.models import presets
 from s2s_plugin.scoring import caption, dialogue, recognition, rouge, shell, translation
 from s2s_plugin.tasks import seq2seq
+from s2s_plugin.text import fairseq_bpe
 
 __all__ = [
     "caption",
     "compat",
     "cross_entropy",
     "dialogue",
+    "fairseq_bpe",
     "minimum_risk",
     "presets",
     "recognition",

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
-from fairseq.data import Dictionary
+from fairseq import options
+from fairseq.data import Dictionary, encoders
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from odd_text import EVERY, TEXTS, odd_texts
 
 from s2s_plugin.text.codec import CodeCodec, PairCodec
@@ -108,6 +110,19 @@ def test_indentation_is_few_tokens(models):
 
 def test_what_is_no_utf8_can_be_read(codec):
     assert codec.decode("<0xE2> a <0x41>") == "\ufffdaA"
+
+
+# -------------------------------------------------------------- in fairseq
+
+
+def test_fairseqs_bpe_reads_and_writes_lines(models, old_hydra):
+    words = ["x", "--task", "s2s", "--bpe", "s2s_code", "--code-model", str(models["bpe"])]
+    args = options.parse_args_and_arch(options.get_generation_parser(), words)
+    bpe = encoders.build_bpe(convert_namespace_to_omegaconf(args).bpe)
+    for text in [*TEXTS, *odd_texts(300), *map(read, shell_scripts(3))]:
+        line = to_line(text)
+        assert bpe.decode(bpe.encode(line)) == line
+    assert bpe.encode("a↵b") == CodeCodec(models["bpe"]).encode("a\nb")
 
 
 def test_pair_codec_reads_and_writes_lines(models, tmp_path):

@@ -18,7 +18,7 @@ from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
-from s2s_plugin.stages.same_run import changed_settings, write_training_settings
+from s2s_plugin.stages.same_run import changed_settings, dictionary_fingerprints, write_training_settings
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import load_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
@@ -49,8 +49,7 @@ class TrainStage(Stage):
         updates = count_updates(run_dir)
         seconds_before = 0  # of the other run's training, from which fairseq goes on to count
         if cfg.checkpoint.finetune_from_model:
-            other = load_checkpoint(Path(cfg.checkpoint.finetune_from_model))
-            seconds_before = other["extra_state"].get("previous_training_time", 0)
+            seconds_before = _load_initial(cfg)["extra_state"].get("previous_training_time", 0)
         run_dir.training_result.unlink(missing_ok=True)
         write_training_settings(cfg, run_dir)
         write_text(run_dir.fairseq_config, OmegaConf.to_yaml(cfg))
@@ -63,6 +62,19 @@ class TrainStage(Stage):
     def summary(self, job: Job) -> str:
         result = read_json(job.run_dir.training_result)
         return f"{result['updates']:,} updates in {clock(result['seconds'])}"
+
+
+def _load_initial(cfg: DictConfig) -> dict:
+    """Return the checkpoint to fine-tune; raise UserError if it has another model or vocabulary."""
+    path = Path(cfg.checkpoint.finetune_from_model)
+    state, model = load_checkpoint(path), tasks.setup_task(cfg.task).build_model(cfg.model)
+    initial, own = (
+        {name: value.shape for name, value in each.items()} for each in (state["model"], model.state_dict())
+    )
+    dictionaries = (read_json(RunDir(path.parent.parent).training_settings) or {}).get("dictionaries")
+    if initial != own or dictionaries not in (None, dictionary_fingerprints(cfg)):
+        raise UserError(f"{path} has another model or vocabulary; finetune_from=RUN takes both from a run")
+    return state
 
 
 def count_updates(run_dir: RunDir) -> int:

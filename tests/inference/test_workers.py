@@ -113,3 +113,8 @@ def test_lines_of_text(small_model: Path):
         shared.workers.stop()
     assert [each.text for each in in_windows] == [each.text for each in whole]
     assert [each.score for each in in_windows] == pytest.approx([each.score for each in whole], abs=1e-5)
+
+
+def test_a_shard_is_no_test_set(small_model: Path):
+    done = call("s2s generate app=nmt dataset.num_shards=2", cwd=small_model, check=False)
+    assert done.returncode == 2 and "workers=N" in done.stderr and "fairseq-generate --num-shards" in done.stderr

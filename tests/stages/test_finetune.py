@@ -82,6 +82,11 @@ MISTAKES = {
     "another vocabulary": ("subword.size=41", ("subword.size=40 of base, got 41", "leave subword.size out")),
     "a list": ("\"subword.symbols=['<new>']\"", ('subword.symbols=[] of base, got ["<new>"]', "leave")),
     "no moving average": ("ema.store_ema=true", ("base has no EMA weights", "ema.store_ema=false")),
+    "another's vocabulary": (
+        "finetune_from=null model=tiny model.share_all_embeddings=true subword.size=40 "
+        "checkpoint.finetune_from_model=runs/nmt/base/checkpoints/checkpoint_best.pt",
+        ("checkpoint_best.pt has another model or vocabulary", "finetune_from=RUN"),
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from fairseq.dataclass.configs import GenerationConfig
 
 from s2s_plugin.corpora.directions import untagged
+from s2s_plugin.errors import UserError
 from s2s_plugin.inference.attention import attention_examples
 from s2s_plugin.inference.translator import check_checkpoint, generation_key
 from s2s_plugin.stages.base import Job, Stage
@@ -31,6 +32,14 @@ class GenerateStage(Stage):
 
     def command(self, job: Job) -> str:
         return generate_command(generate_config(job.fairseq, path=str(job.run_dir.best_checkpoint())))
+
+    def begin(self, job: Job) -> None:
+        if (shards := job.fairseq.dataset.num_shards) != 1:
+            raise UserError(
+                f"dataset.num_shards must be 1 for s2s generate, got {shards}; use workers=N on this machine, or "
+                "fairseq-generate --num-shards on several"
+            )
+        super().begin(job)
 
     def is_done(self, job: Job) -> bool:
         return job.run_dir.outputs.is_file() and read_json(job.run_dir.generation_info) == _generation_info(job)

@@ -44,79 +44,55 @@ class Finished(NamedTuple):
     attention: Tensor | None
 
 
-class BackPointers:
-    """Back pointers of B sentences with K hypotheses each; nothing is copied from step to step.
+def trace_back(steps: list[Step], batch: int, eos: int, vocabulary: Tensor | None = None) -> list[list[Finished]]:
+    """Return the finished hypotheses of each of ``batch`` sentences, in the order in which they finished.
 
-    Args:
-        batch: number B of sentences.
-        eos: id of </s>.
-        vocabulary: ids of what the steps call 0, 1, ...; None: they use ids.
+    ``vocabulary`` are the ids of what the steps call 0, 1, ...; None: they use ids.
     """
+    columns = list(zip(*steps, strict=True))
+    sentences, parents, tokens, totals, finished, finished_parents, finished_totals = (
+        [field.cpu().numpy() for field in column] for column in columns[:7]
+    )
+    weights = [step.weights.cpu() for step in steps if step.weights is not None]
+    count = len(steps)
+    rows = np.zeros((count, batch), dtype=np.int64)  # of a sentence in each step
+    for step in range(count):
+        rows[step, sentences[step]] = np.arange(len(sentences[step]))
 
-    def __init__(self, batch: int, eos: int, vocabulary: Tensor | None = None):
-        self.batch, self.eos, self.vocabulary = batch, eos, vocabulary
-        self.steps: list[Step] = []
+    # One hypothesis a column, in the order of their ends; of several in a step the best first.
+    places = [mask.nonzero() for mask in finished]
+    end = np.concatenate([np.full(len(row), step) for step, (row, _) in enumerate(places)])
+    sentence = np.concatenate([sentences[step][row] for step, (row, _) in enumerate(places)])
+    column = np.arange(len(end))
+    ids = np.full((count, len(end)), eos, dtype=np.int64)
+    sums = np.zeros((count, len(end)), dtype=np.float32)
+    beams = np.zeros((count, len(end)), dtype=np.int64)  # hypothesis number before each step
+    sums[end, column] = np.concatenate([finished_totals[step][place] for step, place in enumerate(places)])
+    beams[end, column] = np.concatenate([finished_parents[step][place] for step, place in enumerate(places)])
+    for step in range(count - 2, -1, -1):
+        (later,) = (end > step).nonzero()
+        place = rows[step, sentence[later]], beams[step + 1, later]
+        ids[step, later], sums[step, later] = tokens[step][place], totals[step][place]
+        beams[step, later] = parents[step][place]
 
-    def add(self, step: Step) -> None:
-        """Append a step."""
-        self.steps.append(step)
-
-    def hypotheses(self) -> list[list[Finished]]:
-        """Return the finished hypotheses of each of the B sentences, in the order in which they finished."""
-        columns = list(zip(*self.steps, strict=True))
-        sentences, parents, tokens, totals, finished, finished_parents, finished_totals = (
-            [field.cpu().numpy() for field in column] for column in columns[:7]
-        )
-        weights = [step.weights.cpu() for step in self.steps if step.weights is not None]
-        count = len(self.steps)
-        rows = np.zeros((count, self.batch), dtype=np.int64)  # of a sentence in each step
-        for step in range(count):
-            rows[step, sentences[step]] = np.arange(len(sentences[step]))
-
-        # One hypothesis a column, in the order of their ends; of several in a step the best first.
-        places = [mask.nonzero() for mask in finished]
-        end = np.concatenate([np.full(len(row), step) for step, (row, _) in enumerate(places)])
-        sentence = np.concatenate([sentences[step][row] for step, (row, _) in enumerate(places)])
-        column = np.arange(len(end))
-        ids = np.full((count, len(end)), self.eos, dtype=np.int64)
-        sums = np.zeros((count, len(end)), dtype=np.float32)
-        beams = np.zeros((count, len(end)), dtype=np.int64)  # hypothesis number before each step
-        sums[end, column] = np.concatenate([finished_totals[step][place] for step, place in enumerate(places)])
-        beams[end, column] = np.concatenate([finished_parents[step][place] for step, place in enumerate(places)])
-        for step in range(count - 2, -1, -1):
-            (later,) = (end > step).nonzero()
-            place = rows[step, sentence[later]], beams[step + 1, later]
-            ids[step, later], sums[step, later] = tokens[step][place], totals[step][place]
-            beams[step, later] = parents[step][place]
-
-        token_logprobs = torch.from_numpy(np.diff(sums, axis=0, prepend=np.float32(0)).T.copy())
-        paths = torch.from_numpy(ids.T.copy())
-        if self.vocabulary is not None:
-            paths = self.vocabulary.cpu()[paths]
-        results: list[list[Finished]] = [[] for _ in range(self.batch)]
-        for number, (last, owner) in enumerate(zip(end.tolist(), sentence.tolist(), strict=True)):
-            length, attention = last + 1, None
-            if weights:
-                attention = torch.stack(
-                    [weights[step][rows[step, owner], beams[step, number]] for step in range(length)]
-                )
-            total = float(sums[last, number])
-            results[owner].append(Finished(paths[number, :length], token_logprobs[number, :length], total, attention))
-        return results
+    token_logprobs = torch.from_numpy(np.diff(sums, axis=0, prepend=np.float32(0)).T.copy())
+    paths = torch.from_numpy(ids.T.copy())
+    if vocabulary is not None:
+        paths = vocabulary.cpu()[paths]
+    results: list[list[Finished]] = [[] for _ in range(batch)]
+    for number, (last, owner) in enumerate(zip(end.tolist(), sentence.tolist(), strict=True)):
+        length, attention = last + 1, None
+        if weights:
+            attention = torch.stack([weights[step][rows[step, owner], beams[step, number]] for step in range(length)])
+        total = float(sums[last, number])
+        results[owner].append(Finished(paths[number, :length], token_logprobs[number, :length], total, attention))
+    return results
 
 
 def to_fairseq(
     tokens: Tensor, score: float | Tensor, token_logprobs: Tensor, attention: Tensor | None, options: BeamOptions
 ) -> dict:
-    """Return a hypothesis in the format of fairseq's generators.
-
-    Args:
-        tokens: T ids with </s>.
-        score: by which hypotheses are ranked.
-        token_logprobs: T log-probabilities.
-        attention: T x S weights, or None.
-        options: ``print_alignment`` and ``replace_unk`` decide on the format of the alignment.
-    """
+    """Return a hypothesis of T tokens, with T x S attention or None, in the format of fairseq's generators."""
     return {
         "tokens": tokens,
         "score": score,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from fairseq.data import Dictionary
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.memory import Memory
 from s2s_plugin.models.seq2seq import Seq2SeqModel
-from s2s_plugin.search.back_pointers import BackPointers, Finished, Step, to_fairseq
+from s2s_plugin.search.back_pointers import Finished, Step, to_fairseq, trace_back
 from s2s_plugin.search.constraints import LexicalConstraints
 from s2s_plugin.search.ctc import CTCPrefixes
 from s2s_plugin.search.options import BeamOptions
@@ -51,19 +52,23 @@ class BeamSearch:
         self.models, self.options, self.encoder_dtype, self.shortlist = models, options, encoder_dtype, shortlist
         for model in models:
             model.eval()
-        self.pad, self.unk, self.eos = dictionary.pad(), dictionary.unk(), dictionary.eos()
-        self.blank = dictionary.bos()
+        self.blank, self.pad, self.eos, self.unk = (
+            dictionary.bos(),
+            dictionary.pad(),
+            dictionary.eos(),
+            dictionary.unk(),
+        )
         self.symbols_to_strip_from_output = {self.eos}
         self.max_positions = min(model.max_decoder_positions() for model in models) - 1
         self.num_finished = max(1, round(options.search_patience * options.beam))  # hypotheses of a sentence
 
     def generate(
         self,
-        models: object,
+        models: Any,
         sample: dict,
         prefix_tokens: Tensor | None = None,
         constraints: Tensor | None = None,
-        **_: object,
+        **_: Any,
     ) -> list[list[dict]]:
         """Decode a batch.
 
@@ -83,21 +88,23 @@ class BeamSearch:
         """
         if (constraints is None) != (self.options.constraints is None):
             raise UserError(
-                "generation.constraints requires constraints, each after a tab, on the lines of fairseq-interactive or "
-                "s2s translate"
+                "generation.constraints requires fairseq-interactive or s2s translate, with constraints after tabs"
             )
         selector = self._selector(sample, constraints)
         with torch.inference_mode():
-            back_pointers, memory_lengths = self._search(sample, prefix_tokens, selector)
-        results = list(map(self.finalize, back_pointers.hypotheses(), memory_lengths))
+            steps, vocabulary, memory_lengths = self._search(sample, prefix_tokens, selector)
+        finished = trace_back(steps, len(memory_lengths), self.eos, vocabulary)
+        results = list(map(self.finalize, finished, memory_lengths))
         return selector.filter_satisfied(results) if isinstance(selector, LexicalConstraints) else results
 
-    def _search(self, sample: dict, prefix: Tensor | None, selector: Selector) -> tuple[BackPointers, list[int]]:
-        """Return the back pointers, and the memory lengths of the B sentences."""
+    def _search(
+        self, sample: dict, prefix: Tensor | None, selector: Selector
+    ) -> tuple[list[Step], Tensor | None, list[int]]:
+        """Return the steps, the ids of the tokens in them, and the memory lengths of the B sentences."""
         state, collaborators = self._start(sample, prefix, selector)
         memory_lengths = state.memories[0].padding_mask.logical_not().sum(1)  # B
         interval = SYNC_INTERVAL.get(memory_lengths.device.type, 1)
-        back_pointers, beam = BackPointers(len(memory_lengths), self.eos, state.vocabulary), self.options.beam
+        steps, beam = list[Step](), self.options.beam
         for step in range(int(state.max_len.max()) + 1):
             scores, attention = self._step(state)
             end = scores[..., self.eos].clone()  # n x K
@@ -113,7 +120,7 @@ class BeamSearch:
             order = ends.sort(dim=1, stable=True).indices[:, :beam]  # n x K
             total = total.masked_fill(ends, NEG_INF).gather(1, order)
             parent, token = parent.gather(1, order), token.gather(1, order)
-            back_pointers.add(Step(state.sentence, parent, token, total, *finished_steps, attention))
+            steps.append(Step(state.sentence, parent, token, total, *finished_steps, attention))
             for each in collaborators:
                 each.advance(parent, token)
             state.advance(parent, token, total)
@@ -128,7 +135,7 @@ class BeamSearch:
                         each.keep(active)
             if beam > 1 or len(state.total) < len(total):
                 state.reorder()
-        return back_pointers, memory_lengths.tolist()
+        return steps, state.vocabulary, memory_lengths.tolist()
 
     def _selector(self, sample: dict, constraints: Tensor | None) -> Selector:
         """Return what chooses the candidates in each step."""
@@ -149,8 +156,8 @@ class BeamSearch:
         max_len, min_len = self._max_len(sample), (options.min_len_a * lengths + options.min_len).long()
         state = BeamState(
             [
-                model.decoder.rnn.initial_state(memory).reorder(first)
-                for model, memory in zip(self.models, memories, strict=True)
+                m.decoder.rnn.initial_state(memory).reorder(first)
+                for m, memory in zip(self.models, memories, strict=True)
             ],
             memories,
             torch.full((len(source), width, 1), self.eos, device=source.device),
@@ -169,8 +176,7 @@ class BeamSearch:
         ctc = self.models[0].ctc
         if options.ctc_search_weight and ctc is not None:
             logits, padding_mask = ctc(memories[0].values), memories[0].padding_mask
-            weight, candidates = options.ctc_search_weight, 2 * options.beam
-            collaborators.append(CTCPrefixes(logits, padding_mask, width, self.blank, self.eos, weight, candidates))
+            collaborators.append(CTCPrefixes(logits, padding_mask, width, self.blank, self.eos, options))
         return state, [*collaborators, selector]
 
     def _source_lengths(self, sample: dict) -> Tensor:
@@ -180,8 +186,7 @@ class BeamSearch:
 
     def _max_len(self, sample: dict) -> Tensor:
         """Return B maximum output lengths, without </s>."""
-        options = self.options
-        limit = options.max_len_a * self._source_lengths(sample) + options.max_len_b
+        limit = self.options.max_len_a * self._source_lengths(sample) + self.options.max_len_b
         return limit.long().clamp(1, self.max_positions)
 
     def _encode(self, source: Tensor, lengths: Tensor) -> list[Memory]:
@@ -197,22 +202,16 @@ class BeamSearch:
         return memories
 
     def _step(self, state: BeamState) -> tuple[Tensor, Tensor | None]:
-        """Run one step of every model and update ``state.decoder_states``.
-
-        Returns:
-            log-probabilities n x K x V, and attention weights n x K x S if the options require them.
-        """
+        """Step every model; return log-probabilities n x K x V, and attention n x K x S if the options require it."""
         states, scores, attention = [], [], []
-        last = state.tokens[:, :, -1]
-        shape, last = last.shape, last.flatten()
+        shape, last = state.tokens.shape[:2], state.tokens[:, :, -1].flatten()
         if state.vocabulary is not None:
             last = state.vocabulary[last]
         parts = zip(self.models, state.generators, state.decoder_states, state.memories, strict=True)
         for model, generator, decoder_state, memory in parts:
-            decoder = model.decoder
-            embedded, cached = decoder.embedding(last), decoder.cached_input_gates
+            embedded, cached = model.decoder.embedding(last), model.decoder.cached_input_gates
             gates = None if cached is None else F.embedding(last, cached)
-            decoder_state, features, weights = decoder.rnn.step(embedded, decoder_state, memory, gates)
+            decoder_state, features, weights = model.decoder.rnn.step(embedded, decoder_state, memory, gates)
             logits = generator(features, weights, memory).float()
             if self.options.temperature != 1:
                 logits = logits / self.options.temperature
@@ -220,12 +219,9 @@ class BeamSearch:
             scores.append(logits.log_softmax(-1))
             attention.append(weights)
         state.decoder_states = states
-        mean = scores[0]
-        if len(scores) > 1:
-            mean = torch.stack(scores).logsumexp(0) - math.log(len(scores))
-        if not self.options.needs_attention:
-            return mean.unflatten(0, shape), None
-        return mean.unflatten(0, shape), torch.stack(attention).mean(0).float().unflatten(0, shape)
+        mean = scores[0] if len(scores) == 1 else torch.stack(scores).logsumexp(0) - math.log(len(scores))
+        seen = torch.stack(attention).mean(0).float().unflatten(0, shape) if self.options.needs_attention else None
+        return mean.unflatten(0, shape), seen
 
     def finalize(self, hypotheses: list[Finished], memory_length: int) -> list[dict]:
         """Return the best hypotheses of a sentence in fairseq's format, best first."""

@@ -53,13 +53,9 @@ def build_search(
 
 
 def wrap_mbr(search: Any, options: BeamOptions, text: Callable[[Tensor], str], tokenizer: str) -> Any:
-    """Return a search that reranks by minimum Bayes risk if ``options.mbr`` names a utility, else the given one.
+    """Return a search, ours or fairseq's, that reranks by minimum Bayes risk if ``options.mbr`` names a utility.
 
-    Args:
-        search: ours or fairseq's.
-        options: of the search.
-        text: decodes ids.
-        tokenizer: sacrebleu's, of the utility.
+    ``text`` decodes ids; ``tokenizer`` is the utility's, of sacrebleu.
     """
     if options.mbr == "none":
         return search
@@ -67,22 +63,11 @@ def wrap_mbr(search: Any, options: BeamOptions, text: Callable[[Tensor], str], t
 
 
 def check_replace_unk(models: Sequence[nn.Module], modality: str, whole_words: bool) -> None:
-    """Raise if ``--replace-unk`` cannot copy source words.
-
-    Args:
-        models: of the search.
-        modality: of the source.
-        whole_words: whether a token of the vocabulary is a word.
-
-    Raises:
-        UserError: the source has no words, or attention does not point to single words.
-    """
-    if modality != "text":
-        raise UserError(f"--replace-unk requires a text source, got {modality}")
-    if not whole_words:
-        raise UserError("--replace-unk requires a vocabulary of words (subword.kind=word), got subwords")
-    if any(model.encoder.stride != model.encoder.group for model in models if isinstance(model, Seq2SeqModel)):
-        raise UserError("--replace-unk requires one encoder state per word (encoder_pyramid=0)")
+    """Raise a UserError if ``--replace-unk`` cannot copy source words, or attention does not point to single ones."""
+    require(modality == "text", f"--replace-unk requires a text source, got {modality}")
+    require(whole_words, "--replace-unk requires a vocabulary of words (subword.kind=word), got subwords")
+    strides = [model.encoder.stride == model.encoder.group for model in models if isinstance(model, Seq2SeqModel)]
+    require(all(strides), "--replace-unk requires one encoder state per word (encoder_pyramid=0)")
 
 
 class NGramBlocker(NGramRepeatBlock):

@@ -26,6 +26,8 @@ class LexicalConstraints(TopK):
         eos: id of </s>.
     """
 
+    per_sentence = ("words", "back", "waits", "lengths", "progress")
+
     def __init__(self, packed: Tensor, ordered: bool, beam: int, eos: int):
         super().__init__(beam, eos)
         self.ordered = ordered
@@ -57,27 +59,14 @@ class LexicalConstraints(TopK):
         return scores
 
     def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
-        """Return totals, parents and tokens, n x 2K each, banks in turn; see :meth:`Selector.choose`."""
-        return self.allocate_banks(scores, state.total, super().choose(scores, end, state))
-
-    def allocate_banks(
-        self, scores: Tensor, total: Tensor, best: tuple[Tensor, Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Choose candidates in turn from each bank: hypotheses with the same progress.
+        """Choose in turn from each bank: hypotheses with the same progress; the fullest bank first.
 
         The candidates are the best of all, each hypothesis's own best, and tokens that continue a constraint
         (section 3).
-
-        Args:
-            scores: n x K x V log-probabilities of the next token.
-            total: n x K sums so far.
-            best: totals, parents and tokens of the best of all, n x M each.
-
-        Returns:
-            totals, parents and tokens, n x M each, the best of the fullest bank first.
         """
+        best, total = super().choose(scores, end, state), state.total
         own = scores.argmax(2, keepdim=True)  # n x K x 1
-        further = torch.where(self._moves(self.progress), self._next(self.progress), NO_TOKEN)
+        further = torch.where(self._moves(self.progress), _at(self.words, self.progress), NO_TOKEN)
         next_tokens = torch.cat((own, torch.where(further == NO_TOKEN, own, further)), 2)  # n x K x (1 + C)
         extended = (total.unsqueeze(2) + scores.gather(2, next_tokens)).flatten(1)
         beams = torch.arange(total.size(1), device=total.device).view(1, -1, 1).expand_as(next_tokens).flatten(1)
@@ -98,7 +87,6 @@ class LexicalConstraints(TopK):
         return totals.gather(1, order), parents.gather(1, order), tokens.gather(1, order)
 
     def advance(self, parent: Tensor, token: Tensor) -> None:
-        """Follow hypotheses ``parent`` that continue with ``token``, n x K each."""
         self.progress = self._after(parent, token)
 
     def filter_satisfied(self, results: list[list[dict]]) -> list[list[dict]]:
@@ -109,11 +97,6 @@ class LexicalConstraints(TopK):
             kept.append(good or hypotheses)
         return kept
 
-    def keep(self, active: Tensor) -> None:
-        """Drop all sentences except those at the positions ``active``."""
-        self.words, self.back, self.waits = self.words[active], self.back[active], self.waits[active]
-        self.lengths, self.progress = self.lengths[active], self.progress[active]
-
     def _bank(self, progress: Tensor) -> Tensor:
         """Return n x M numbers of tokens in satisfied constraints and in the unsatisfied one with most progress.
 
@@ -122,10 +105,6 @@ class LexicalConstraints(TopK):
         """
         satisfied = progress == self.lengths.unsqueeze(1)
         return (progress * satisfied).sum(2) + (progress * ~satisfied).amax(2)
-
-    def _next(self, progress: Tensor) -> Tensor:
-        """Return n x M x C next tokens of the constraints, NO_TOKEN where satisfied."""
-        return _at(self.words, progress)
 
     def _moves(self, progress: Tensor) -> Tensor:
         """Return an n x M x C mask of unsatisfied constraints that wait for no other."""
@@ -137,8 +116,8 @@ class LexicalConstraints(TopK):
         before = self.progress.gather(1, parent.unsqueeze(2).expand(-1, -1, self.progress.size(2)))
         token, now = token.unsqueeze(2), before
         for _ in range(self.words.size(2) - 2):
-            now = torch.where(self._next(now).eq(token), now, _at(self.back, now))
-        now = now + self._next(now).eq(token)
+            now = torch.where(_at(self.words, now).eq(token), now, _at(self.back, now))
+        now = now + _at(self.words, now).eq(token)
         return torch.where(self._moves(before), now, before)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.state import NEG_INF, BeamState, Collaborator
 
 
@@ -20,21 +21,14 @@ class CTCPrefixes(Collaborator):
         beam: number K of hypotheses of a sentence.
         blank: id of the blank.
         eos: id of </s>, which CTC does not emit.
-        weight: w of the joint score (1 - w) log P(Y|X) + w log P_CTC(Y|X).
-        candidates: number of tokens scored after each hypothesis, the most likely ones; </s> always is.
+        options: the joint score is (1 - w) log P(Y|X) + w log P_CTC(Y|X) with ``ctc_search_weight`` w, for the
+            2 ``beam`` most likely tokens after each hypothesis, and </s>.
     """
 
-    def __init__(
-        self,
-        logits: Tensor,
-        padding_mask: Tensor,
-        beam: int,
-        blank: int,
-        eos: int,
-        weight: float = 0.0,
-        candidates: int = 1,
-    ):
-        self.blank, self.eos, self.weight, self.candidates = blank, eos, weight, candidates
+    per_sentence = ("steps", "ending", "total")
+
+    def __init__(self, logits: Tensor, padding_mask: Tensor, beam: int, blank: int, eos: int, options: BeamOptions):
+        self.blank, self.eos, self.weight, self.candidates = blank, eos, options.ctc_search_weight, 2 * options.beam
         steps = logits.float().log_softmax(-1)
         silent = torch.full_like(steps[0, 0], NEG_INF)
         silent[blank] = 0.0  # nothing is emitted beyond the end
@@ -46,7 +40,6 @@ class CTCPrefixes(Collaborator):
         self.total = logits.new_zeros(len(logits), beam, dtype=torch.float32)  # log P of the prefixes
 
     def process(self, scores: Tensor, state: BeamState) -> Tensor:
-        """Return joint scores of each hypothesis's most likely tokens and </s>; -inf elsewhere."""
         scores = scores.nan_to_num(nan=NEG_INF, neginf=NEG_INF)
         _, best = scores.topk(min(self.candidates, scores.size(2)), dim=2)
         best = torch.cat((best, torch.full_like(best[:, :, :1], self.eos)), 2)  # n x K x C
@@ -55,15 +48,7 @@ class CTCPrefixes(Collaborator):
         return torch.full_like(scores, NEG_INF).scatter_(2, best, joint)
 
     def extend(self, last: Tensor, candidates: Tensor) -> Tensor:
-        """Score each hypothesis with each of C next tokens, for :meth:`advance` to choose from.
-
-        Args:
-            last: n x K last tokens so far.
-            candidates: n x K x C ids.
-
-        Returns:
-            the change of the prefixes' log-probability, n x K x C.
-        """
+        """Return the change n x K x C of the prefixes' log-probability by each candidate (n x K x C) after ``last``."""
         batch, beam, count = candidates.shape
         index = candidates.flatten(1).unsqueeze(1).expand(-1, self.steps.size(1), -1)  # n x S x K*C
         emission = self.steps.gather(2, index).unflatten(2, (beam, count))  # n x S x K x C
@@ -84,12 +69,7 @@ class CTCPrefixes(Collaborator):
         return (total - self.total.unsqueeze(2)).nan_to_num(nan=NEG_INF, posinf=NEG_INF, neginf=NEG_INF)
 
     def advance(self, parent: Tensor, token: Tensor) -> None:
-        """Continue hypotheses ``parent`` with ``token`` (n x K each), of the candidates of :meth:`extend`."""
         candidates, total, ending = self.extended
         rows = torch.arange(len(parent), device=parent.device).unsqueeze(1)
         choice = candidates[rows, parent].eq(token.unsqueeze(2)).int().argmax(2)
         self.total, self.ending = total[rows, parent, choice], ending[rows, parent, choice]
-
-    def keep(self, active: Tensor) -> None:
-        """Drop all sentences except those at the positions ``active``."""
-        self.steps, self.ending, self.total = self.steps[active], self.ending[active], self.total[active]

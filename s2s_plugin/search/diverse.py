@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -68,11 +67,7 @@ class DiverseBeamSearch(BeamSearch):
     penalty affects the choice alone: scores are log-probabilities, and groups are ordered by these at the end.
     fairseq's own search sums penalties over the steps, and mixes the groups when a hypothesis ends.
 
-    Args:
-        models: see :class:`BeamSearch`.
-        dictionary: of the target.
-        options: ``beam`` is K, a multiple of G.
-        args: further arguments of :class:`BeamSearch`.
+    The arguments are those of :class:`BeamSearch`; ``options.beam`` is K, a multiple of G.
     """
 
     def __init__(self, models: list[Seq2SeqModel], dictionary: Dictionary, options: BeamOptions, *args: Any):
@@ -82,20 +77,16 @@ class DiverseBeamSearch(BeamSearch):
         super().__init__(models, dictionary, each, *args)
 
     def generate(
-        self,
-        models: object,
-        sample: dict,
-        prefix_tokens: Tensor | None = None,
-        constraints: Tensor | None = None,
-        **_: object,
+        self, models: Any, sample: dict, prefix_tokens: Tensor | None = None, **kwargs: Any
     ) -> list[list[dict]]:
         """Decode a batch as :meth:`BeamSearch.generate` does; duplicates among the groups are dropped."""
         times = self.groups  # to the search each group is a sentence
         net_input = {name: value.repeat_interleave(times, 0) for name, value in sample["net_input"].items()}
         prefix_tokens = None if prefix_tokens is None else prefix_tokens.repeat_interleave(times, 0)
-        results = super().generate(models, {"net_input": net_input}, prefix_tokens, constraints)
+        results = super().generate(models, {"net_input": net_input}, prefix_tokens, **kwargs)
         merged = (chain.from_iterable(results[start : start + times]) for start in range(0, len(results), times))
-        return [sorted(_distinct(hypotheses), key=lambda each: -each["score"]) for hypotheses in merged]
+        distinct = ({tuple(each["tokens"].tolist()): each for each in hypotheses}.values() for hypotheses in merged)
+        return [sorted(hypotheses, key=lambda each: -each["score"]) for hypotheses in distinct]
 
     def _encode(self, source: Tensor, lengths: Tensor) -> list[Memory]:
         memories = super()._encode(source[:: self.groups], lengths[:: self.groups])
@@ -103,7 +94,3 @@ class DiverseBeamSearch(BeamSearch):
 
     def _selector(self, sample: dict, constraints: Tensor | None) -> Selector:
         return DiverseTopK(self.options.beam, self.eos, self.groups, self.strength, self.num_finished)
-
-
-def _distinct(hypotheses: Iterable[dict]) -> list[dict]:
-    return list({tuple(each["tokens"].tolist()): each for each in hypotheses}.values())

@@ -20,6 +20,12 @@ UNSUPPORTED = {
     "retain_dropout": "affects only fairseq's own dropout layers; use --sampling for varied outputs",
     "eos_token": "is for fairseq's multilingual tasks; use a tag in the source (subword.symbols)",
 }
+EXCLUSIVE = (
+    ("sampling", "diverse_beam_groups", "constraints"),
+    ("sampling", "ctc_search_weight"),
+    ("constraints", "ctc_search_weight"),
+    ("replace_unk", "print_alignment"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,15 +81,30 @@ class BeamOptions:
         return cls(**{name: value for name, value in values.items() if value is not None})
 
     def __post_init__(self):
-        require(self.beam >= 1, f"generation.beam must be at least 1, got {self.beam}")
-        require(self.temperature > 0, f"generation.temperature must be positive, got {self.temperature}")
-        weight = self.ctc_search_weight
-        require(0 <= weight < 1, f"task.ctc_search_weight must be in [0, 1), got {weight}")
-        for name in ("repetition_penalty", "search_patience"):
-            require(getattr(self, name) > 0, f"task.{name} must be positive, got {getattr(self, name)}")
-        require(self.coverage_penalty >= 0, f"task.coverage_penalty must not be negative, got {self.coverage_penalty}")
-        self._check_sampling()
-        self._check_combinations()
+        beam, groups, patience = self.beam, self.diverse_beam_groups, self.search_patience
+        penalty, truncated = self.repetition_penalty, max(self.sampling_topk, self.sampling_topp, self.typical_sampling)
+        for condition, message in (
+            (beam >= 1, f"generation.beam must be at least 1, got {beam}"),
+            (self.temperature > 0, f"generation.temperature must be positive, got {self.temperature}"),
+            (
+                0 <= self.ctc_search_weight < 1,
+                f"task.ctc_search_weight must be in [0, 1), got {self.ctc_search_weight}",
+            ),
+            (penalty > 0, f"task.repetition_penalty must be positive, got {penalty}"),
+            (patience > 0, f"task.search_patience must be positive, got {patience}"),
+            (self.coverage_penalty >= 0, f"task.coverage_penalty must not be negative, got {self.coverage_penalty}"),
+            (self.sampling_topp <= 1, f"generation.sampling_topp must be at most 1, got {self.sampling_topp}"),
+            (self.typical_sampling <= 1, f"task.typical_sampling must be at most 1, got {self.typical_sampling}"),
+            (self.sampling or truncated <= 0, "sampling_topk, sampling_topp and typical_sampling require sampling"),
+            (not self.sampling or patience == 1, f"sampling requires task.search_patience=1, got {patience}"),
+            (groups <= 0 or beam % groups == 0, f"generation.beam must be a multiple of {groups} groups, got {beam}"),
+            (groups > 0 or self.diverse_beam_strength == 0.5, "diverse_beam_strength requires diverse_beam_groups"),
+            (self.mbr == "none" or beam > 1, f"task.mbr={self.mbr} requires generation.beam > 1, got {beam}"),
+        ):
+            require(condition, message)
+        for names in EXCLUSIVE:
+            active = [name for name in names if getattr(self, name) not in (None, False, -1, 0)]
+            require(len(active) < 2, f"{' and '.join(active)} are mutually exclusive")
 
     @property
     def needs_attention(self) -> bool:
@@ -95,39 +116,6 @@ class BeamOptions:
         if self.unnormalized:
             return total
         return total / (((5 + length) / 6) if self.wu_length_penalty else length) ** self.lenpen
-
-    def _check_sampling(self) -> None:
-        for name, value in (
-            ("generation.sampling_topp", self.sampling_topp),
-            ("task.typical_sampling", self.typical_sampling),
-        ):
-            require(value <= 1, f"{name} must be at most 1, got {value}")
-        truncated = self.sampling_topk > 0 or self.sampling_topp > 0 or self.typical_sampling > 0
-        require(self.sampling or not truncated, "sampling_topk, sampling_topp and typical_sampling require --sampling")
-        require(
-            not self.sampling or self.search_patience == 1,
-            f"generation.sampling requires task.search_patience=1, got {self.search_patience}",
-        )
-
-    def _check_combinations(self) -> None:
-        groups = self.diverse_beam_groups
-        require(
-            groups <= 0 or self.beam % groups == 0,
-            f"generation.beam must be a multiple of diverse_beam_groups={groups}, got {self.beam}",
-        )
-        require(
-            groups > 0 or self.diverse_beam_strength == 0.5,
-            "generation.diverse_beam_strength requires generation.diverse_beam_groups",
-        )
-        for names in (
-            ("sampling", "diverse_beam_groups", "constraints"),
-            ("sampling", "ctc_search_weight"),
-            ("constraints", "ctc_search_weight"),
-            ("replace_unk", "print_alignment"),
-        ):
-            active = [name for name in names if getattr(self, name) not in (None, False, -1, 0)]
-            require(len(active) < 2, f"{' and '.join(map(_qualified, active))} are mutually exclusive")
-        require(self.mbr == "none" or self.beam > 1, f"task.mbr={self.mbr} requires generation.beam > 1")
 
 
 def require(condition: bool, message: str) -> None:
@@ -142,55 +130,34 @@ def is_set(generation: Any, name: str) -> bool:
     return getattr(generation, name, default) not in (None, default)
 
 
-def check_generation(generation: Any) -> None:
-    """Raise if an option of fairseq's would have no effect.
+def delegated(generation: Any) -> list[str]:
+    """Return the flags of the options that our search delegates to fairseq's own."""
+    return [f"--{name.replace('_', '-')}" for name in DELEGATED if is_set(generation, name)]
 
-    Raises:
-        UserError: an option without an effect, or one that requires another.
-    """
+
+def check_generation(generation: Any) -> None:
+    """Raise a UserError if an option of fairseq's would have no effect, or requires another."""
     for name, reason in UNSUPPORTED.items():
-        require(not is_set(generation, name), f"{_flag(name)} {reason}")
+        require(not is_set(generation, name), f"--{name.replace('_', '-')} {reason}")
     beam, nbest = (getattr(generation, name, FAIRSEQ_DEFAULTS[name]) for name in ("beam", "nbest"))
     require(nbest <= beam, f"--nbest must be at most --beam={beam}, got {nbest}")
-    if is_set(generation, "lm_path") != is_set(generation, "lm_weight"):
-        raise UserError("--lm-path requires --lm-weight, and the reverse")
+    both = is_set(generation, "lm_path") == is_set(generation, "lm_weight")
+    require(both, "--lm-path requires --lm-weight, and the reverse")
 
 
 def check_without_targets(generation: Any) -> None:
-    """Raise if an option requires a test set or ``fairseq-generate``, for sources that come line by line.
-
-    Raises:
-        UserError: the option would have no effect.
-    """
-    for name, is_used in (
-        ("prefix_size", bool(getattr(generation, "prefix_size", 0))),
-        ("lm_path", is_set(generation, "lm_path")),
-    ):
-        require(not is_used, f"{_flag(name)} requires fairseq-generate")
-    if getattr(generation, "print_alignment", None) == "soft":
-        raise UserError("--print-alignment soft requires fairseq-generate; use hard")
+    """Raise a UserError if an option requires ``fairseq-generate``, for sources that come line by line."""
+    require(not getattr(generation, "prefix_size", 0), "--prefix-size requires fairseq-generate")
+    require(not is_set(generation, "lm_path"), "--lm-path requires fairseq-generate")
+    soft = getattr(generation, "print_alignment", None) == "soft"
+    require(not soft, "--print-alignment soft requires fairseq-generate; use hard")
 
 
 def check_delegated(generation: Any, own: Mapping[str, object], reasons: Sequence[str]) -> None:
-    """Raise if fairseq's own search is used and an option requires ours.
-
-    Args:
-        generation: fairseq's options.
-        own: our search options that are set, by name.
-        reasons: why fairseq's own search is used.
-
-    Raises:
-        UserError: the option would have no effect, or crash.
-    """
-    for name, value in own.items():
-        raise UserError(f"{', '.join(reasons)} uses fairseq's own search, which does not support task.{name}={value}")
-    if is_set(generation, "replace_unk"):
-        raise UserError(f"{', '.join(reasons)} uses fairseq's own search, which does not support --replace-unk")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _qualified(name: str) -> str:
-    return f"{'generation' if name in FAIRSEQ_DEFAULTS else 'task'}.{name}"
+    """Raise a UserError if an option, fairseq's or our ``own``, requires our search and ``reasons`` fairseq's."""
+    unsupported = [f"task.{name}={value}" for name, value in own.items()]
+    unsupported += ["--replace-unk"] * is_set(generation, "replace_unk")
+    if unsupported:
+        raise UserError(
+            f"{', '.join(reasons)} uses fairseq's own search, which does not support {', '.join(unsupported)}"
+        )

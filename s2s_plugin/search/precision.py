@@ -37,6 +37,10 @@ class InferenceLinear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
         super().__init__()
         self.original, self.bounded = (weight.detach(), None if bias is None else bias.detach()), bounded
+        self.pack(*self.original)
+
+    def pack(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Lay out W and b for :meth:`forward`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ... x I to ... x O."""
@@ -48,13 +52,11 @@ class PackedLinear(InferenceLinear):
 
     dtype = torch.float32
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
-        super().__init__(weight, bias, bounded)
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(self.dtype))
-        self.bias = None if bias is None else bias.detach().to(self.dtype)
+    def pack(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(self.dtype))
+        self.bias = None if bias is None else bias.to(self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ... x I to ... x O in float32."""
         return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.packed, self.bias, "none", [], "").float()
 
 
@@ -67,13 +69,10 @@ class PackedBf16Linear(PackedLinear):
 class Bf16Linear(InferenceLinear):
     """W, x and y are rounded to bfloat16, on any device."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
-        super().__init__(weight, bias, bounded)
-        self.weight = weight.detach().bfloat16()
-        self.bias = None if bias is None else bias.detach().bfloat16()
+    def pack(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.weight, self.bias = weight.bfloat16(), None if bias is None else bias.bfloat16()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ... x I to ... x O in float32."""
         return F.linear(x.bfloat16(), self.weight, self.bias).float()
 
 
@@ -86,17 +85,14 @@ class Int8Linear(InferenceLinear):
 
     ZERO_POINT = 128  # oneDNN requires unsigned inputs
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
-        super().__init__(weight, bias, bounded)
-        weight, self.bias = self.original
-        scales = _scale(weight)
+    def pack(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.bias, scales = bias, _scale(weight)
         self.scales = scales.squeeze(1)
         self.packed = torch.ops.onednn.qlinear_prepack((weight / scales).round().to(torch.int8), None)
         self.zeros = torch.zeros(len(weight), dtype=torch.int32)
         self.middle = torch.tensor(self.ZERO_POINT + 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ... x I to ... x O in float32."""
         if self.bounded:
             return self._product(x, 127, 1 / 127, self.bias)
         x = x.float()
@@ -161,14 +157,14 @@ def convert(model: Seq2SeqModel, precision: str) -> Seq2SeqModel:
     layer = (ON_CPU if on_cpu else ON_GPU).get(precision)
     if layer is not None:
         bounded = _bounded(model)
-        _replace(model.decoder, nn.Linear, lambda linear: _converted(linear, layer, linear in bounded))
+
+        def converted(linear: nn.Linear) -> nn.Module:
+            if type(linear) is not nn.Linear or linear.weight.numel() < MIN_CONVERTED_WEIGHTS:
+                return linear
+            return layer(linear.weight, linear.bias, linear in bounded)
+
+        _replace(model.decoder, nn.Linear, converted)
     return model
-
-
-def _converted(linear: nn.Module, layer: type[InferenceLinear], bounded: bool) -> nn.Module:
-    if type(linear) is not nn.Linear or linear.weight.numel() < MIN_CONVERTED_WEIGHTS:
-        return linear
-    return layer(linear.weight, linear.bias, bounded)
 
 
 def output_rows(layer: nn.Module, ids: Tensor) -> InferenceLinear:

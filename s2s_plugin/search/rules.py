@@ -20,21 +20,16 @@ class LogitsConstraints(Collaborator):
         prefix: n x P ids that every hypothesis must begin with, padded on the right; or None.
     """
 
+    per_sentence = ("max_len", "min_len", "prefix")
+
     def __init__(
-        self,
-        options: BeamOptions,
-        special: tuple[int, int, int],
-        max_len: Tensor,
-        min_len: Tensor,
-        prefix: Tensor | None,
+        self, options: BeamOptions, special: tuple[int, ...], max_len: Tensor, min_len: Tensor, prefix: Tensor | None
     ):
-        self.options = options
-        self.pad, self.unk, self.eos = special
+        self.options, (self.pad, self.unk, self.eos) = options, special
         self.max_len, self.min_len, self.prefix = max_len, min_len, prefix
         self._update_bounds()
 
     def process(self, scores: Tensor, state: BeamState) -> Tensor:
-        """Mask and penalize in place; shapes as in :class:`BeamState`."""
         options, tokens, step = self.options, state.tokens, state.step
         scores[..., self.pad] = NEG_INF
         if options.unkpen:
@@ -58,9 +53,7 @@ class LogitsConstraints(Collaborator):
         return scores
 
     def keep(self, active: Tensor) -> None:
-        """Drop all sentences except those at the positions ``active``."""
-        self.max_len, self.min_len = self.max_len[active], self.min_len[active]
-        self.prefix = None if self.prefix is None else self.prefix[active]
+        super().keep(active)
         self._update_bounds()
 
     def _update_bounds(self) -> None:

@@ -23,6 +23,8 @@ class Sampler(Selector):
         eos: id of </s>.
     """
 
+    per_sentence = ("draws",)
+
     def __init__(self, options: BeamOptions, sample: dict, max_len: Tensor, eos: int):
         self.options, self.eos = options, eos
         source, lengths = sample["net_input"]["src_tokens"], sample["net_input"]["src_lengths"].tolist()
@@ -35,7 +37,6 @@ class Sampler(Selector):
         self.draws = torch.nn.utils.rnn.pad_sequence(draws, batch_first=True).to(max_len.device)  # n x T x K in [0, 1)
 
     def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
-        """Return totals, parents (each its own) and tokens, n x K each; see :meth:`Selector.choose`."""
         stuck = scores.amax(2).eq(NEG_INF)
         scores[..., self.eos] = torch.where(stuck, end.clamp(min=FORCED_EOS_LOGPROB), scores[..., self.eos])
         cumulative = self._probs(scores).double().cumsum(2)  # n x K x V: float32 would lose rare tokens
@@ -44,10 +45,6 @@ class Sampler(Selector):
         total = state.total + scores.gather(2, token).squeeze(2)
         parent = torch.arange(total.size(1), device=total.device).expand_as(total)
         return total, parent, token.squeeze(2)
-
-    def keep(self, active: Tensor) -> None:
-        """Drop all sentences except those at the positions ``active``."""
-        self.draws = self.draws[active]
 
     def _probs(self, scores: Tensor) -> Tensor:
         """Return n x K x V probabilities, each truncation applied to the result of the previous one."""

@@ -34,13 +34,11 @@ class Selection(Collaborator):
         models: with plain generators.
     """
 
+    per_sentence = ("bias",)
+
     def __init__(self, ids: Tensor, bias: Tensor, models: list[Seq2SeqModel]):
         self.ids, self.bias = ids, bias
         self.generators = [self._restrict(model.decoder.generator) for model in models]
-
-    def keep(self, active: Tensor) -> None:
-        """Drop all sentences except those at the positions ``active``."""
-        self.bias = self.bias[active]
 
     def _restrict(self, generator: Any) -> Callable[..., Tensor]:
         """Return the generator with M logits."""

@@ -74,7 +74,13 @@ class BeamState:
 
 
 class Collaborator:
-    """Takes part in each search step; the defaults do nothing."""
+    """Takes part in each search step; by default it does nothing.
+
+    Attributes:
+        per_sentence: names of its tensors whose first dimension is the n sentences; they may be None.
+    """
+
+    per_sentence: tuple[str, ...] = ()
 
     def process(self, scores: Tensor, state: BeamState) -> Tensor:
         """Return the log-probabilities of the next token, n x K x V, changed (perhaps in place)."""
@@ -85,6 +91,9 @@ class Collaborator:
 
     def keep(self, active: Tensor) -> None:
         """Drop all sentences except those at the positions ``active``."""
+        for name in self.per_sentence:
+            if (tensor := getattr(self, name)) is not None:
+                setattr(self, name, tensor[active])
 
 
 class Selector(Collaborator):

@@ -1,6 +1,6 @@
 """Options of the task ``s2s``."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -9,128 +9,78 @@ from omegaconf import II, MISSING
 from s2s_plugin.scoring.rewards import REWARDS
 from s2s_plugin.scoring.validation import METRICS
 from s2s_plugin.search.precision import PRECISIONS
-from s2s_plugin.utils.options import DECODING, SPEED, TRAINING_AND_DECODING, options_affecting
+from s2s_plugin.utils.options import DECODING, SPEED, TRAINING_AND_DECODING, option, options_affecting
 
 
 @dataclass
 class Seq2SeqTaskConfig(FairseqDataclass):
     """Options of the data, of validation by decoding, and of the search."""
 
-    data: str = field(default=MISSING, metadata={"help": "folder made by fairseq-preprocess or s2s prepare"})
+    data: str = option(MISSING, "folder made by fairseq-preprocess or s2s prepare")
     source_lang: Optional[str] = field(
         default=None, metadata={"help": "source language, as in the data's file names", "argparse_alias": "-s"}
     )
     target_lang: Optional[str] = field(
         default=None, metadata={"help": "target language, as in the data's file names", "argparse_alias": "-t"}
     )
-    max_source_positions: int = field(
-        default=1024, metadata={"help": "maximum source length, in tokens or frames", "affects": TRAINING_AND_DECODING}
+    max_source_positions: int = option(1024, "maximum source length, in tokens or frames", TRAINING_AND_DECODING)
+    truncate_source: bool = option(
+        False, "truncate source texts that are longer than --max-source-positions", TRAINING_AND_DECODING
     )
-    truncate_source: bool = field(
-        default=False,
-        metadata={
-            "help": "truncate source texts that are longer than --max-source-positions",
-            "affects": TRAINING_AND_DECODING,
-        },
-    )
-    max_target_positions: int = field(default=1024, metadata={"help": "maximum target length, in tokens"})
+    max_target_positions: int = option(1024, "maximum target length, in tokens")
     precision: ChoiceEnum(["auto", "fp32", "bf16"]) = field(  # type: ignore[valid-type]
         default="auto",
         metadata={
-            "help": "precision of matrix products in training; weights stay fp32. auto: bf16 on CPUs where it is "
-            "faster, else fp32"
+            "help": "of matrix products in training; weights stay fp32; auto: bf16 on CPUs where faster, else fp32"
         },
     )
     eval_metric: ChoiceEnum(["none", *METRICS]) = field(  # type: ignore[valid-type]
         default="none", metadata={"help": "decode the validation set and log this metric as valid_<metric>"}
     )
-    eval_tokenizer: str = field(default="13a", metadata={"help": "sacrebleu tokenizer of the validation metric"})
-    eval_beam: int = field(default=1, metadata={"help": "beam size in validation"})
-    eval_max_len: Optional[int] = field(
-        default=None,
-        metadata={
-            "help": "maximum output length in validation, in tokens; default: 1.5 * source length + 10 for text, 200 "
-            "for other sources"
-        },
+    eval_tokenizer: str = option("13a", "sacrebleu tokenizer of the validation metric")
+    eval_beam: int = option(1, "beam size in validation")
+    eval_max_len: Optional[int] = option(
+        None,
+        "maximum output length in validation, in tokens; default: 1.5 * source length + 10 for text, 200 for signals",
     )
-    ctc_search_weight: float = field(
-        default=0.0,
-        metadata={"help": "weight of the CTC score in the search, in [0, 1)", "affects": TRAINING_AND_DECODING},
+    ctc_search_weight: float = option(0.0, "weight of the CTC score in the search, in [0, 1)", TRAINING_AND_DECODING)
+    min_len_a: float = option(0.0, "minimum output length: min_len_a * source length + --min-len", DECODING)
+    repetition_penalty: float = option(
+        1.0, "factor on the log-probabilities of tokens that the hypothesis already contains; try 1.2", DECODING
     )
-    min_len_a: float = field(
-        default=0.0,
-        metadata={"help": "minimum output length: min_len_a * source length + --min-len", "affects": DECODING},
+    wu_length_penalty: bool = option(
+        False, "normalize scores by ((5 + length) / 6)^lenpen instead of length^lenpen", DECODING
     )
-    repetition_penalty: float = field(
-        default=1.0,
-        metadata={
-            "help": "factor on the log-probabilities of tokens that the hypothesis already contains; try 1.2",
-            "affects": DECODING,
-        },
+    coverage_penalty: float = option(
+        0.0, "weight of the penalty for source positions without attention; try 0.2", DECODING
     )
-    wu_length_penalty: bool = field(
-        default=False,
-        metadata={
-            "help": "normalize scores by ((5 + length) / 6)^lenpen instead of length^lenpen",
-            "affects": DECODING,
-        },
-    )
-    coverage_penalty: float = field(
-        default=0.0,
-        metadata={
-            "help": "weight of the penalty for source positions without attention; try 0.2",
-            "affects": DECODING,
-        },
-    )
-    search_patience: float = field(
-        default=1.0,
-        metadata={"help": "search until patience * --beam hypotheses have finished; try 2", "affects": DECODING},
-    )
-    typical_sampling: float = field(
-        default=0.0,
-        metadata={
-            "help": "with --sampling: sample from the locally typical tokens with this probability mass",
-            "affects": DECODING,
-        },
+    search_patience: float = option(1.0, "search until patience * --beam hypotheses have finished; try 2", DECODING)
+    typical_sampling: float = option(
+        0.0, "with --sampling: sample from the locally typical tokens with this probability mass", DECODING
     )
     mbr: ChoiceEnum(["none", *REWARDS]) = field(  # type: ignore[valid-type]
         default="none",
         metadata={"help": "rerank hypotheses by minimum Bayes risk under this metric", "affects": DECODING},
     )
-    shortlist: int = field(
-        default=0,
-        metadata={
-            "help": "number of target candidates per source token, for a faster search; 0: the whole vocabulary",
-            "affects": DECODING + SPEED,
-        },
+    shortlist: int = option(
+        0, "target candidates per source token, for a faster search; 0: the whole vocabulary", DECODING + SPEED
     )
     search_precision: ChoiceEnum(list(PRECISIONS)) = field(  # type: ignore[valid-type]
         default="fp32",
         metadata={"help": "precision of the decoder's matrix products in the search; int8: CPU only", "affects": SPEED},
     )
-    subword_sampling: float = field(
-        default=0.0,
-        metadata={
-            "help": "sample another subword segmentation of the training text every epoch (subword regularization); "
-            "try 0.2 for unigram, 0.1 for bpe"
-        },
+    subword_sampling: float = option(
+        0.0, "sample another subword segmentation of the training text every epoch; try 0.2 for unigram, 0.1 for bpe"
     )
-    time_stretch: float = field(
-        default=0.0, metadata={"help": "audio, video: maximum change of the duration in training, as a share of it"}
-    )
-    time_masks: int = field(default=0, metadata={"help": "audio, video: number of SpecAugment time masks in training"})
-    time_mask_share: float = field(
-        default=0.1, metadata={"help": "maximum width of a time mask, as a share of the duration"}
-    )
-    freq_masks: int = field(default=0, metadata={"help": "audio: number of SpecAugment frequency masks in training"})
-    freq_mask_width: int = field(default=15, metadata={"help": "maximum width of a frequency mask, in mel channels"})
-    translate: float = field(
-        default=0.0, metadata={"help": "video, image: maximum shift in training, as a share of height and width"}
-    )
-    flip: bool = field(default=False, metadata={"help": "video, image: mirror half of the training sources"})
-    color_jitter: float = field(
-        default=0.0,
-        metadata={"help": "video, image: maximum change of contrast and brightness in training, in deviations"},
+    time_stretch: float = option(0.0, "audio, video: maximum change of the duration in training, as a share of it")
+    time_masks: int = option(0, "audio, video: number of SpecAugment time masks in training")
+    time_mask_share: float = option(0.1, "maximum width of a time mask, as a share of the duration")
+    freq_masks: int = option(0, "audio: number of SpecAugment frequency masks in training")
+    freq_mask_width: int = option(15, "maximum width of a frequency mask, in mel channels")
+    translate: float = option(0.0, "video, image: maximum shift in training, as a share of height and width")
+    flip: bool = option(False, "video, image: mirror half of the training sources")
+    color_jitter: float = option(
+        0.0, "video, image: maximum change of contrast and brightness in training, in deviations"
     )
     seed: int = field(default=II("common.seed"), metadata={"affects": TRAINING_AND_DECODING})
     num_shards: int = II("dataset.num_shards")
@@ -153,10 +103,9 @@ def _plain(value: Any) -> Any:
 
 
 DECODING_OPTIONS = options_affecting(Seq2SeqTaskConfig, "decoding", "speed")
-TRAINING_OPTIONS = options_affecting(Seq2SeqTaskConfig, "training")
 SEARCH_DEFAULTS = {
-    field.name: field.default
-    for field in fields(Seq2SeqTaskConfig)
-    if field.name in DECODING_OPTIONS and field.name not in TRAINING_OPTIONS
+    name: Seq2SeqTaskConfig.__dataclass_fields__[name].default
+    for name in DECODING_OPTIONS
+    if name not in options_affecting(Seq2SeqTaskConfig, "training")
 }
 EXACT_SEARCH = {name: SEARCH_DEFAULTS[name] for name in options_affecting(Seq2SeqTaskConfig, "speed")}

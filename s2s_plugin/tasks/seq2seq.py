@@ -14,14 +14,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.models.config import without_vector_files
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.build import NGramBlocker, build_search, check_replace_unk, wrap_mbr
-from s2s_plugin.search.options import (
-    DELEGATED,
-    BeamOptions,
-    check_delegated,
-    check_generation,
-    check_without_targets,
-    is_set,
-)
+from s2s_plugin.search.options import BeamOptions, check_delegated, check_generation, check_without_targets, delegated
 from s2s_plugin.search.scorer import ReferenceScorer
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig, search_options
 from s2s_plugin.tasks.loading import SOURCE_META, PairLoader, data_folder, infer_languages, load_dictionary
@@ -184,7 +177,7 @@ class Seq2SeqTask(FairseqTask):
         options = BeamOptions.from_config(args, self.cfg)
         if getattr(args, "score_reference", False) and not foreign:
             return ReferenceScorer(self.target_dictionary, options)
-        reasons = [f"--{name.replace('_', '-')}" for name in DELEGATED if is_set(args, name)] + foreign
+        reasons = delegated(args) + foreign
         reasons += ["prefix_allowed_tokens_fn"] * (prefix_allowed_tokens_fn is not None)
         reasons += [] if seq_gen_cls is None else [seq_gen_cls.__name__]
         if not reasons:

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from s2s_plugin.search.ctc import CTCPrefixes
+from s2s_plugin.search.options import BeamOptions
 
 BLANK, EOS = 0, 1
 SYMBOLS = (2, 3, 4)
@@ -32,7 +33,7 @@ def test_prefix_scores_are_sums_over_all_paths(length):
     logits = torch.randn(2, 5, 5)
     padding_mask = torch.tensor([[False] * 5, [step >= length for step in range(5)]])
     beam = 2
-    prefixes = CTCPrefixes(logits, padding_mask, beam, BLANK, EOS)
+    prefixes = CTCPrefixes(logits, padding_mask, beam, BLANK, EOS, BeamOptions())
     written: list[list[list[int]]] = [[[], []], [[], []]]
     last = torch.full((2, beam), EOS)
     candidates = torch.tensor([*SYMBOLS, EOS]).expand(2, beam, -1)
@@ -60,7 +61,7 @@ def test_sentences_that_are_done_leave():
     torch.manual_seed(0)
     logits, mask = torch.randn(3, 4, 5), torch.zeros(3, 4, dtype=torch.bool)
     candidates = torch.tensor([2, 3, 4]).expand(3, 2, -1)
-    every, some = CTCPrefixes(logits, mask, 2, BLANK, EOS), CTCPrefixes(logits, mask, 2, BLANK, EOS)
+    every, some = (CTCPrefixes(logits, mask, 2, BLANK, EOS, BeamOptions()) for _ in range(2))
     some.keep(torch.tensor([0, 2]))
     last = torch.full((3, 2), EOS)
     expected = every.extend(last, candidates)[[0, 2]]

@@ -77,13 +77,18 @@ class DiverseBeamSearch(BeamSearch):
         super().__init__(models, dictionary, each, *args)
 
     def generate(
-        self, models: Any, sample: dict, prefix_tokens: Tensor | None = None, **kwargs: Any
+        self,
+        models: Any,
+        sample: dict,
+        prefix_tokens: Tensor | None = None,
+        constraints: Tensor | None = None,
+        **_: Any,
     ) -> list[list[dict]]:
         """Decode a batch as :meth:`BeamSearch.generate` does; duplicates among the groups are dropped."""
         times = self.groups  # to the search each group is a sentence
         net_input = {name: value.repeat_interleave(times, 0) for name, value in sample["net_input"].items()}
         prefix_tokens = None if prefix_tokens is None else prefix_tokens.repeat_interleave(times, 0)
-        results = super().generate(models, {"net_input": net_input}, prefix_tokens, **kwargs)
+        results = super().generate(models, {"net_input": net_input}, prefix_tokens, constraints)
         merged = (chain.from_iterable(results[start : start + times]) for start in range(0, len(results), times))
         distinct = ({tuple(each["tokens"].tolist()): each for each in hypotheses}.values() for hypotheses in merged)
         return [sorted(hypotheses, key=lambda each: -each["score"]) for hypotheses in distinct]

@@ -88,7 +88,7 @@ class BeamSearch:
         """
         if (constraints is None) != (self.options.constraints is None):
             raise UserError(
-                "generation.constraints requires fairseq-interactive or s2s translate, with constraints after tabs"
+                "generation.constraints requires fairseq-interactive or s2s translate, each constraint after a tab"
             )
         selector = self._selector(sample, constraints)
         with torch.inference_mode():

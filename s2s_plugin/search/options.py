@@ -18,7 +18,7 @@ UNSUPPORTED = {
     "no_early_stop": "has no effect in fairseq any more; use task.search_patience=2",
     "sacrebleu": "has no effect in fairseq any more; use --scoring s2s_bleu",
     "retain_dropout": "affects only fairseq's own dropout layers; use --sampling for varied outputs",
-    "eos_token": "is for fairseq's multilingual tasks; use a tag in the source (subword.symbols)",
+    "eos_token": "is for fairseq's multilingual tasks; use a tag in the source (subword.special_tokens)",
 }
 EXCLUSIVE = (
     ("sampling", "diverse_beam_groups", "constraints"),

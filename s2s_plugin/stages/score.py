@@ -87,17 +87,17 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
     task.load_dataset(subset)
     dataset, pad = task.dataset(subset), task.target_dictionary.pad()
     order = dataset.ordered_indices()
-    total, symbols = 0.0, 0
+    total, tokens = 0.0, 0
     for start in range(0, len(order), 32):
         batch = dataset.collater([dataset[i] for i in order[start : start + 32]])
         batch = utils.move_to_cuda(batch) if cuda else batch
         target = batch["target"]
         with torch.inference_mode():
             log_probs = token_log_probs(model(**batch["net_input"])[0], target)[target.ne(pad)]
-        total, symbols = total - log_probs.double().sum().item(), symbols + log_probs.numel()
+        total, tokens = total - log_probs.double().sum().item(), tokens + log_probs.numel()
     return {
-        "score": round(math.exp(total / symbols), 2),
-        "signature": f"ppl|unit:symbol|eos:yes|symbols:{symbols}|vocabulary:{len(task.target_dictionary)}",
+        "score": round(math.exp(total / tokens), 2),
+        "signature": f"ppl|unit:token|eos:yes|tokens:{tokens}|vocabulary:{len(task.target_dictionary)}",
         "higher_is_better": False,
     }
 

@@ -39,7 +39,7 @@ class SubwordConfig:
     joint: bool = option(True, "one vocabulary for both sides")
     jamo: bool = option(False, "spell Hangul syllables as letters")
     normalize_source: bool = option(False, "read the source in lower case and without punctuation")
-    symbols: list[str] = option([], "tokens that are never split, such as language tags: <2de>")
+    special_tokens: list[str] = option([], "tokens that are never split, such as language tags: <2de>")
     lossless: bool = option(False, "keep every character: indentation, line breaks, quotes; for programs")
     factors: list[str] = option([], "names of the factors of each source word: word|value|value")
     copy_slots: int = option(0, "source tokens per sentence outside the vocabulary that model.pointer can copy")
@@ -55,7 +55,7 @@ def learn_codec(
         subword: options.
         folder: to write to.
         sides: training lines by language: of the source and the target, or the target alone.
-        extra_tokens: tokens that are never split, as ``subword.symbols``.
+        extra_tokens: tokens that are never split, as ``subword.special_tokens``.
 
     Raises:
         UserError: options exclude each other, or SentencePiece cannot train so many tokens of this kind.
@@ -70,7 +70,7 @@ def learn_codec(
         lines[0] = [normalize(line, subword.jamo) for line in lines[0]]
         factors = factor_values(lines[0], subword.factors)
         lines[0] = [" ".join(split_factors(line, subword.factors)[0]) for line in lines[0]]
-    tokens = [*subword.symbols, *extra_tokens]
+    tokens = [*subword.special_tokens, *extra_tokens]
     if subword.joint or not source:
         _train(subword, folder / "spm", [line for side in lines for line in side], subword.kind, tokens)
         models = ["spm.model"] * len(langs)

@@ -80,7 +80,7 @@ MISTAKES = {
     "another model": ("model.decoder_hidden_size=32", ("decoder_hidden_size=64 of base, got 32", "leave")),
     "another preset": ("model=luong", ("model.", "of base, got", "leave model.")),
     "another vocabulary": ("subword.size=41", ("subword.size=40 of base, got 41", "leave subword.size out")),
-    "a list": ("\"subword.symbols=['<new>']\"", ('subword.symbols=[] of base, got ["<new>"]', "leave")),
+    "a list": ("\"subword.special_tokens=['<new>']\"", ('subword.special_tokens=[] of base, got ["<new>"]', "leave")),
     "no moving average": ("ema.store_ema=true", ("base has no EMA weights", "ema.store_ema=false")),
     "another's vocabulary": (
         "finetune_from=null model=tiny model.share_all_embeddings=true subword.size=40 "

@@ -13,7 +13,7 @@ PAIRS = [(f"<2de> word{i} of {i * 7}", f"wort{i} von {i * 7}") for i in range(40
 EXTRA = [("a new one", "ein neues"), ("<2de> another word9 here", "noch ein wort9 hier")]
 OWN = (
     "app=nmt data=files data.source=my.en data.target=my.de data.extra_source=extra.en data.extra_target=extra.de "
-    "subword.size=80 'subword.symbols=[\"<2de>\"]'"
+    "subword.size=80 'subword.special_tokens=[\"<2de>\"]'"
 )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from command_line import BIN, ROOT, call, write_reversed
+from command_line import ROOT, call, write_reversed
 from hydra import compose, initialize_config_dir
 from media import make_items
 from omegaconf import OmegaConf
@@ -74,13 +75,12 @@ def test_own_recordings(tmp_path: Path):
 
 
 def test_a_table_becomes_two_files(tmp_path: Path):
-    (tmp_path / "my.csv").write_text('id,source,target\n1,"A, b.",x\n2,c,"d ""e"""\n', encoding="utf-8")
-    lines = [line for line in code_lines(ROOT / "docs/data.md") if line.startswith("python -c")]
-    for line in lines:
-        command = line.replace("python ", f"{BIN}/python ", 1)
-        subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
-    assert (tmp_path / "my.en").read_text() == "A, b.\nc\n"
-    assert (tmp_path / "my.de").read_text() == 'x\nd "e"\n'
+    table = 'id,english,german\n1,"A, b.",Ä\n2,"c\nd","e ""f"""\n3,,g\n'
+    (tmp_path / "my.csv").write_text(table, encoding="utf-8-sig")
+    (script,) = re.findall(r"<<'END'\n(.*?)^END$", (ROOT / "docs/data.md").read_text(), re.MULTILINE | re.DOTALL)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    assert (tmp_path / "my.en").read_text() == "A, b.\nc d\n"
+    assert (tmp_path / "my.de").read_text() == 'Ä\ne "f"\n'
 
 
 def test_plain_fairseq_commands(tmp_path: Path):

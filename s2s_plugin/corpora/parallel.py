@@ -17,6 +17,9 @@ from s2s_plugin.utils.console import say
 MAX_LINE = 20_000  # characters; a longer line is a sign of a broken file
 MAX_HELD_OUT = 0.1  # of the training pairs, for valid and for test each
 PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
+TABLES = {".csv", ".tsv", ".xls", ".xlsx", ".json", ".jsonl", ".parquet"}
+# what a choice of data= reads, by the option of each file; training files are required
+OWN_FILES = {"files": ("source", "target"), "dialogues": ("dialogues",), "manifest": ("manifest",)}
 LINE_ENDS = {"\0": "NUL", "\u2028": "U+2028", "\u2029": "U+2029", "\u0085": "U+0085"}
 
 
@@ -59,6 +62,23 @@ def _check_line(where: str, raw: bytes) -> str | UserError:
     if len(line) > MAX_LINE:
         return UserError(f"{where}: a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it")
     return line
+
+
+def check_own_files(data: DictConfig) -> None:
+    """Raise UserError if files are named that this corpus does not read, if one is missing, or if one is a table."""
+    for kind, sides in OWN_FILES.items():
+        named = [
+            f"{prefix}{side}" for prefix in PREFIXES.values() for side in sides if data[f"{prefix}{side}"] is not None
+        ]
+        if named and data.recipe is not None:
+            raise UserError(f"data.{named[0]} requires data={kind}, got data={data.name}")
+        if data.name == kind and not set(sides) <= set(named):
+            raise UserError(f"data={kind} requires {' and '.join(f'data.{side}=FILE' for side in sides)}")
+    if data.source is not None and data.source == data.target:
+        raise UserError(f"data.source and data.target must be different files, got {data.source} twice")
+    for file in (data.source, data.target):
+        if isinstance(file, str) and Path(file).suffix.lower() in TABLES:
+            raise UserError(f"{file}: a table, expected text with a sentence per line; cut it as docs/data.md says")
 
 
 def _read_pairs(cfg: DictConfig, prefix: str) -> list[Pair]:

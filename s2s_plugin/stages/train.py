@@ -178,6 +178,11 @@ def _check_options(cfg: DictConfig) -> None:
         raise UserError("common.tensorboard_logdir requires a package: pip install tensorboardX")
     if cfg.common.wandb_project and not find_spec("wandb"):
         raise UserError("common.wandb_project requires a package: pip install wandb")
+    updates, warmup = cfg.optimization.max_update, cfg.lr_scheduler.get("warmup_updates", 0)
+    if 0 < updates <= warmup:
+        say(
+            f"      {updates} updates end within the warm-up of lr_scheduler.warmup_updates={warmup}: little is learned"
+        )
     if not cfg.lr_scheduler.get("total_num_update", 1) > 0:
         raise UserError(
             "lr_scheduler=polynomial_decay requires optimization.max_update or lr_scheduler.total_num_update; "

@@ -59,6 +59,7 @@ def reference_score(attention, kind: str, h: list[float], m: list[float], featur
             norm = math.sqrt(dot(v, v))
             v = [float(attention.gain) * x / norm for x in v]
         return dot(v, tanh(inner))
+    assert kind in ("dot", "general"), f"add the formula of {kind}"
     score = dot(h, linear(attention.key, m) if kind == "general" else m)
     if features:
         score += dot(linear(attention.history_proj, h), features)

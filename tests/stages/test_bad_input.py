@@ -61,6 +61,26 @@ def test_bad_lines_can_be_skipped(tmp_path: Path):
     assert "my.en: 2 unusable pairs skipped" in done.stderr
 
 
+OWN = {
+    "a recipe with files": ("data.source=my.en data.target=my.de", ("data.source requires data=files",)),
+    "a recipe with a manifest": ("data.manifest=my.tsv", ("data.manifest requires data=manifest",)),
+    "one side": ("data=files data.source=my.en", ("data=files requires data.source=FILE and data.target=FILE",)),
+    "the same file twice": (
+        "data=files data.source=my.en data.target=my.en data.source_lang=en data.target_lang=de",
+        ("different files", "my.en twice"),
+    ),
+    "a table": ("data=files data.source=my.csv data.target=my.de", ("my.csv", "table", "docs/data.md")),
+}
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_files_that_the_corpus_does_not_read(tmp_path: Path, case: str):
+    for name in ("my.en", "my.de", "my.csv"):
+        (tmp_path / name).write_bytes(GOOD)
+    overrides, named = OWN[case]
+    mistake(tmp_path, f"s2s prepare app=nmt {overrides}", *named)
+
+
 @pytest.mark.parametrize("names", [("my.txt", "other.txt"), ("my", "my.de"), ("my", "other")], ids=" ".join)
 def test_languages_that_the_names_do_not_tell(tmp_path: Path, names: tuple[str, str]):
     for name in names:

@@ -18,7 +18,7 @@ class Attention(nn.Module):
     Args:
         query_size: width Q of the decoder state h.
         value_size: width D of a memory value m_s.
-        size: width A of the space in which additive kinds compare the two.
+        size: width A of the space in which additive kinds compare the two (``model.attention_size``).
         history: features of earlier attention weights that enter the score, or None.
 
     Attributes:
@@ -34,7 +34,7 @@ class Attention(nn.Module):
         self.history_proj: nn.Linear | None = None
 
     def precompute_keys(self, memory: Memory) -> Memory:
-        """Return the memory with its keys, B x S x A, and values in the keys' type; called once per source."""
+        """Return the memory with keys, B x S x width of ``key``; values get the keys' type (autocast)."""
         keys = memory.values if self.key is None else self.key(memory.values)
         return memory._replace(keys=keys, values=memory.values.to(keys.dtype))
 
@@ -69,7 +69,7 @@ class Attention(nn.Module):
 
         ``query`` is B x K x Q, the memory has keys, ``history_features`` is B x K x S x F or None.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define score(query, memory, history_features)")
 
     def read(self, weights: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Return the context B x K x D and the weights B x K x S for normalized scores."""

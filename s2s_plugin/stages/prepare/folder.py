@@ -12,6 +12,7 @@ from fairseq.data import Dictionary
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from s2s_plugin.corpora import directions, media
+from s2s_plugin.corpora.parallel import check_own_files
 from s2s_plugin.corpora.recipe import recipe_stamp
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.commands import preprocess_command
@@ -34,6 +35,7 @@ def resolve_preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
     Raises:
         UserError: a file cannot be read, or the languages are the same.
     """
+    check_own_files(cfg.data)
     folder = _folder(cfg)
     reverse = None if folder.is_dir() or media.is_signal(cfg) else directions.reverse(cfg)
     if reverse is not None and _folder(reverse).is_dir():

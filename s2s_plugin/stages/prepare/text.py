@@ -88,8 +88,6 @@ def _write_direction(cfg: DictConfig, folder: Path, shared: str | None = None) -
     text, langs = folder / "text", (cfg.data.source_lang, cfg.data.target_lang)
     if cfg.data.recipe is not None:
         return run_recipe(cfg, text)
-    if cfg.data.dialogues is None and None in (cfg.data.source, cfg.data.target):
-        raise UserError("data=files requires data.source=FILE and data.target=FILE")
     meta = {"name": cfg.data.name, "source": "own files"}
     return write_corpus(text, own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.lossless else ())
 

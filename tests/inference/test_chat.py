@@ -197,7 +197,7 @@ def test_perplexity_is_fairseqs(run: tuple[Path, str]):
     )
     base2 = float(re.findall(r'"test_nll_loss": "([\d.]+)"', done.stdout + done.stderr)[-1])
     assert found["score"] == pytest.approx(2**base2, abs=0.006)
-    assert "unit:symbol" in found["signature"] and not found["higher_is_better"]
+    assert "unit:token" in found["signature"] and not found["higher_is_better"]
 
 
 # -------------------------------------------------------------------- by hand

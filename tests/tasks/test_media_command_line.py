@@ -48,7 +48,7 @@ def prepared(request, tmp_path_factory) -> tuple[str, Path, Path]:
         f"s2s prepare app={app} data=manifest data.manifest={folder}/my.tsv data.held_out=40 subword.kind=word "
         f"prepared_dir={folder}/bin {FRONTEND[modality]}"
     )
-    (out,) = re.findall(r"symbols, in (\S+)$", done.stderr, re.MULTILINE)
+    (out,) = re.findall(r"tokens, in (\S+)$", done.stderr, re.MULTILINE)
     return modality, folder, Path(out)
 
 

@@ -84,7 +84,7 @@ lint: $(VENV)/ready-dev ## ruff, mypy and the import layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 docs: $(VENV)/ready-dev ## build the documentation in site/
-	@$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 dist: $(VENV)/ready-dev ## build the sdist and the wheel in dist/
 	@$(BIN)/python -m build

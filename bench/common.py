@@ -96,7 +96,7 @@ def check_device(device: str) -> None:
 
 
 def write_result(name: str, record: Any, paragraphs: Sequence[str] = ()) -> None:
-    """Write ``bench/results/<name>.json``, and its paragraphs to the ``.md`` beside it."""
+    """Write ``bench/results/<name>.json``, and its paragraphs to the ``.md`` next to it."""
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if paragraphs:
         (RESULTS / f"{name}.md").write_text("\n\n".join(paragraphs), encoding="utf-8")

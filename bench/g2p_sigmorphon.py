@@ -5,7 +5,7 @@
     python bench/g2p_sigmorphon.py --from FOLDER                    with local files kor_train.tsv ...
 
 Each training is ``s2s run experiment=sigmorphon2020`` on one core; as many run in parallel as there are cores.
-Finished runs are skipped. Results go to ``bench/results/g2p_sigmorphon.json`` and a table beside it.
+Finished runs are skipped. Results go to ``bench/results/g2p_sigmorphon.json`` and a table next to it.
 """
 
 from __future__ import annotations

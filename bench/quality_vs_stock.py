@@ -4,7 +4,7 @@
     python bench/quality_vs_stock.py --seeds 1 --updates 200 --quick
 
 Every training and decoding is a plain fairseq command, shown as it runs; the systems alternate. Results go to
-``bench/results/quality_vs_stock.json``, with the commands, and as a table to the ``.md`` beside it, after each system.
+``bench/results/quality_vs_stock.json``, with the commands, and as a table to the ``.md`` next to it, after each system.
 """
 
 from __future__ import annotations

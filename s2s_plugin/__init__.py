@@ -24,4 +24,4 @@ __all__ = [
     "shell",
     "translation",
 ]
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"

@@ -55,7 +55,7 @@ MARKUP = re.compile(r"[<>{}=*_]")
 # properties of the robot; templates with other ones are skipped
 BOT = {"name": "Alice", "genus": "robot", "species": "chat robot", "order": "artificial intelligence"}
 SILENT, SPACE, INSIDE = {"think"}, {"br", "p"}, {"template", "set", "li", "em", "a", "formal"}
-MAX_REPLIES = 4  # of a pattern with several, of which the engine draws one
+MAX_REPLIES = 4  # per pattern; the engine draws one of several
 DEPTH = 10  # of chained reductions
 REPEAT_INTERVAL = 3  # every third exchange is repeated after a turn on which it does not depend
 MIN_WORDS, MAX_WORDS = 1, 30  # of a turn

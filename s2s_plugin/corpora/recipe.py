@@ -1,4 +1,4 @@
-"""Recipes: ``data/<name>/prepare.py``, each of which makes a corpus from a public source.
+"""Recipes: ``data/<name>/prepare.py`` makes a corpus from a public source.
 
 A recipe declares what is its own, and is a program too::
 

@@ -61,7 +61,7 @@ class SampledSubwords(Sequence):
 
 
 class TruncatedTexts(Sequence):
-    """The first ``max_size`` ids of each text, the last of which stays </s>.
+    """The first ``max_size`` ids of each text; the last one stays </s>.
 
     ``sizes`` has the number of ids of each; ``group``: ids of a token and its factors, which are not separated.
     """
@@ -87,7 +87,7 @@ class OriginalText:
     encode: Callable[[str], str]  # maps a line of the file to tokens separated by spaces
     items: Sequence[Tensor]  # ids of each item
     dictionary: Dictionary  # of the ids
-    group: int = 1  # ids of a token and its factors, of which the tokens are returned
+    group: int = 1  # ids of a token and its factors; only tokens are returned
 
     def get_original_text(self, index: int) -> str:
         line = self.dictionary.string(self.items[index]) if self.lines is None else self.encode(self.lines[index])

@@ -28,7 +28,7 @@ class ResidualBlock(nn.Module):
 
 
 class ConvStack(nn.Sequential):
-    """A stem and residual blocks, each of which halves height and width and doubles the channels.
+    """A stem and residual blocks; each halves height and width and doubles the channels.
 
     Args:
         in_channels: channels of the image.

@@ -10,7 +10,8 @@ Processes: fairseq leaves the process group to the interpreter's exit, where glo
 finished its work.
 
 Start: two parts of fairseq that are not used here import scikit-learn and scipy.stats, a third of the start time of
-every command; they are imported at their first use instead.
+every command; they are imported at their first use instead. A third one imports pyarrow, for a part of it that is no
+longer there; pyarrow starts a thread, beside which a process cannot fork safely.
 """
 
 import argparse
@@ -51,12 +52,14 @@ def import_fairseq() -> None:
         return
     sklearn, metrics, stats = LazyModule("sklearn"), LazyModule("sklearn.metrics"), LazyModule("scipy.stats")
     sklearn.metrics = metrics  # type: ignore[attr-defined]
-    sys.modules.update({module.__name__: module for module in (sklearn, metrics, stats)})
+    modules: dict[str, Any] = {module.__name__: module for module in (sklearn, metrics, stats)}
+    modules["pyarrow.plasma"] = None  # importing it fails, before pyarrow is imported
+    sys.modules.update(modules)
     try:
         importlib.import_module("fairseq")
     finally:
-        for module in (sklearn, metrics, stats):
-            del sys.modules[module.__name__]
+        for name in modules:
+            del sys.modules[name]
 
 
 import_fairseq()

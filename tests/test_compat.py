@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-UNUSED = ("sklearn", "scipy.stats", "torchaudio")
+UNUSED = ("sklearn", "scipy.stats", "torchaudio", "pyarrow")
 
 
 def python(program: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
 TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "compare": "stages.compare",
          "list": "cli.listing"}  # need no config  # fmt: skip
+OVERRIDE = re.compile(r"[^\s=]+=")  # key=value; in a sentence, a space comes before any "="
 RESUMABLE = ("prepare", "train", "generate", "score", "report", "run")  # the same command continues them
 
 
@@ -61,12 +63,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[str]]:
-    """Split the words after a stage; only some stages take files or words."""
-    if stage not in FILE_COMMANDS:
+    """Split the words after a stage; only some stages take files, words or sentences."""
+    if stage not in (*FILE_COMMANDS, "translate"):
         return words, []
-    files = [word for word in words if not ("=" in word or word.startswith("-")) or _exists(word)]
+    files = [word for word in words if not (OVERRIDE.match(word) or word.startswith("-")) or _exists(word)]
     overrides = [word for word in words if word not in files]
-    return ([] if names_app(overrides) else [f"app={FILE_COMMANDS[stage]}"]) + overrides, files
+    default_app = [] if names_app(overrides) or stage not in FILE_COMMANDS else [f"app={FILE_COMMANDS[stage]}"]
+    return default_app + overrides, files
 
 
 def _exists(name: str) -> bool:

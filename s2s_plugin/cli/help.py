@@ -84,9 +84,11 @@ COMMANDS = {
          "s2s run -m app=nmt model.dropout=0.1,0.3"),
     ),
     "translate": Command(
-        "app=APP", "decode lines of standard input",
-        f"Decodes each line of standard input as it comes{INPUT}.", ("translate_to", *DECODING),
-        ("echo 'A new window opens.' | s2s translate app=nmt", "s2s translate app=summarize < texts"),
+        "app=APP [TEXT|FILE ...]", "decode sentences, files or standard input",
+        f"Decodes the sentences and files that are named, or each line of standard input as it comes{INPUT}.",
+        ("translate_to", *DECODING),
+        ("s2s translate app=nmt 'A new window opens.'", "s2s translate app=summarize texts.txt",
+         "echo 'A new window opens.' | s2s translate app=nmt"),
     ),
     "chat": Command(
         "app=chatbot", "converse in the terminal",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from omegaconf import DictConfig
 
@@ -18,6 +22,7 @@ from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.run_dir import RunDir
 
+LIKE_FILE = re.compile(r"\S+\.[a-z]{2,4}")  # one word with the ending of a file
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}  # command to modality
 WINDOW = 256  # lines for each process, to be sorted by length
 SUFFIXES = {  # of the files to take from a folder
@@ -27,8 +32,12 @@ SUFFIXES = {  # of the files to take from a folder
 }
 
 
-def translate(cfg: DictConfig, run: RunDir) -> None:
-    """Decode lines of standard input to lines of standard output, each window before waiting for the next."""
+def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
+    """Decode lines to lines of standard output, each window before waiting for the next.
+
+    ``inputs``: files and sentences; standard input if there are none.
+    """
+    _check_files(inputs)
     translator = _translator(cfg, run)
     if translator.task.modality != "text":
         command = next(name for name, modality in MEDIA.items() if modality == translator.task.modality)
@@ -38,7 +47,7 @@ def translate(cfg: DictConfig, run: RunDir) -> None:
         )
     several = "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
     add_tag = tagger(translator.task.source_dictionary.symbols, cfg.translate_to, several)
-    if sys.stdin.isatty():
+    if not inputs and sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
 
     def parse(line: str) -> tuple[str, int]:
@@ -47,14 +56,50 @@ def translate(cfg: DictConfig, run: RunDir) -> None:
         return text, len(translator.encode(text)) - 1  # without </s>
 
     max_lines, max_tokens = max(2, translator.max_workers) * WINDOW, translator.max_source_tokens
-    for first, window in windows(sys.stdin.fileno(), max_lines, parse):
-        for number, (_, tokens) in enumerate(window, start=first + 1):
-            if tokens > max_tokens:
-                say(f"line {number}: truncated to {max_tokens:,} of {tokens:,} tokens; split it")
-        for hypothesis in translator.translate([text for text, _ in window], first):
-            print(hypothesis.text)
-        sys.stdout.flush()
-        interrupt.check()
+    for name, lines in _open(inputs):
+        for first, window in windows(lines.fileno(), max_lines, parse, name):
+            for number, (_, tokens) in enumerate(window, start=first + 1):
+                if tokens > max_tokens:
+                    say(f"line {number}: truncated to {max_tokens:,} of {tokens:,} tokens; split it")
+            for hypothesis in translator.translate([text for text, _ in window], first):
+                print(hypothesis.text)
+            sys.stdout.flush()
+            interrupt.check()
+
+
+def _open(inputs: Sequence[str]) -> Iterator[tuple[str, IO]]:
+    """Yield the name and an open file of each input, a file or a sentence; without inputs, of standard input."""
+    if not inputs:
+        yield "standard input", sys.stdin
+    for word in inputs:
+        with _file(word) as file:
+            yield word, file
+
+
+def _file(word: str) -> IO:
+    """Return an open file: the one that is named, or one that holds the sentence."""
+    try:
+        return Path(word).open("rb")
+    except OSError as error:
+        if _is_file(word):
+            raise UserError(f"{word}: cannot be read ({error.strerror})") from None
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+    file.write(os.fsencode(word) + b"\n")
+    file.seek(0)
+    return file
+
+
+def _check_files(inputs: Sequence[str]) -> None:
+    for word in inputs:
+        if LIKE_FILE.fullmatch(word) and not _is_file(word):
+            raise UserError(f"{word}: there is no such file; a sentence that looks like one goes to standard input")
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except OSError:  # a sentence longer than any name
+        return False
 
 
 def pronounce(cfg: DictConfig, run: RunDir, words: Sequence[str]) -> None:

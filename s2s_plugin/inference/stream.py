@@ -17,7 +17,9 @@ MAX_WINDOW = 2 * MAX_LINE  # bytes, about
 T = TypeVar("T")
 
 
-def windows(file: int, max_lines: int, parse: Callable[[str], T]) -> Iterator[tuple[int, list[T]]]:
+def windows(
+    file: int, max_lines: int, parse: Callable[[str], T], name: str = "standard input"
+) -> Iterator[tuple[int, list[T]]]:
     """Yield windows of at least one parsed line, each with the number of its first line, from 0.
 
     A window ends where the stream pauses, or with ``max_lines`` lines. The first ones are smaller, so that a stream
@@ -27,6 +29,7 @@ def windows(file: int, max_lines: int, parse: Callable[[str], T]) -> Iterator[tu
         file: descriptor of a file, pipe or terminal with UTF-8.
         max_lines: of a window.
         parse: applied to each line, stripped of white space; raises UserError if the line is unusable.
+        name: of the file, for messages.
 
     Raises:
         UserError: a line is unusable, not UTF-8 or too long; the lines before it have been yielded.
@@ -48,7 +51,7 @@ def windows(file: int, max_lines: int, parse: Callable[[str], T]) -> Iterator[tu
             except UserError as error:
                 if parsed:
                     yield number, parsed
-                raise UserError(f"standard input, line {number + len(parsed) + 1}: {error}") from None
+                raise UserError(f"{name}, line {number + len(parsed) + 1}: {error}") from None
         if parsed:
             yield number, parsed
         number, limit = number + len(parsed), min(2 * limit, max_lines)

@@ -55,7 +55,7 @@ TRAINING_STAGES = ("prepare", "train", "run")  # the others take the config of t
 
 # What a trained run is used for. Each takes the config, the run's folder, and the files or words on the command line.
 INTERACTIVE: dict[str, Callable[[DictConfig, RunDir, Sequence[str]], None]] = {
-    "translate": lambda cfg, run_dir, _: interactive.translate(cfg, run_dir),
+    "translate": interactive.translate,
     "chat": lambda cfg, run_dir, _: chat.chat(cfg, run_dir),
     "pronounce": interactive.pronounce,
     **dict.fromkeys(interactive.MEDIA, interactive.recognize),
@@ -63,7 +63,7 @@ INTERACTIVE: dict[str, Callable[[DictConfig, RunDir, Sequence[str]], None]] = {
 
 
 def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None:
-    """Run a stage, all of them (``run``), or an interactive use with its ``inputs``: media files or words.
+    """Run a stage, all of them (``run``), or an interactive use with its ``inputs``: files, words or sentences.
 
     Returns:
         the best validation metric if there has been training, for Hydra's sweepers.

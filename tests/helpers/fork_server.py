@@ -31,6 +31,7 @@ LONGEST_REQUEST = 2**18  # bytes
 
 def preload(modules: list[str]) -> None:
     """Import them, and leave logging as in a new process: each command sets up its own."""
+    sys.modules["pyarrow.plasma"] = None  # type: ignore[assignment]  # see s2s_plugin/compat.py
     for module in modules:
         importlib.import_module(module)
     logging.root.handlers.clear()

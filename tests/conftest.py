@@ -60,11 +60,16 @@ def old_hydra():
 
 
 @pytest.fixture(scope="session")
-def small_model(shared: Path, own_files: Path) -> Path:
-    """The folder of a finished run, ``runs/nmt/default``: reversed letters, of which it has learnt something."""
-    command = (
-        f"s2s run app=nmt data=files data.source={own_files}/letters.en data.target={own_files}/letters.de model=tiny "
+def small_settings(own_files: Path) -> str:
+    """The overrides of ``small_model``."""
+    return (
+        f"app=nmt data=files data.source={own_files}/letters.en data.target={own_files}/letters.de model=tiny "
         "subword.size=40 dataset.max_tokens=500 optimization.max_update=150 optimization.lr=[0.01] "
         "lr_scheduler.warmup_updates=20 model.dropout=0.1 checkpoint_metric=loss workers=1"
     )
-    return build_folder(shared / "small", lambda folder: call(command, cwd=folder))
+
+
+@pytest.fixture(scope="session")
+def small_model(shared: Path, small_settings: str) -> Path:
+    """The folder of a finished run, ``runs/nmt/default``: reversed letters, of which it has learnt something."""
+    return build_folder(shared / "small", lambda folder: call(f"s2s run {small_settings}", cwd=folder))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from fairseq import checkpoint_utils, utils
+from fairseq import utils
 from fairseq.token_generation_constraints import pack_constraints
 from omegaconf import DictConfig
 from torch import Tensor
@@ -20,9 +20,9 @@ from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
 from s2s_plugin.inference.workers import Workers, resolve_workers
+from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import DECODING_OPTIONS, decoding_options
 from s2s_plugin.text.normalize import SPACE
-from s2s_plugin.utils.checkpoint import load_checkpoint
 
 BATCHES_PER_WORKER = 4  # so that all end at about the same time
 MAX_TOKENS = 12000  # default of a batch, as in fairseq
@@ -79,12 +79,9 @@ class Translator:
         workers: int = 1,
         output_parser: str = "none",
     ):
-        check_checkpoint(checkpoint)
-        overrides = {} if data is None else {"data": str(data)}
-        self.models, _, self.task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], overrides)
+        model, _, self.task = load_model(checkpoint, data)
         self.cuda = torch.cuda.is_available() and not cpu
-        for model in self.models if self.cuda else ():
-            model.cuda()
+        self.models = [model.cuda() if self.cuda else model]
         if task is not None:
             for name in DECODING_OPTIONS:
                 self.task.cfg[name] = task[name]
@@ -253,23 +250,6 @@ def batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[l
         else:
             groups.append([index])
     return groups
-
-
-def check_checkpoint(checkpoint: Path) -> dict:
-    """Load a checkpoint of this plugin.
-
-    Raises:
-        UserError: the checkpoint is unreadable or of another architecture.
-    """
-    state = load_checkpoint(checkpoint)
-    model = (state.get("cfg") or {}).get("model") or {}
-    architecture = model.get("_name") if isinstance(model, dict) else getattr(model, "arch", None)
-    if not str(architecture).startswith("s2s"):
-        raise UserError(
-            f"{checkpoint}: the architecture must be s2s*, got {architecture}; "
-            "use fairseq-generate with the task of the checkpoint"
-        )
-    return state
 
 
 def generation_key(cfg: DictConfig) -> list[object]:

@@ -1,6 +1,7 @@
 """Convert a model of fairseq's own ``lstm`` to ours: the same weights under our names."""
 
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import torch
@@ -18,9 +19,11 @@ def convert_config(args: Namespace) -> dict:
     Raises:
         UserError: it uses a feature that ours lacks.
     """
-    arch = getattr(args, "arch", "?")
-    if not arch.startswith("lstm"):
-        raise UserError(f"expected a checkpoint of the architecture lstm, got {arch}")
+    arch = args.get("_name") if isinstance(args, Mapping) else args.arch
+    if not str(arch).startswith("lstm"):
+        ours = str(arch).startswith("s2s")
+        remedy = "it is one of this plugin already, use it as it is" if ours else "use fairseq-generate with its task"
+        raise UserError(f"expected a checkpoint of the architecture lstm, got {arch}; {remedy}")
     if getattr(args, "criterion", "") == "adaptive_loss":
         raise UserError("checkpoints with fairseq's adaptive softmax cannot be imported: its clusters differ from ours")
     attention = getattr(args, "decoder_attention", "1") in ("1", "True", True)

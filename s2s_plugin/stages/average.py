@@ -17,6 +17,7 @@ from fairseq.logging import metrics
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.utils.checkpoint import load_checkpoint, save_checkpoint
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.run_dir import AVERAGE, RunDir
@@ -110,7 +111,7 @@ def average_best(cfg: DictConfig, run_dir: RunDir, count: int, best: float) -> f
 
 def validate(cfg: DictConfig, checkpoint: Path) -> float:
     """Return the metric that selects the best checkpoint, of this checkpoint on the validation set."""
-    (model,), saved, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)])
+    model, saved, task = load_model(checkpoint)
     cuda = torch.cuda.is_available() and not cfg.common.cpu
     model, criterion = model.cuda() if cuda else model, task.build_criterion(saved.criterion).eval()
     subset = cfg.dataset.valid_subset.split(",")[0]

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.translator import check_checkpoint
+from s2s_plugin.tasks.checkpoint import check_checkpoint
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.utils.run_dir import RunDir
 

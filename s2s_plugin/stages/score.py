@@ -7,7 +7,7 @@ from itertools import compress
 from pathlib import Path
 
 import torch
-from fairseq import checkpoint_utils, utils
+from fairseq import utils
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
@@ -15,6 +15,7 @@ from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import baselines
+from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import read_json, write_json
 
@@ -81,7 +82,7 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
 
     Compare only models with the same vocabulary. It equals what fairseq-validate prints.
     """
-    (model,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)], {"data": data})
+    model, _, task = load_model(checkpoint, data)
     cuda = torch.cuda.is_available() and not cpu
     model = model.eval().cuda() if cuda else model.eval()
     task.load_dataset(subset)

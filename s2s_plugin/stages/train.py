@@ -12,6 +12,7 @@ import torch
 from fairseq import tasks
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.report.log import read_curves
@@ -19,6 +20,7 @@ from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
 from s2s_plugin.stages.same_run import changed_settings, dictionary_fingerprints, write_training_settings
+from s2s_plugin.tasks.checkpoint import check_parameters
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import load_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
@@ -46,10 +48,11 @@ class TrainStage(Stage):
 
         cfg, run_dir = job.fairseq, job.run_dir
         _check_options(cfg)
-        updates = count_updates(run_dir)
+        model = tasks.setup_task(cfg.task).build_model(cfg.model)
+        updates = count_updates(run_dir, model)
         seconds_before = 0  # of the other run's training, from which fairseq goes on to count
         if cfg.checkpoint.finetune_from_model:
-            seconds_before = _load_initial(cfg)["extra_state"].get("previous_training_time", 0)
+            seconds_before = _load_initial(cfg, model)["extra_state"].get("previous_training_time", 0)
         run_dir.training_result.unlink(missing_ok=True)
         write_training_settings(cfg, run_dir)
         write_text(run_dir.fairseq_config, OmegaConf.to_yaml(cfg))
@@ -57,27 +60,26 @@ class TrainStage(Stage):
             stale.unlink(missing_ok=True)
         if not 0 < cfg.optimization.max_update <= updates:
             distributed_utils.call_main(cfg, train_process, run_dir=run_dir, updates=updates, verbose=job.cfg.verbose)
-        _finish(cfg, run_dir, job.cfg.average, seconds_before)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        _finish(cfg, run_dir, job.cfg.average, seconds_before, parameters)
 
     def summary(self, job: Job) -> str:
         result = read_json(job.run_dir.training_result)
         return f"{result['updates']:,} updates in {clock(result['seconds'])}"
 
 
-def _load_initial(cfg: DictConfig) -> dict:
+def _load_initial(cfg: DictConfig, model: nn.Module) -> dict:
     """Return the checkpoint to fine-tune; raise UserError if it has another model or vocabulary."""
     path = Path(cfg.checkpoint.finetune_from_model)
-    state, model = load_checkpoint(path), tasks.setup_task(cfg.task).build_model(cfg.model)
-    initial, own = (
-        {name: value.shape for name, value in each.items()} for each in (state["model"], model.state_dict())
-    )
+    state = load_checkpoint(path)
     dictionaries = (read_json(RunDir(path.parent.parent).training_settings) or {}).get("dictionaries")
-    if initial != own or dictionaries not in (None, dictionary_fingerprints(cfg)):
+    if dictionaries not in (None, dictionary_fingerprints(cfg)):
         raise UserError(f"{path} has another model or vocabulary; finetune_from=RUN takes both from a run")
+    check_parameters(path, state["model"], model)
     return state
 
 
-def count_updates(run_dir: RunDir) -> int:
+def count_updates(run_dir: RunDir, model: nn.Module) -> int:
     """Return how many updates have been done; put the best checkpoint in place of a last one that is cut short.
 
     fairseq writes the best checkpoint and then copies it to the last, so a process that is killed in between leaves
@@ -95,12 +97,13 @@ def count_updates(run_dir: RunDir) -> int:
         say(f"      {error}: continues from {best.name}")
         shutil.copyfile(best, last.with_suffix(".partial"))
         last.with_suffix(".partial").replace(last)
+    check_parameters(last, state["model"], model)
     updates = state["optimizer_history"][-1]["num_updates"]
     say(f"      continues after {updates:,} updates")
     return updates
 
 
-def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: float) -> None:
+def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: float, parameters: int) -> None:
     """Average the weights if configured, and record the result without the seconds of an earlier training."""
     state = load_checkpoint(run_dir.checkpoints / "checkpoint_last.pt")
     best = state["extra_state"].get("best")
@@ -108,12 +111,11 @@ def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: floa
         save_ema_as_checkpoint(str(run_dir.best_checkpoint(averaged=False)), str(run_dir.checkpoints / EMA))
     elif average and best is not None:
         best = average_best(cfg, run_dir, average, best)
-    model = tasks.setup_task(cfg.task).build_model(cfg.model)
     result = {
         "updates": state["optimizer_history"][-1]["num_updates"],
         "seconds": round(state["extra_state"].get("previous_training_time", 0) - seconds_before),
         "best": best,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": parameters,
         "precision": _precision(cfg),
         "seed": cfg.common.seed,
     }

@@ -11,7 +11,8 @@ from command_line import call
 from fairseq import checkpoint_utils
 from torch.testing import assert_close
 
-import s2s_plugin  # noqa: F401  (what makes a stock checkpoint loadable)
+from s2s_plugin.errors import UserError
+from s2s_plugin.stages.import_lstm import convert
 
 STOCK = (
     "fairseq-train {data} --task translation --arch lstm --cpu --optimizer adam --lr 0.01 --max-tokens 1000 "
@@ -91,6 +92,16 @@ def _flags(path: Path) -> str:
         if key not in ("_name", "max_source_positions", "max_target_positions") and value not in (False, ""):
             words.append("--" + key.replace("_", "-") + ("" if value is True else f" {value}"))
     return " ".join(words)
+
+
+def test_another_architecture_is_named(trained: Path, toy: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"architecture lstm, got s2s.*; it is one of this plugin already"):
+        convert(trained, tmp_path / "out.pt")
+    transformer = STOCK.replace("--arch lstm", "--arch transformer_tiny").split(" --encoder-embed-dim")[0]
+    call(transformer.format(data=toy, out=tmp_path).replace("--max-update 12", "--max-update 1"))
+    with pytest.raises(UserError, match=r"architecture lstm, got transformer_tiny; .*fairseq-generate"):
+        convert(tmp_path / "checkpoint_last.pt", tmp_path / "out.pt")
+    assert not (tmp_path / "out.pt").exists()
 
 
 @pytest.mark.slow

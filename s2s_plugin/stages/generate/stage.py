@@ -12,13 +12,14 @@ from fairseq.dataclass.configs import GenerationConfig
 from s2s_plugin.corpora.directions import untagged
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.attention import attention_examples
-from s2s_plugin.inference.translator import check_checkpoint, generation_key
+from s2s_plugin.inference.translator import generation_key
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import generate_command
 from s2s_plugin.stages.generate.comparison import compare_with_exact_search, is_approximate
 from s2s_plugin.stages.generate.decode import decode, generate_config
 from s2s_plugin.stages.generate.outputs import make_rows, merge_same_source, read_hypotheses, read_items
 from s2s_plugin.stages.same_run import check_dictionaries
+from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import search_options
 from s2s_plugin.utils.io import fingerprint, read_json, write_json, write_lines, write_text
 
@@ -47,7 +48,7 @@ class GenerateStage(Stage):
     def run(self, job: Job) -> None:
         cfg, run_dir = job.fairseq, job.run_dir
         checkpoint, data, subset = run_dir.best_checkpoint(), Path(cfg.task.data), cfg.dataset.gen_subset
-        check_checkpoint(checkpoint)
+        load_model(checkpoint, data)  # fairseq-generate would refuse it with a traceback
         check_dictionaries(cfg, run_dir)
         for stale in (run_dir.generation_info, run_dir.scores, run_dir.search_comparison):
             stale.unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def test_list_has_every_file_in_80_columns():
 def test_list_of_runs(tmp_path: Path):
     for name, files in {
         "a": {"scores.json": {"metrics": {"BLEU": {"score": 12.345}}}, "report.html": {}, "trained.json": {"best": 1}},
-        "b": {"trained.json": {"best": 2.5}},
+        "b": {"trained.json": {"best": 2.5}, "settings.json": {"task.data": "data-bin/multi30k.en-de.12345678"}},
         "c": {},
     }.items():
         folder = tmp_path / "runs/nmt" / name
@@ -69,7 +69,7 @@ def test_list_of_runs(tmp_path: Path):
         ["runs/nmt/b", "trained"],
         ["runs/nmt/c", "started"],
     ]
-    assert words[0][-2:] == ["BLEU", "12.35"] and words[1][-2:] == ["valid", "2.50"]
+    assert words[0][-2:] == ["BLEU", "12.35"] and words[1][-3:] == ["multi30k", "valid", "2.50"]
     assert call("s2s list rnus", cwd=tmp_path, check=False).returncode == 2
 
 
@@ -88,10 +88,27 @@ def test_suggestions_name_the_group(wrong: str, right: str):
     assert did_you_mean_option(wrong, ["app=nmt"]) == f" (did you mean {right}?)"
 
 
-def test_a_wrong_option_is_one_line():
-    done = call("s2s run app=nmt lr=0.1", check=False)
-    assert done.returncode == 2
-    assert done.stderr == "s2s: error: there is no option lr (did you mean optimization.lr?); see s2s run --help\n"
+APPS = "asr, caption, chatbot, code, g2p, lipread, nmt, summarize"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("run app=nmt lr=0.1", "there is no option lr (did you mean optimization.lr?); see s2s run --help"),
+        ("train app=nmt bem=1", "there is no option bem (did you mean generation.beam?); see s2s train --help"),
+        ("train", f"s2s train requires app=NAME, one of {APPS}"),
+        ("train app=nmt model.encoder_layers=many", "model.encoder_layers must be an integer, got many"),
+        ("train app=nmt model.dropout=", "model.dropout must be a number, got nothing"),
+        ("train app=nmt common.fp16=maybe", "common.fp16 must be true or false, got maybe"),
+        ("train app=nmt metrics=s2s_wer", "metrics must be a list in brackets, got str"),
+        ("train app=nmt generation.print_alignment=no", "generation.print_alignment must be one of hard, soft, got no"),
+        ("train app=nmt faster", "options must be key=value, lists key=[a,b], got faster"),
+        ("train app=nmt data=csv", "there is no data=csv; cut the table into two text files, see docs/data.md"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_config_is_one_line(command: str, message: str):
+    done = call(f"s2s {command}", check=False)
+    assert (done.returncode, done.stderr) == (2, f"s2s: error: {message}\n")
 
 
 @pytest.mark.parametrize(

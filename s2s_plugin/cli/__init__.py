@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
             return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(words)
         return _run(stage, *_overrides_and_files(stage, words))
     except UserError as error:
-        return _report_mistake(error)
+        return _report_mistake(error, stage)
     except KeyboardInterrupt:
         hint = "; the same command continues" if stage in RESUMABLE else ""
         print(f"\ns2s: interrupted{hint}", file=sys.stderr)
@@ -66,23 +66,20 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
     """Split the words after a stage; only some stages take files, words or sentences."""
     if stage not in (*FILE_COMMANDS, "translate"):
         return words, []
-    files = [word for word in words if not (OVERRIDE.match(word) or word.startswith("-")) or _exists(word)]
+    files = [
+        word
+        for word in words
+        if not (OVERRIDE.match(word) or word.startswith("-")) or os.path.exists(word)  # noqa: PTH110 (takes any length)
+    ]
     overrides = [word for word in words if word not in files]
     default_app = [] if names_app(overrides) or stage not in FILE_COMMANDS else [f"app={FILE_COMMANDS[stage]}"]
     return default_app + overrides, files
 
 
-def _exists(name: str) -> bool:
-    try:
-        return Path(name).exists()
-    except OSError:  # longer than any name
-        return False
-
-
 def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     """Compose the config by Hydra and run the stage; return the exit code."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing and leaving
-    verbose = any(word.lower() in ("verbose=true", "verbose=1") for word in overrides)
+    verbose = "verbose=true" in overrides
     if not verbose:
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
     from s2s_plugin.utils.console import route_logs
@@ -112,7 +109,7 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
         try:
             return stages.run(stage, cfg, files)
         except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
-            failed.append(_report_mistake(error))
+            failed.append(_report_mistake(error, stage))
             return None
         except BrokenPipeError:
             failed.append(_closed_output())
@@ -125,7 +122,7 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     try:
         hydra_main()
     except (HydraException, OmegaConfBaseException) as error:
-        failed.append(_report_mistake(error, overrides))
+        failed.append(_report_mistake(error, stage, overrides))
     except OSError as error:
         if begun or error.filename is None:
             raise
@@ -135,12 +132,8 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
 
 
 def _show_help(stage: str, words: Sequence[str]) -> int:
-    app = {**FILE_COMMANDS, "chat": "chatbot"}.get(stage)
-    cfg = (
-        compose_named([*words, f"app={app}"] if app and not names_app(words) else words)
-        if COMMANDS[stage].options
-        else None
-    )
+    app = {**FILE_COMMANDS, "chat": "chatbot"}.get(stage, "nmt")
+    cfg = compose_named(words, app) if COMMANDS[stage].options else None
     print(stage_help(stage, cfg), end="")
     return 0
 
@@ -168,7 +161,7 @@ def _closed_output() -> int:
     return 0
 
 
-def _report_mistake(error: Exception, overrides: Sequence[str] = ()) -> int:
+def _report_mistake(error: Exception, stage: str, overrides: Sequence[str] = ()) -> int:
     """Print an error in one line; return the exit code."""
-    print(f"s2s: error: {error if isinstance(error, UserError) else explain(error, overrides)}", file=sys.stderr)
+    print(f"s2s: error: {error if isinstance(error, UserError) else explain(error, stage, overrides)}", file=sys.stderr)
     return 2

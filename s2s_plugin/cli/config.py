@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from s2s_plugin.utils.paths import CONF
@@ -17,8 +17,8 @@ def names_app(overrides: Iterable[str]) -> bool:
     return any(word.startswith(("app=", "experiment=")) for word in overrides)
 
 
-def compose_named(overrides: Sequence[str]) -> DictConfig:
-    """Return the config of the app or experiment among the overrides, by default of nmt."""
+def compose_named(overrides: Iterable[str], default: str = "nmt") -> DictConfig:
+    """Return the config of the app or experiment among the overrides, else of the app ``default``."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -28,7 +28,7 @@ def compose_named(overrides: Sequence[str]) -> DictConfig:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     route_logs(None, verbose=False)
     schema.register()
-    named = [word for word in overrides if names_app([word])] or ["app=nmt"]
+    named = [word for word in overrides if names_app([word])] or [f"app={default}"]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("s2s", overrides=named)

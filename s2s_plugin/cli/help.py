@@ -169,16 +169,11 @@ def outline() -> str:
 
 
 def stage_help(name: str, cfg: DictConfig | None) -> str:
-    """Return the text of ``s2s STAGE --help``.
-
-    Args:
-        name: of the stage.
-        cfg: composed config, whose values are shown as defaults.
-    """
+    """Return the text of ``s2s STAGE --help``, with the values of ``cfg`` as defaults."""
     command = COMMANDS[name]
     parts = [f"usage: s2s {name} {command.arguments}" + (" [key=value ...]" if command.options else "")]
     parts.append(textwrap.fill(command.details, WIDTH))
-    if cfg is not None and command.options:
+    if cfg is not None:
         lines = [line for key in command.options for line in _option_lines(cfg, key)]
         parts.append("\n".join([f"options, with the defaults of app={cfg.app}", *lines]))
     parts.append("\n".join(["examples", *(f"  {example}" for example in command.examples)]))

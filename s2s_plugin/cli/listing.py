@@ -63,18 +63,19 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def run_rows(folder: Path) -> list[tuple[str, ...]]:
-    """Return name, state, date and first score of each run below ``folder``, the newest last."""
-    runs = sorted(map(_run_row, {path.parent for path in folder.glob("*/*/log.txt")}), key=lambda row: row[2])
-    return [(str(path), state, f"{date:%Y-%m-%d %H:%M}", score) for path, state, date, score in runs]
+    """Return name, state, date, corpus and first score of each run below ``folder``, the newest last."""
+    return sorted((_run_row(path.parent) for path in folder.glob("*/*/log.txt")), key=lambda row: row[2])
 
 
-def _run_row(folder: Path) -> tuple[Path, str, datetime, str]:
+def _run_row(folder: Path) -> tuple[str, ...]:
     run = RunDir(folder)
     states = ((run.report, "complete"), (run.scores, "scored"), (run.generation_info, "generated"),
               (run.training_result, "trained"), (run.checkpoints / "checkpoint_last.pt", "in training"))  # fmt: skip
     state = next((state for path, state in states if path.is_file()), "started")
     newest = max(path.stat().st_mtime for path in folder.iterdir())
-    return folder, state, datetime.fromtimestamp(newest), _score(run)
+    data = Path((read_json(run.training_settings) or {}).get("task.data", ""))
+    corpus = data.name.partition(".")[0]
+    return str(folder), state, f"{datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}", corpus, _score(run)
 
 
 def _score(run: RunDir) -> str:

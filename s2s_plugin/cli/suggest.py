@@ -7,39 +7,49 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from hydra.errors import OverrideParseException
+
 from s2s_plugin.cli.config import compose_named
 from s2s_plugin.utils.paths import CONF
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+TABLES = ("csv", "tsv", "json", "jsonl", "parquet", "xlsx")
+RULES = {  # what a value must be, by OmegaConf's message about it
+    r"Value '(.*)' of type '\w+' could not be converted to Integer": "an integer",
+    r"Value '(.*)' of type '\w+' could not be converted to Float": "a number",
+    r"Value '(.*)' is not a valid bool": "true or false",
+    r"Invalid value '(.*)', expected one of \[(.*)\]": r"one of \2",
+    r"Invalid value assigned: (\w+) is not a ListConfig": "a list in brackets",
+}
 NOT_SUGGESTED = ("bmuf", "common_eval", "distributed_training", "eval_lm", "interactive")  # groups nobody means
 
 
-def explain(error: Exception, overrides: Sequence[str] = ()) -> str:
+def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     """Return a config error in one line, with the nearest valid name where a name is wrong."""
-    from s2s_plugin.stages import schema
+    from s2s_plugin.stages.schema import choices
 
     cause = error.__cause__ or error
-    text = _one_line(str(error) if "Could not override" in str(error) else str(cause))
-    full_key = getattr(cause, "full_key", None)
+    text = f"{error}\n{cause}"
+    if isinstance(error, OverrideParseException):
+        return f"options must be key=value, lists key=[a,b], got {error.override}"
+    if missing := re.search(r"You must specify '(\w+)'", text):
+        return f"s2s {stage} requires {missing[1]}=NAME, one of {', '.join(choices(missing[1]))}"
     if wrong := re.search(r"Could not override '([\w.]+)'", text):
-        return f"there is no option {wrong[1]}{did_you_mean_option(wrong[1], overrides)}; see s2s run --help"
+        return f"there is no option {wrong[1]}{did_you_mean_option(wrong[1], overrides)}; see s2s {stage} --help"
     if missing := re.search(r"Could not find '(\w+)/(\w+)'", text):
         group, choice = missing.groups()
-        known = schema.choices(group)
+        if group == "data" and choice in TABLES:
+            return f"there is no data={choice}; cut the table into two text files, see docs/data.md"
+        known = choices(group)
         return f"there is no {group}={choice}{did_you_mean(choice, known)}; there are: {', '.join(known)}"
-    if full_key and str(full_key) not in text:
-        text += f" (at {full_key})"
-    return text
-
-
-def _one_line(message: str) -> str:
-    """Join a message of Hydra or OmegaConf, without the lines for developers."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    noise = ("full_key:", "object_type=", "reference_type=", "To append")
-    text = ". ".join(line for line in lines if not line.startswith(noise))
-    return text.removeprefix("UserError raised while resolving interpolation: ")
+    key = getattr(cause, "full_key", None)
+    for pattern, rule in RULES.items():
+        if value := re.search(pattern, text):
+            return f"{key} must be {value.expand(rule)}, got {value[1] or 'nothing'}"
+    text = str(cause).splitlines()[0].removeprefix("UserError raised while resolving interpolation: ")
+    return f"{text} (at {key})" if key and key not in text else text
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

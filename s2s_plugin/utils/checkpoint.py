@@ -29,11 +29,7 @@ def load_checkpoint(path: Path) -> dict:
 
 
 def save_checkpoint(state: dict, path: Path) -> None:
-    """Write a checkpoint whole or not at all.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Write a checkpoint whole or not at all."""
     try:
         with atomic_path(path) as partial:
             torch.save(state, partial)

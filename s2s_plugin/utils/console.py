@@ -63,12 +63,7 @@ def progress_record(message: str) -> dict | None:
 
 
 class TrainingProgress(logging.Handler):
-    """Turn fairseq's progress records into a bar of updates and one line per validation.
-
-    Args:
-        updates: total number; 0 if only epochs limit training.
-        metric: of the validation, shown after its loss.
-    """
+    """Turn fairseq's progress records into a bar of ``updates`` (0: no limit) and one line per validation."""
 
     def __init__(self, updates: int, metric: str):
         super().__init__(logging.INFO)

@@ -29,11 +29,5 @@ def option(default: Any, explanation: str, affects: tuple[str, ...] = TRAINING, 
 
 
 def options_affecting(config: type, *effects: str) -> tuple[str, ...]:
-    """Return the names of a config's options with one of the effects, in the order of their declaration.
-
-    Args:
-        config: a dataclass.
-        effects: of "training", "decoding", "speed", "display".
-    """
-    wanted = set(effects)
-    return tuple(each.name for each in fields(config) if wanted & set(each.metadata.get("affects", TRAINING)))
+    """Return the names of a config's options with one of the effects, in the order of their declaration."""
+    return tuple(each.name for each in fields(config) if {*effects} & {*each.metadata.get("affects", TRAINING)})

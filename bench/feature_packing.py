@@ -24,7 +24,6 @@ from common import ROOT, parser, write_result
 
 from s2s_plugin.datasets.features import pack
 from s2s_plugin.datasets.frontends import build_frontend
-from s2s_plugin.datasets.frontends.audio import AudioConfig
 from s2s_plugin.datasets.manifest import read_manifest
 
 
@@ -41,7 +40,7 @@ def measure(manifest: Path, times: int, results: Connection) -> None:
     _, items = read_manifest(manifest)
     items = [item._replace(id=f"{copy}.{item.id}") for copy in range(times) for item in items]
     seconds = sum(soundfile.info(item.path).duration for item in items)
-    frontend = build_frontend("audio", AudioConfig(sample_rate=8000))
+    frontend = build_frontend("audio", {"sample_rate": 8000})
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         pack(items, frontend, Path(folder) / "train", skip_bad=False)

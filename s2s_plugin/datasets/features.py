@@ -1,7 +1,6 @@
 """Packed features: media files read once, then memory-mapped by training and generation.
 
-``<prefix>.bin`` holds the arrays of all items, concatenated along their source steps, ``<prefix>.json`` their ids,
-sizes, shape and type. Neither packing nor reading holds a corpus in memory.
+``<prefix>.bin`` holds the arrays of all items, concatenated along their source steps, ``<prefix>.json`` what they are.
 """
 
 from __future__ import annotations
@@ -78,10 +77,7 @@ class FeatureSource(Sequence):
 
     def __post_init__(self):
         self.items = np.asarray(self.items)
-
-    @property
-    def sizes(self) -> np.ndarray:
-        return self.features.sizes[self.items]
+        self.sizes = self.features.sizes[self.items]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -96,13 +92,13 @@ class FeatureSource(Sequence):
         self.epoch = epoch
 
 
-def pack(items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool, workers: int = 0) -> dict[str, str]:
+def pack(
+    items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool, workers: int | None = None
+) -> dict[str, str]:
     """Read all items in parallel and write ``<prefix>.bin`` and ``<prefix>.json``; resume an interrupted packing.
 
-    ``skip_bad``: skip unusable items instead of raising; ``workers``: number of processes, 0: one per core.
-
     Returns:
-        The reason for each skipped item, by id.
+        the reason for each skipped item, by id.
 
     Raises:
         UserError: an item is unusable and ``skip_bad`` is off, or all are.
@@ -110,9 +106,8 @@ def pack(items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool
     data, about, state = (prefix.with_suffix(end) for end in (".bin", ".json", ".state"))
     progress = PackingProgress(**read_json(state)) if state.is_file() and data.is_file() else PackingProgress()
     todo, read = items[progress.done :], functools.partial(_load, frontend)
-    workers = workers or os.cpu_count() or 1
-    parallel = workers > 1 and len(todo) >= MIN_ITEMS_FOR_WORKERS
-    pool = multiprocessing.get_context("fork").Pool(workers) if parallel else None
+    parallel = workers != 1 and len(todo) >= MIN_ITEMS_FOR_WORKERS
+    pool = multiprocessing.get_context("fork").Pool(workers) if parallel else None  # by default one worker a core
     with data.open("r+b" if data.exists() else "wb") as file, pool or nullcontext():
         file.truncate(progress.bytes)
         file.seek(progress.bytes)

@@ -1,8 +1,6 @@
 """Manifests: tab-separated files that list recordings, videos or images and their texts.
 
-The columns are those of fairseq's speech-to-text (``id  audio  n_frames  tgt_text  speaker``), with ``video`` or
-``image`` instead of ``audio`` for these sources. ``n_frames`` and ``speaker`` are optional, as is ``box``
-(WIDTHxHEIGHT+X+Y in pixels), the position of the mouth in a video. Rows of one id are several texts of one item.
+The columns are those of fairseq's speech-to-text, ``video`` or ``image`` instead of ``audio``, and ``box``.
 """
 
 from __future__ import annotations
@@ -29,9 +27,9 @@ class Item(NamedTuple):
 
 
 def read_manifest(path: Path) -> tuple[str, list[Item]]:
-    """Read the modality and the items, in the order of their first rows.
+    """Read the modality and the items, in the order of their first rows; rows of one id are several texts of one item.
 
-    Relative media paths are relative to the manifest's folder.
+    The columns ``n_frames``, ``speaker`` and ``box`` are optional; media paths are relative to the manifest's folder.
 
     Raises:
         UserError: the file cannot be read, lacks a column, or has a malformed row.

@@ -16,32 +16,18 @@ from s2s_plugin.datasets.views import OriginalText
 
 @dataclass(eq=False)
 class PairDataset(FairseqDataset):
-    """Sources S x ... (ids or features), each with a target T of ids that ends with </s>, or without one.
-
-    Attributes:
-        sources: item i is a tensor whose first dimension is source steps.
-        source_sizes: number of source steps of each item.
-        source_padding: value of the padding on the right.
-        targets: item i is a tensor of ids; None for inference.
-        target_sizes: number of ids of each item.
-        dictionary: of the target.
-        shuffle: order items of equal length anew every epoch (training) instead of by index.
-        alignments: item i is a flat tensor of source and target steps, s_1 t_1 s_2 t_2 ..., from fairseq-preprocess;
-            or None.
-        constraints: N rows from fairseq's ``pack_constraints`` that each output must contain; or None.
-        texts: original text of source and target; or None.
-    """
+    """Sources S x ... (ids or features), each with a target T of ids that ends with </s>, or without one."""
 
     sources: Sequence[Tensor]
-    source_sizes: np.ndarray
-    source_padding: float
-    targets: Sequence[Tensor] | None
+    source_sizes: np.ndarray  # source steps of each item
+    source_padding: float  # value of the padding on the right
+    targets: Sequence[Tensor] | None  # None for inference
     target_sizes: np.ndarray | None
-    dictionary: Dictionary
-    shuffle: bool = False
-    alignments: Sequence[Tensor] | None = None
-    constraints: Tensor | None = None
-    texts: tuple[OriginalText | None, OriginalText | None] = (None, None)
+    dictionary: Dictionary  # of the target
+    shuffle: bool = False  # order items of equal length anew every epoch (training) instead of by index
+    alignments: Sequence[Tensor] | None = None  # of each item s_1 t_1 s_2 t_2 ..., from fairseq-preprocess
+    constraints: Tensor | None = None  # rows from fairseq's pack_constraints: what each output must contain
+    texts: tuple[OriginalText | None, OriginalText | None] = (None, None)  # original source and target
 
     def __post_init__(self):
         self.source_sizes = np.asarray(self.source_sizes)
@@ -55,7 +41,7 @@ class PairDataset(FairseqDataset):
     def __getitem__(self, index: int) -> dict:
         target = None if self.targets is None else self.targets[index]
         item = {"id": index, "source": self.sources[index], "target": target}
-        return item if self.alignments is None else item | {"alignment": self.alignments[index]}
+        return item if self.alignments is None else {**item, "alignment": self.alignments[index]}
 
     def collater(self, samples: list[dict]) -> dict:
         """Collate a batch as fairseq expects it, longest sources first, which its own LSTM requires.

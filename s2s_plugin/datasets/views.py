@@ -35,11 +35,7 @@ class SampledSubwords(Sequence):
     def __init__(self, texts: Sequence[Tensor], pieces: SentencePieceProcessor, alpha: float, seed: int = 1):
         self.texts, self.pieces, self.alpha = texts, pieces, alpha
         self.seed, self.epoch = seed, 1
-
-    @property
-    def sizes(self) -> np.ndarray:
-        """Token counts of the stored texts; those of the samples vary about them."""
-        return self.texts.sizes  # type: ignore[attr-defined]
+        self.sizes: np.ndarray = texts.sizes  # type: ignore[attr-defined]  # of the stored texts; samples vary
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -55,7 +55,7 @@ def _save_signal(translator: Translator, number: int, source: Tensor, run: RunDi
     task, encoder = translator.task, translator.models[0].encoder
     description: dict[str, Any] = {"modality": task.modality, "features": f"attention/{number}.npy"}
     if task.modality == "image":
-        description["grid"] = encoder.grid(source.shape)
+        description["grid"] = encoder.cnn.grid(source.shape)
     else:
         description |= {"stride": encoder.stride, "seconds_per_frame": task.frontend.seconds_per_step}
     path = run.folder / description["features"]

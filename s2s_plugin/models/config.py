@@ -80,13 +80,11 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
     for holds, message in _rules(cfg, source, target):
         if not holds:
             raise UserError(f"model.{message}")
-    if cfg.adaptive_cutoffs:
-        parse_cutoffs(cfg.adaptive_cutoffs, len(target))
 
 
 def _rules(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> list[tuple[bool, str]]:
     """List what must hold between options, each with the message of its violation."""
-    text, attends = source is not None, cfg.attention != "none"
+    text = source is not None
     encoder, decoder, layers = cfg.encoder_hidden_size, cfg.decoder_hidden_size, cfg.encoder_layers
     pyramid, embed, output = cfg.encoder_pyramid, cfg.decoder_embed_dim, cfg.decoder_output_dim
     share_all = cfg.share_all_embeddings
@@ -107,10 +105,12 @@ def _rules(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) ->
             f"attention=multi_head requires model.encoder_hidden_size to be a multiple of {HEADS}, got {encoder}",
         ),
         (not cfg.pointer or text, "pointer requires a text source"),
-        (not cfg.pointer or attends, "pointer requires attention, got none"),
+        (not cfg.pointer or cfg.attention != "none", "pointer requires attention, got none"),
         (not (cfg.pointer and pyramid), f"pointer requires encoder_pyramid=0, got {pyramid}"),
-        (cfg.coverage == "none" or attends, f"coverage={cfg.coverage} requires attention, got none"),
-        (not cfg.encoder_embed_path or text, "encoder_embed_path requires a text source"),
+        (
+            cfg.coverage == "none" or cfg.attention not in ("none", "location"),
+            f"coverage={cfg.coverage} and model.attention={cfg.attention} are mutually exclusive",
+        ),
         (
             not (share_all and cfg.decoder_embed_path),
             "decoder_embed_path and model.share_all_embeddings are mutually exclusive; set model.encoder_embed_path",
@@ -136,15 +136,11 @@ def parse_cutoffs(text: str, vocabulary_size: int) -> list[int]:
     Raises:
         UserError: they are not increasing numbers below the vocabulary size.
     """
-    try:
-        cutoffs = [int(cutoff) for cutoff in text.split(",")]
-    except ValueError:
-        cutoffs = []
-    if not cutoffs or cutoffs != sorted(set(cutoffs)) or cutoffs[0] < 1 or cutoffs[-1] >= vocabulary_size:
-        raise UserError(
-            f"model.adaptive_cutoffs must be increasing numbers in (0, {vocabulary_size}), such as 2000,10000, "
-            f"got '{text}'"
-        )
+    words = [word.strip() for word in text.split(",")]
+    cutoffs = [int(word) if word.isdecimal() else 0 for word in words]
+    if cutoffs != sorted(set(cutoffs)) or not 0 < cutoffs[0] <= cutoffs[-1] < vocabulary_size:
+        rule = f"must be increasing numbers in (0, {vocabulary_size}), such as 2000,10000"
+        raise UserError(f"model.adaptive_cutoffs {rule}, got '{text}'")
     return cutoffs
 
 

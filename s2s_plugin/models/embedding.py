@@ -16,7 +16,7 @@ class Embedding(nn.Module):
     Args:
         dictionary: of the tokens.
         size: width D of a vector.
-        dropout: applied to the vectors.
+        dropout: of the vectors.
         path: text file of pretrained vectors, or "".
         frozen: do not train a table initialized from ``path``.
         word_dropout: probability of zeroing a whole vector in training (Sennrich & Zhang 2019, section 3.4).
@@ -46,13 +46,9 @@ class Embedding(nn.Module):
 
 @torch.no_grad()
 def load_vectors(path: Path, dictionary: Dictionary, table: Tensor) -> None:
-    """Overwrite rows of an embedding table with pretrained vectors.
+    """Overwrite rows of an embedding table V x D with pretrained vectors.
 
-    Args:
-        path: UTF-8 text with a token and its D numbers in each line; a first line "count D", as in word2vec and
-            fastText files, is skipped.
-        dictionary: of the tokens.
-        table: V x D, changed in place.
+    Each line of the file has a token and its D numbers; a first line "count D" (word2vec, fastText) is skipped.
 
     Raises:
         UserError: the file cannot be read, a line is no vector of this width, or no token is in the dictionary.
@@ -75,6 +71,4 @@ def load_vectors(path: Path, dictionary: Dictionary, table: Tensor) -> None:
     except ValueError as error:
         raise UserError(f"{path}:{number}: not a vector ({error})") from None
     if not matches:
-        raise UserError(
-            f"{path}: contains none of the dictionary's {len(dictionary)} tokens; is it of another segmentation?"
-        )
+        raise UserError(f"{path}: contains none of the dictionary's {len(dictionary)} tokens; check its segmentation")

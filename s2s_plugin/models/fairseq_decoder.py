@@ -4,7 +4,7 @@ from fairseq.data import Dictionary
 from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor
 
-from s2s_plugin.models.decoders import Decoder, DecoderState
+from s2s_plugin.models.decoders import Decoder
 from s2s_plugin.models.embedding import Embedding
 from s2s_plugin.models.generator import AnyGenerator
 from s2s_plugin.models.memory import Memory
@@ -50,19 +50,17 @@ class Seq2SeqDecoder(FairseqIncrementalDecoder):
             memory = self.rnn.attention.precompute_keys(encoder_out)
             state = self.rnn.initial_state(memory)
         else:
-            memory = encoder_out._replace(keys=cached["keys"])
-            state = DecoderState(**{name: cached.get(name) for name in DecoderState._fields})
+            state, memory = cached["state"], encoder_out._replace(keys=cached["keys"])
         embedded = self.embedding(prev_output_tokens[:, -1])  # B x E
         state, features, attention = self.rnn.step(embedded, state, memory)
-        fields = {name: value for name, value in state._asdict().items() if value is not None}
-        self.set_incremental_state(incremental_state, "step", {**fields, "keys": memory.keys})
+        self.set_incremental_state(incremental_state, "step", {"state": state, "keys": memory.keys})
         return self.generator(features, attention, memory).unsqueeze(1), {"attn": [attention.unsqueeze(1)]}
 
     def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
         cached = self.get_incremental_state(incremental_state, "step")
         if cached is not None:
-            reordered = {name: value.index_select(0, new_order) for name, value in cached.items()}
-            self.set_incremental_state(incremental_state, "step", reordered)
+            state, keys = cached["state"].reorder(new_order), cached["keys"].index_select(0, new_order)
+            self.set_incremental_state(incremental_state, "step", {"state": state, "keys": keys})
 
     def max_positions(self) -> int:
         return self.max_target_positions

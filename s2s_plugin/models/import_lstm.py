@@ -10,6 +10,7 @@ from torch import Tensor
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.config import Seq2SeqConfig
 
+UNCHANGED = ("encoder_embed_dim", "encoder_layers", "decoder_embed_dim", "decoder_hidden_size", "decoder_layers")
 GATES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
@@ -30,17 +31,13 @@ def convert_config(args: Namespace) -> dict:
     bidirectional = bool(args.encoder_bidirectional)
     tied = args.share_all_embeddings or args.share_decoder_input_output_embed
     cfg = Seq2SeqConfig(
-        encoder_embed_dim=args.encoder_embed_dim,
+        **{name: getattr(args, name) for name in UNCHANGED},
+        dropout=args.dropout,
         encoder_hidden_size=args.encoder_hidden_size * (2 if bidirectional else 1),
-        encoder_layers=args.encoder_layers,
         encoder_bidirectional="all" if bidirectional else "none",
         attention="general" if attention else "none",
         bridge="copy",
-        decoder_embed_dim=args.decoder_embed_dim,
-        decoder_hidden_size=args.decoder_hidden_size,
-        decoder_layers=args.decoder_layers,
         decoder_output_dim=0 if tied else args.decoder_out_embed_dim,
-        dropout=args.dropout,
         share_all_embeddings=bool(args.share_all_embeddings),
         share_decoder_input_output_embed=bool(args.share_decoder_input_output_embed),
         max_source_positions=getattr(args, "max_source_positions", 1024),

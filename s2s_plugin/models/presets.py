@@ -1,5 +1,7 @@
 """Register ``--arch s2s_<name>`` for every ``conf/model/<name>.yaml``: one table for both of fairseq's front ends."""
 
+from functools import partial
+
 import yaml
 from fairseq.models import register_model_architecture
 
@@ -9,23 +11,13 @@ from s2s_plugin.utils.paths import CONF
 PRESETS = CONF / "model"
 
 
-def load_presets() -> dict[str, dict]:
-    """Return each preset's options that differ from the defaults of ``Seq2SeqConfig``, by preset name."""
-    presets = {}
-    for path in sorted(PRESETS.glob("*.yaml")):
-        options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        options.pop("defaults", None)
-        presets[path.stem] = options
-    return presets
+def set_defaults(options: dict, args) -> None:
+    """Set those options of fairseq's command line that are not on it."""
+    for key, value in options.items():
+        setattr(args, key, getattr(args, key, value))
 
 
-def _register(name: str, options: dict) -> None:
-    @register_model_architecture("s2s", f"s2s_{name}")
-    def architecture(args) -> None:
-        for key, value in options.items():
-            setattr(args, key, getattr(args, key, value))
-
-
-for _name, _options in load_presets().items():
-    if _name != "s2s":  # the model itself with its own defaults
-        _register(_name, _options)
+for path in sorted(PRESETS.glob("*.yaml")):
+    options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del options["defaults"]
+    register_model_architecture("s2s", f"s2s_{path.stem}")(partial(set_defaults, options))

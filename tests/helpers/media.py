@@ -15,6 +15,11 @@ TONES = {"a": 300, "b": 600, "c": 1200, "d": 2400}  # Hz
 COLORS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (30, 60, 220), "white": (250, 250, 250)}
 
 
+def item(path: Path, box: str = "") -> Item:
+    """A file without a text."""
+    return Item("x", path, (), box=box)
+
+
 def write_wav(path: Path, samples: np.ndarray, rate: int = RATE) -> Path:
     import soundfile
 

@@ -9,14 +9,16 @@ import torch
 from torch.testing import assert_close
 
 from s2s_plugin.models.attention import ATTENTIONS, build_attention
+from s2s_plugin.models.attention.history import COVERAGES
 from s2s_plugin.models.attention.multi_head import HEADS
 from s2s_plugin.models.memory import Memory
 
 QUERY, VALUE, SIZE = 8, 8, 5
 LENGTHS = [5, 1, 3]
-LOOPED = pytest.mark.parametrize("kind", [kind for kind in ATTENTIONS if kind not in ("none", "multi_head")])
 KINDS = pytest.mark.parametrize("kind", [kind for kind in ATTENTIONS if kind != "none"])
-COVERAGES = pytest.mark.parametrize("coverage", ["none", "sum", "gated"])
+COVERED = [(k, c) for k in ATTENTIONS if k not in ("none", "location") for c in COVERAGES] + [("location", "none")]
+HISTORIES = pytest.mark.parametrize(("kind", "coverage"), COVERED)
+LOOPED = pytest.mark.parametrize(("kind", "coverage"), [pair for pair in COVERED if pair[0] != "multi_head"])
 
 
 def build(kind: str, coverage: str = "none"):
@@ -70,10 +72,9 @@ def reference_features(attention, kind: str, coverage: str, past: list[list[floa
     """Return features of every source step after earlier weights ``past``; ``state`` of gated coverage."""
     features: list[list[float]] = [[] for _ in range(max(LENGTHS))]
     if kind == "location":
-        parts = attention.history if coverage == "none" else attention.history.parts[0]
         last = past[-1] if past else [0.0] * max(LENGTHS)
         for s in range(max(LENGTHS)):
-            for row in parts.filters.weight[:, 0].tolist():
+            for row in attention.history.filters.weight[:, 0].tolist():
                 reach = len(row) // 2
                 features[s].append(
                     sum(w * last[s + i - reach] for i, w in enumerate(row) if 0 <= s + i - reach < max(LENGTHS))
@@ -98,7 +99,6 @@ def reference_gated(history, state: list[float], weight: float, h: list[float], 
     return new
 
 
-@COVERAGES
 @LOOPED
 @torch.no_grad()
 def test_three_steps_equal_python_loops(kind: str, coverage: str):
@@ -121,9 +121,9 @@ def test_three_steps_equal_python_loops(kind: str, coverage: str):
             assert_close(context[item].tolist(), read, rtol=0, atol=1e-12)
             before[item].append(expected)
             if coverage == "gated":
-                history = attention.history.parts[1] if kind == "location" else attention.history
                 gated[item] = [
-                    reference_gated(history, gated[item][s], expected[s], h, values[s]) for s in range(max(LENGTHS))
+                    reference_gated(attention.history, gated[item][s], expected[s], h, values[s])
+                    for s in range(max(LENGTHS))
                 ]
 
 
@@ -144,8 +144,7 @@ def test_multi_head_equals_torch():
     assert_close(weights, expected_weights.flatten(0, 1), rtol=0, atol=1e-12)
 
 
-@KINDS
-@COVERAGES
+@HISTORIES
 @torch.no_grad()
 def test_queries_of_an_item_equal_a_repeated_memory(kind: str, coverage: str):
     attention, memory = build(kind, coverage)
@@ -160,8 +159,7 @@ def test_queries_of_an_item_equal_a_repeated_memory(kind: str, coverage: str):
         assert_close((context, weights), (expected, expected_weights), rtol=0, atol=1e-12)
 
 
-@KINDS
-@COVERAGES
+@HISTORIES
 @torch.no_grad()
 def test_padding_is_never_read(kind: str, coverage: str):
     """Not even if it holds huge values."""
@@ -185,8 +183,7 @@ def test_large_scores_stay_finite(kind: str):
     assert_close(weights.sum(1), torch.ones(3))
 
 
-@COVERAGES
-@KINDS
+@HISTORIES
 def test_gradients(kind: str, coverage: str):
     """Of queries and values, over two steps, against differences."""
     attention, memory = build(kind, coverage)

@@ -141,7 +141,7 @@ def test_padding_row_is_zero(build):
             ["encoder_pyramid must be in [0, model.encoder_layers=2), got 2"],
         ),
         ({"pointer": True, "attention": "none"}, ["pointer requires attention"]),
-        ({"coverage": "sum", "attention": "none"}, ["coverage=sum requires attention"]),
+        ({"coverage": "sum", "attention": "none"}, ["coverage=sum and model.attention=none are mutually exclusive"]),
         ({"adaptive_cutoffs": "5,4"}, ["adaptive_cutoffs must be increasing numbers in (0, 11)", "got '5,4'"]),
         ({"adaptive_cutoffs": "5", "pointer": True}, ["adaptive_cutoffs and model.pointer are mutually exclusive"]),
     ],

@@ -78,7 +78,7 @@ def test_a_picture_does_not_depend_on_its_batch():
     lengths = torch.full((5,), 32)
     together = model.encode(images, lengths)
     assert together.values.shape == (5, 16, 8)
-    assert model.encoder.grid(images.shape[1:]) == [4, 4]
+    assert model.encoder.cnn.grid(images.shape[1:]) == [4, 4]
     assert not together.padding_mask.any()
     for row in range(5):
         alone = model.encode(images[row : row + 1], lengths[:1])

@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -34,12 +34,10 @@ class Frontend(Protocol):
         """Convert to float32 with a mean near 0, so that padding may be 0."""
 
 
-def build_frontend(modality: str, options) -> Frontend:
-    """Build the frontend of a modality from its config, or from the same as a dict."""
-    name = modality.capitalize()
-    module = importlib.import_module(f"{__name__}.{modality}")
-    values = dict(options) if hasattr(options, "items") else asdict(options)
-    return getattr(module, f"{name}Frontend")(getattr(module, f"{name}Config")(**values))
+def build_frontend(modality: str, options: Mapping) -> Frontend:
+    """Build the frontend of a modality with these options of its config."""
+    module, name = importlib.import_module(f"{__name__}.{modality}"), modality.capitalize()
+    return getattr(module, f"{name}Frontend")(getattr(module, f"{name}Config")(**options))
 
 
 def check_installed(feature: str, extra: str, packages: dict[str, str]) -> None:

@@ -51,7 +51,12 @@ class AudioFrontend:
         return self.config.frame_shift_ms / 1000
 
     def load(self, item: Item) -> np.ndarray:
-        waveform = self.waveform(item.path)
+        import soxr
+
+        samples, rate = read_audio(item.path)
+        waveform = samples.mean(axis=1)
+        if rate != self.config.sample_rate:
+            waveform = soxr.resample(waveform, rate, self.config.sample_rate)
         seconds = len(waveform) / self.config.sample_rate
         if seconds < MIN_SECONDS:
             raise UserError(f"{item.path}: must be at least {MIN_SECONDS * 1000:g} ms, got {seconds * 1000:.0f} ms")
@@ -74,14 +79,6 @@ class AudioFrontend:
 
     def to_tensor(self, stored: np.ndarray) -> Tensor:
         return torch.from_numpy(stored.astype(np.float32))
-
-    def waveform(self, path: Path) -> np.ndarray:
-        """Read samples between -1 and 1 at ``sample_rate``, channels averaged."""
-        import soxr
-
-        samples, rate = read_audio(path)
-        mono = samples.mean(axis=1)
-        return mono if rate == self.config.sample_rate else soxr.resample(mono, rate, self.config.sample_rate)
 
 
 def read_audio(path: Path) -> tuple[np.ndarray, int]:

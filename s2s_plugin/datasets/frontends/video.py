@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Optional
 
@@ -60,35 +60,31 @@ class VideoFrontend:
         limit = round(self.config.max_seconds * self.config.fps)
         box = parse_box(item.box, f"{item.path}: box") if item.box else self.box
         if box is None and self.config.box == MOUTH:
-            box = mouth.mouth_box(np.asarray(frame.convert("L")) for frame in islice(self._frames(item.path), limit))
+            images = islice(read_frames(item.path, self.config.fps), limit)
+            box = mouth.mouth_box(np.asarray(image.convert("L")) for image in images)
             if box is None:
                 raise UserError(f"{item.path}: no face detected; set video.box=WIDTHxHEIGHT+X+Y")
-        frames: list[np.ndarray] = []
-        for frame in self._frames(item.path):
-            if len(frames) == limit:
-                rule = f"must be at most video.max_seconds={self.config.max_seconds:g}"
-                raise UserError(f"{item.path}: {rule}; cut it into clips")
-            frames.append(self._region(frame, box, item.path))
+        images = islice(read_frames(item.path, self.config.fps), limit + 1)
+        frames = [self._region(image, box, item.path) for image in images]
+        if len(frames) > limit:
+            rule = f"must be at most video.max_seconds={self.config.max_seconds:g}"
+            raise UserError(f"{item.path}: {rule}; cut it into clips")
         if not frames:
             raise UserError(f"{item.path}: has no frames; fetch it again")
         return np.stack(frames)
 
-    def _frames(self, path: Path) -> Iterator:
-        """Yield PIL images at the rate of the features."""
-        return read_folder(path) if path.is_dir() else read_video(path, self.config.fps)
-
-    def _region(self, frame, box: tuple[int, int, int, int] | None, path: Path) -> np.ndarray:
+    def _region(self, image, box: tuple[int, int, int, int] | None, path: Path) -> np.ndarray:
         """Crop a PIL image to the mouth region, then to the aspect ratio of the features around its center, in gray."""
-        left, top, width, height = box or (0, 0, *frame.size)
-        if left + width > frame.width or top + height > frame.height:
-            rule = f"must lie within the frames of {frame.width} x {frame.height} pixels"
+        left, top, width, height = box or (0, 0, *image.size)
+        if left + width > image.width or top + height > image.height:
+            rule = f"must lie within the frames of {image.width} x {image.height} pixels"
             raise UserError(f"{path}: the box {rule}, got {width}x{height}+{left}+{top}")
         aspect = self.config.width / self.config.height
         kept_width, kept_height = min(width, height * aspect), min(height, width / aspect)
         left, top = left + (width - kept_width) / 2, top + (height - kept_height) / 2
         region = (left, top, left + kept_width, top + kept_height)
         size = (self.config.width, self.config.height)
-        return np.asarray(frame.convert("L").resize(size, resample=3, box=region, reducing_gap=2.0), dtype=np.uint8)
+        return np.asarray(image.convert("L").resize(size, resample=3, box=region, reducing_gap=2.0), dtype=np.uint8)
 
     def to_image(self, source: Tensor) -> np.ndarray:
         """Return S x H x W, uint8."""
@@ -110,12 +106,16 @@ def parse_box(text: str, where: str) -> tuple[int, int, int, int]:
     return left, top, width, height
 
 
-def read_video(path: Path, fps: float) -> Iterator:
-    """Yield the PIL images shown at the times 0, 1/fps, 2/fps ...
+def read_frames(path: Path, fps: float) -> Iterator:
+    """Yield the PIL images of a video at the times 0, 1/fps, 2/fps ...; all those of a folder, in the order of names.
 
     Raises:
-        UserError: no such file, not a video, or no video track.
+        UserError: no such file, not a video or image, or no video track.
     """
+    return _read_folder(path) if path.is_dir() else _read_video(path, fps)
+
+
+def _read_video(path: Path, fps: float) -> Iterator:
     import av
 
     check_file(path)
@@ -137,22 +137,17 @@ def at_rate(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[Any]:
 
     The last one is shown for as long as the one before it.
     """
-    first, shown, since, length, due = None, None, 0.0, 1 / fps, 0
-    for time, frame in frames:
+    first, length, count = None, 1 / fps, 0
+    with_end: Iterator[Any] = chain(frames, [None])
+    for (time, frame), following in pairwise(with_end):
         first = time if first is None else first
-        if shown is not None:
-            while due / fps < time - first - TOLERANCE:
-                yield shown
-                due += 1
-            length = time - first - since
-        shown, since = frame, time - first
-    while shown is not None and due / fps < since + length - TOLERANCE:
-        yield shown
-        due += 1
+        length = following[0] - time if following else length
+        while count / fps < time - first + length - TOLERANCE:
+            yield frame
+            count += 1
 
 
-def read_folder(folder: Path) -> Iterator:
-    """Yield the images of a folder in the order of their names, as PIL images."""
+def _read_folder(folder: Path) -> Iterator:
     from PIL import Image, UnidentifiedImageError
 
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES):

@@ -3,7 +3,7 @@
 from s2s_plugin.models.attention.additive import AdditiveAttention, NormalizedAdditiveAttention
 from s2s_plugin.models.attention.base import Attention, NoAttention
 from s2s_plugin.models.attention.dot import DotAttention, GeneralAttention
-from s2s_plugin.models.attention.history import build_history
+from s2s_plugin.models.attention.history import HISTORIES
 from s2s_plugin.models.attention.multi_head import MultiHeadAttention
 
 ATTENTIONS: dict[str, type[Attention]] = {
@@ -19,5 +19,6 @@ ATTENTIONS: dict[str, type[Attention]] = {
 
 def build_attention(kind: str, query_size: int, value_size: int, size: int, coverage: str = "none") -> Attention:
     """Build an attention of a kind in ``ATTENTIONS`` with a coverage in ``COVERAGES``."""
-    history = build_history(kind == "location", coverage, query_size, value_size)
+    name = "location" if kind == "location" else coverage
+    history = None if name == "none" else HISTORIES[name](query_size, value_size)
     return ATTENTIONS[kind](query_size, value_size, size, history)

@@ -19,14 +19,14 @@ class AdditiveAttention(Attention):
         super().__init__(query_size, value_size, size, history)
         self.key = nn.Linear(value_size, size, bias=False)
         self.query = nn.Linear(query_size, size)
-        self.history_proj = None if history is None else nn.Linear(history.feature_size, size, bias=False)
+        if history is not None:
+            self.history_proj = nn.Linear(history.feature_size, size, bias=False)
         self.energy = nn.Linear(size, 1, bias=False)
 
     def score(self, query: Tensor, memory: Memory, history_features: Tensor | None) -> Tensor:
         assert memory.keys is not None
         hidden = memory.keys.unsqueeze(1) + self.query(query).unsqueeze(2)  # B x K x S x A
         if history_features is not None:
-            assert self.history_proj is not None
             hidden = hidden + self.history_proj(history_features)
         return self._energies(hidden.tanh())
 

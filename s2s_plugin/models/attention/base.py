@@ -23,7 +23,6 @@ class Attention(nn.Module):
 
     Attributes:
         context_size: width of the context.
-        history_proj: projection used to score the history's features; None without a history.
     """
 
     def __init__(self, query_size: int, value_size: int, size: int, history: AttentionHistory | None = None):
@@ -31,7 +30,6 @@ class Attention(nn.Module):
         self.context_size = value_size
         self.history = history
         self.key: nn.Linear | None = None
-        self.history_proj: nn.Linear | None = None
 
     def precompute_keys(self, memory: Memory) -> Memory:
         """Return the memory with keys, B x S x width of ``key``; values get the keys' type (autocast)."""

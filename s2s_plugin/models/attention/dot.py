@@ -16,15 +16,15 @@ class DotAttention(Attention):
 
     def __init__(self, query_size: int, value_size: int, size: int, history: AttentionHistory | None = None):
         super().__init__(query_size, value_size, size, history)
-        self.history_proj = None if history is None else nn.Linear(query_size, history.feature_size, bias=False)
+        if history is not None:
+            self.history_proj = nn.Linear(query_size, history.feature_size, bias=False)
 
     def score(self, query: Tensor, memory: Memory, history_features: Tensor | None) -> Tensor:
         assert memory.keys is not None
         scores = torch.bmm(query, memory.keys.transpose(1, 2))
-        if history_features is None:
-            return scores
-        assert self.history_proj is not None
-        return scores + torch.matmul(history_features, self.history_proj(query).unsqueeze(3)).squeeze(3)
+        if history_features is not None:
+            scores = scores + torch.matmul(history_features, self.history_proj(query).unsqueeze(3)).squeeze(3)
+        return scores
 
 
 class GeneralAttention(DotAttention):

@@ -1,23 +1,18 @@
 """Attention history: features of earlier attention weights, so that attention moves on and covers the source."""
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor, nn
 
 from s2s_plugin.models.memory import Memory
 
 
 class AttentionHistory(nn.Module):
-    """Turn earlier attention weights into features of every source step.
+    """Turn earlier attention weights into F features of every source step, from P numbers kept for each."""
 
-    Attributes:
-        state_size: numbers P kept in the state of each source step.
-        feature_size: number F of features of each source step.
-    """
+    state_size: int  # P
+    feature_size: int  # F
 
-    state_size: int
-    feature_size: int
+    def __init__(self, query_size: int, value_size: int) -> None:
+        super().__init__()
 
     def initial_state(self, memory: Memory) -> Tensor:
         """Return the all-zero state before the first step, B x S x P."""
@@ -42,8 +37,8 @@ class LocationHistory(AttentionHistory):
     FILTERS, WIDTH = 10, 15  # of the convolution; WIDTH in memory steps
     feature_size = FILTERS
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, query_size: int, value_size: int) -> None:
+        super().__init__(query_size, value_size)
         self.filters = nn.Conv1d(1, self.FILTERS, self.WIDTH, padding=self.WIDTH // 2, bias=False)
 
     def forward(self, attn_state: Tensor) -> Tensor:
@@ -69,7 +64,7 @@ class GatedCoverage(AttentionHistory):
     state_size = feature_size = 10
 
     def __init__(self, query_size: int, value_size: int) -> None:
-        super().__init__()
+        super().__init__(query_size, value_size)
         self.weight = nn.Linear(1, 3 * self.feature_size)
         self.value = nn.Linear(value_size, 3 * self.feature_size, bias=False)
         self.query = nn.Linear(query_size, 3 * self.feature_size, bias=False)
@@ -84,33 +79,5 @@ class GatedCoverage(AttentionHistory):
         return new + update * (attn_state - new)
 
 
-class StackedHistory(AttentionHistory):
-    """Concatenate the states and features of several histories."""
-
-    def __init__(self, parts: Sequence[AttentionHistory]):
-        super().__init__()
-        self.parts: Sequence[AttentionHistory] = nn.ModuleList(parts)  # type: ignore[assignment]
-        self.state_sizes = [part.state_size for part in parts]
-        self.state_size = sum(self.state_sizes)
-        self.feature_size = sum(part.feature_size for part in parts)
-
-    def forward(self, attn_state: Tensor) -> Tensor:
-        states = attn_state.split(self.state_sizes, 3)
-        return torch.cat([part(state) for part, state in zip(self.parts, states, strict=True)], 3)
-
-    def update(self, attn_state: Tensor, *step) -> Tensor:
-        states = attn_state.split(self.state_sizes, 3)
-        return torch.cat([part.update(state, *step) for part, state in zip(self.parts, states, strict=True)], 3)
-
-
+HISTORIES: dict[str, type[AttentionHistory]] = {"location": LocationHistory, "sum": Coverage, "gated": GatedCoverage}
 COVERAGES = ("none", "sum", "gated")
-
-
-def build_history(location: bool, coverage: str, query_size: int, value_size: int) -> AttentionHistory | None:
-    """Build the history of an attention; ``coverage`` is one of ``COVERAGES``."""
-    parts: list[AttentionHistory] = [LocationHistory()] if location else []
-    if coverage == "sum":
-        parts.append(Coverage())
-    elif coverage == "gated":
-        parts.append(GatedCoverage(query_size, value_size))
-    return StackedHistory(parts) if len(parts) > 1 else parts[0] if parts else None

@@ -34,7 +34,6 @@ class MultiHeadAttention(Attention):
         queries, keys = _heads(self.query(query)), _heads(memory.keys[..., :width])
         scores = queries @ keys.transpose(2, 3) * (width / HEADS) ** -0.5  # B x heads x K x S
         if history_features is not None:
-            assert self.history_proj is not None
             history_queries = _heads(self.history_proj(query)).unsqueeze(4)  # B x heads x K x F x 1
             scores = scores + torch.matmul(history_features.unsqueeze(1), history_queries).squeeze(4)
         return scores

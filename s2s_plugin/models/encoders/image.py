@@ -1,7 +1,5 @@
 """Image encoder: a CNN whose output grid of regions is the memory."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from s2s_plugin.models.encoders.base import Encoder
@@ -29,7 +27,3 @@ class ImageEncoder(Encoder):
         values = self.dropout(self.projection(regions).relu())  # B x S x D
         padding_mask = values.new_zeros(values.shape[:2]).bool()
         return Memory(values, padding_mask, values.mean(1)[:, None, None])
-
-    def grid(self, shape: Sequence[int]) -> list[int]:
-        """Return rows and columns of regions for an image of ``shape`` H x W x 3."""
-        return self.cnn.grid(shape)

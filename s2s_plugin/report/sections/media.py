@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2s_plugin.datasets.frontends.video import read_folder, read_video
+from s2s_plugin.datasets.frontends.video import read_frames
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -46,8 +46,7 @@ def _thumbnail(path: Path) -> bytes:
 
 def _film_strip(path: Path) -> bytes:
     """Return frames spread evenly over the video."""
-    frames = read_folder(path) if path.is_dir() else read_video(path, FRAMES_PER_SECOND)
-    small = [_small(frame, MAX_FRAME_SIDE) for frame in frames]
+    small = [_small(frame, MAX_FRAME_SIDE) for frame in read_frames(path, FRAMES_PER_SECOND)]
     return _jpeg([small[int((place + 0.5) * len(small) / NUM_FRAMES)] for place in range(NUM_FRAMES)])
 
 

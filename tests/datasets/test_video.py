@@ -1,0 +1,119 @@
+"""Video: frames by time, the mouth region, normalization; broken files are named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from media import FPS, bars, item, tones, write_image, write_video, write_wav
+from recipes import sample
+
+from s2s_plugin.datasets.frontends import build_frontend
+from s2s_plugin.datasets.frontends.mouth import mouth_box
+from s2s_plugin.datasets.frontends.video import at_rate, read_frames
+from s2s_plugin.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    frames = bars("adbc", np.random.default_rng(1))
+    return write_video(tmp_path_factory.mktemp("clip") / "a.mp4", frames), frames
+
+
+def test_frames_at_the_videos_own_rate(clip):
+    path, frames = clip
+    found = build_frontend("video", {"height": 48, "width": 64}).load(item(path))
+    assert found.shape == (len(frames), 48, 64)
+    assert np.abs(found.astype(int) - np.stack(frames)[..., 0]).mean() < 6
+
+
+@pytest.mark.parametrize("fps", [12.5, 50.0])
+def test_another_rate_takes_frames_by_time(clip, fps):
+    path, frames = clip
+    found = list(read_frames(path, fps))
+    assert len(found) == -(-len(frames) * fps // FPS)
+    for number, frame in enumerate(found):
+        shown = frames[int(number * FPS / fps + 1e-9)]
+        assert np.abs(np.asarray(frame).astype(int) - shown).mean() < 6
+
+
+def test_times_that_are_not_even():
+    shown = list(at_rate([(5.0, "a"), (5.1, "b"), (5.4, "c")], fps=10))
+    assert shown == ["a", "b", "b", "b", "c", "c", "c"]
+    assert list(at_rate([(0.0, "only")], fps=25)) == ["only"]
+    assert list(at_rate([], fps=25)) == []
+
+
+def test_the_box_is_cut_out_at_the_right_aspect(clip):
+    path, frames = clip
+    whole = build_frontend("video", {"height": 48, "width": 64}).load(item(path))
+    config = {"height": 16, "width": 32, "box": "32x16+0+8"}
+    found = build_frontend("video", config).load(item(path))
+    assert found.shape == (len(frames), 16, 32)
+    assert np.abs(found.astype(int) - whole[:, 8:24, :32]).mean() < 4
+    other = build_frontend("video", config).load(item(path, box="32x16+32+8"))
+    assert np.abs(other.astype(int) - whole[:, 8:24, 32:]).mean() < 4
+    square = build_frontend("video", {"height": 16, "width": 16}).load(item(path, box="32x16+0+8"))
+    assert np.abs(square.astype(int) - whole[:, 8:24, 8:24]).mean() < 4
+
+
+def test_normalized_clips(clip):
+    path, _ = clip
+    stored = build_frontend("video", {}).load(item(path))
+    whole = build_frontend("video", {}).to_tensor(stored)
+    assert abs(whole.mean()) < 1e-4 and abs(whole.std() - 1) < 1e-3
+    moving = build_frontend("video", {"normalize": "pixel"}).to_tensor(stored)
+    assert moving.mean(0).abs().max() < 1e-4 and abs(moving.std() - 1) < 1e-3
+    assert moving[:, 0, 0].abs().max() < 0.3, "a corner that does not move"
+    with pytest.raises(UserError, match=r"video\.normalize must be clip or pixel, got frame"):
+        build_frontend("video", {"normalize": "frame"})
+
+
+def test_a_folder_of_frames_is_a_video(tmp_path, clip):
+    _, frames = clip
+    for number, frame in enumerate(frames):
+        write_image(tmp_path / f"{number:03}.png", frame)
+    (tmp_path / "notes.txt").write_text("not a frame")
+    found = build_frontend("video", {"height": 48, "width": 64}).load(item(tmp_path))
+    assert np.abs(found.astype(int) - np.stack(frames)[..., 0]).max() <= 1
+
+
+def test_the_mouth_is_found(tmp_path, clip):
+    """Near where a person put the box for this speaker, 110x55+105+178."""
+    path = sample("grid") / "bwbhzp.mpg"
+    left, top, width, height = mouth_box(np.asarray(frame.convert("L")) for frame in read_frames(path, 25.0))
+    assert left + width / 2 == pytest.approx(105 + 110 / 2, abs=10)
+    assert top + height / 2 == pytest.approx(178 + 55 / 2, abs=10)
+    assert width == pytest.approx(110, rel=0.25)
+    assert height == pytest.approx(55, rel=0.25)
+    found = build_frontend("video", {"box": "mouth"}).load(item(path))
+    given = build_frontend("video", {"box": f"{width}x{height}+{left}+{top}"}).load(item(path))
+    assert np.array_equal(found, given)
+    with pytest.raises(UserError, match=r"a\.mp4: no face detected; set video\.box="):
+        build_frontend("video", {"box": "mouth"}).load(item(clip[0]))
+
+
+def test_broken_videos_are_named(tmp_path, clip):
+    path, _ = clip
+    frontend = build_frontend("video", {})
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("just words " * 50)
+    (tmp_path / "cut.mp4").write_bytes(path.read_bytes()[:300])
+    (tmp_path / "no_frames").mkdir()
+    write_wav(tmp_path / "sound.wav", tones("ab", np.random.default_rng(1)))
+    for name, reason in {
+        "empty.mp4": "0 bytes",
+        "text.mp4": "not a video",
+        "cut.mp4": "not a video",
+        "no_frames": "has no frames",
+        "sound.wav": "must have a video track",
+        "absent.mp4": "no such file",
+    }.items():
+        with pytest.raises(UserError) as caught:
+            frontend.load(item(tmp_path / name))
+        assert str(tmp_path / name) in str(caught.value) and reason in str(caught.value), name
+    with pytest.raises(UserError, match="must lie within the frames of 64 x 48"):
+        frontend.load(item(path, box="30x10+40+0"))
+    with pytest.raises(UserError, match="box must be WIDTHxHEIGHT"):
+        frontend.load(item(path, box="30x10"))
+    with pytest.raises(UserError, match=r"video\.max_seconds"):
+        build_frontend("video", {"max_seconds": 0.2}).load(item(path))

@@ -142,6 +142,7 @@ def test_padding_row_is_zero(build):
         ),
         ({"pointer": True, "attention": "none"}, ["pointer requires attention"]),
         ({"coverage": "sum", "attention": "none"}, ["coverage=sum and model.attention=none are mutually exclusive"]),
+        ({"coverage": "sum", "attention": "location"}, ["coverage=sum and model.attention=location are mutually"]),
         ({"adaptive_cutoffs": "5,4"}, ["adaptive_cutoffs must be increasing numbers in (0, 11)", "got '5,4'"]),
         ({"adaptive_cutoffs": "5", "pointer": True}, ["adaptive_cutoffs and model.pointer are mutually exclusive"]),
     ],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import s2s_plugin
 from s2s_plugin.cli import listing
-from s2s_plugin.cli.config import compose_named, names_app
+from s2s_plugin.cli.config import compose_named, imply_data, names_app
 from s2s_plugin.cli.help import COMMANDS, outline, stage_help
 from s2s_plugin.cli.suggest import did_you_mean, explain
 from s2s_plugin.errors import UserError
@@ -51,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
             return _show_help(stage, words)
         if stage in TOOLS:
             return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(words)
-        return _run(stage, *_overrides_and_files(stage, words))
+        overrides, files = _overrides_and_files(stage, words)
+        return _run(stage, imply_data(overrides), files)
     except UserError as error:
         return _report_mistake(error, stage)
     except KeyboardInterrupt:

@@ -11,10 +11,19 @@ from s2s_plugin.utils.paths import CONF
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+OWN_DATA = {"data.pairs": "files", "data.source": "files", "data.dialogues": "dialogues", "data.manifest": "manifest"}
+
 
 def names_app(overrides: Iterable[str]) -> bool:
     """Return whether the overrides choose an app, directly or by an experiment."""
     return any(word.startswith(("app=", "experiment=")) for word in overrides)
+
+
+def imply_data(overrides: list[str]) -> list[str]:
+    """Return the overrides, with the choice of ``data=`` that the user's own files need, unless there is one."""
+    named = {word.lstrip("+").partition("=")[0] for word in overrides}
+    implied = [f"data={kind}" for key, kind in OWN_DATA.items() if key in named]
+    return overrides if "data" in named else [*implied[:1], *overrides]
 
 
 def compose_named(overrides: Iterable[str], default: str = "nmt") -> DictConfig:

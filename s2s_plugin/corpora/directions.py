@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from s2s_plugin.corpora.splits import SPLITS, Splits, without_leaks
 from s2s_plugin.corpora.writing import MANIFEST, write_corpus
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import read_lines, write_lines
 
@@ -26,7 +27,7 @@ from s2s_plugin.utils.io import read_lines, write_lines
 PREFIXES = ("", "valid_", "test_", "extra_")
 SIDES = ("source", "target")
 TAG = re.compile(r"<2([^<>\s]+)>")
-FILES = tuple(f"{prefix}{side}" for prefix in PREFIXES for side in SIDES)
+FILES = tuple(f"{prefix}{side}" for prefix in PREFIXES for side in (*SIDES, "pairs"))
 
 
 def join_languages(cfg: DictConfig) -> None:
@@ -68,6 +69,8 @@ def extra(cfg: DictConfig) -> list[DictConfig]:
         UserError: files that have no partner, or are of no direction of the corpus.
     """
     known, files = names(cfg), _by_files(cfg, "extra_", ("extra_",))
+    if not files and cfg.data.extra_pairs is not None:
+        files = split_directions(cfg)
     if not files and len(known) > 1 and cfg.data.extra_source:
         files = [_with(cfg, **{f"{side}_lang": _ending(cfg.data[f"extra_{side}"]) for side in SIDES})]
     for part in files:
@@ -94,7 +97,7 @@ def _by_files(cfg: DictConfig, first: str, prefixes: Sequence[str]) -> list[Dict
 
 
 def _ending(file: object) -> str:
-    return Path(str(file)).suffix.lstrip(".")
+    return plain_path(str(file)).suffix.lstrip(".")
 
 
 def _with(cfg: DictConfig, **data: object) -> DictConfig:
@@ -107,7 +110,12 @@ def reverse(cfg: DictConfig) -> DictConfig | None:
     """Return the config of the opposite direction, whose preparation is the same; None if sides are treated unlike."""
     subword = cfg.subword
     apart = subword.factors, subword.copy_slots, subword.target_kind, subword.normalize_source, subword.lossless
-    if len(split_directions(cfg)) != 1 or any(apart) or cfg.data.retrieval or cfg.data.dialogues is not None:
+    if (
+        len(split_directions(cfg)) != 1
+        or any(apart)
+        or cfg.data.retrieval
+        or not (cfg.data.dialogues is cfg.data.pairs is None)
+    ):
         return None
     opposite = dict(zip(SIDES, reversed(SIDES), strict=True))
     sides = {f"{prefix}{side}": cfg.data[f"{prefix}{other}"] for prefix in PREFIXES for side, other in opposite.items()}

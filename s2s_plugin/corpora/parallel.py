@@ -6,20 +6,20 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from s2s_plugin.corpora import directions
+from s2s_plugin.corpora import directions, tables
 from s2s_plugin.corpora.cleaning import Pair, clean_pairs, clean_text
 from s2s_plugin.corpora.dialogues import check_history, exchanges, question_key, split_by_question, without_questions
+from s2s_plugin.corpora.own_files import table_hint
 from s2s_plugin.corpora.splits import SPLITS, Splits, dedup, split_by_group, without_leaks
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.retrieval import TURN
+from s2s_plugin.utils.compression import open_binary
 from s2s_plugin.utils.console import say
 
 MAX_LINE = 20_000  # characters; a longer line is a sign of a broken file
 MAX_HELD_OUT = 0.1  # of the training pairs, for valid and for test each
 PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
-TABLES = {".csv", ".tsv", ".xls", ".xlsx", ".json", ".jsonl", ".parquet"}
-# what a choice of data= reads, by the option of each file; training files are required
-OWN_FILES = {"files": ("source", "target"), "dialogues": ("dialogues",), "manifest": ("manifest",)}
+Side = list[str | UserError]  # of pairs; an unusable line is the error that it is
 LINE_ENDS = {"\0": "NUL", "\u2028": "U+2028", "\u2029": "U+2029", "\u0085": "U+0085"}
 
 
@@ -36,10 +36,8 @@ def read_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
     Raises:
         UserError: the file is missing, unreadable or empty.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+    with open_binary(path) as file:
+        raw = file.read()
     if not raw.strip():
         raise UserError(f"{path}: the file is empty; it must hold one sentence per line")
     lines = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -64,34 +62,14 @@ def _check_line(where: str, raw: bytes) -> str | UserError:
     return line
 
 
-def check_own_files(data: DictConfig) -> None:
-    """Raise UserError if files are named that this corpus does not read, if one is missing, or if one is a table."""
-    for kind, sides in OWN_FILES.items():
-        named = [
-            f"{prefix}{side}" for prefix in PREFIXES.values() for side in sides if data[f"{prefix}{side}"] is not None
-        ]
-        if named and data.recipe is not None:
-            raise UserError(f"data.{named[0]} requires data={kind}, got data={data.name}")
-        if data.name == kind and not set(sides) <= set(named):
-            raise UserError(f"data={kind} requires {' and '.join(f'data.{side}=FILE' for side in sides)}")
-    if data.source is not None and data.source == data.target:
-        raise UserError(f"data.source and data.target must be different files, got {data.source} twice")
-    for file in (data.source, data.target):
-        if isinstance(file, str) and Path(file).suffix.lower() in TABLES:
-            raise UserError(f"{file}: a table, expected text with a sentence per line; cut it as docs/data.md says")
-
-
 def _read_pairs(cfg: DictConfig, prefix: str) -> list[Pair]:
-    """Return the pairs of the files ``data.<prefix>source`` and ``data.<prefix>target``, if they are set."""
-    source, target = files = cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]
-    if None in files:
-        if files != (None, None):
-            raise UserError(f"data.{prefix}source requires data.{prefix}target, and vice versa: set both or neither")
-        return []
-    sources, targets = (read_lines(Path(file)) for file in files)
+    """Return the pairs of ``data.<prefix>pairs``, or of ``data.<prefix>source`` and its target, if they are set."""
+    sources, targets, names = _read_sides(cfg, prefix)
     if len(sources) != len(targets):
-        lengths = f"{source} has {len(sources):,} lines but {target} has {len(targets):,}"
+        lengths = f"{names[0]} has {len(sources):,} lines but {names[1]} has {len(targets):,}"
         raise UserError(f"{lengths}: line n of one must translate line n of the other; find where they diverge")
+    if not names:
+        return []
     skip_bad, pairs = skips_bad(cfg.data), []
     for pair in zip(sources, targets, strict=True):
         bad = next((side for side in pair if isinstance(side, UserError)), None)
@@ -100,10 +78,35 @@ def _read_pairs(cfg: DictConfig, prefix: str) -> list[Pair]:
         elif not skip_bad:
             raise UserError(f"{bad}; or skip such pairs with data.on_bad_item=skip")
     if not pairs:
-        raise UserError(f"{source}: none of {len(sources):,} pairs is usable")
+        raise UserError(f"{names[0]}: none of {len(sources):,} pairs is usable")
+    if all(source == target for source, target in pairs):
+        raise UserError(f"{names[0]}: the source and the target must differ, got the same {len(pairs):,} lines twice")
     if skipped := len(sources) - len(pairs):
-        say(f"      {source}: {skipped:,} unusable pairs skipped")
+        say(f"      {names[0]}: {skipped:,} unusable pairs skipped")
     return pairs if cfg.subword.lossless else clean_pairs(pairs, plain_quotes=False)
+
+
+def _read_sides(cfg: DictConfig, prefix: str) -> tuple[Side, Side, list[str]]:
+    """Return the sources, the targets, and the files that they are from: one table, two files, or none."""
+    sources: Side = []
+    targets: Side = []
+    if (table := tables.find(cfg.data, prefix)) is not None:
+        for where, cells in tables.read_pairs(cfg.data, table, keep_line_breaks=cfg.subword.lossless):
+            for side, cell in zip((sources, targets), cells, strict=True):
+                if isinstance(cell, str):
+                    cell = _check_line(where, cell.encode("utf-8", "surrogatepass"))
+                side.append(cell)
+        return sources, targets, [str(table.files[0])] * 2
+    files = [cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]]
+    if files == [None, None]:
+        return [], [], []
+    if None in files:
+        raise UserError(f"data.{prefix}source requires data.{prefix}target, and vice versa: set both or neither")
+    for file in files:
+        if hint := table_hint(Path(file)):
+            say(f"      {hint}")
+    sources, targets = (read_lines(Path(file)) for file in files)
+    return sources, targets, files
 
 
 def read_conversations(path: Path) -> list[list[str]]:
@@ -149,7 +152,8 @@ def own_splits(cfg: DictConfig, shared: str | None = None) -> Splits:
     splits |= _hold_out(cfg, splits["train"], groups, missing, shared)
     if not all(splits.values()):
         remedy = "add more, or set held-out files of your own (data.valid_* and data.test_*)"
-        raise UserError(f"{cfg.data.dialogues or cfg.data.source}: too few different pairs to hold some out; {remedy}")
+        file = cfg.data.dialogues or cfg.data.pairs or cfg.data.source
+        raise UserError(f"{file}: too few different pairs to hold some out; {remedy}")
     return splits
 
 

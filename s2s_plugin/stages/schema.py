@@ -10,12 +10,14 @@ from fairseq.dataclass.utils import omegaconf_no_object_check
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
+from s2s_plugin.corpora import tables
 from s2s_plugin.datasets.frontends.audio import AudioConfig
 from s2s_plugin.datasets.frontends.image import ImageConfig
 from s2s_plugin.datasets.frontends.video import VideoConfig
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
 from s2s_plugin.text.vocabulary import SubwordConfig
+from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, option
 from s2s_plugin.utils.paths import CONF
 
@@ -37,6 +39,12 @@ class DataConfig:
     recipe: Optional[str] = option(None, "folder below data/ whose prepare.py makes the corpus")
     options: dict[str, Any] = option({}, "further arguments of the recipe")
     from_dir: Optional[str] = option(None, "folder with the recipe's raw files, instead of a download")
+    pairs: Optional[str] = option(None, "own table with both sides: CSV, TSV, JSON, JSON lines, Parquet, or a folder")
+    valid_pairs: Optional[str] = option(None, "own table for validation; default: split off the training table")
+    test_pairs: Optional[str] = option(None, "own table for the test set; default: split off the training table")
+    extra_pairs: Optional[str] = option(None, "table with additional training pairs")
+    source_column: Any = option(None, "column of the sources, by name or number; default: recognized by its name")
+    target_column: Any = option(None, "column of the targets, by name or number; default: recognized by its name")
     source: Any = option(None, "own text: file of training sources, one per line")
     target: Any = option(None, "own text: file of training targets, one per line")
     valid_source: Any = option(None, "own validation sources; default: split off the training files")
@@ -120,13 +128,16 @@ def register() -> None:
     OmegaConf.register_new_resolver("none_if_zero", lambda count: count or -1, replace=True)  # fairseq's word for none
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", lambda name: read_manifest(Path(str(name)))[0], replace=True)
-    OmegaConf.register_new_resolver("suffix", _suffix, replace=True)
+    OmegaConf.register_new_resolver("own_language", _own_language, replace=True)
 
 
-def _suffix(files: Any) -> str:
-    """Return the extension of a file; of several files, each extension once: ``de+ko``."""
+def _own_language(side: str, _parent_: DictConfig) -> str:
+    """Return the language of a side of the user's pairs: a column's name, or the endings of files: ``de+ko``."""
+    if _parent_.pairs is not None:
+        return tables.languages(_parent_)[tables.SIDES.index(side)]
+    files = _parent_[side]
     names = files if isinstance(files, ListConfig) else [files]
-    return "+".join(dict.fromkeys(Path(str(name)).suffix.lstrip(".") for name in names))
+    return "+".join(dict.fromkeys(plain_path(str(name)).suffix.lstrip(".") for name in names))
 
 
 def choices(group: str) -> tuple[str, ...]:

@@ -241,7 +241,7 @@ MISTAKES = {
         "data.target must have 2 files",
     ),
     "no ending": ("data.source=my.en data.target=[my.de,my]", "must differ"),
-    "one language twice": ("data.source=[my.en,my.en] data.target=[my.de,my.en]", "must differ, got 'en' and 'en'"),
+    "one language twice": ("data.source=[my.en,my.en] data.target=[my.de,other.en]", "must differ, got 'en' and 'en'"),
     "factors": ("data.source=my.en data.target=[my.de,my.ko] subword.factors=[pos]", "subword.factors"),
     "stray extra": (
         "data.source=my.en data.target=[my.de,my.ko] data.extra_source=my.de data.extra_target=my.ko",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -62,37 +63,70 @@ def test_bad_lines_can_be_skipped(tmp_path: Path):
 
 
 OWN = {
-    "a recipe with files": ("data.source=my.en data.target=my.de", ("data.source requires data=files",)),
-    "a recipe with a manifest": ("data.manifest=my.tsv", ("data.manifest requires data=manifest",)),
+    "a recipe with files": ("data=ding data.source=my.en data.target=my.de", ("data.source requires data=files",)),
+    "a recipe with a manifest": ("data=ding data.manifest=my.tsv", ("data.manifest requires data=manifest",)),
+    "a recipe with a table": ("data=ding data.pairs=my.csv", ("data.pairs requires data=files, got data=ding",)),
+    "two choices": ("data.pairs=my.csv data.source=my.en data.target=my.de", ("mutually exclusive",)),
+    "held-out pairs alone": ("data=files data.valid_pairs=my.csv", ("requires data.source=FILE", "data.pairs=FILE")),
     "one side": ("data=files data.source=my.en", ("data=files requires data.source=FILE and data.target=FILE",)),
     "the same file twice": (
         "data=files data.source=my.en data.target=my.en data.source_lang=en data.target_lang=de",
         ("different files", "my.en twice"),
     ),
     "a table": ("data=files data.source=my.csv data.target=my.de", ("my.csv", "table", "docs/data.md")),
+    "a table as a held-out side": (
+        "data.source=my.en data.target=my.de data.test_source=my.csv data.test_target=my.de",
+        ("my.csv", "data.pairs=my.csv"),
+    ),
+    "a table alone": ("data.source=my.csv", ("my.csv", "data.pairs=my.csv")),
+    "a table by its content": ("data.source=my.txt", ("100% of the lines have 1 tab", "data.pairs=my.txt")),
+    "a table by its content, twice": (
+        "data.source=my.txt data.target=my.txt data.source_lang=en data.target_lang=de",
+        ("my.txt twice", "100% of the lines have 1 tab", "data.pairs=my.txt"),
+    ),
+    "the same file, spelled otherwise": (
+        "data.source=my.en data.target=./my.en data.source_lang=en data.target_lang=de",
+        ("different files", "my.en, which is my.en"),
+    ),
+    "the same file, through a link": ("data.source=my.en data.target=link.de", ("link.de, which is my.en",)),
+    "the same content": ("data.source=my.en data.target=copy.de", ("copy.de, which is a copy of my.en",)),
+    "the same content, compressed": ("data.source=my.en data.target=copy.de.gz", ("my.en", "the same 3 lines twice")),
+    "held-out sides that are the same": (
+        "data.source=my.en data.target=my.de data.valid_source=my.en data.valid_target=copy.de",
+        ("data.valid_source and data.valid_target", "copy of my.en"),
+    ),
+    "extra sides that are the same": (
+        "data.source=my.en data.target=my.de data.extra_source=my.en data.extra_target=link.de",
+        ("data.extra_source and data.extra_target", "link.de"),
+    ),
+    "one of several": ("data.source=my.en data.target=[my.de,link.de]", ("link.de, which is my.en",)),
 }
 
 
 @pytest.mark.parametrize("case", OWN)
 def test_files_that_the_corpus_does_not_read(tmp_path: Path, case: str):
-    for name in ("my.en", "my.de", "my.csv"):
+    for name in ("my.en", "my.csv", "copy.de"):
         (tmp_path / name).write_bytes(GOOD)
+    (tmp_path / "my.de").write_bytes(lines("eins zwei", "drei vier", "fünf sechs"))
+    (tmp_path / "my.txt").write_bytes(lines("one\teins", "two\tzwei"))
+    (tmp_path / "copy.de.gz").write_bytes(gzip.compress(GOOD))
+    (tmp_path / "link.de").symlink_to("my.en")
     overrides, named = OWN[case]
     mistake(tmp_path, f"s2s prepare app=nmt {overrides}", *named)
 
 
 @pytest.mark.parametrize("names", [("my.txt", "other.txt"), ("my", "my.de"), ("my", "other")], ids=" ".join)
 def test_languages_that_the_names_do_not_tell(tmp_path: Path, names: tuple[str, str]):
-    for name in names:
-        (tmp_path / name).write_bytes(GOOD)
+    for name, text in zip(names, (GOOD, GOOD.upper()), strict=True):
+        (tmp_path / name).write_bytes(text)
     files = f"data.source={names[0]} data.target={names[1]}"
     mistake(tmp_path, f"s2s prepare app=nmt data=files {files}", "must differ", "data.source_lang=en")
 
 
 def test_one_overlong_pair_is_left_out(tmp_path: Path):
     words = [f"word{i} other{i * 7}" for i in range(300)]
-    for suffix in ("en", "de"):
-        (tmp_path / f"my.{suffix}").write_bytes(lines(*words, "x y " * 900))
+    for suffix, last in (("en", "x y "), ("de", "y x ")):
+        (tmp_path / f"my.{suffix}").write_bytes(lines(*words, last * 900))
     done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de subword.size=60", cwd=tmp_path)
     assert "1 pairs longer than 1000 tokens left out" in done.stderr
 
@@ -102,7 +136,7 @@ def test_windows_files_and_spaces_in_names(tmp_path: Path):
     own = "data=files|data.source=my own.en|data.target=my own.de|prepared_dir=my data|run_dir=my run"
     words = [f"word{i} other{i * 7}" for i in range(300)]
     for suffix in ("en", "de"):
-        text = "\ufeff" + "\r\n".join(words) + "\r\n"
+        text = "\ufeff" + "\r\n".join([*words, f"in {suffix}"]) + "\r\n"
         (tmp_path / f"my own.{suffix}").write_bytes(text.encode())
     call(["s2s", "run", "app=nmt", *own.split("|"), *TINY.split()], cwd=tmp_path)
     text = next((tmp_path / "my data").glob("files*/text/train.en")).read_bytes()

@@ -11,8 +11,8 @@ from fairseq import options
 from fairseq.data import Dictionary
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from s2s_plugin.corpora import directions, media
-from s2s_plugin.corpora.parallel import check_own_files
+from s2s_plugin.corpora import directions, media, tables
+from s2s_plugin.corpora.own_files import check_own_files
 from s2s_plugin.corpora.recipe import recipe_stamp
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.commands import preprocess_command
@@ -68,7 +68,8 @@ def _folder(cfg: DictConfig) -> Path:
 
 def _file_hashes(files: str | ListConfig) -> list[str]:
     try:
-        return [file_sha256(Path(file)) for file in (files if isinstance(files, ListConfig) else [files])]
+        paths = map(Path, files if isinstance(files, ListConfig) else [files])
+        return [file_sha256(file) for path in paths for file in tables.table_files(path)]
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the name") from None
 

@@ -105,9 +105,9 @@ def _write_pieces(
             if max(lengths) <= cfg.data.max_length:
                 kept[number] = pair, pieces
                 longest = [max(length + 1, so_far) for length, so_far in zip(lengths, longest, strict=True)]  # </s>
-            elif split != "train" and cfg.data.get(f"{split}_source") is not None:
+            elif split != "train" and (own := cfg.data[f"{split}_pairs"] or cfg.data[f"{split}_source"]) is not None:
                 raise UserError(
-                    f"{cfg.data[f'{split}_source']}:{number + 1}: expected at most data.max_length="
+                    f"{own}:{number + 1}: expected at most data.max_length="
                     f"{cfg.data.max_length} tokens, got {max(lengths):,}: '{pair[0][:40]}...'"
                 )
         if len(kept) < len(pairs):

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
@@ -53,9 +54,9 @@ class MinimumRiskCriterion(FairseqCriterion):
 
     def __init__(self, task, cfg: MinimumRiskConfig):
         super().__init__(task)
-        min_samples = 2 if cfg.baseline == "mean" else 1
-        if cfg.samples < min_samples:
-            rule = f"at least {min_samples} with criterion.baseline={cfg.baseline}"
+        minimum = 2 if cfg.baseline == "mean" else 1
+        if cfg.samples < minimum:
+            rule = f"at least {minimum} with criterion.baseline={cfg.baseline}"
             raise UserError(f"criterion.samples must be {rule}, got {cfg.samples}")
         if not 0 <= cfg.mle_weight < 1:
             raise UserError(f"criterion.mle_weight must be in [0, 1), got {cfg.mle_weight}")
@@ -103,7 +104,7 @@ class MinimumRiskCriterion(FairseqCriterion):
         return ((rewards - baselines).flatten() * nll).sum() / self.samples, rewards, baselines
 
     def nll(self, model, inputs: dict, samples: Tensor) -> Tensor:
-        """Return -log P(Y' | X) of N x T samples, those of an item adjacent; N."""
+        """Return -log P(Y' | X), N, of samples N x T, those of an item adjacent."""
         previous = torch.cat((torch.full_like(samples[:, :1], self.eos), samples[:, :-1]), 1)
         logits, _ = model(**{**inputs, "prev_output_tokens": previous})
         logits = self.without_padding(logits).transpose(1, 2)  # N x V x T
@@ -112,11 +113,10 @@ class MinimumRiskCriterion(FairseqCriterion):
     def rewards(self, samples: Tensor, target: Tensor) -> Tensor:
         """Return the rewards, B x K, of B * K samples for B references."""
         references = [self.task.text(reference) for reference in target]
-        texts = [self.task.text(sample) for sample in samples]
-        copies = len(texts) // len(references)
-        pairs = [(text, references[row // copies]) for row, text in enumerate(texts)]
-        rewards = {pair: self.reward(*pair) for pair in set(pairs)}  # a confident model repeats its samples
-        return torch.tensor([rewards[pair] for pair in pairs], device=samples.device).view(-1, copies)
+        copies = len(samples) // len(references)
+        reward = cache(self.reward)  # a confident model repeats its samples
+        rewards = [reward(self.task.text(sample), references[row // copies]) for row, sample in enumerate(samples)]
+        return torch.tensor(rewards, device=samples.device).view(-1, copies)
 
     def draw(self, logits: Tensor) -> Tensor:
         """Sample a token from each of N rows of logits."""

@@ -14,9 +14,7 @@ def scheduled_sampling(model, inputs: dict, target: Tensor, pad: int, probabilit
     """Replace previous tokens by samples of the model (Bengio et al. 2015), at all steps at once.
 
     A first pass over the true tokens samples a token at each step; the second pass is trained on a mixture
-    (Mihaylova & Martins 2019; Duckworth et al. 2019). Every decoder type keeps its training speed.
-
-    ``inputs`` are the model's, ``target`` is B x T ids; the result is B x T ids for ``prev_output_tokens``.
+    (Mihaylova & Martins 2019; Duckworth et al. 2019). ``target`` and the result are B x T ids.
     """
     previous = inputs["prev_output_tokens"]
     logits, _ = model(**{**inputs, "features_only": False})
@@ -31,16 +29,10 @@ def scheduled_sampling(model, inputs: dict, target: Tensor, pad: int, probabilit
 def sample_targets(
     model, inputs: dict, max_lens: Tensor, copies: int, choose: Callable[[Tensor], Tensor], eos: int, pad: int
 ) -> Tensor:
-    """Decode targets token by token: N x T ids, the K targets of an item adjacent, padded on the right.
+    """Decode token by token; return N = B * K targets, N x T ids, the K ``copies`` of an item adjacent.
 
-    Args:
-        model: the model to decode with.
-        inputs: ``src_tokens`` and ``src_lengths`` of B items.
-        max_lens: B maximum lengths in tokens; a target of that length ends without </s>.
-        copies: number K of targets for each item.
-        choose: N x V logits to N ids, N = B * K; must not return padding.
-        eos: id of </s>, which ends a target.
-        pad: id of padding.
+    ``max_lens`` are the B maximum lengths; a target of that length ends without </s>. ``choose`` maps logits N x V to
+    N ids, never padding.
     """
     memory = model.encode(inputs["src_tokens"], inputs["src_lengths"])
     rnn = model.decoder.rnn

@@ -126,7 +126,7 @@ def recognize(cfg: DictConfig, run: RunDir, files: Sequence[str]) -> None:
     unusable = 0
     for path in media_files(files, modality):
         try:
-            source = translator.task.read_signal(path)
+            source = translator.task.loader.read_signal(path)
         except UserError as error:
             say(f"s2s: {error}")
             unusable += 1

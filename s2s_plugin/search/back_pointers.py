@@ -81,9 +81,9 @@ def trace_back(steps: list[Step], batch: int, eos: int, vocabulary: Tensor | Non
         paths = vocabulary.cpu()[paths]
     results: list[list[Finished]] = [[] for _ in range(batch)]
     for number, (last, owner) in enumerate(zip(end.tolist(), sentence.tolist(), strict=True)):
-        length, attention = last + 1, None
-        if weights:
-            attention = torch.stack([weights[step][rows[step, owner], beams[step, number]] for step in range(length)])
+        length = last + 1
+        pieces = [weight[rows[step, owner], beams[step, number]] for step, weight in enumerate(weights[:length])]
+        attention = torch.stack(pieces) if pieces else None
         total = float(sums[last, number])
         results[owner].append(Finished(paths[number, :length], token_logprobs[number, :length], total, attention))
     return results
@@ -103,15 +103,11 @@ def to_fairseq(
 
 
 def _alignment(attention: Tensor | None, options: BeamOptions) -> list:
-    """Return the alignment as ``fairseq-generate`` prints or uses it.
-
-    For ``--print-alignment soft``: T rows of S weights. For ``--replace-unk``: T source positions, never that of the
-    source's </s>. Otherwise: pairs (source, target) without </s>.
-    """
+    """Return the alignment as ``fairseq-generate`` prints or uses it."""
     if attention is None:
         return []
-    if options.print_alignment == "soft":
+    if options.print_alignment == "soft":  # T rows of S weights
         return [[f"{weight:.6f}" for weight in row] for row in attention.tolist()]
-    if options.replace_unk is not None:
+    if options.replace_unk is not None:  # T source positions, never that of </s>
         return attention[:, : max(attention.size(1) - 1, 1)].argmax(1).tolist()
     return [(source, target) for target, source in enumerate(attention.argmax(1).tolist()[:-1])]

@@ -37,8 +37,8 @@ class BeamSearch:
         models: trained on the same dictionaries; put into evaluation mode.
         dictionary: of the target.
         options: see :class:`BeamOptions`.
-        encoder_dtype: in which the encoders run.
-        shortlist: of target tokens; None: the whole vocabulary.
+        encoder_dtype: dtype in which the encoders run.
+        shortlist: target tokens to search among; None: the whole vocabulary.
     """
 
     def __init__(
@@ -52,12 +52,8 @@ class BeamSearch:
         self.models, self.options, self.encoder_dtype, self.shortlist = models, options, encoder_dtype, shortlist
         for model in models:
             model.eval()
-        self.blank, self.pad, self.eos, self.unk = (
-            dictionary.bos(),
-            dictionary.pad(),
-            dictionary.eos(),
-            dictionary.unk(),
-        )
+        self.pad, self.unk, self.eos = dictionary.pad(), dictionary.unk(), dictionary.eos()
+        self.blank = dictionary.bos()
         self.symbols_to_strip_from_output = {self.eos}
         self.max_positions = min(model.max_decoder_positions() for model in models) - 1
         self.num_finished = max(1, round(options.search_patience * options.beam))  # hypotheses of a sentence
@@ -79,9 +75,8 @@ class BeamSearch:
             constraints: B rows of what each output must contain, as fairseq packs them; with ``options.constraints``.
 
         Returns:
-            for each of the B sentences 1 to K hypotheses, best first, each a dict with ``tokens`` (ids, with
-            </s>), ``score`` (natural log, length-normalized), ``positional_scores`` (one per token),
-            ``attention`` (S x T, or None) and ``alignment``.
+            B lists of 1 to K hypotheses, best first: ``tokens`` with </s>, ``score`` (natural log, length-normalized),
+            ``positional_scores`` of the tokens, ``attention`` (S x T, or None) and ``alignment``.
 
         Raises:
             UserError: ``constraints`` without ``options.constraints``, or the reverse.
@@ -138,13 +133,11 @@ class BeamSearch:
         return steps, state.vocabulary, memory_lengths.tolist()
 
     def _selector(self, sample: dict, constraints: Tensor | None) -> Selector:
-        """Return what chooses the candidates in each step."""
-        options = self.options
-        if options.sampling:
-            return Sampler(options, sample, self._max_len(sample), self.eos)
+        if self.options.sampling:
+            return Sampler(self.options, sample, self._max_len(sample), self.eos)
         if constraints is not None:
-            return LexicalConstraints(constraints, options.constraints == "ordered", options.beam, self.eos)
-        return TopK(options.beam, self.eos)
+            return LexicalConstraints(constraints, self.options.constraints == "ordered", self.options.beam, self.eos)
+        return TopK(self.options.beam, self.eos)
 
     def _start(self, sample: dict, prefix: Tensor | None, selector: Selector) -> tuple[BeamState, list[Collaborator]]:
         """Encode the sources; return the state before the first step and what takes part in the steps."""
@@ -154,11 +147,9 @@ class BeamSearch:
         width = options.beam if options.sampling else 1  # hypotheses are all alike before the first step
         first = torch.arange(len(source), device=source.device).repeat_interleave(width)
         max_len, min_len = self._max_len(sample), (options.min_len_a * lengths + options.min_len).long()
+        pairs = zip(self.models, memories, strict=True)
         state = BeamState(
-            [
-                m.decoder.rnn.initial_state(memory).reorder(first)
-                for m, memory in zip(self.models, memories, strict=True)
-            ],
+            [model.decoder.rnn.initial_state(memory).reorder(first) for model, memory in pairs],
             memories,
             torch.full((len(source), width, 1), self.eos, device=source.device),
             torch.zeros(len(source), width, device=source.device),
@@ -171,10 +162,8 @@ class BeamSearch:
             prefix = None if prefix is None else torch.searchsorted(selection.ids, prefix)
             state.generators, state.vocabulary = selection.generators, selection.ids
             collaborators.append(selection)
-        special = self.pad, self.unk, self.eos
-        collaborators.append(LogitsConstraints(options, special, max_len, min_len, prefix))
-        ctc = self.models[0].ctc
-        if options.ctc_search_weight and ctc is not None:
+        collaborators.append(LogitsConstraints(options, (self.pad, self.unk, self.eos), max_len, min_len, prefix))
+        if options.ctc_search_weight and (ctc := self.models[0].ctc) is not None:
             logits, padding_mask = ctc(memories[0].values), memories[0].padding_mask
             collaborators.append(CTCPrefixes(logits, padding_mask, width, self.blank, self.eos, options))
         return state, [*collaborators, selector]
@@ -220,12 +209,14 @@ class BeamSearch:
             attention.append(weights)
         state.decoder_states = states
         mean = scores[0] if len(scores) == 1 else torch.stack(scores).logsumexp(0) - math.log(len(scores))
-        seen = torch.stack(attention).mean(0).float().unflatten(0, shape) if self.options.needs_attention else None
-        return mean.unflatten(0, shape), seen
+        mean = mean.unflatten(0, shape)
+        if not self.options.needs_attention:
+            return mean, None
+        return mean, torch.stack(attention).mean(0).float().unflatten(0, shape)
 
     def finalize(self, hypotheses: list[Finished], memory_length: int) -> list[dict]:
         """Return the best hypotheses of a sentence in fairseq's format, best first."""
-        options, results = self.options, list[dict]()
+        options, results = self.options, []
         for tokens, token_logprobs, total, attention in hypotheses:
             score = options.score(total, len(tokens))
             if attention is not None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from fairseq.data import Dictionary
 from fairseq.ngram_repeat_block import NGramRepeatBlock
 from torch import Tensor, nn
 
-from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
-from s2s_plugin.scoring.rewards import build_reward
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.diverse import DiverseBeamSearch
-from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.options import BeamOptions, require
 from s2s_plugin.search.precision import convert
 from s2s_plugin.search.shortlist import Shortlist
@@ -29,37 +25,20 @@ def build_search(
     precision: str = "fp32",
     shortlist: Shortlist | None = None,
 ) -> BeamSearch:
-    """Return our search, with models converted to a precision; the given models stay as they are.
-
-    Args:
-        models: trained on the same dictionaries, on the device where they will run.
-        dictionary: of the target.
-        options: of the search.
-        precision: a name in ``PRECISIONS``.
-        shortlist: of target tokens; None: the whole vocabulary.
+    """Return our search, with copies of the models in a precision of ``PRECISIONS``; see :class:`BeamSearch`.
 
     Raises:
-        UserError: this machine does not support the precision, or the models or options a shortlist.
+        UserError: this machine does not support the precision, or the models or options do not support a shortlist.
     """
     if shortlist is not None:
         require(options.constraints is None, "task.shortlist and generation.constraints are mutually exclusive")
         ctc = options.ctc_search_weight > 0 and models[0].ctc is not None
         require(not ctc, "task.shortlist and task.ctc_search_weight are mutually exclusive")
-        if any(type(model.decoder.generator) is not Generator for model in models):
-            raise UserError("task.shortlist requires models without pointer and adaptive softmax")
+        plain = all(type(model.decoder.generator) is Generator for model in models)
+        require(plain, "task.shortlist requires models without pointer and adaptive softmax")
     kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
     encoder_dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     return kind([convert(model, precision) for model in models], dictionary, options, encoder_dtype, shortlist)
-
-
-def wrap_mbr(search: Any, options: BeamOptions, text: Callable[[Tensor], str], tokenizer: str) -> Any:
-    """Return a search, ours or fairseq's, that reranks by minimum Bayes risk if ``options.mbr`` names a utility.
-
-    ``text`` decodes ids; ``tokenizer`` is the utility's, of sacrebleu.
-    """
-    if options.mbr == "none":
-        return search
-    return MinimumBayesRisk(search, build_reward(str(options.mbr), tokenizer), text, options.sampling)
 
 
 def check_replace_unk(models: Sequence[nn.Module], modality: str, whole_words: bool) -> None:

@@ -17,13 +17,7 @@ class LexicalConstraints(TopK):
 
     A constraint is satisfied where its tokens stand together. Equal constraints must be satisfied separately, ordered
     ones in their order. Progress in a constraint is its longest prefix that the hypothesis ends in (Knuth, Morris &
-    Pratt 1977).
-
-    Args:
-        packed: n rows in the format of fairseq's ``pack_constraints``: C constraints of up to L ids.
-        ordered: whether their order matters.
-        beam: number K of hypotheses.
-        eos: id of </s>.
+    Pratt 1977). ``packed`` are n rows of C constraints of up to L ids, from fairseq's ``pack_constraints``.
     """
 
     per_sentence = ("words", "back", "waits", "lengths", "progress")
@@ -43,10 +37,9 @@ class LexicalConstraints(TopK):
                 words[n, c, : len(sequence)] = torch.tensor(sequence)
                 back[n, c, : len(sequence)] = torch.tensor(failure_function(sequence))
                 waits[n, c, :c] = torch.tensor([ordered or other == sequence for other in sentence[:c]])
-        device = packed.device
-        self.words, self.back, self.waits = words.to(device), back.to(device), waits.to(device)
+        self.words, self.back, self.waits = (table.to(packed.device) for table in (words, back, waits))
         self.lengths = self.words.ne(NO_TOKEN).sum(2)  # n x C
-        self.progress = torch.zeros(len(words), 1, shape[1], dtype=torch.long, device=device)  # n x K x C
+        self.progress = torch.zeros_like(self.lengths).unsqueeze(1)  # n x K x C
 
     def process(self, scores: Tensor, state: BeamState) -> Tensor:
         """Forbid </s> in place while constraints are unsatisfied and another token is allowed."""
@@ -100,8 +93,7 @@ class LexicalConstraints(TopK):
     def _bank(self, progress: Tensor) -> Tensor:
         """Return n x M numbers of tokens in satisfied constraints and in the unsatisfied one with most progress.
 
-        Of the latter alone: a hypothesis can then always continue into the next bank, and a prefix that several
-        constraints share counts once.
+        Progress in one alone counts, so that a hypothesis can always continue into the next bank.
         """
         satisfied = progress == self.lengths.unsqueeze(1)
         return (progress * satisfied).sum(2) + (progress * ~satisfied).amax(2)

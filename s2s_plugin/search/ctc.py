@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.state import NEG_INF, BeamState, Collaborator
@@ -13,16 +14,10 @@ class CTCPrefixes(Collaborator):
     """CTC states of the unfinished hypotheses of n sentences, K each.
 
     For a hypothesis h, ``ending[..., 0, t]`` and ``ending[..., 1, t]`` are the log-probabilities that the first t
-    memory steps emit h and end in its last token, or in a blank.
+    memory steps emit h and end in its last token, or in a blank. The joint score is (1 - w) log P(Y|X) +
+    w log P_CTC(Y|X) with ``ctc_search_weight`` w, for the 2K most likely tokens after each hypothesis, and </s>.
 
-    Args:
-        logits: n x S x V of the CTC layer.
-        padding_mask: n x S, True at padding.
-        beam: number K of hypotheses of a sentence.
-        blank: id of the blank.
-        eos: id of </s>, which CTC does not emit.
-        options: the joint score is (1 - w) log P(Y|X) + w log P_CTC(Y|X) with ``ctc_search_weight`` w, for the
-            2 ``beam`` most likely tokens after each hypothesis, and </s>.
+    The CTC layer's ``logits`` are n x S x V, ``padding_mask`` is n x S, True at padding.
     """
 
     per_sentence = ("steps", "ending", "total")
@@ -33,8 +28,7 @@ class CTCPrefixes(Collaborator):
         silent = torch.full_like(steps[0, 0], NEG_INF)
         silent[blank] = 0.0  # nothing is emitted beyond the end
         self.steps = torch.where(padding_mask.unsqueeze(2), silent, steps)  # n x S x V
-        blanks = self.steps[..., blank].cumsum(1)  # n x S
-        blanks = torch.cat((torch.zeros_like(blanks[:, :1]), blanks), 1)  # t = 0 .. S
+        blanks = F.pad(self.steps[..., blank].cumsum(1), (1, 0))  # n x (S + 1)
         self.ending = torch.stack((torch.full_like(blanks, NEG_INF), blanks), 1)  # n x 2 x (S + 1)
         self.ending = self.ending.unsqueeze(1).repeat(1, beam, 1, 1)  # n x K x 2 x (S + 1)
         self.total = logits.new_zeros(len(logits), beam, dtype=torch.float32)  # log P of the prefixes
@@ -57,8 +51,7 @@ class CTCPrefixes(Collaborator):
         repeats = candidates.eq(last.unsqueeze(2)).unsqueeze(3)  # equal tokens need a blank between them
         begin = torch.logaddexp(in_token.masked_fill(repeats, NEG_INF), in_blank)  # n x K x C x (S + 1)
 
-        emitted = torch.full_like(begin, NEG_INF)
-        rested = torch.full_like(begin, NEG_INF)
+        emitted, rested = torch.full_like(begin, NEG_INF), torch.full_like(begin, NEG_INF)
         for t in range(self.steps.size(1)):
             emitted[..., t + 1] = torch.logaddexp(emitted[..., t], begin[..., t]) + emission[:, t]
             rested[..., t + 1] = torch.logaddexp(rested[..., t], emitted[..., t]) + blank[:, t].view(batch, 1, 1)

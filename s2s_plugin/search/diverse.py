@@ -21,12 +21,7 @@ from s2s_plugin.search.topk import TopK
 class DiverseTopK(TopK):
     """Choose the candidates of each group, penalizing tokens that earlier groups have chosen in the same step.
 
-    Args:
-        beam: number of hypotheses of a group.
-        eos: id of </s>.
-        groups: number G of groups; each is a sentence of the search, those of an item stand together.
-        strength: of the penalty.
-        num_finished: finished hypotheses with which a group is done.
+    To the search each of the G groups of an item is a sentence of its own; they are adjacent.
     """
 
     def __init__(self, beam: int, eos: int, groups: int, strength: float, num_finished: int):
@@ -35,29 +30,26 @@ class DiverseTopK(TopK):
 
     def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
         """Return unpenalized totals, parents and tokens, best by the penalized score first."""
-        owner, group = state.sentence // self.groups, state.sentence % self.groups
-        chosen = scores.new_zeros(int(owner[-1]) + 1, scores.size(2))  # counts of each item's tokens in this step
+        item, group = state.sentence // self.groups, state.sentence % self.groups
+        chosen = scores.new_zeros(int(item[-1]) + 1, scores.size(2))  # counts of each item's tokens in this step
         results = []
         for number in range(self.groups):
             rows = (group == number).nonzero().squeeze(1)
             if not len(rows):
                 continue
-            penalty = self.strength * chosen[owner[rows]].unsqueeze(1)  # rows x 1 x V
+            penalty = self.strength * chosen[item[rows]].unsqueeze(1)  # rows x 1 x V
             total, count = state.total[rows], state.count[rows]
             best, parent, token = self.best(scores[rows] - penalty, total, end[rows], count)
             unpenalized = scores[rows].flatten(1).gather(1, parent * scores.size(2) + token)
             possible = best.isfinite() & unpenalized.isfinite()  # a forced </s> was not penalized
             best = torch.where(possible, total.gather(1, parent) + unpenalized, best)
-            first = slice(self.beam)
             active = (count < self.num_finished).unsqueeze(1)  # a finished group may remain for some steps
-            times = (best[:, first].isfinite() & active).to(chosen.dtype)
-            index = (owner[rows].unsqueeze(1) * chosen.size(1) + token[:, first]).flatten()
-            chosen.view(-1).index_add_(0, index, times.flatten())
+            times = (best.isfinite() & active).to(chosen.dtype)[:, : self.beam]
+            chosen.index_put_((item[rows].unsqueeze(1), token[:, : self.beam]), times, accumulate=True)
             results.append((rows, best, parent, token))
-        rows, *fields = (torch.cat(parts) for parts in zip(*results, strict=True))
+        rows, best, parent, token = (torch.cat(parts) for parts in zip(*results, strict=True))
         order = rows.argsort()
-        best, parent, token = (field[order] for field in fields)
-        return best, parent, token
+        return best[order], parent[order], token[order]
 
 
 class DiverseBeamSearch(BeamSearch):
@@ -67,7 +59,7 @@ class DiverseBeamSearch(BeamSearch):
     penalty affects the choice alone: scores are log-probabilities, and groups are ordered by these at the end.
     fairseq's own search sums penalties over the steps, and mixes the groups when a hypothesis ends.
 
-    The arguments are those of :class:`BeamSearch`; ``options.beam`` is K, a multiple of G.
+    The arguments are those of :class:`BeamSearch`.
     """
 
     def __init__(self, models: list[Seq2SeqModel], dictionary: Dictionary, options: BeamOptions, *args: Any):
@@ -85,13 +77,16 @@ class DiverseBeamSearch(BeamSearch):
         **_: Any,
     ) -> list[list[dict]]:
         """Decode a batch as :meth:`BeamSearch.generate` does; duplicates among the groups are dropped."""
-        times = self.groups  # to the search each group is a sentence
-        net_input = {name: value.repeat_interleave(times, 0) for name, value in sample["net_input"].items()}
-        prefix_tokens = None if prefix_tokens is None else prefix_tokens.repeat_interleave(times, 0)
-        results = super().generate(models, {"net_input": net_input}, prefix_tokens, constraints)
-        merged = (chain.from_iterable(results[start : start + times]) for start in range(0, len(results), times))
-        distinct = ({tuple(each["tokens"].tolist()): each for each in hypotheses}.values() for hypotheses in merged)
-        return [sorted(hypotheses, key=lambda each: -each["score"]) for hypotheses in distinct]
+        size = self.groups
+        net_input = {name: value.repeat_interleave(size, 0) for name, value in sample["net_input"].items()}
+        prefix_tokens = None if prefix_tokens is None else prefix_tokens.repeat_interleave(size, 0)
+        groups = super().generate(models, {"net_input": net_input}, prefix_tokens, constraints)
+        results = []
+        for start in range(0, len(groups), size):
+            hypotheses = chain.from_iterable(groups[start : start + size])
+            distinct = {tuple(each["tokens"].tolist()): each for each in hypotheses}.values()
+            results.append(sorted(distinct, key=lambda each: -each["score"]))
+        return results
 
     def _encode(self, source: Tensor, lengths: Tensor) -> list[Memory]:
         memories = super()._encode(source[:: self.groups], lengths[:: self.groups])

@@ -19,7 +19,7 @@ class MinimumBayesRisk:
 
     Args:
         search: ours, or another that ``fairseq-generate`` can use.
-        utility: of a hypothesis and its pseudo-reference, in [0, 1].
+        utility: reward in [0, 1] of a hypothesis and its pseudo-reference.
         text: decodes ids with </s>.
         samples: whether the search samples its hypotheses.
     """
@@ -36,9 +36,9 @@ class MinimumBayesRisk:
         texts = [self.text(each["tokens"]) for each in hypotheses]
         total = torch.stack([each["positional_scores"].double().sum() for each in hypotheses])
         probs = (torch.zeros_like(total) if self.samples else total).softmax(0).tolist()
-        weight: dict[str, float] = {}  # of each text, since samples may be equal
+        weight = dict.fromkeys(texts, 0.0)  # samples may be equal
         for text, prob in zip(texts, probs, strict=True):
-            weight[text] = weight.get(text, 0.0) + prob
+            weight[text] += prob
         expected = {text: sum(p * self.utility(text, other) for other, p in weight.items()) for text in weight}
         for each, text in zip(hypotheses, texts, strict=True):
             each["expected_utility"] = expected[text]

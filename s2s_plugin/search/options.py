@@ -11,7 +11,7 @@ from fairseq.dataclass.configs import GenerationConfig
 from s2s_plugin.errors import UserError
 
 FAIRSEQ_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(GenerationConfig)}
-# Options that our search delegates to fairseq's own.
+# Options that our search leaves to fairseq's own.
 DELEGATED = ("diversity_rate", "match_source_len", "prefix_allowed_tokens_fn", "lm_path")
 # Options without an effect on our models, and what to use instead.
 UNSUPPORTED = {
@@ -82,14 +82,12 @@ class BeamOptions:
 
     def __post_init__(self):
         beam, groups, patience = self.beam, self.diverse_beam_groups, self.search_patience
-        penalty, truncated = self.repetition_penalty, max(self.sampling_topk, self.sampling_topp, self.typical_sampling)
+        penalty, ctc_weight = self.repetition_penalty, self.ctc_search_weight
+        truncated = max(self.sampling_topk, self.sampling_topp, self.typical_sampling)
         for condition, message in (
             (beam >= 1, f"generation.beam must be at least 1, got {beam}"),
             (self.temperature > 0, f"generation.temperature must be positive, got {self.temperature}"),
-            (
-                0 <= self.ctc_search_weight < 1,
-                f"task.ctc_search_weight must be in [0, 1), got {self.ctc_search_weight}",
-            ),
+            (0 <= ctc_weight < 1, f"task.ctc_search_weight must be in [0, 1), got {ctc_weight}"),
             (penalty > 0, f"task.repetition_penalty must be positive, got {penalty}"),
             (patience > 0, f"task.search_patience must be positive, got {patience}"),
             (self.coverage_penalty >= 0, f"task.coverage_penalty must not be negative, got {self.coverage_penalty}"),
@@ -141,8 +139,8 @@ def check_generation(generation: Any) -> None:
         require(not is_set(generation, name), f"--{name.replace('_', '-')} {reason}")
     beam, nbest = (getattr(generation, name, FAIRSEQ_DEFAULTS[name]) for name in ("beam", "nbest"))
     require(nbest <= beam, f"--nbest must be at most --beam={beam}, got {nbest}")
-    both = is_set(generation, "lm_path") == is_set(generation, "lm_weight")
-    require(both, "--lm-path requires --lm-weight, and the reverse")
+    matching = is_set(generation, "lm_path") == is_set(generation, "lm_weight")
+    require(matching, "--lm-path requires --lm-weight, and the reverse")
 
 
 def check_without_targets(generation: Any) -> None:
@@ -157,7 +155,5 @@ def check_delegated(generation: Any, own: Mapping[str, object], reasons: Sequenc
     """Raise a UserError if an option, fairseq's or our ``own``, requires our search and ``reasons`` fairseq's."""
     unsupported = [f"task.{name}={value}" for name, value in own.items()]
     unsupported += ["--replace-unk"] * is_set(generation, "replace_unk")
-    if unsupported:
-        raise UserError(
-            f"{', '.join(reasons)} uses fairseq's own search, which does not support {', '.join(unsupported)}"
-        )
+    names = f"{', '.join(reasons)} uses fairseq's own search, which does not support {', '.join(unsupported)}"
+    require(not unsupported, names)

@@ -1,8 +1,4 @@
-"""Precision of the decoder's matrix products in the search, where most of a step's time goes.
-
-Checkpoints and the caller's models stay as they are. On a CPU oneDNN multiplies, with weights packed once: in float32
-two to ten times as fast as torch's own product, which packs them at every call.
-"""
+"""Precision of the decoder's matrix products in the search, where most of a step's time goes."""
 
 from __future__ import annotations
 
@@ -26,13 +22,7 @@ MIN_CONVERTED_WEIGHTS = 2**14  # below this size, converting the input costs mor
 
 
 class InferenceLinear(nn.Module):
-    """A layer y = W x + b for inference.
-
-    Args:
-        weight: O x I in float32, W.
-        bias: O, or None.
-        bounded: whether inputs lie in [-1, 1], which only int8 makes use of.
-    """
+    """A layer y = W x + b, W is O x I; ``bounded`` inputs lie in [-1, 1], which only int8 makes use of."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, bounded: bool = False):
         super().__init__()
@@ -48,7 +38,7 @@ class InferenceLinear(nn.Module):
 
 
 class PackedLinear(InferenceLinear):
-    """W is packed for oneDNN; for a CPU."""
+    """W is packed once for oneDNN, for a CPU; torch's own product would pack it in every call."""
 
     dtype = torch.float32
 
@@ -79,8 +69,8 @@ class Bf16Linear(InferenceLinear):
 class Int8Linear(InferenceLinear):
     """y = s_x s_o (W_int8 x_int8) + b, with a scale s_o for each row o of W and s_x for each input; for a CPU.
 
-    Scales map the largest absolute value to 127; sums are exact, so that an output does not depend on its batch. If
-    inputs are bounded, one scale s_x suits all.
+    Scales map the largest absolute value to 127; bounded inputs have one s_x for all. Sums are exact, so that an output
+    does not depend on its batch.
     """
 
     ZERO_POINT = 128  # oneDNN requires unsigned inputs
@@ -95,7 +85,6 @@ class Int8Linear(InferenceLinear):
     def forward(self, x: Tensor) -> Tensor:
         if self.bounded:
             return self._product(x, 127, 1 / 127, self.bias)
-        x = x.float()
         scale = _scale(x)
         product = self._product(x / scale, 1, 1.0, None)
         return product * scale if self.bias is None else torch.addcmul(self.bias, product, scale)
@@ -131,13 +120,10 @@ def cached_input_gates(model: Seq2SeqModel) -> Tensor | None:
 
 @torch.no_grad()
 def convert(model: Seq2SeqModel, precision: str) -> Seq2SeqModel:
-    """Return the model for inference: the decoder's large matrix products in a precision, encoder RNNs in bfloat16.
+    """Return a copy for inference: the decoder's large products in a precision, encoder RNNs in bfloat16 unless fp32.
 
-    The result shares all other weights with the model, which stays as it is.
-
-    Args:
-        model: on the device where it will run. One that is not in float32 is returned itself.
-        precision: a name in ``PRECISIONS``.
+    The copy shares all other weights with the model, which must be on the device where it will run. A model that is not
+    in float32 is returned itself.
 
     Raises:
         UserError: this machine does not support the precision.
@@ -167,11 +153,10 @@ def convert(model: Seq2SeqModel, precision: str) -> Seq2SeqModel:
     return model
 
 
-def output_rows(layer: nn.Module, ids: Tensor) -> InferenceLinear:
+def output_rows(layer: nn.Linear | InferenceLinear, ids: Tensor) -> InferenceLinear:
     """Return a linear layer, converted or not, with the outputs ``ids`` alone."""
     if isinstance(layer, nn.Linear):
         layer = InferenceLinear(layer.weight, layer.bias)
-    assert isinstance(layer, InferenceLinear)
     weight, bias = layer.original
     return type(layer)(weight[ids], None if bias is None else bias[ids], layer.bounded)
 

@@ -15,8 +15,8 @@ class LogitsConstraints(Collaborator):
     Args:
         options: see :class:`BeamOptions`.
         special: ids of padding, unknown word and </s>.
-        max_len: n maximum output lengths, without </s>.
-        min_len: n minimum output lengths; a smaller maximum takes precedence.
+        max_len: n maximum output lengths, without </s>; they take precedence over ``min_len``.
+        min_len: n minimum output lengths.
         prefix: n x P ids that every hypothesis must begin with, padded on the right; or None.
     """
 

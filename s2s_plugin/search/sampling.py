@@ -15,12 +15,6 @@ class Sampler(Selector):
     """Draw tokens for the K hypotheses of n sentences.
 
     The draws of a sentence follow from the seed, its source and its number in the corpus, whatever its batch.
-
-    Args:
-        options: see :class:`BeamOptions`.
-        sample: fairseq's batch of n sentences.
-        max_len: n maximum output lengths, without </s>.
-        eos: id of </s>.
     """
 
     per_sentence = ("draws",)

@@ -16,12 +16,7 @@ from s2s_plugin.search.options import BeamOptions
 
 
 class ReferenceScorer:
-    """Return each target as the only hypothesis of its source.
-
-    Args:
-        dictionary: of the target.
-        options: only those of alignments have an effect.
-    """
+    """Return each target as the only hypothesis of its source; only the options of alignments have an effect."""
 
     def __init__(self, dictionary: Dictionary, options: BeamOptions):
         self.pad, self.options = dictionary.pad(), options
@@ -29,11 +24,9 @@ class ReferenceScorer:
 
     @torch.no_grad()
     def generate(self, models: list[Seq2SeqModel], sample: dict, **_: object) -> list[list[dict]]:
-        """Score a batch; ``score`` is the mean of ``positional_scores``, else as :meth:`BeamSearch.generate`.
+        """Score fairseq's batch, with ``target`` B x T, by the models' mean probabilities.
 
-        Args:
-            models: ensemble of one or more, averaged in probability.
-            sample: fairseq's batch, with ``target`` B x T.
+        ``score`` is the mean of ``positional_scores``, else hypotheses are those of :meth:`BeamSearch.generate`.
 
         Raises:
             UserError: there is no target.

@@ -1,7 +1,6 @@
-"""Vocabulary selection: search among the tokens that a sentence's source tokens may become.
+"""Vocabulary selection: search among likely translations of the source tokens (Jean et al. 2015, section 3.2).
 
-The output layer and the choice of the best tokens then cost a fraction (Jean et al. 2015, section 3.2; L'Hostis et al.
-2016). The candidates of each source token are learned from the training pairs by IBM model 1 (Brown et al. 1993).
+The candidates of each source token are learned from the training pairs by IBM model 1 (Brown et al. 1993).
 """
 
 from __future__ import annotations
@@ -28,10 +27,8 @@ MAX_CANDIDATES = 100  # of a source token in the file
 class Selection(Collaborator):
     """The M tokens that a batch of n sentences may contain, and the models' generators for these alone.
 
-    Args:
-        ids: M, ascending; the special tokens keep their places.
-        bias: n x 1 x M, -inf where a sentence's own shortlist lacks the token.
-        models: with plain generators.
+    ``ids`` ascend, so that the special tokens keep their places; ``bias``, n x 1 x M, is -inf where a sentence's own
+    shortlist lacks the token.
     """
 
     per_sentence = ("bias",)
@@ -41,7 +38,6 @@ class Selection(Collaborator):
         self.generators = [self._restrict(model.decoder.generator) for model in models]
 
     def _restrict(self, generator: Any) -> Callable[..., Tensor]:
-        """Return the generator with M logits."""
         layers = nn.Sequential(generator.project, output_rows(generator.output, self.ids))
         return lambda features, *_: (
             layers(features).float().unflatten(0, (len(self.bias), -1)).add_(self.bias).flatten(0, 1)
@@ -52,7 +48,7 @@ class Shortlist:
     """Target candidates of each source token.
 
     Args:
-        candidates: source tokens x MAX_CANDIDATES target ids, the likeliest first; 0 where there are no more.
+        candidates: source tokens x MAX_CANDIDATES target ids, the most likely first; 0 where there are no more.
         count: number of candidates to use.
         vocabulary: number of target tokens.
     """
@@ -79,7 +75,6 @@ class Shortlist:
         return Selection(ids, bias.masked_fill_(~allowed[:, ids].unsqueeze(1), NEG_INF), models)
 
     def save(self, path: Path) -> None:
-        """Write a file for :meth:`load`."""
         save_checkpoint({"candidates": self.candidates.int(), "vocabulary": self.vocabulary}, path)
 
     @classmethod
@@ -90,12 +85,9 @@ class Shortlist:
 
 
 def train_ibm1(pairs: Iterable[tuple[np.ndarray, np.ndarray]], sizes: tuple[int, int], rounds: int = 5) -> Shortlist:
-    """Return the likeliest targets by t(y | x) of each source token.
+    """Return the targets with the highest t(y | x) for each source token x, after some rounds of EM.
 
-    Args:
-        pairs: source and target ids of each sentence, without padding.
-        sizes: numbers of source and target tokens.
-        rounds: of expectation and maximization.
+    ``pairs`` are the ids of sentences without padding, ``sizes`` the numbers of source and target tokens.
     """
     codes, lengths, seen = [], [], 0
     for source, target in pairs:

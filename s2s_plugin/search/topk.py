@@ -12,28 +12,18 @@ COLUMNS = 320  # a multiple of the width of a vector register
 
 
 class TopK(Selector):
-    """Beam search's choice: the best 2K continuations of each sentence.
-
-    Args:
-        beam: number K of hypotheses.
-        eos: id of </s>.
-    """
+    """Beam search's choice: the best 2K continuations of each sentence's K hypotheses."""
 
     def __init__(self, beam: int, eos: int):
         self.beam, self.eos = beam, eos
 
     def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
-        """Return totals, parents and tokens, n x 2K each; see :meth:`Selector.choose`."""
         return self.best(scores, state.total, end, state.count)
 
     def best(self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return totals, parents and tokens, n x 2K each; </s> where a sentence has no other hypothesis.
 
-        Args:
-            scores: n x K x V log-probabilities of the next token.
-            total: n x K sums so far.
-            end: n x K log-probabilities of </s> before any constraint.
-            count: n numbers of finished hypotheses.
+        The arguments are those of :meth:`choose`; ``total`` and ``count`` are the state's.
         """
         best, parent, token = best_continuations(scores, total, 2 * self.beam)
         # On a GPU the check would cost more than it saves.
@@ -49,7 +39,7 @@ class TopK(Selector):
 
 
 def best_continuations(scores: Tensor, total: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the best ``count`` continuations of K hypotheses by one of V tokens.
+    """Return totals, parents (hypothesis numbers) and tokens of the best continuations, n x count each, best first.
 
     On a CPU a row is viewed as a table: the best scores lie in the columns of the highest maxima, and a maximum over
     columns uses whole vector registers, whereas top-k over all scores goes number by number.
@@ -57,10 +47,7 @@ def best_continuations(scores: Tensor, total: Tensor, count: int) -> tuple[Tenso
     Args:
         scores: n x K x V log-probabilities of the next token; NaN counts as impossible.
         total: n x K sums so far, finite or -inf.
-        count: number of continuations.
-
-    Returns:
-        totals, parents (hypothesis numbers) and tokens, n x count each, best first; padded with -inf.
+        count: number of continuations; if there are fewer, the rest have a total of -inf.
     """
     vocab = scores.size(2)
     rows = vocab // COLUMNS

@@ -13,7 +13,9 @@ from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.config import without_vector_files
 from s2s_plugin.models.seq2seq import Seq2SeqModel
-from s2s_plugin.search.build import NGramBlocker, build_search, check_replace_unk, wrap_mbr
+from s2s_plugin.scoring.rewards import build_reward
+from s2s_plugin.search.build import NGramBlocker, build_search, check_replace_unk
+from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.options import BeamOptions, check_delegated, check_generation, check_without_targets, delegated
 from s2s_plugin.search.scorer import ReferenceScorer
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig, search_options
@@ -94,12 +96,7 @@ class Seq2SeqTask(FairseqTask):
     # ---------------------------------------------------------------- data
 
     def load_dataset(self, split: str, combine: bool = False, task_cfg: object = None, **_: object) -> None:
-        """Load a split.
-
-        Args:
-            split: its name.
-            combine: ignored.
-            task_cfg: of the training; only fairseq-generate passes it.
+        """Load a split; only fairseq-generate passes ``task_cfg``, the training's.
 
         Raises:
             UserError: the split is not usable, or there is no such shard.
@@ -121,10 +118,6 @@ class Seq2SeqTask(FairseqTask):
         sources = [self.loader.read_signal(Path(line)) for line in lines]
         return sources, [len(source) for source in sources]
 
-    def read_signal(self, path: Path, box: str = "") -> torch.Tensor:
-        """Return a media file as the model reads it; see :meth:`PairLoader.read_signal`."""
-        return self.loader.read_signal(path, box)
-
     def get_batch_iterator(
         self, dataset, *args, required_batch_size_multiple=1, num_workers=0, data_buffer_size=0, **kwargs
     ):
@@ -145,10 +138,8 @@ class Seq2SeqTask(FairseqTask):
             **kwargs,
         )
         if 1 < self.num_shards > len(iterator.frozen_batches):  # fairseq would divide by an empty shard's time
-            raise UserError(
-                f"--num-shards must be at most the number of batches, {len(iterator.frozen_batches)}, got "
-                f"{self.num_shards}; --batch-size makes smaller batches"
-            )
+            rule = f"--num-shards must be at most the number of batches, {len(iterator.frozen_batches)}"
+            raise UserError(f"{rule}, got {self.num_shards}; --batch-size makes smaller batches")
         return iterator
 
     def build_bpe(self, args):
@@ -163,7 +154,7 @@ class Seq2SeqTask(FairseqTask):
     # -------------------------------------------------------------- search
 
     def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, prefix_allowed_tokens_fn=None):
-        """Return our search; fairseq's own for other architectures and for options that ours delegates.
+        """Return our search, or fairseq's own for other architectures and for options that ours delegates.
 
         Raises:
             UserError: an option would have no effect.
@@ -190,7 +181,10 @@ class Seq2SeqTask(FairseqTask):
             search = super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
             if options.no_repeat_ngram_size > 0:
                 search.repeat_ngram_blocker = NGramBlocker(options.no_repeat_ngram_size)
-        return wrap_mbr(search, options, self.text, self.cfg.eval_tokenizer)
+        if options.mbr == "none":
+            return search
+        reward = build_reward(str(options.mbr), self.cfg.eval_tokenizer)
+        return MinimumBayesRisk(search, reward, self.text, options.sampling)
 
     # ------------------------------------------------------------ training
 

@@ -20,14 +20,7 @@ PREFIX = "_metric_"  # of the sums in the logging outputs
 
 
 class ValidationMetric:
-    """The metric of ``cfg.eval_metric`` over decoded batches.
-
-    Args:
-        cfg: of the task.
-        dictionary: of the target.
-        text: decodes ids.
-        is_signal: whether the source is a signal.
-    """
+    """The metric of ``cfg.eval_metric`` over decoded batches; ``text`` decodes ids of the target's dictionary."""
 
     def __init__(self, cfg: Seq2SeqTaskConfig, dictionary: Dictionary, text: Callable[[Tensor], str], is_signal: bool):
         self.cfg, self.dictionary, self.text = cfg, dictionary, text
@@ -47,20 +40,20 @@ class ValidationMetric:
 
     def statistics(self, hypotheses: list[list[dict]], targets: Tensor) -> dict[str, int]:
         """Return a batch's sums for the logging output."""
-        pairs = [
-            (self.text(each[0]["tokens"]), self.text(target)) for each, target in zip(hypotheses, targets, strict=True)
-        ]
+        outputs = [self.text(each[0]["tokens"]) for each in hypotheses]
+        pairs = list(zip(outputs, map(self.text, targets), strict=True))
         # Plain integers: with numpy's, torch's safe loader would refuse the checkpoint.
         return {f"{PREFIX}{i}": value for i, value in enumerate(self.metric.statistics(pairs))}
 
     def log(self, logging_outputs: list[dict]) -> None:
         """Log the metric of the batches' sums, if there are any."""
         names = [name for name in (logging_outputs[0] if logging_outputs else ()) if name.startswith(PREFIX)]
+        if not names:
+            return
         for name in names:
             metrics.log_scalar(name, int(sum(output.get(name, 0) for output in logging_outputs)))
 
         def value(meters) -> float:
             return round(self.metric.value([int(meters[name].sum) for name in names]), 2)
 
-        if names:
-            metrics.log_derived(str(self.cfg.eval_metric), value)
+        metrics.log_derived(str(self.cfg.eval_metric), value)

@@ -89,8 +89,7 @@ class BeamSearch:
         with torch.inference_mode():
             steps, vocabulary, memory_lengths = self._search(sample, prefix_tokens, selector)
         finished = trace_back(steps, len(memory_lengths), self.eos, vocabulary)
-        results = list(map(self.finalize, finished, memory_lengths))
-        return selector.filter_satisfied(results) if isinstance(selector, LexicalConstraints) else results
+        return list(map(self.finalize, finished, memory_lengths))
 
     def _search(
         self, sample: dict, prefix: Tensor | None, selector: Selector

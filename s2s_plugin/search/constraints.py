@@ -24,15 +24,13 @@ class LexicalConstraints(TopK):
 
     def __init__(self, packed: Tensor, ordered: bool, beam: int, eos: int):
         super().__init__(beam, eos)
-        self.ordered = ordered
-        self.sequences = [[words.tolist() for words in unpack_constraints(row)] for row in packed.cpu()]
-        count = max(map(len, self.sequences), default=0)
-        max_length = max((len(words) for sentence in self.sequences for words in sentence), default=1)
-        shape = len(self.sequences), max(count, 1), max_length + 1
+        sentences = [[sequence.tolist() for sequence in unpack_constraints(row)] for row in packed.cpu()]
+        max_length = max((len(sequence) for sentence in sentences for sequence in sentence), default=1)
+        shape = len(sentences), max(1, *map(len, sentences)), max_length + 1
         words = torch.full(shape, NO_TOKEN)  # n x C x (L + 1): next token by progress
         back = torch.zeros(shape, dtype=torch.long)  # n x C x (L + 1): progress after a mismatch
-        waits = torch.zeros(*shape[:2], shape[1], dtype=torch.bool)  # n x C x C: the ones that must come before
-        for n, sentence in enumerate(self.sequences):
+        waits = torch.zeros(*shape[:2], shape[1], dtype=torch.bool)  # n x C x C: constraints that must come before
+        for n, sentence in enumerate(sentences):
             for c, sequence in enumerate(sentence):
                 words[n, c, : len(sequence)] = torch.tensor(sequence)
                 back[n, c, : len(sequence)] = torch.tensor(failure_function(sequence))
@@ -42,13 +40,10 @@ class LexicalConstraints(TopK):
         self.progress = torch.zeros_like(self.lengths).unsqueeze(1)  # n x K x C
 
     def process(self, scores: Tensor, state: BeamState) -> Tensor:
-        """Forbid </s> in place while constraints are unsatisfied and another token is allowed."""
+        """Forbid </s> in place while constraints are unsatisfied; :class:`TopK` allows it if nothing else is left."""
         scores.nan_to_num_(nan=NEG_INF, neginf=NEG_INF)
         missing = (self.progress < self.lengths.unsqueeze(1)).any(2)  # n x K
-        end = scores[..., self.eos].clone()
-        scores[..., self.eos] = NEG_INF
-        stuck = scores.amax(2).eq(NEG_INF)
-        scores[..., self.eos] = torch.where(missing & ~stuck, NEG_INF, end)
+        scores[..., self.eos].masked_fill_(missing, NEG_INF)
         return scores
 
     def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,14 +76,6 @@ class LexicalConstraints(TopK):
 
     def advance(self, parent: Tensor, token: Tensor) -> None:
         self.progress = self._after(parent, token)
-
-    def filter_satisfied(self, results: list[list[dict]]) -> list[list[dict]]:
-        """Return each sentence's hypotheses that satisfy its constraints; all if none does, for lack of length."""
-        kept = []
-        for hypotheses, sequences in zip(results, self.sequences, strict=True):
-            good = [each for each in hypotheses if is_satisfied(each["tokens"].tolist(), sequences, self.ordered)]
-            kept.append(good or hypotheses)
-        return kept
 
     def _bank(self, progress: Tensor) -> Tensor:
         """Return n x M numbers of tokens in satisfied constraints and in the unsatisfied one with most progress.
@@ -127,16 +114,3 @@ def failure_function(sequence: list[int]) -> list[int]:
             length = lengths[length]
         lengths.append(length + (sequence[length] == token))
     return lengths[: len(sequence)]
-
-
-def is_satisfied(tokens: list[int], sequences: list[list[int]], ordered: bool) -> bool:
-    """Return whether the tokens contain all the sequences, as :class:`LexicalConstraints` requires."""
-    start: dict[tuple[int, ...], int] = {}  # of the next match: one for all if ordered, else one for each
-    for sequence in sequences:
-        kind = () if ordered else tuple(sequence)
-        ends = range(start.get(kind, 0) + len(sequence), len(tokens) + 1)
-        end = next((end for end in ends if tokens[end - len(sequence) : end] == sequence), None)
-        if end is None:
-            return False
-        start[kind] = end
-    return True

@@ -30,20 +30,7 @@ EXCLUSIVE = (
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """Options of fairseq's ``GenerationConfig`` that this search supports, and ours, with the same names and defaults.
-
-    Attributes:
-        ctc_search_weight: weight of the CTC score, where the model has a CTC layer.
-        min_len_a: the minimum output length is ``min_len_a * |X| + min_len``, without </s>.
-        repetition_penalty: factor on the log-probabilities of tokens that a hypothesis already contains
-            (Keskar et al. 2019, section 4.1, who multiply scores before the softmax).
-        wu_length_penalty: scores are divided by ((5 + |Y|) / 6)^lenpen (Wu et al. 2016, equation 14), not |Y|^lenpen.
-        coverage_penalty: weight of sum_s log min(sum_t a_ts, 1) (same equation).
-        search_patience: a sentence is done with ``search_patience * beam`` finished hypotheses (Kasai et al. 2022).
-        typical_sampling: probability mass of the typical tokens to sample from; 0: all tokens.
-        mbr: utility that reranks the hypotheses (see :class:`MinimumBayesRisk`), or none.
-        seed: of sampling.
-    """
+    """Options of fairseq's ``GenerationConfig`` that this search supports, and the task's, by the same names."""
 
     beam: int = 5
     max_len_a: float = 0.0
@@ -65,10 +52,10 @@ class BeamOptions:
     # of the task's config
     ctc_search_weight: float = 0.0
     min_len_a: float = 0.0
-    repetition_penalty: float = 1.0
-    wu_length_penalty: bool = False
-    coverage_penalty: float = 0.0
-    search_patience: float = 1.0
+    repetition_penalty: float = 1.0  # Keskar et al. 2019, section 4.1, who multiply scores before the softmax
+    wu_length_penalty: bool = False  # Wu et al. 2016, equation 14
+    coverage_penalty: float = 0.0  # weight of sum_s log min(sum_t a_ts, 1), same equation
+    search_patience: float = 1.0  # Kasai et al. 2022
     typical_sampling: float = 0.0
     mbr: str = "none"
     seed: int = 1

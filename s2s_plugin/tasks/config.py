@@ -28,14 +28,11 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         False, "truncate source texts that are longer than --max-source-positions", TRAINING_AND_DECODING
     )
     max_target_positions: int = option(1024, "maximum target length, in tokens")
-    precision: ChoiceEnum(["auto", "fp32", "bf16"]) = field(  # type: ignore[valid-type]
-        default="auto",
-        metadata={
-            "help": "of matrix products in training; weights stay fp32; auto: bf16 on CPUs where faster, else fp32"
-        },
+    precision: ChoiceEnum(["auto", "fp32", "bf16"]) = option(  # type: ignore[valid-type]
+        "auto", "of matrix products in training; weights stay fp32; auto: bf16 on CPUs where faster, else fp32"
     )
-    eval_metric: ChoiceEnum(["none", *METRICS]) = field(  # type: ignore[valid-type]
-        default="none", metadata={"help": "decode the validation set and log this metric as valid_<metric>"}
+    eval_metric: ChoiceEnum(["none", *METRICS]) = option(  # type: ignore[valid-type]
+        "none", "decode the validation set and log this metric as valid_<metric>"
     )
     eval_tokenizer: str = option("13a", "sacrebleu tokenizer of the validation metric")
     eval_beam: int = option(1, "beam size in validation")
@@ -58,16 +55,14 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     typical_sampling: float = option(
         0.0, "with --sampling: sample from the locally typical tokens with this probability mass", DECODING
     )
-    mbr: ChoiceEnum(["none", *REWARDS]) = field(  # type: ignore[valid-type]
-        default="none",
-        metadata={"help": "rerank hypotheses by minimum Bayes risk under this metric", "affects": DECODING},
+    mbr: ChoiceEnum(["none", *REWARDS]) = option(  # type: ignore[valid-type]
+        "none", "rerank hypotheses by minimum Bayes risk under this metric", DECODING
     )
     shortlist: int = option(
         0, "target candidates per source token, for a faster search; 0: the whole vocabulary", DECODING + SPEED
     )
-    search_precision: ChoiceEnum(list(PRECISIONS)) = field(  # type: ignore[valid-type]
-        default="fp32",
-        metadata={"help": "precision of the decoder's matrix products in the search; int8: CPU only", "affects": SPEED},
+    search_precision: ChoiceEnum(list(PRECISIONS)) = option(  # type: ignore[valid-type]
+        "fp32", "precision of the decoder's matrix products in the search; int8: CPU only", SPEED
     )
     subword_sampling: float = option(
         0.0, "sample another subword segmentation of the training text every epoch; try 0.2 for unigram, 0.1 for bpe"

@@ -1,7 +1,7 @@
 """Precision of matrix products in training."""
 
-import time
-from functools import cache
+from functools import cache, partial
+from timeit import timeit
 
 import torch
 
@@ -32,14 +32,9 @@ def bf16_is_faster_on_cpu() -> bool:
 def time_products(*dtypes: torch.dtype) -> dict[torch.dtype, float]:
     """Return the seconds of a product in each dtype, interleaved and in one thread to reduce noise."""
     rows, inner, columns = SHAPE
-    seconds: dict[torch.dtype, list[float]] = {dtype: [] for dtype in dtypes}
+    pairs = [(torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)) for dtype in dtypes]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for _ in range(ROUNDS):
-        for dtype, times in seconds.items():
-            left, right = torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)
-            started = time.perf_counter()
-            left @ right
-            times.append(time.perf_counter() - started)
+    seconds = [[timeit(partial(torch.matmul, *pair), number=1) for pair in pairs] for _ in range(ROUNDS)]
     torch.set_num_threads(threads)
-    return {dtype: min(times) for dtype, times in seconds.items()}
+    return dict(zip(dtypes, map(min, *seconds), strict=True))

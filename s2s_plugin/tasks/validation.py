@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from fairseq.data import Dictionary
@@ -25,7 +24,7 @@ class ValidationMetric:
     def __init__(self, cfg: Seq2SeqTaskConfig, dictionary: Dictionary, text: Callable[[Tensor], str], is_signal: bool):
         self.cfg, self.dictionary, self.text = cfg, dictionary, text
         self.metric = Metric(str(cfg.eval_metric), cfg.eval_tokenizer)
-        self.length = {"max_len_b": 200} if is_signal else {"max_len_a": 1.5, "max_len_b": 10}
+        self.length: dict[str, Any] = {"max_len_b": 200} if is_signal else {"max_len_a": 1.5, "max_len_b": 10}
         if cfg.eval_max_len is not None:
             self.length = {"max_len_a": 0.0, "max_len_b": cfg.eval_max_len}
 
@@ -33,9 +32,8 @@ class ValidationMetric:
         """Return our search, or fairseq's for other architectures."""
         cfg = self.cfg
         if hasattr(getattr(model, "decoder", None), "rnn"):  # ours, also within a wrapper for several devices
-            options = SimpleNamespace(beam=cfg.eval_beam, **self.length)
-            own = SimpleNamespace(ctc_search_weight=cfg.ctc_search_weight)
-            return BeamSearch([model], self.dictionary, BeamOptions.from_config(options, own))  # type: ignore[list-item]
+            options = BeamOptions(beam=cfg.eval_beam, ctc_search_weight=cfg.ctc_search_weight, **self.length)
+            return BeamSearch([model], self.dictionary, options)  # type: ignore[list-item]
         return SequenceGenerator([model], self.dictionary, beam_size=cfg.eval_beam, **self.length)
 
     def statistics(self, hypotheses: list[list[dict]], targets: Tensor) -> dict[str, int]:

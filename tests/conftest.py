@@ -43,11 +43,11 @@ def trained(shared: Path, toy: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def own_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def own_files(shared: Path) -> Path:
     """A user's two text files, ``letters.en`` and ``letters.de``, 400 pairs; the second in upper case."""
-    folder = tmp_path_factory.mktemp("own")
-    write_reversed(folder, {"letters": 400}, ("en", "de"), upper=True)
-    return folder
+    return build_folder(
+        shared / "own", lambda folder: write_reversed(folder, {"letters": 400}, ("en", "de"), upper=True)
+    )
 
 
 @pytest.fixture

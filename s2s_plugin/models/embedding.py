@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.layers.dropout import Dropout
 
+FROM_CHECKPOINT = "checkpoint"
+
 
 class Embedding(nn.Module):
     """Map token ids to vectors, with dropout; that of padding stays zero.
@@ -17,7 +19,7 @@ class Embedding(nn.Module):
         dictionary: of the tokens.
         size: width D of a vector.
         dropout: of the vectors.
-        path: text file of pretrained vectors, or "".
+        path: text file of pretrained vectors; "" for none; :data:`FROM_CHECKPOINT` if a checkpoint will be loaded.
         frozen: do not train a table initialized from ``path``.
         word_dropout: probability of zeroing a whole vector in training (Sennrich & Zhang 2019, section 3.4).
     """
@@ -31,7 +33,8 @@ class Embedding(nn.Module):
         nn.init.normal_(self.table.weight, std=size**-0.5)
         nn.init.zeros_(self.table.weight[dictionary.pad()])
         if path:
-            load_vectors(Path(path), dictionary, self.table.weight)
+            if path != FROM_CHECKPOINT:
+                load_vectors(Path(path), dictionary, self.table.weight)
             self.table.weight.requires_grad_(not frozen)
         self.dropout = dropout
         self.word_dropout, self.pad = word_dropout, dictionary.pad()

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.utils.checkpoint import load_checkpoint, save_checkpoint
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import say, say_command
 from s2s_plugin.utils.run_dir import AVERAGE, RunDir
 
 
@@ -95,7 +95,7 @@ def average_best(cfg: DictConfig, run_dir: RunDir, count: int, best: float) -> f
         say("      average: there is only one checkpoint")
         return best
     out = run_dir.checkpoints / AVERAGE
-    say("      $ " + shlex.join(["s2s", "average", *map(str, chosen), "--to", str(out)]))
+    say_command(shlex.join(["s2s", "average", *map(str, chosen), "--to", str(out)]))
     partial = out.with_name(f"{AVERAGE}.partial")
     save_checkpoint(average_weights(chosen), partial)
     value = validate(cfg, partial)

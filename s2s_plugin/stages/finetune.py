@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
+from s2s_plugin.models.embedding import FROM_CHECKPOINT
 from s2s_plugin.tasks.checkpoint import check_checkpoint
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.utils.run_dir import RunDir
@@ -43,7 +44,9 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
         cfg.ema.store_ema = False
     if not Path(task["data"]).is_dir():
         raise UserError(f"{task['data']}: no such folder, whose vocabulary {base.folder} has; prepare that data again")
-    _keep(cfg, "model", state["cfg"]["model"], overridden)
+    model = dict(state["cfg"]["model"])
+    vectors = {key: FROM_CHECKPOINT for key in ("encoder_embed_path", "decoder_embed_path") if model[key]}
+    _keep(cfg, "model", model | vectors, overridden)
     _keep(cfg, "subword", {**saved.subword, "from_dir": task["data"]}, overridden)
     _keep(cfg, "data", {"retrieval": saved.data.retrieval}, set(overridden) - {"data"})  # other data may be chosen
     if data.source_lang in MODALITIES:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from s2s_plugin.errors import UserError
+from s2s_plugin.stages.commands import GENERATE, GENERATE_PARTS, TRAIN, TRAIN_PARTS
 from s2s_plugin.stages.schema import RunConfig
+from s2s_plugin.tasks.config import Seq2SeqTaskConfig
+from s2s_plugin.utils.options import options_affecting
 from s2s_plugin.utils.run_dir import RunDir
 
 DATA = re.compile(r"(data|subword|prepared_dir)\b.*|task(\.data)?")  # the keys that decide which data is meant
 # Our groups declare in the schema that they are saved; the rest are fairseq's.
 SAVED_GROUPS = [each.name for each in fields(RunConfig) if each.metadata.get("saved")]
 SAVED_GROUPS += ["task", "model", "scoring", "generation"]
+SCHEMAS = {"": RunConfig, "task": Seq2SeqTaskConfig}
+SCHEMAS |= {
+    each.name: each.type for each in fields(RunConfig) if each.metadata.get("saved") and is_dataclass(each.type)
+}
+# fairseq's options do not declare what they affect; these groups are read by fairseq-train alone.
+TRAINING_GROUPS = {*TRAIN, *TRAIN_PARTS} - {*GENERATE, *GENERATE_PARTS}
 
 
 def overridden_keys() -> set[str]:
@@ -23,24 +34,54 @@ def overridden_keys() -> set[str]:
     return {re.split(r"[=@]", word.lstrip("+~"))[0] for word in HydraConfig.get().overrides.task}
 
 
-def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]) -> bool:
+def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str], reads_data: bool) -> bool:
     """Replace, in place, everything that the command line does not override by what the run's own config has.
 
     Returns:
         whether the run's own data is meant, so that the files that it was made from need not be read.
+
+    Raises:
+        UserError: an option that only affects training differs from the run's; ``reads_data`` allows those of the data.
     """
     if not run_dir.config.is_file():
         return False
-    saved = OmegaConf.to_container(OmegaConf.load(run_dir.config))
-    assert isinstance(saved, dict)
+    saved = OmegaConf.load(run_dir.config)
+    assert isinstance(saved, DictConfig)
+    for key in sorted(overridden):
+        if not (reads_data and DATA.fullmatch(key)):
+            _check_effect(key, cfg, saved, run_dir.folder)
     overridden = {"generation" if key == "search" else key for key in overridden}  # conf/search/ holds that group
     for group in SAVED_GROUPS:
         if group in overridden:
             continue
         value = saved[group]
-        if isinstance(value, dict):
+        if isinstance(value, DictConfig):
             for key in cfg[group]:
                 if any(f"{each}.".startswith(f"{group}.{key}.") for each in overridden):  # it, or a key inside it
                     value[key] = cfg[group][key]
         cfg[group] = value
     return not any(map(DATA.fullmatch, overridden))
+
+
+def _check_effect(key: str, cfg: DictConfig, saved: DictConfig, folder: Path) -> None:
+    """Raise UserError if an option, or one in a group, affects nothing but training and differs from the run's."""
+    group = OmegaConf.select(cfg, key)
+    names = [key]
+    if isinstance(group, DictConfig):  # interpolations depend on options that are not restored yet
+        known = ["name"] if key == "data" else [name for name in group if not OmegaConf.is_interpolation(group, name)]
+        names = [f"{key}.{name}" for name in known]
+    for name in filter(_affects_only_training, names):
+        now = OmegaConf.select(cfg, name)
+        if now != (before := OmegaConf.select(saved, name, default=now)):
+            raise UserError(
+                f"{name} only affects training, and {folder} was trained with {before}, got {now}: leave {key} out"
+            )
+
+
+def _affects_only_training(key: str) -> bool:
+    group, name = key.split(".")[:2] if "." in key else ("", key)
+    if group not in SCHEMAS:
+        return group in TRAINING_GROUPS
+    schema = SCHEMAS[group]
+    training, later = options_affecting(schema, "training"), options_affecting(schema, "decoding", "speed", "display")
+    return name in training and name not in later

@@ -27,10 +27,10 @@ from s2s_plugin.stages.prepare.stage import PrepareStage
 from s2s_plugin.stages.resume import overridden_keys, restore_config
 from s2s_plugin.stages.same_run import check_same_run
 from s2s_plugin.stages.schema import fairseq_config
-from s2s_plugin.stages.score import ScoreStage, format_score
+from s2s_plugin.stages.score import ScoreStage, score_lines
 from s2s_plugin.stages.train import TrainStage
 from s2s_plugin.utils import interrupt
-from s2s_plugin.utils.console import clock, route_logs, say
+from s2s_plugin.utils.console import clock, route_logs, say, say_command
 from s2s_plugin.utils.io import read_json
 from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
 from s2s_plugin.utils.run_dir import RunDir
@@ -72,7 +72,9 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
     join_languages(cfg)
     overridden = overridden_keys()
-    restored = stage not in TRAINING_STAGES and restore_config(cfg, run_dir, overridden)
+    restored = stage not in TRAINING_STAGES and restore_config(
+        cfg, run_dir, overridden, reads_data=stage not in INTERACTIVE
+    )
     cfg.run_dir = str(run_dir.folder)
     cfg.common.user_dir = str(relative_to_cwd(PACKAGE))
     check_parser(cfg.output_parser)
@@ -110,7 +112,7 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None
 def _run_stage(stage: Stage, job: Job) -> None:
     stage.begin(job)
     if (command := stage.command(job)) is not None:
-        say(f"      $ {command}")
+        say_command(command)
     started = time.monotonic()
     done = stage.is_done(job)
     if not done:
@@ -134,8 +136,7 @@ def _print_result(cfg: DictConfig, run_dir: RunDir) -> None:
     scores = read_json(run_dir.scores)
     for direction, each in scores.get("directions", {}).items():
         print(f"{direction:6} " + ", ".join(f"{name} {value['score']:.2f}" for name, value in each["metrics"].items()))
-    for name, value in scores["metrics"].items():
-        print(f"{name:6} {format_score(value)}  {value['signature']}")
+    print("\n".join(score_lines(scores)))
     print(f"report {run_dir.report}")
 
 

@@ -18,7 +18,7 @@ from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
 from s2s_plugin.text.vocabulary import SubwordConfig
 from s2s_plugin.utils.compression import plain_path
-from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, option
+from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, TRAINING_AND_DECODING, option
 from s2s_plugin.utils.paths import CONF
 
 FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
@@ -35,7 +35,7 @@ class DataConfig:
     name: str = option(MISSING, "name of the corpus, part of the prepared folder's name")
     source_lang: Any = option(MISSING, "source language, or audio, video or image; a list makes several directions")
     target_lang: Any = option(MISSING, "target language; a list makes several directions")
-    history: int = option(1, "maximum number of turns of a conversation in a source")
+    history: int = option(1, "maximum number of turns of a conversation in a source", TRAINING_AND_DECODING)
     recipe: Optional[str] = option(None, "folder below data/ whose prepare.py makes the corpus")
     options: dict[str, Any] = option({}, "further arguments of the recipe")
     from_dir: Optional[str] = option(None, "folder with the recipe's raw files, instead of a download")
@@ -85,7 +85,9 @@ class ChatConfig:
 class RunConfig(FairseqConfig):
     """fairseq's config, and the options of a run that fairseq does not have."""
 
-    app: str = option(MISSING, "application: nmt, asr, lipread, caption, g2p, code, summarize or chatbot")
+    app: str = option(
+        MISSING, "application: nmt, asr, lipread, caption, g2p, code, summarize or chatbot", TRAINING_AND_DECODING
+    )
     name: str = option("default", "name of the run", DISPLAY)
     run_dir: str = option(MISSING, "folder of the run; default: runs/APP/NAME", DISPLAY)
     prepared_dir: str = option("data-bin", "folder for prepared data and downloads", DISPLAY, saved=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import textwrap
+from collections.abc import Iterator
 from itertools import compress
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import baselines
 from s2s_plugin.tasks.checkpoint import load_model
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import WIDTH, dim, say
 from s2s_plugin.utils.io import read_json, write_json
 
 
@@ -37,16 +39,18 @@ class ScoreStage(Stage):
         if cfg.perplexity:
             checkpoint = run_dir.best_checkpoint()
             scores["metrics"]["perplexity"] = perplexity(checkpoint, cfg.task.data, info["subset"], cfg.common.cpu)
-        several = "direction" in rows[0]
-        if several:
+        if "direction" in rows[0]:
             scores["directions"] = _by_direction(cfg, rows, trivial)
         scores |= {"search": {"beam": info["beam"], **info["search"]}, "checkpoint": info["checkpoint"]}
         scores |= {key: training.get(key) for key in ("seed", "parameters", "updates", "precision")}
         scores["train_seconds"] = training.get("seconds")
         write_json(run_dir.scores, scores)
-        for direction, some in scores.get("directions", {}).items():
-            _show(some, f"{direction} ")
-        _show(scores, "all " if several else "")
+        directions = scores.get("directions", {})
+        for direction, each in [*directions.items(), ("all", scores)]:
+            if directions:
+                say(f"      {direction}")
+            for line in score_lines(each, signatures=True):
+                say(f"      {line}")
 
 
 def _by_direction(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) -> dict[str, dict]:
@@ -70,11 +74,15 @@ def _scores(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) ->
     return {"sentences": len(rows), "metrics": metrics, "baselines": baseline_scores}
 
 
-def _show(scores: dict, prefix: str) -> None:
+def score_lines(scores: dict, signatures: bool = False) -> Iterator[str]:
+    """Yield each metric with its interval and what the baselines get, then perhaps its signature."""
     for name, value in scores["metrics"].items():
-        others = [f"{each[name]:.2f} {baseline}" for baseline, each in scores["baselines"].items() if name in each]
-        comparison = f"  ({', '.join(others)})" if others else ""
-        say(f"      {prefix}{name} {format_score(value)}  {value['signature']}{comparison}")
+        interval = " [{:.2f}, {:.2f}]".format(*value["interval"]) if "interval" in value else ""
+        others = [f"{each[name]:.2f} {label}" for label, each in scores["baselines"].items() if name in each]
+        line = f"{name:6} {value['score']:.2f}{interval}" + (f"  ({', '.join(others)})" if others else "")
+        yield from textwrap.wrap(line, WIDTH - 6, subsequent_indent="  ")
+        if signatures:
+            yield dim(f"  {value['signature']}")
 
 
 def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> dict:
@@ -101,9 +109,3 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
         "signature": f"ppl|unit:token|eos:yes|tokens:{tokens}|vocabulary:{len(task.target_dictionary)}",
         "higher_is_better": False,
     }
-
-
-def format_score(metric: dict) -> str:
-    """Format a metric's score and, if there is one, its interval: ``33.12 [31.90, 34.35]``."""
-    interval = " [{:.2f}, {:.2f}]".format(*metric["interval"]) if "interval" in metric else ""
-    return f"{metric['score']:.2f}{interval}"

@@ -27,7 +27,7 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     truncate_source: bool = option(
         False, "truncate source texts that are longer than --max-source-positions", TRAINING_AND_DECODING
     )
-    max_target_positions: int = option(1024, "maximum target length, in tokens")
+    max_target_positions: int = option(1024, "maximum target length, in tokens", TRAINING_AND_DECODING)
     precision: ChoiceEnum(["auto", "fp32", "bf16"]) = option(  # type: ignore[valid-type]
         "auto", "of matrix products in training; weights stay fp32; auto: bf16 on CPUs where faster, else fp32"
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
+import shlex
 import sys
 import time
 import warnings
@@ -11,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+WIDTH = 80  # columns of a terminal
 LOG_FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
 
 
@@ -18,6 +22,26 @@ def say(line: str = "") -> None:
     """Print a line for the user on stderr; stdout is for results."""
     with tqdm.external_write_mode(file=sys.stderr):
         print(line, file=sys.stderr, flush=True)
+
+
+def say_command(command: str) -> None:
+    """Print a shell command, in lines that can be pasted together."""
+    lines, parts = ["      $"], [""]
+    for word in map(shlex.quote, shlex.split(command)):
+        if word.startswith("-") or not re.fullmatch(r"--\S+", parts[-1]):
+            parts.append(word)
+        else:
+            parts[-1] += f" {word}"  # an option with its value
+    for part in parts[1:]:
+        if len(f"{lines[-1]} {part} \\") > WIDTH:
+            lines.append("       ")
+        lines[-1] += f" {part}"
+    say(dim(" \\\n".join(lines)))
+
+
+def dim(text: str) -> str:
+    """Make text dim where standard error is a terminal."""
+    return f"\033[2m{text}\033[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else text
 
 
 def clock(seconds: float) -> str:

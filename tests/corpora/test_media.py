@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import BIN, call
+from command_line import BIN, call, printed_commands
 from media import make_items, write_wav
 
 from s2s_plugin.corpora import media as packing
@@ -90,7 +90,7 @@ def test_a_second_run_does_nothing_twice(finished):
 )
 def test_pasted_commands_do_the_same(finished):
     modality, folder, done = finished
-    commands = dict(re.findall(r"\$ fairseq-(\w+) (.*)$", done.stderr, re.MULTILINE))
+    commands = dict(command.removeprefix("fairseq-").split(" ", 1) for command in printed_commands(done.stderr))
     logged = run_folder(modality, folder) / "log.txt"
     loss = re.findall(r'"train_loss": "([\d.]+)"', logged.read_text())[-1]
     words = shlex.split(commands["train"])

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import socket
@@ -113,6 +114,12 @@ class ForkServer:
                 self.requests.settimeout(60)
                 self.requests.recv(100)
                 raise subprocess.TimeoutExpired(words, timeout) from None
+
+
+def printed_commands(stderr: str) -> list[str]:
+    """Return the plain fairseq commands that the stages printed, each in one line."""
+    lines = re.sub(r" \\\n +", " ", stderr).splitlines()
+    return [line.removeprefix("      $ ") for line in lines if line.startswith("      $ ")]
 
 
 @functools.cache

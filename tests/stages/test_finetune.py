@@ -72,6 +72,22 @@ def test_it_goes_on_with_model_and_vocabulary(folder: Path):
     assert trained["updates"] == 4 and trained["seconds"] == round(tuned - base)
 
 
+def test_pretrained_vectors_come_from_the_checkpoint(folder: Path):
+    """Not from their file, which may be gone; what was frozen stays frozen."""
+    letters = "abcdefgh"
+    (folder / "vectors.txt").write_text("".join(f"▁{a} " + "0.5 " * 31 + f"{n}.0\n" for n, a in enumerate(letters)))
+    separate = BASE.replace("name=base", "name=pretrained").replace("_embeddings=true", "_embeddings=false")
+    vectors = "model.encoder_embed_path=vectors.txt model.freeze_embeddings=true"
+    call(f"s2s train {separate.replace('max_update=60', 'max_update=5')} {vectors}", cwd=folder)
+    (folder / "vectors.txt").unlink()
+    call(f"s2s prepare {NEW} name=moved finetune_from=pretrained", cwd=folder)
+    call(f"s2s train {NEW} name=moved finetune_from=pretrained", cwd=folder)
+    weights = [state(folder, name)["model"] for name in ("pretrained", "moved")]
+    same = {name: torch.equal(value, weights[1][name]) for name, value in weights[0].items()}
+    assert weights[0]["encoder.embedding.table.weight"][:, 0].eq(0.5).sum() == len(letters)
+    assert same["encoder.embedding.table.weight"] and not same["decoder.embedding.table.weight"]
+
+
 MISTAKES = {
     "no such run": ("finetune_from=bsae", ("bsae", "no run", "runs/nmt/bsae")),
     "no checkpoint": ("finetune_from=empty", ("runs/nmt/empty/checkpoints", "no checkpoint")),

@@ -21,10 +21,9 @@ DATA = re.compile(r"(data|subword|prepared_dir)\b.*|task(\.data)?")  # the keys 
 # Our groups declare in the schema that they are saved; the rest are fairseq's.
 SAVED_GROUPS = [each.name for each in fields(RunConfig) if each.metadata.get("saved")]
 SAVED_GROUPS += ["task", "model", "scoring", "generation"]
-SCHEMAS = {"": RunConfig, "task": Seq2SeqTaskConfig}
-SCHEMAS |= {
-    each.name: each.type for each in fields(RunConfig) if each.metadata.get("saved") and is_dataclass(each.type)
-}
+# The dataclasses that declare what their options affect, by group.
+SCHEMAS = {each.name: each.type for each in fields(RunConfig) if each.name in SAVED_GROUPS and is_dataclass(each.type)}
+SCHEMAS |= {"": RunConfig, "task": Seq2SeqTaskConfig}
 # fairseq's options do not declare what they affect; these groups are read by fairseq-train alone.
 TRAINING_GROUPS = {*TRAIN, *TRAIN_PARTS} - {*GENERATE, *GENERATE_PARTS}
 

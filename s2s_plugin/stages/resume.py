@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -18,11 +19,10 @@ from s2s_plugin.utils.options import options_affecting
 from s2s_plugin.utils.run_dir import RunDir
 
 DATA = re.compile(r"(data|subword|prepared_dir)\b.*|task(\.data)?")  # the keys that decide which data is meant
-# Our groups declare in the schema that they are saved; the rest are fairseq's.
-SAVED_GROUPS = [each.name for each in fields(RunConfig) if each.metadata.get("saved")]
-SAVED_GROUPS += ["task", "model", "scoring", "generation"]
-# The dataclasses that declare what their options affect, by group.
-SCHEMAS = {each.name: each.type for each in fields(RunConfig) if each.name in SAVED_GROUPS and is_dataclass(each.type)}
+# Our groups declare in the schema that they are saved, and their options what they affect; the rest are fairseq's.
+SAVED = {each.name: each.type for each in fields(RunConfig) if each.metadata.get("saved")}
+SAVED_GROUPS = [*SAVED, "task", "model", "scoring", "generation"]
+SCHEMAS: dict[str, Any] = {name: kind for name, kind in SAVED.items() if is_dataclass(kind)}
 SCHEMAS |= {"": RunConfig, "task": Seq2SeqTaskConfig}
 # fairseq's options do not declare what they affect; these groups are read by fairseq-train alone.
 TRAINING_GROUPS = {*TRAIN, *TRAIN_PARTS} - {*GENERATE, *GENERATE_PARTS}
@@ -64,11 +64,11 @@ def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]
 
 def _check_effect(key: str, cfg: DictConfig, saved: DictConfig, folder: Path) -> None:
     """Raise UserError if an option, or one in a group, affects nothing but training and differs from the run's."""
-    group = OmegaConf.select(cfg, key)
-    names = [key]
-    if isinstance(group, DictConfig):  # interpolations depend on options that are not restored yet
-        known = ["name"] if key == "data" else [name for name in group if not OmegaConf.is_interpolation(group, name)]
-        names = [f"{key}.{name}" for name in known]
+    names, group = [key], OmegaConf.select(cfg, key)
+    if key == "data":  # a choice without its files
+        names = ["data.name"]
+    elif isinstance(group, DictConfig):  # interpolations depend on options that are not restored yet
+        names = [f"{key}.{name}" for name in map(str, group) if not OmegaConf.is_interpolation(group, name)]
     for name in filter(_affects_only_training, names):
         now = OmegaConf.select(cfg, name)
         if now != (before := OmegaConf.select(saved, name, default=now)):

@@ -41,7 +41,7 @@ def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     if missing := re.search(r"Could not find '(\w+)/(\w+)'", text):
         group, choice = missing.groups()
         if group == "data" and choice in TABLES:
-            return f"there is no data={choice}; cut the table into two text files, see docs/data.md"
+            return f"there is no data={choice}; cut the table into two for data=files, see docs/data.md"
         known = choices(group)
         return f"there is no {group}={choice}{did_you_mean(choice, known)}; there are: {', '.join(known)}"
     key = getattr(cause, "full_key", None)

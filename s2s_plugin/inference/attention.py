@@ -1,4 +1,4 @@
-"""Attention weights of a few test items, for the report."""
+"""Attention weights of some test items, for the report."""
 
 from __future__ import annotations
 
@@ -13,33 +13,29 @@ from torch import Tensor
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.utils.run_dir import RunDir
 
-NUM_ITEMS = 4
-TEXT_LENGTHS = range(6, 26)  # of texts to show, in units of five characters
 KEEP_WEIGHTS = {"print_alignment": "soft", "replace_unk": None, "score_reference": False}
 
 
 def attention_examples(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], run: RunDir) -> str:
-    """Decode a few items spread over the test set and return their attention, one JSON object a line.
+    """Decode some items again and return their attention, one JSON object a line.
 
     Args:
         cfg: fairseq's.
         checkpoint: to decode with.
         data: prepared folder.
-        rows: outputs of the test set; sources of several directions with their tags.
+        rows: outputs to decode again; sources of several directions with their tags.
         run: its folder receives pictures of the signals.
     """
     generation = OmegaConf.create(dict(cfg.generation) | KEEP_WEIGHTS)
     translator = Translator(checkpoint, generation, data=data, cpu=cfg.common.cpu)
     signal = rows[0]["source"] is None
-    readable = [row for row in rows if signal or len(row["source"]) // 5 + 1 in TEXT_LENGTHS] or rows
-    chosen = readable[:: max(1, len(readable) // NUM_ITEMS)][:NUM_ITEMS]
     if signal:
         dataset = translator.dataset(cfg.dataset.gen_subset)
-        sources = [dataset.sources[row["id"]] for row in chosen]
+        sources = [dataset.sources[row["id"]] for row in rows]
     else:
-        sources = [translator.encode(row["source"]) for row in chosen]
+        sources = [translator.encode(row["source"]) for row in rows]
     lines = []
-    for row, source, hypothesis in zip(chosen, sources, translator.decode(sources), strict=True):
+    for row, source, hypothesis in zip(rows, sources, translator.decode(sources), strict=True):
         line = {"id": row["id"], "target_tokens": hypothesis.target_tokens}
         line["attention"] = [[round(weight, 4) for weight in step] for step in hypothesis.attention or []]
         if signal:

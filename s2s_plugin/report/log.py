@@ -21,6 +21,7 @@ BOOKKEEPING |= {"train_wall", "gb_free", "cuda_gb_allocated", "cuda_gb_reserved"
 class Curves:
     """The curves of one training: the train loss, and each validation metric by subset."""
 
+    passes: float = 0.0  # over the training data, until the last record
     inner: Curve = field(default_factory=dict)  # loss every --log-interval updates
     epochs: Curve = field(default_factory=dict)  # loss at the end of each epoch
     valid: dict[str, dict[str, Curve]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(dict)))
@@ -36,6 +37,7 @@ class Curves:
         values = {name: value for name, value in numbers.items() if math.isfinite(value)}
         if "num_updates" in values:
             updates = int(values["num_updates"])
+            self.passes = values["update"]  # fairseq's word for epochs and the part of the next
             if updates <= max(self.inner, default=-1):
                 self.rewind(updates)
             if "loss" in values:

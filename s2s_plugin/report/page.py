@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from s2s_plugin.report.run import RunData, read_run
-from s2s_plugin.report.sections.attention import attention_section
 from s2s_plugin.report.sections.curves import curves_section
 from s2s_plugin.report.sections.examples import examples_section
 from s2s_plugin.report.sections.lengths import length_section
@@ -23,23 +24,14 @@ PICTURES = ("curves.png", "*_by_length.png", "attention-*.png")
 
 
 class Section(NamedTuple):
-    """A section of the page, and what to say if its input is missing.
+    """A section of the page, and what to say if its input is missing."""
 
-    Attributes:
-        anchor: of links; its template is ``sections/<anchor>.html.j2``.
-        title: heading, unless the values have another ``title``.
-        values: for the template, and ``pictures``, PNG files by name; nothing if the input is missing.
-        file: the input.
-        stage: writes the input.
-        shows: what the section will show.
-    """
-
-    anchor: str
-    title: str
-    values: Callable[[RunData], Any]
-    file: str
-    stage: str
-    shows: str
+    anchor: str  # of links; its template is sections/<anchor>.html.j2
+    title: str  # heading, unless the values have another ``title``
+    values: Callable[[RunData], Any]  # for the template, and ``pictures``; nothing if the input is missing
+    file: str  # the input
+    stage: str  # writes the input
+    shows: str  # what the section will show
 
 
 SECTIONS = (
@@ -49,21 +41,24 @@ SECTIONS = (
         "length", "Scores by source length", length_section, "outputs.jsonl", "generate", "scores by source length"
     ),
     Section("examples", "Examples", examples_section, "outputs.jsonl", "generate", "example outputs"),
-    Section("attention", "Attention", attention_section, "attention.jsonl", "generate", "attention heatmaps"),
     Section("commands", "Commands", lambda run: run.commands, "commands.txt", "prepare", "the commands"),
     Section("config", "Configuration", lambda run: run.options, "config.yaml", "train", "the configuration"),
 )
 
 
-def write_report(run_dir: Path) -> Path:
+def write_report(run_dir: Path, changed_options: Callable[[dict], dict] = dict) -> Path:
     """Write ``report.html`` and ``report/*.png`` in a run folder and return the path of the page.
 
     The page refers to nothing outside itself. A file that a stage has not written yet leaves a note in its section.
 
+    Args:
+        run_dir: the folder.
+        changed_options: selects the options of a config that differ from the defaults.
+
     Raises:
-        UserError: no such folder, or a file of the run is unreadable.
+        UserError: no such folder.
     """
-    run = read_run(Path(run_dir))
+    run = read_run(run_dir)
     sections = [(section, section.values(run) or {}) for section in SECTIONS]
     environment = Environment(
         loader=PackageLoader(__package__, "."),
@@ -73,6 +68,7 @@ def write_report(run_dir: Path) -> Path:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "breakable": breakable, "png": png_uri, "duration": duration, "zip": zip}
+    environment.filters |= {"changed": changed_options, "yaml": partial(yaml.safe_dump, sort_keys=False)}
     style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     page = environment.get_template("page.html.j2").render(run=run, sections=sections, style=style)
     pictures = {name: png for _, values in sections for name, png in values.get("pictures", {}).items()}

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import yaml
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.report.log import Curves, read_curves
+from s2s_plugin.report.words import count_tokens
+from s2s_plugin.utils.io import read_json
 from s2s_plugin.utils.run_dir import RunDir
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,10 @@ class RunData:
 
     dir: RunDir
     date: datetime
-    config: str
-    options: dict[str, Any]  # the same, parsed
+    options: dict[str, Any]  # the config
     curves: Curves
     outputs: list[Output]
-    attention: list[Attention]
+    attention: dict[int, Attention]  # by the id of the item
     scores: dict[str, Any]
     commands: dict[str, str]  # by stage
 
@@ -99,58 +97,49 @@ class RunData:
         """Return whether the sources are recordings, videos or images."""
         return bool(self.outputs) and all(output.source is None for output in self.outputs)
 
+    @property
+    def length_ratio(self) -> float | None:
+        """Return tokens of the hypotheses per token of the references, of several the closest in length."""
+        hypotheses, references = 0, 0
+        for output in self.outputs:
+            length = count_tokens(output.hypothesis)
+            if lengths := [count_tokens(text) for text in output.references]:
+                hypotheses += length
+                references += min(lengths, key=lambda each: abs(each - length))
+        return hypotheses / references if references else None
+
 
 def read_run(folder: Path) -> RunData:
     """Read the run in ``folder``.
 
     Raises:
-        UserError: ``folder`` is not a folder, or a file in it is unreadable.
+        UserError: ``folder`` is not a folder.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: not a run folder; run the train stage first")
     run = RunDir(folder)
     inputs = (run.config, run.log, run.outputs, run.attention, run.scores, run.commands)
     times = [path.stat().st_mtime for path in inputs if path.is_file()]
-    with _naming(run.config, "train"):
-        options = yaml.safe_load(_read(run.config)) or {}
-    with _naming(run.scores, "score"):
-        scores = json.loads(_read(run.scores) or "{}")
-
-    def attention(item: dict[str, Any]) -> Attention:
-        """Read the signal too, if there is one."""
-        signal = np.load(folder / item.pop("features")) if "features" in item else None
-        return Attention(**item | {"attention": np.array(item["attention"])}, signal=signal)
-
     return RunData(
         dir=run,
         date=datetime.fromtimestamp(max(times)) if times else datetime.now(),
-        config=_read(run.config),
-        options=options,
+        options=(yaml.safe_load(run.config.read_bytes()) if run.config.is_file() else None) or {},
         curves=read_curves(run.log),
-        outputs=_read_lines(run.outputs, lambda item: Output(**item)),
-        attention=_read_lines(run.attention, attention),
-        scores=scores,
+        outputs=[Output(**item) for item in _read_json_lines(run.outputs)],
+        attention={item["id"]: _read_attention(item, folder) for item in _read_json_lines(run.attention)},
+        scores=read_json(run.scores) or {},
         commands=run.read_commands(),
     )
 
 
-@contextmanager
-def _naming(place: object, stage: str) -> Iterator[None]:
-    """Name the file in whatever goes wrong with its content."""
-    try:
-        yield
-    except (OSError, EOFError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"{place}: unreadable ({error}); run the {stage} stage again") from None
+def _read_attention(item: dict[str, Any], folder: Path) -> Attention:
+    """Load the signal too, if there is one."""
+    signal = np.load(folder / item.pop("features")) if "features" in item else None
+    return Attention(**item | {"attention": np.array(item["attention"])}, signal=signal)
 
 
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-
-def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """Parse each JSON line."""
-    items = []
-    for number, line in enumerate(_read(path).splitlines(), start=1):
-        with _naming(f"{path}:{number}", "generate"):
-            items.append(parse(json.loads(line)))
-    return items
+def _read_json_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]

@@ -18,6 +18,11 @@ def split(text: str) -> list[str]:
     return TOKEN.findall(text)
 
 
+def count_tokens(text: str) -> int:
+    """Count words and signs."""
+    return sum(not token.isspace() for token in split(text))
+
+
 def count_words(text: str) -> int:
     """Count words; signs and spaces do not count."""
     return sum(any(char.isalnum() for char in token) for token in split(text))

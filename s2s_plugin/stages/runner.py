@@ -26,7 +26,7 @@ from s2s_plugin.stages.prepare.folder import resolve_preparation
 from s2s_plugin.stages.prepare.stage import PrepareStage
 from s2s_plugin.stages.resume import overridden_keys, restore_config
 from s2s_plugin.stages.same_run import check_same_run
-from s2s_plugin.stages.schema import fairseq_config
+from s2s_plugin.stages.schema import changed_options, fairseq_config
 from s2s_plugin.stages.score import ScoreStage, score_lines
 from s2s_plugin.stages.train import TrainStage
 from s2s_plugin.utils import interrupt
@@ -44,7 +44,7 @@ class ReportStage(Stage):
     def run(self, job: Job) -> None:
         from s2s_plugin.report.page import write_report  # imports matplotlib
 
-        write_report(job.run_dir.folder)
+        write_report(job.run_dir.folder, changed_options)
 
     def summary(self, job: Job) -> str:
         return str(job.run_dir.report)

@@ -149,6 +149,27 @@ def choices(group: str) -> tuple[str, ...]:
     return tuple(sorted(ours | {name for name in theirs if not name.startswith("fairseq_")}))
 
 
+def changed_options(cfg: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a plain config that differ from the defaults in their dataclasses."""
+    store, defaults = ConfigStore.instance(), OmegaConf.structured(RunConfig)
+    OmegaConf.set_struct(defaults, False)
+    for group in ("model", "task", "scoring", *FAIRSEQ_GROUPS):
+        defaults[group] = store.load(f"{group}/{cfg[group]['_name']}.yaml").node
+    return _difference(cfg, OmegaConf.to_container(defaults, enum_to_str=True))
+
+
+def _difference(values: dict[str, Any], defaults: Any) -> dict[str, Any]:
+    """Return the values without those that are the default or follow another option, and without empty groups."""
+    changed = {}
+    for key, value in values.items():
+        default = defaults.get(key)
+        if isinstance(value, dict) and isinstance(default, dict):
+            value, default = _difference(value, default), {}
+        if value != default and not str(default).startswith("${"):
+            changed[key] = value
+    return changed
+
+
 def fairseq_config(cfg: DictConfig) -> DictConfig:
     """Return fairseq's part of the composed config, resolved, as its mains take it."""
     fields = FairseqConfig.__dataclass_fields__

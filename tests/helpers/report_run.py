@@ -7,7 +7,7 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
-INPUTS = ("config.yaml", "log.txt", "outputs.jsonl", "attention.jsonl", "scores.json", "commands.txt")
+INPUTS = ("config.yaml", "log.txt", "outputs.jsonl", "scores.json", "commands.txt")
 PAIRS = [
     ("A dog runs across the grass.", "개 한 마리가 잔디밭을 달린다.", "개 한 마리가 풀밭을 달린다."),
     ("Two men are talking.", "두 남자가 이야기하고 있다.", "두 남자가 이야기하고 있다."),
@@ -28,6 +28,14 @@ ATTENTION = {
     "target_tokens": ["▁개", "▁달린다", "漢字", "</s>"],
     "attention": [[0.7, 0.1, 0.1, 0.05, 0.05], [0, 1, 0, 0, 0], [0.2] * 5, [0.001, 0, 0, 0.009, 0.99]],
 }
+CONFIG = """\
+app: text
+name: toy & co
+data: {name: multi30k}
+model:
+  {encoder_layers: 2, encoder_cell: gru, encoder_bidirectional: first, encoder_hidden_size: 64, attention: dot,
+   decoder_layers: 1, decoder_cell: lstm, decoder_hidden_size: 32, decoder_type: luong}
+"""
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
 
 
@@ -82,7 +90,7 @@ def write_run(folder: Path) -> Path:
     """A small run, complete and realistic, in a new folder of ``folder``."""
     run = folder / "run <1>"
     run.mkdir()
-    (run / "config.yaml").write_text("app: text\nname: toy & co\ndata: {name: multi30k}\n", encoding="utf-8")
+    (run / "config.yaml").write_text(CONFIG, encoding="utf-8")
     log = [
         "training starts",
         inner(50, 9.0),
@@ -109,7 +117,13 @@ def write_run(folder: Path) -> Path:
         "TER": {"score": 51.0, "signature": "nrefs:1", "higher_is_better": False},
     }
     scores = {"subset": "test", "sentences": 1000, "metrics": metrics, "search": {"beam": 5, "lenpen": 1.0}}
-    scores |= {"baselines": {"copy of the source": {"BLEU": 3.1}}, "seed": 1, "train_seconds": 601.2}
+    scores |= {
+        "baselines": {"copy of the source": {"BLEU": 3.1}},
+        "seed": 1,
+        "train_seconds": 601.2,
+        "updates": 200,
+        "parameters": 54321,
+    }
     scores["precision"] = "fp32, products bf16"
     (run / "scores.json").write_text(json.dumps(scores))
     commands = "# prepare\nfairseq-preprocess --source-lang de\n\n# train\nfairseq-train data \\\n  --arch s2s\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import warnings
 from pathlib import Path
@@ -41,13 +42,22 @@ def test_pictures_decode_and_are_not_blank(run_dir: Path) -> None:
     stale.write_bytes(b"from an earlier report")
     saved = read(write_report(run_dir)).saved()
     files = {path.name: path.read_bytes() for path in (run_dir / "report").iterdir()}
-    assert set(files) == {"curves.png", "bleu_by_length.png", "attention-1.png"}
+    assert set(files) == {"curves.png", "bleu_by_length.png", "attention-0.png"}
     assert files == saved
     for name, content in files.items():
         pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
         assert min(pixels.shape[:2]) > 150, name
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20, name
     assert not list(run_dir.glob(".*"))
+
+
+def test_examples_without_attention_have_no_figure(run_dir: Path) -> None:
+    """It was not computed, or the model has none."""
+    for content in ("", json.dumps(ATTENTION | {"attention": []}) + "\n"):
+        (run_dir / "attention.jsonl").write_text(content)
+        page = write_report(run_dir)
+        assert 'class="attention"' not in page.read_text()
+        assert not list((run_dir / "report").glob("attention-*"))
 
 
 def test_attention_picture_has_the_weights() -> None:

@@ -1,4 +1,4 @@
-"""Attention drawn on recordings, films and pictures: the pixels of the files, and what is refused."""
+"""Attention drawn on recordings, films and pictures: the pixels of the files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from report_run import read, squeeze
 
-from s2s_plugin.errors import UserError
 from s2s_plugin.report.drawing.attention import attention_shares, draw
 from s2s_plugin.report.drawing.style import ACCENT, to_png
 from s2s_plugin.report.page import write_report
@@ -27,18 +26,19 @@ IMAGE = {"modality": "image", "grid": [4, 4], "target_tokens": ["▁dog"]}
 
 
 def write_item(folder: Path, features: np.ndarray, attention: list[list[float]], item: dict[str, Any]) -> Path:
-    """A run with one line of ``attention.jsonl``, as the generate stage writes it."""
+    """A run with one item, as the generate stage writes it."""
     (folder / "attention").mkdir(parents=True)
     np.save(folder / "attention" / "3.npy", features)
     line = {"id": 3, "features": "attention/3.npy", "attention": attention, **item}
     (folder / "attention.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    (folder / "outputs.jsonl").write_text(json.dumps({"id": 3, "hypothesis": "a"}) + "\n", encoding="utf-8")
     return folder
 
 
 def pixels(run_dir: Path) -> np.ndarray:
     """The first picture of the run's report, H x W x RGB."""
     write_report(run_dir)
-    with Image.open(run_dir / "report" / "attention-1.png") as picture:
+    with Image.open(run_dir / "report" / "attention-3.png") as picture:
         return np.asarray(picture.convert("RGB")).astype(int)
 
 
@@ -77,7 +77,7 @@ def test_rows_of_attention_are_the_tokens_in_order(tmp_path: Path) -> None:
     rows, columns = np.nonzero(like(pixels(run_dir), ACCENT))
     middle = (columns.min() + columns.max()) / 2
     assert rows[columns > middle].max() <= rows[columns < middle].min() + 2
-    figure = draw(read_run(run_dir).attention[0])
+    figure = draw(read_run(run_dir).attention[3])
     first, second = figure.axes[-1].get_yticklabels()
     assert (first.get_text(), second.get_text()) == ("▁a", "b")
     assert first.get_window_extent().y0 > second.get_window_extent().y1  # counted from below
@@ -123,7 +123,7 @@ def test_no_more_tokens_than_fit(tmp_path: Path) -> None:
     image = {**IMAGE, "target_tokens": [f"t{n}" for n in range(30)]}
     run_dir = write_item(tmp_path, np.zeros((8, 8, 3), np.uint8), looks(16, *[0] * 30), image)
     assert "The first 23 of 30 tokens." in read(write_report(run_dir)).text
-    figure = draw(read_run(run_dir).attention[0])
+    figure = draw(read_run(run_dir).attention[3])
     labels = [axes.get_xlabel() for axes in figure.axes]
     assert labels[1:] == [f"t{n}" for n in range(23)]
 
@@ -140,7 +140,7 @@ def test_page_shows_the_picture(tmp_path: Path, features: np.ndarray, steps: int
     run_dir = write_item(tmp_path, features, looks(steps, 0, 1), item)
     page = read(write_report(run_dir))
     (shown,) = page.attributes("img", "src")
-    assert base64.b64decode(shown.split(",")[1]) == (run_dir / "report" / "attention-1.png").read_bytes()
+    assert base64.b64decode(shown.split(",")[1]) == (run_dir / "report" / "attention-3.png").read_bytes()
     assert lead in squeeze(page.text) and "each column a source token" not in page.text
 
 
@@ -154,18 +154,3 @@ def test_labels_of_any_script() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a missing glyph
         figure.savefig(io.BytesIO(), format="png")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"features": "attention/4.npy"}, r"No such file .*attention/4\.npy"),
-        ({"features": "attention.jsonl"}, "unreadable"),
-    ],
-)
-def test_a_broken_signal_is_named(tmp_path: Path, change: dict, message: str) -> None:
-    write_item(tmp_path, np.zeros((8, 80)), looks(2, 0, 1), {**AUDIO, **change})
-    with pytest.raises(UserError, match=rf"attention\.jsonl:1: .*{message}") as error:
-        write_report(tmp_path)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "report.html").exists()

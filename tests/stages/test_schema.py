@@ -31,6 +31,14 @@ def composed(*overrides: str) -> DictConfig:
         return compose("s2s", overrides=[*app, *overrides])
 
 
+def test_changed_options_are_those_that_no_dataclass_has_as_default():
+    cfg = config.fairseq_config(composed("model.dropout=0.25", "run_dir=runs/x", "task.data=data-bin/x"))
+    changed = config.changed_options({**OmegaConf.to_container(cfg), "scoring": {"_name": "s2s_bleu"}})
+    assert changed["model"] == {"decoder_type": "gnmt", "dropout": 0.25, "share_all_embeddings": True}
+    assert changed["optimization"] == {"max_update": 1600, "clip_norm": 1.0, "lr": [0.005]}
+    assert "scoring" not in changed and "eval_lm" not in changed
+
+
 @pytest.fixture
 def needed(file: Path, tmp_path: Path) -> list[str]:
     """The overrides without which a file of ``conf/`` does not compose."""

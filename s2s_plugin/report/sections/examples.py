@@ -1,9 +1,10 @@
-"""Example outputs, best, worst and random, with their differences from the reference."""
+"""Example outputs, best, worst and random, with their differences from the reference and their attention."""
 
 from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -17,6 +18,8 @@ from s2s_plugin.report.words import split
 
 GROUP_SIZE = 5
 SEED = 1
+MAX_CELLS = 4000  # of a table of attention weights; larger ones make the page slow: a picture replaces them
+MAX_MISSING_GLYPHS = 12  # to list
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,26 @@ class Example:
 
 
 def examples_section(run: RunData) -> dict[str, Any] | None:
-    """Show some outputs with their differences highlighted."""
+    """Show some outputs with their differences highlighted, and their attention."""
     if not run.outputs:
         return None
-    return {"groups": choose(list(map(rate, run.outputs))), "highlight": highlight, "media_uri": media_uri}
+    from s2s_plugin.report.drawing.attention import MAX_TOKENS, draw  # imports matplotlib
+    from s2s_plugin.report.drawing.style import fonts_for, has_font_package, to_png
+
+    groups = choose(run.outputs)
+    shown = [example.output.id for examples in groups.values() for example in examples]
+    attention = {id: run.attention[id] for id in shown if id in run.attention and run.attention[id].attention.size}
+    labels = "".join(token for item in attention.values() for token in (*item.source_tokens, *item.target_tokens))
+    return {
+        "groups": groups,
+        "highlight": highlight,
+        "media_uri": media_uri,
+        "attention": attention,
+        "pictures": {f"attention-{id}.png": to_png(draw(item)) for id, item in attention.items()},
+        "missing_glyphs": sorted(fonts_for(labels)[1])[:MAX_MISSING_GLYPHS],
+        "has_font_package": has_font_package(),
+        "limits": {"cells": MAX_CELLS, "tokens": MAX_TOKENS},
+    }
 
 
 def rate(output: Output) -> Example:
@@ -42,11 +61,12 @@ def rate(output: Output) -> Example:
     return Example(output) if nearest is None else Example(output, scores[nearest], nearest)
 
 
-def choose(examples: list[Example], size: int = GROUP_SIZE) -> dict[str, list[Example]]:
+def choose(outputs: Iterable[Output], size: int = GROUP_SIZE) -> dict[str, list[Example]]:
     """Choose three groups without repetition: best, worst, and a random sample of the rest (with a fixed seed).
 
     Of equally good ones the longer come first: a perfect "Yes." teaches nothing.
     """
+    examples = list(map(rate, outputs))
     rated = [example for example in examples if example.chrf is not None]
     ranked = sorted(rated, key=lambda example: (-(example.chrf or 0), -len(example.output.hypothesis)))
     count = min(size, math.ceil(len(ranked) / 3))

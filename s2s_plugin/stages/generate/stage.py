@@ -13,6 +13,8 @@ from s2s_plugin.corpora.directions import untagged
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.attention import attention_examples
 from s2s_plugin.inference.translator import generation_key
+from s2s_plugin.report.run import Output
+from s2s_plugin.report.sections.examples import choose
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import generate_command
 from s2s_plugin.stages.generate.comparison import compare_with_exact_search, is_approximate
@@ -64,7 +66,9 @@ class GenerateStage(Stage):
             shutil.rmtree(partial, ignore_errors=True)
         if job.cfg.data.several_references:
             rows = merge_same_source(rows)
-        write_text(run_dir.attention, attention_examples(cfg, checkpoint, data, rows, run_dir))
+        groups = choose(Output(**row) for row in rows).values()
+        shown = [rows[example.output.id] for examples in groups for example in examples]
+        write_text(run_dir.attention, attention_examples(cfg, checkpoint, data, shown, run_dir))
         rows = [row | {"source": untagged(row["source"])} if "direction" in row else row for row in rows]
         write_lines(run_dir.outputs, [json.dumps(row, ensure_ascii=False) for row in rows])
         write_lines(run_dir.folder / f"{subset}.hyp", [row["hypothesis"] for row in rows])

@@ -71,63 +71,65 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
     Raises:
         UserError: an option is out of range, or two exclude each other.
     """
-    for name, low in MINIMUM.items():
-        if (value := getattr(cfg, name)) < low:
-            raise UserError(f"model.{name} must be at least {low}, got {value}")
-    for name in ("dropout", "word_dropout"):
-        if not 0 <= (value := getattr(cfg, name)) < 1:
-            raise UserError(f"model.{name} must be in [0, 1), got {value}")
-    for holds, message in _rules(cfg, source, target):
-        if not holds:
-            raise UserError(f"model.{message}")
-
-
-def _rules(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> list[tuple[bool, str]]:
-    """List what must hold between options, each with the message of its violation."""
-    text = source is not None
-    encoder, decoder, layers = cfg.encoder_hidden_size, cfg.decoder_hidden_size, cfg.encoder_layers
-    pyramid, embed, output = cfg.encoder_pyramid, cfg.decoder_embed_dim, cfg.decoder_output_dim
-    share_all = cfg.share_all_embeddings
-    shared = share_all or cfg.share_decoder_input_output_embed
-    return [
-        (0 <= pyramid < layers, f"encoder_pyramid must be in [0, model.encoder_layers={layers}), got {pyramid}"),
-        (
-            encoder % 2 == 0 or cfg.encoder_bidirectional == "none",
-            f"encoder_hidden_size must be even for two directions, got {encoder}",
-        ),
-        (
-            cfg.attention != "dot" or encoder == decoder,
-            f"attention=dot requires equal model.encoder_hidden_size and model.decoder_hidden_size, got {encoder} and "
-            f"{decoder}; or set model.attention=general",
-        ),
-        (
-            cfg.attention != "multi_head" or encoder % HEADS == 0,
-            f"attention=multi_head requires model.encoder_hidden_size to be a multiple of {HEADS}, got {encoder}",
-        ),
-        (not cfg.pointer or text, "pointer requires a text source"),
-        (not cfg.pointer or cfg.attention != "none", "pointer requires attention, got none"),
-        (not (cfg.pointer and pyramid), f"pointer requires encoder_pyramid=0, got {pyramid}"),
-        (
-            cfg.coverage == "none" or cfg.attention not in ("none", "location"),
-            f"coverage={cfg.coverage} and model.attention={cfg.attention} are mutually exclusive",
-        ),
-        (
-            not (share_all and cfg.decoder_embed_path),
+    _check_ranges(cfg)
+    encoder, decoder, embed = cfg.encoder_hidden_size, cfg.decoder_hidden_size, cfg.decoder_embed_dim
+    attention, share_all = cfg.attention, cfg.share_all_embeddings
+    _require(
+        encoder % 2 == 0 or cfg.encoder_bidirectional == "none",
+        f"encoder_hidden_size must be even for two directions, got {encoder}",
+    )
+    _require(
+        attention != "dot" or encoder == decoder,
+        f"attention=dot requires equal model.encoder_hidden_size and model.decoder_hidden_size, got {encoder} and "
+        f"{decoder}; or set model.attention=general",
+    )
+    _require(
+        attention != "multi_head" or encoder % HEADS == 0,
+        f"attention=multi_head requires model.encoder_hidden_size to be a multiple of {HEADS}, got {encoder}",
+    )
+    _require(
+        cfg.coverage == "none" or attention not in ("none", "location"),
+        f"coverage={cfg.coverage} and model.attention={attention} are mutually exclusive",
+    )
+    if cfg.pointer:
+        _require(source is not None, "pointer requires a text source")
+        _require(attention != "none", "pointer requires attention, got none")
+        _require(not cfg.encoder_pyramid, f"pointer requires encoder_pyramid=0, got {cfg.encoder_pyramid}")
+        _require(not cfg.adaptive_cutoffs, "adaptive_cutoffs and model.pointer are mutually exclusive")
+    if share_all:
+        _require(
+            not cfg.decoder_embed_path,
             "decoder_embed_path and model.share_all_embeddings are mutually exclusive; set model.encoder_embed_path",
-        ),
-        (
-            not share_all or (text and source == target),
+        )
+        _require(
+            source is not None and source == target,
             "share_all_embeddings requires one dictionary for both sides; prepare with subword.joint=true",
-        ),
-        (
-            not share_all or cfg.encoder_embed_dim == embed,
+        )
+        _require(
+            cfg.encoder_embed_dim == embed,
             "share_all_embeddings requires equal model.encoder_embed_dim and model.decoder_embed_dim, got "
             f"{cfg.encoder_embed_dim} and {embed}",
-        ),
-        (not shared or output in (0, embed), f"decoder_output_dim must be 0 with shared embeddings, got {output}"),
-        (not (cfg.adaptive_cutoffs and shared), "adaptive_cutoffs and shared embeddings are mutually exclusive"),
-        (not (cfg.adaptive_cutoffs and cfg.pointer), "adaptive_cutoffs and model.pointer are mutually exclusive"),
-    ]
+        )
+    if share_all or cfg.share_decoder_input_output_embed:
+        output = cfg.decoder_output_dim
+        _require(output in (0, embed), f"decoder_output_dim must be 0 with shared embeddings, got {output}")
+        _require(not cfg.adaptive_cutoffs, "adaptive_cutoffs and shared embeddings are mutually exclusive")
+
+
+def _check_ranges(cfg: Seq2SeqConfig) -> None:
+    for name, low in MINIMUM.items():
+        value = getattr(cfg, name)
+        _require(value >= low, f"{name} must be at least {low}, got {value}")
+    for name in ("dropout", "word_dropout"):
+        value = getattr(cfg, name)
+        _require(0 <= value < 1, f"{name} must be in [0, 1), got {value}")
+    pyramid, layers = cfg.encoder_pyramid, cfg.encoder_layers
+    _require(0 <= pyramid < layers, f"encoder_pyramid must be in [0, model.encoder_layers={layers}), got {pyramid}")
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise UserError(f"model.{rule}")
 
 
 def parse_cutoffs(text: str, vocabulary_size: int) -> list[int]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.models.encoders.cnn import ConvStack, ResidualBlock, num_groups
 from s2s_plugin.models.encoders.rnn import RecurrentStack, concat_frame_pairs
 from s2s_plugin.models.encoders.speech import Subsampling
@@ -173,6 +174,12 @@ def test_residual_and_normalised_layers():
     normed = RecurrentStack(6, 6, 2, 2, Dropout(0.0), layer_norm=True)(inputs, lengths).values
     assert normed[0].mean(1) == pytest.approx(torch.zeros(4), abs=1e-5)
     assert normed[1, 2:].eq(0).all()
+
+
+@pytest.mark.parametrize("option", ["pointer", "share_all_embeddings"])
+def test_what_requires_a_text_source_is_refused(option: str):
+    with pytest.raises(UserError, match=rf"model\.{option} requires"):
+        build("audio", **{option: True})
 
 
 def test_a_block_begins_as_its_shortcut():

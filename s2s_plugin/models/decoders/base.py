@@ -38,15 +38,13 @@ DecoderStep = tuple[DecoderState, Tensor, Tensor]  # next state, features N x H,
 
 
 class Decoder(nn.Module):
-    """A stack of recurrent layers with attention that decodes one token a step.
+    """A stack of L recurrent layers with attention that decodes one token a step.
 
     Subclasses define where attention is applied by :meth:`input_sizes` and :meth:`_step`.
 
     Args:
         embed_size: width E of a target embedding.
         hidden_size: width H of the states and of the features.
-        layers: number L of recurrent layers.
-        attention: of the decoder.
         final_shape: shape of one item's ``Memory.final``.
         bridge: a name in ``BRIDGES``.
         cell: a name in ``CELLS``.
@@ -58,18 +56,9 @@ class Decoder(nn.Module):
     uses_embedding_in_readout = False
 
     def __init__(
-        self,
-        embed_size: int,
-        hidden_size: int,
-        layers: int,
-        attention: Attention,
-        final_shape: tuple[int, int, int],
-        bridge: str = "dense",
-        cell: str = "lstm",
-        dropout: Dropout | None = None,
-        residual: bool = False,
-        layer_norm: bool = False,
-    ):
+        self, embed_size: int, hidden_size: int, layers: int, attention: Attention, final_shape: tuple[int, int, int],
+        bridge: str, cell: str, dropout: Dropout, residual: bool, layer_norm: bool,
+    ):  # fmt: skip
         super().__init__()
         context = attention.context_size
         sizes = [self.input_sizes(layer, embed_size, hidden_size, context) for layer in range(layers)]
@@ -83,7 +72,7 @@ class Decoder(nn.Module):
             width = context + hidden_size + (embed_size if self.uses_embedding_in_readout else 0)
             self.combine = nn.Linear(width, hidden_size, bias=False)
             init_uniform(self.combine, hidden_size)
-        self.dropout = dropout or Dropout(0.0)
+        self.dropout = dropout
         self.residual = residual
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in range(layers))
 

@@ -18,7 +18,6 @@ class RecurrentStack(nn.Module):
     Args:
         input_size: width E of an input.
         hidden_size: width D of a memory value; each of two directions has D / 2.
-        layers: number of layers.
         bidirectional: number of lower layers that are bidirectional.
         dropout: applied between layers and to the output.
         pyramid: number of upper layers that read two steps of the layer below at once, each halving the number of
@@ -36,18 +35,9 @@ class RecurrentStack(nn.Module):
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        layers: int,
-        bidirectional: int,
-        dropout: Dropout,
-        pyramid: int = 0,
-        cell: str = "lstm",
-        residual: bool = False,
-        layer_norm: bool = False,
-        keep_cells: bool = False,
-    ):
+        self, input_size: int, hidden_size: int, layers: int, bidirectional: int, dropout: Dropout, pyramid: int = 0,
+        cell: str = "lstm", residual: bool = False, layer_norm: bool = False, keep_cells: bool = False,
+    ):  # fmt: skip
         super().__init__()
         keep_cells = keep_cells and cell == "lstm"
         self.value_size, self.downsampling = hidden_size, 2**pyramid

@@ -11,14 +11,7 @@ from fairseq.criterions.label_smoothed_cross_entropy import (
 from fairseq.logging import metrics
 from torch import Tensor
 
-from s2s_plugin.criterions.losses import (
-    coverage_loss,
-    ctc_loss,
-    doubly_stochastic_loss,
-    duplicate_batch,
-    guided_alignment_loss,
-    symmetric_kl,
-)
+from s2s_plugin.criterions import losses
 from s2s_plugin.criterions.sampling import scheduled_sampling
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import AdaptiveGenerator
@@ -40,9 +33,9 @@ class Seq2SeqCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
 
 # Losses of the attention weights by the option that is their weight: loss(attention, target_mask, sample).
 ATTENTION_LOSSES: dict[str, Callable[[Tensor, Tensor, dict], Tensor]] = {
-    "doubly_stochastic": lambda attention, mask, _: doubly_stochastic_loss(attention, mask),
-    "coverage_weight": lambda attention, mask, _: coverage_loss(attention, mask),
-    "alignment_weight": lambda attention, _, sample: guided_alignment_loss(attention, sample["alignments"]),
+    "doubly_stochastic": lambda attention, mask, _: losses.doubly_stochastic_loss(attention, mask),
+    "coverage_weight": lambda attention, mask, _: losses.coverage_loss(attention, mask),
+    "alignment_weight": lambda attention, _, sample: losses.guided_alignment_loss(attention, sample["alignments"]),
 }
 
 
@@ -81,7 +74,7 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         sample = {**sample, "net_input": inputs}
         if not (model.training and self.rdrop):
             return super().forward(model, sample, reduce)
-        loss, size, log = super().forward(model, duplicate_batch(sample), reduce)
+        loss, size, log = super().forward(model, losses.duplicate_batch(sample), reduce)
         log["nsentences"] = len(sample["target"])
         if self.sentence_avg:
             size = log["sample_size"] = log["nsentences"]
@@ -93,7 +86,7 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         if not (model.training and self.rdrop):
             return loss, nll_loss
         log_probs = model.get_normalized_probs(net_output, log_probs=True)
-        divergence = symmetric_kl(log_probs, sample["target"].ne(self.padding_idx))
+        divergence = losses.symmetric_kl(log_probs, sample["target"].ne(self.padding_idx))
         return (loss + self.rdrop * divergence) / 2, nll_loss / 2
 
     def _weighted_losses(self, model, net_output, sample, reduce) -> tuple[Tensor, Tensor]:
@@ -116,7 +109,8 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
     def _ctc_loss(self, extra: dict, sample: dict) -> Tensor:
         if "ctc" not in extra:
             raise UserError("criterion.ctc_weight requires model.ctc=true")
-        ctc = ctc_loss(extra["ctc"], extra["padding_mask"], sample["target"], self.padding_idx, self.eos, self.blank)
+        special = self.padding_idx, self.eos, self.blank
+        ctc = losses.ctc_loss(extra["ctc"], extra["padding_mask"], sample["target"], *special)
         metrics.log_scalar("ctc_loss", ctc.item() / sample["ntokens"], sample["ntokens"], round=3)
         return ctc
 

@@ -116,7 +116,7 @@ class Translator:
     @property
     def max_source_tokens(self) -> int:
         """Return how many tokens of a text are read at most, without </s>."""
-        group = self.task.source_group
+        group = self.task.loader.source_group
         return (self.task.cfg.max_source_positions - 1) // group * group
 
     def encode(self, line: str) -> Tensor:
@@ -228,7 +228,7 @@ class Translator:
         """Fill in what is copied from the source line: slots, and with ``generation.replace_unk`` unknown words."""
         codec, text = self.task.codec, hypothesis.text
         if self.replacements is not None:
-            words = (line if codec is None else codec.encode(line)).split()[:: self.task.source_group]
+            words = (line if codec is None else codec.encode(line)).split()[:: self.task.loader.source_group]
             source = " ".join(word.removeprefix(SPACE) for word in words)
             tokens, unknown = " ".join(hypothesis.target_tokens[:-1]), self.task.target_dictionary.unk_string()
             text = utils.replace_unk(tokens, source, hypothesis.alignment, self.replacements, unknown)

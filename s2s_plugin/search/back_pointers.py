@@ -12,36 +12,25 @@ from s2s_plugin.search.options import BeamOptions
 
 
 class Step(NamedTuple):
-    """One step of the n sentences that were unfinished, K hypotheses each.
+    """One step of the n sentences that were unfinished, K hypotheses each."""
 
-    Attributes:
-        sentences: n positions in the batch.
-        parents: n x K hypothesis numbers before the step.
-        tokens: n x K ids.
-        totals: n x K sums of log-probabilities after the step.
-        finished: n x K, which of the best K candidates finish a hypothesis that counts.
-        finished_parents: n x K, their hypothesis numbers.
-        finished_totals: n x K, theirs with </s>.
-        weights: n x K x S attention of the hypotheses before the step, or None.
-    """
-
-    sentences: Tensor
-    parents: Tensor
-    tokens: Tensor
-    totals: Tensor
-    finished: Tensor
-    finished_parents: Tensor
-    finished_totals: Tensor
-    weights: Tensor | None
+    sentences: Tensor  # n positions in the batch
+    parents: Tensor  # n x K hypothesis numbers before the step
+    tokens: Tensor  # n x K ids
+    totals: Tensor  # n x K sums of log-probabilities after the step
+    finished: Tensor  # n x K: which of the best K candidates finish a hypothesis that counts
+    finished_parents: Tensor  # n x K hypothesis numbers of the candidates
+    finished_totals: Tensor  # n x K sums of the candidates, with </s>
+    weights: Tensor | None  # n x K x S attention of the hypotheses before the step
 
 
 class Finished(NamedTuple):
-    """A hypothesis: T ids with </s>, the log-probability of each and of all, and T x S attention or None."""
+    """A finished hypothesis."""
 
-    tokens: Tensor
-    token_logprobs: Tensor
-    total: float
-    attention: Tensor | None
+    tokens: Tensor  # T ids, with </s>
+    token_logprobs: Tensor  # T
+    total: float  # sum of the log-probabilities
+    attention: Tensor | None  # T x S
 
 
 def trace_back(steps: list[Step], batch: int, eos: int, vocabulary: Tensor | None = None) -> list[list[Finished]]:

@@ -33,12 +33,8 @@ class BeamSearch:
     memory is never copied per hypothesis. Several models are averaged in probability. With ``ctc_search_weight`` w the
     score is (1 - w) log P(Y|X) + w log P_CTC(Y|X), the latter of the first model (Hori et al. 2017).
 
-    Args:
-        models: trained on the same dictionaries; put into evaluation mode.
-        dictionary: of the target.
-        options: see :class:`BeamOptions`.
-        encoder_dtype: dtype in which the encoders run.
-        shortlist: target tokens to search among; None: the whole vocabulary.
+    The models must share their dictionaries, and are put into evaluation mode. ``encoder_dtype`` is autocast's in the
+    encoders; without a ``shortlist`` the search is among the whole vocabulary of the target's ``dictionary``.
     """
 
     def __init__(

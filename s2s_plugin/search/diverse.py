@@ -58,8 +58,6 @@ class DiverseBeamSearch(BeamSearch):
     Hamming diversity (section 3): argmax of log P(Y|X) - strength * (times chosen in this step by earlier groups). The
     penalty affects the choice alone: scores are log-probabilities, and groups are ordered by these at the end.
     fairseq's own search sums penalties over the steps, and mixes the groups when a hypothesis ends.
-
-    The arguments are those of :class:`BeamSearch`.
     """
 
     def __init__(self, models: list[Seq2SeqModel], dictionary: Dictionary, options: BeamOptions, *args: Any):

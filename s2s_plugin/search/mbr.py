@@ -15,13 +15,7 @@ class MinimumBayesRisk:
     """A search whose hypotheses are reranked by expected utility, sum_j p_j u(Y_i, Y_j).
 
     The utility compares texts. For beam search, p_j is P(Y_j | X) normalized over the hypotheses; for samples, whose
-    frequency reflects their probability, 1 / K.
-
-    Args:
-        search: ours, or another that ``fairseq-generate`` can use.
-        utility: reward in [0, 1] of a hypothesis and its pseudo-reference.
-        text: decodes ids with </s>.
-        samples: whether the search samples its hypotheses.
+    frequency reflects their probability, 1 / K. The search is ours or fairseq's, ``text`` decodes ids with </s>.
     """
 
     def __init__(self, search: Any, utility: Reward, text: Callable[[Tensor], str], samples: bool):

@@ -12,12 +12,8 @@ from s2s_plugin.search.state import NEG_INF, BeamState, Collaborator
 class LogitsConstraints(Collaborator):
     """Lengths, prefixes, penalties and n-gram blocking of n unfinished sentences.
 
-    Args:
-        options: see :class:`BeamOptions`.
-        special: ids of padding, unknown word and </s>.
-        max_len: n maximum output lengths, without </s>; they take precedence over ``min_len``.
-        min_len: n minimum output lengths.
-        prefix: n x P ids that every hypothesis must begin with, padded on the right; or None.
+    ``special`` are the ids of padding, unknown word and </s>. The n ``max_len``, without </s>, take precedence over the
+    n ``min_len``. Every hypothesis must begin with its sentence's row of ``prefix``, n x P, padded on the right.
     """
 
     per_sentence = ("max_len", "min_len", "prefix")

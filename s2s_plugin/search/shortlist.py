@@ -45,12 +45,10 @@ class Selection(Collaborator):
 
 
 class Shortlist:
-    """Target candidates of each source token.
+    """Target candidates of each source token, of which the first ``count`` are used.
 
-    Args:
-        candidates: source tokens x MAX_CANDIDATES target ids, the most likely first; 0 where there are no more.
-        count: number of candidates to use.
-        vocabulary: number of target tokens.
+    ``candidates`` are source tokens x MAX_CANDIDATES ids, the most likely first, 0 where there are no more;
+    ``vocabulary`` is the number of target tokens.
     """
 
     def __init__(self, candidates: Tensor, count: int, vocabulary: int):

@@ -18,31 +18,18 @@ SYNC_INTERVAL = {"cpu": 1, "cuda": 8}  # steps between checks for finished sente
 
 @dataclass
 class BeamState:
-    """Unfinished hypotheses of n sentences, K each.
+    """Unfinished hypotheses of n sentences, K each."""
 
-    Attributes:
-        decoder_states: of each model, N = n * K rows.
-        memories: of each model, n items; never copied per hypothesis.
-        tokens: n x K x (t + 1) ids, the first is </s>.
-        total: n x K sums of log-probabilities; -inf marks dead hypotheses.
-        max_len: n maximum output lengths, without </s>.
-        generators: of each model, from its features to V logits.
-        vocabulary: ids of the V tokens of the search, which calls them 0, 1, ...; None: all, by their ids.
-        sentence: n positions in the batch, ascending.
-        count: n numbers of finished hypotheses.
-        rows: n x K rows of ``decoder_states`` that the hypotheses continue.
-    """
-
-    decoder_states: list[DecoderState]
-    memories: list[Memory]
-    tokens: Tensor
-    total: Tensor
-    max_len: Tensor
-    generators: Sequence[Callable[..., Tensor]]
-    vocabulary: Tensor | None = None
-    sentence: Tensor = field(init=False)
-    count: Tensor = field(init=False)
-    rows: Tensor = field(init=False)
+    decoder_states: list[DecoderState]  # of each model, N = n * K rows
+    memories: list[Memory]  # of each model, n items; never copied per hypothesis
+    tokens: Tensor  # n x K x (t + 1) ids, the first is </s>
+    total: Tensor  # n x K sums of log-probabilities; -inf marks dead hypotheses
+    max_len: Tensor  # n maximum output lengths, without </s>
+    generators: Sequence[Callable[..., Tensor]]  # of each model, from its features to V logits
+    vocabulary: Tensor | None = None  # ids of the V tokens, which the search numbers 0, 1, ...; None: all
+    sentence: Tensor = field(init=False)  # n positions in the batch, ascending
+    count: Tensor = field(init=False)  # n numbers of finished hypotheses
+    rows: Tensor = field(init=False)  # n x K rows of decoder_states that the hypotheses continue
 
     def __post_init__(self):
         sentences, beam = self.total.shape
@@ -74,13 +61,9 @@ class BeamState:
 
 
 class Collaborator:
-    """Takes part in each search step; by default it does nothing.
+    """Takes part in each search step; by default it does nothing."""
 
-    Attributes:
-        per_sentence: names of its tensors whose first dimension is the n sentences; they may be None.
-    """
-
-    per_sentence: tuple[str, ...] = ()
+    per_sentence: tuple[str, ...] = ()  # names of tensors whose first dimension is the n sentences; they may be None
 
     def process(self, scores: Tensor, state: BeamState) -> Tensor:
         """Return the log-probabilities of the next token, n x K x V, changed (perhaps in place)."""

@@ -21,10 +21,7 @@ class TopK(Selector):
         return self.best(scores, state.total, end, state.count)
 
     def best(self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return totals, parents and tokens, n x 2K each; </s> where a sentence has no other hypothesis.
-
-        The arguments are those of :meth:`choose`; ``total`` and ``count`` are the state's.
-        """
+        """Return totals, parents and tokens, n x 2K each; </s> where a sentence has no other hypothesis."""
         best, parent, token = best_continuations(scores, total, 2 * self.beam)
         # On a GPU the check would cost more than it saves.
         if SYNC_INTERVAL.get(best.device.type, 1) > 1 or best[:, 0].min() == NEG_INF:

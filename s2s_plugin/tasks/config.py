@@ -1,5 +1,6 @@
 """Options of the task ``s2s``."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -84,17 +85,17 @@ class Seq2SeqTaskConfig(FairseqDataclass):
 
 def decoding_options(task: Any) -> dict[str, Any]:
     """Return all options of the task that decoded outputs depend on, by name."""
-    return {name: _plain(getattr(task, name)) for name in DECODING_OPTIONS}
+    return _values(task, DECODING_OPTIONS)
 
 
 def search_options(task: Any) -> dict[str, Any]:
     """Return the search's options that differ from their defaults, by name."""
-    values = {name: _plain(getattr(task, name)) for name in SEARCH_DEFAULTS}
-    return {name: value for name, value in values.items() if value != SEARCH_DEFAULTS[name]}
+    return {name: value for name, value in _values(task, SEARCH_DEFAULTS).items() if value != SEARCH_DEFAULTS[name]}
 
 
-def _plain(value: Any) -> Any:
-    return getattr(value, "value", value)  # fairseq's training makes a choice an Enum
+def _values(task: Any, names: Iterable[str]) -> dict[str, Any]:
+    values = {name: getattr(task, name) for name in names}
+    return {name: getattr(value, "value", value) for name, value in values.items()}  # fairseq makes a choice an Enum
 
 
 DECODING_OPTIONS = options_affecting(Seq2SeqTaskConfig, "decoding", "speed")

@@ -74,19 +74,12 @@ def load_dictionary(folder: Path, lang: str) -> Dictionary:
 
 @dataclass
 class PairLoader:
-    """Loads pairs of a source and a text.
-
-    Attributes:
-        cfg: of the task.
-        source_dictionary: None if the source is a signal.
-        target_dictionary: of the text.
-        source_group: tokens of a source position: a word and its factors.
-    """
+    """Loads pairs of a source and a text."""
 
     cfg: Seq2SeqTaskConfig
-    source_dictionary: Dictionary | None
+    source_dictionary: Dictionary | None  # None if the source is a signal
     target_dictionary: Dictionary
-    source_group: int = 1
+    source_group: int = 1  # tokens of a source position: a word and its factors
 
     def __post_init__(self):
         cfg = self.cfg

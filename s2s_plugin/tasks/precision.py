@@ -20,8 +20,7 @@ def use_bf16(precision: str, device: torch.device) -> bool:
 def bf16_is_faster_on_cpu() -> bool:
     """Return whether bf16 is clearly faster on this machine, timed once, in some hundredths of a second.
 
-    To have the instructions is not enough: among CPUs with them, products took half of float32's time on one and
-    twice its time on another, a Xeon that has AVX512-BF16 without AMX.
+    A Xeon that has AVX512-BF16 without AMX took twice float32's time.
     """
     if not any(getattr(torch.cpu, name, lambda: False)() for name in CPU_FEATURES):
         return False

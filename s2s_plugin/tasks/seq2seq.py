@@ -77,11 +77,6 @@ class Seq2SeqTask(FairseqTask):
         assert self.frontend is not None
         return self.frontend.shape
 
-    @property
-    def source_group(self) -> int:
-        """Number of tokens of a source position: a word and its factors."""
-        return self.loader.source_group
-
     def max_positions(self) -> tuple[int, int]:
         """Return the maximum lengths of source and target."""
         return self.cfg.max_source_positions, self.cfg.max_target_positions

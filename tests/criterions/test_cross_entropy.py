@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from pathlib import Path
 
 import pytest
 import torch
-from fairseq.data import Dictionary
 from omegaconf import OmegaConf
 
 from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion, Seq2SeqCriterionConfig
@@ -20,10 +18,9 @@ from s2s_plugin.criterions.losses import (
     guided_alignment_loss,
     symmetric_kl,
 )
-from s2s_plugin.criterions.sampling import scheduled_sampling
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
-from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
+from s2s_plugin.tasks.seq2seq import Seq2SeqTask
+from tests.criterions.conftest import batch, build_model
 
 PAD, EOS, BLANK = 1, 2, 0
 
@@ -84,30 +81,6 @@ def test_guided_alignment_loss_is_of_aligned_steps():
     assert guided_alignment_loss(attention, links[:0]).item() == 0
 
 
-class Parrot(torch.nn.Module):
-    """Predicts token 7 after anything."""
-
-    def forward(self, prev_output_tokens: torch.Tensor, features_only: bool = False):
-        logits = torch.full((*prev_output_tokens.shape, 9), -1e9)
-        logits[..., 7] = 0
-        return logits, {}
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_scheduled_sampling_replaces_a_share_of_the_previous_symbols(share: float):
-    torch.manual_seed(0)
-    target = torch.full((200, 10), 5)
-    target[::2, 6:] = PAD
-    previous = torch.cat((torch.full((200, 1), EOS), target[:, :-1]), 1)
-    previous[::2, 6:] = PAD
-    mixed = scheduled_sampling(Parrot(), {"prev_output_tokens": previous}, target, PAD, share)
-    assert mixed[:, 0].eq(EOS).all()
-    assert torch.equal(mixed.eq(PAD), previous.eq(PAD))
-    body = mixed[:, 1:][previous[:, 1:].ne(PAD)]
-    assert body.eq(7).float().mean().item() == pytest.approx(share, abs=0.05)
-    assert set(body.tolist()) <= {5, 7}
-
-
 def test_symmetric_kl_is_the_mean_of_both_divergences():
     torch.manual_seed(0)
     p, q = torch.randn(2, 3, 5).log_softmax(-1), torch.randn(2, 3, 5).log_softmax(-1)
@@ -147,14 +120,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("model", "criterion", "reason"), REFUSED.values(), ids=REFUSED)
-def test_losses_that_a_model_cannot_give_are_refused(tmp_path: Path, model: dict, criterion: dict, reason: str):
-    dictionary = Dictionary()
-    for letter in "ab":
-        dictionary.add_symbol(letter)
-    task = Seq2SeqTask(Seq2SeqTaskConfig(data=str(tmp_path)), dictionary, dictionary)
-    built = Seq2SeqModel.build_model(
-        Seq2SeqConfig(**({"max_source_positions": 100, "max_target_positions": 100} | model)), task
-    )
+def test_losses_that_a_model_cannot_give_are_refused(task: Seq2SeqTask, model: dict, criterion: dict, reason: str):
     cfg = OmegaConf.structured(Seq2SeqCriterionConfig(sentence_avg=False, **criterion))
     built_criterion = Seq2SeqCriterion.build_criterion(cfg, task)
     sample = {
@@ -168,4 +134,16 @@ def test_losses_that_a_model_cannot_give_are_refused(tmp_path: Path, model: dict
         "alignments": torch.tensor([[0, 0, 0]]),
     }
     with pytest.raises(UserError, match=reason):
-        built_criterion(built.train(), sample)
+        built_criterion(build_model(task, **model), sample)
+
+
+@pytest.mark.parametrize("sentence_avg", [True, False])
+def test_rdrop_counts_a_sentence_once(task: Seq2SeqTask, sentence_avg: bool):
+    """Without dropout both passes are equal."""
+    found = []
+    for rdrop in (0.0, 1.0):
+        cfg = Seq2SeqCriterionConfig(sentence_avg=sentence_avg, label_smoothing=0.1, rdrop=rdrop)
+        criterion = Seq2SeqCriterion(task, cfg)
+        loss, size, log = criterion(build_model(task, dropout=0.0), batch())
+        found.append((loss.item(), size, log["nsentences"], log["sample_size"]))
+    assert found[1] == pytest.approx(found[0], rel=1e-5)

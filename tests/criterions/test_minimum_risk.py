@@ -1,160 +1,40 @@
-"""Minimum-risk training: samples, gradient and training by the command line."""
+"""Minimum-risk training: gradient, and training by the command line."""
 
 from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections import Counter
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 import torch
 from command_line import TRAIN, call
-from fairseq.data import Dictionary
 from fairseq.logging import metrics
 from fairseq.models.lstm import LSTMModel
 from fairseq.models.lstm import base_architecture as lstm_architecture
-from omegaconf import OmegaConf
 
-from s2s_plugin.criterions import minimum_risk
-from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion, Seq2SeqCriterionConfig
-from s2s_plugin.criterions.minimum_risk import MinimumRiskConfig, MinimumRiskCriterion
-from s2s_plugin.criterions.sampling import sample_targets, without_dropout
+from s2s_plugin.criterions.minimum_risk import MinimumRiskCriterion
+from s2s_plugin.criterions.sampling import sample_targets
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.layers.dropout import Dropout
-from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
-from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
-
-PAD, EOS = 1, 2
-TOKENS = [0, 2, 3, 4, 5]  # all but padding
-MAX_LEN = 3
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Seq2SeqTask:
-    """Two letters on either side."""
-    dictionary = Dictionary()
-    for letter in "ab":
-        dictionary.add_symbol(letter)
-    return Seq2SeqTask(Seq2SeqTaskConfig(data=str(tmp_path)), dictionary, dictionary)
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limit targets to a length at which all can be listed."""
-    monkeypatch.setattr(minimum_risk, "MAX_LEN_A", 0)
-    monkeypatch.setattr(minimum_risk, "MAX_LEN_B", MAX_LEN)
-
-
-def build_model(task: Seq2SeqTask, **options) -> Seq2SeqModel:
-    torch.manual_seed(0)
-    sizes = {"encoder_embed_dim": 6, "encoder_hidden_size": 8, "decoder_embed_dim": 5, "decoder_hidden_size": 7}
-    limits = {"max_source_positions": 100, "max_target_positions": 100}
-    model = Seq2SeqModel.build_model(Seq2SeqConfig(**(sizes | limits | options)), task)
-    for parameter in model.parameters():  # sharper than at the start of a training
-        parameter.data *= 2
-    return model.train()
-
-
-def build_criterion(task: Seq2SeqTask, **options) -> MinimumRiskCriterion:
-    cfg = OmegaConf.structured(MinimumRiskConfig(sentence_avg=False, **options))
-    return MinimumRiskCriterion.build_criterion(cfg, task)
-
-
-def batch() -> dict:
-    """Two sources and their targets, of different lengths."""
-    return {
-        "net_input": {
-            "src_tokens": torch.tensor([[4, 5, 5, EOS], [5, EOS, PAD, PAD]]),
-            "src_lengths": torch.tensor([4, 2]),
-            "prev_output_tokens": torch.tensor([[EOS, 4, 5], [EOS, 5, PAD]]),
-        },
-        "target": torch.tensor([[4, 5, EOS], [5, EOS, PAD]]),
-        "ntokens": 5,
-    }
-
-
-def all_targets(max_len: int) -> list[list[int]]:
-    """Every sequence that ends with </s>, or has the maximum length without."""
-    active, ended = [[]], []
-    for _ in range(max_len):
-        longer = [before + [token] for before in active for token in TOKENS]
-        ended += [target for target in longer if target[-1] == EOS]
-        active = [target for target in longer if target[-1] != EOS]
-    return ended + active
-
-
-def log_probability(model: Seq2SeqModel, source: torch.Tensor, target: list[int]) -> torch.Tensor:
-    """log P(target | source), one token after another, of one source alone; the model must be in evaluation mode."""
-    memory = model.encode(source.unsqueeze(0), torch.tensor([len(source)]))
-    state, last, total = model.decoder.rnn.initial_state(memory), EOS, torch.zeros(())
-    for token in target:
-        embedded = model.decoder.embedding(torch.tensor([last]))
-        state, features, weights = model.decoder.rnn.step(embedded, state, memory)
-        scores = model.decoder.generator(features, weights, memory)[0]
-        total = total + scores[token] - scores[TOKENS].logsumexp(0)
-        last = token
-    return total
-
-
-def without_padding(tokens: torch.Tensor) -> list[int]:
-    return tokens[tokens.ne(PAD)].tolist()
-
-
-# ------------------------------------------------------------------ samples
-
-
-def test_targets_end_with_eos_or_at_their_own_limit(task: Seq2SeqTask):
-    script = iter([[4, EOS, 5], [5, 5, EOS], [4, 4, 4], [5, 5, 5]])
-    inputs = {"src_tokens": torch.tensor([[4, EOS], [5, EOS], [4, EOS]]), "src_lengths": torch.tensor([2, 2, 2])}
-    limit = torch.tensor([3, 9, 9])
-    targets = sample_targets(build_model(task), inputs, limit, 1, lambda logits: torch.tensor(next(script)), EOS, PAD)
-    assert targets.tolist() == [[4, 5, 4], [EOS, PAD, PAD], [5, EOS, PAD]]
-
-
-@pytest.mark.parametrize("decoder", ["luong", "bahdanau", "gnmt"])
-def test_samples_follow_the_distribution_of_the_model(task: Seq2SeqTask, decoder: str):
-    """Of each of two sources in a batch, in train mode: dropout must not touch them."""
-    model, draws = build_model(task, dropout=0.5, decoder_type=decoder), 4000
-    inputs, criterion = batch()["net_input"], build_criterion(task)
-    torch.manual_seed(1)
-    with without_dropout(model):
-        drawn = sample_targets(model, inputs, torch.tensor([MAX_LEN, MAX_LEN]), draws, criterion.draw, EOS, PAD)
-    assert len(drawn) == 2 * draws
-    model.eval()
-    for row in range(2):
-        source = inputs["src_tokens"][row][: inputs["src_lengths"][row]]
-        counts = Counter(tuple(without_padding(tokens)) for tokens in drawn[row * draws : (row + 1) * draws])
-        targets = all_targets(MAX_LEN)
-        with torch.no_grad():
-            expected = torch.stack([log_probability(model, source, target) for target in targets]).exp()
-        assert expected.sum().item() == pytest.approx(1, abs=1e-5)
-        found = torch.tensor([counts.pop(tuple(target), 0) / draws for target in targets])
-        assert not counts
-        error = (expected * (1 - expected) / draws).sqrt()
-        assert ((found - expected).abs() < 4.5 * error + 1 / draws).all()
-        # Were all as likely, or the other source's, it would show.
-        assert ((found - 1 / len(targets)).abs() > 4.5 * error + 1 / draws).any()
-
-
-def test_without_dropout_gives_back_what_was_there(task: Seq2SeqTask):
-    model = build_model(task, dropout=0.5, locked_dropout=True)
-    layers = [module for module in model.modules() if isinstance(module, Dropout)]
-    layers[0].eval()
-    before = [module.training for module in model.modules()]
-    with without_dropout(model):
-        assert not any(layer.training for layer in layers) and model.training
-    assert [module.training for module in model.modules()] == before
-
-
-# ----------------------------------------------------------------- gradient
+from s2s_plugin.tasks.seq2seq import Seq2SeqTask
+from tests.criterions.conftest import (
+    EOS,
+    MAX_LEN,
+    PAD,
+    all_targets,
+    batch,
+    build_criterion,
+    build_model,
+    log_probability,
+    without_padding,
+)
 
 CHOICES = [
-    {"decoder_type": "luong", "attention": "general"},
+    {"decoder_type": "luong", "attention": "general", "coverage": "sum"},
     {"decoder_type": "bahdanau", "attention": "additive", "coverage": "gated", "decoder_cell": "gru"},
     {"decoder_type": "gnmt", "attention": "multi_head", "decoder_layers": 2},
-    {"decoder_type": "gnmt", "attention": "location", "pointer": True, "coverage": "sum"},
+    {"decoder_type": "gnmt", "attention": "location", "pointer": True},
     {"locked_dropout": True, "ctc": True},
     {"adaptive_cutoffs": "5"},
 ]
@@ -328,15 +208,3 @@ def test_a_trained_model_gets_better(toy: Path, tmp_path: Path):
     state = torch.load(second / "checkpoint_last.pt", weights_only=True)
     assert state["cfg"]["criterion"]["reward"] == "exact"
     assert state["optimizer_history"][-1]["num_updates"] == 30  # counted from its own beginning
-
-
-@pytest.mark.parametrize("sentence_avg", [True, False])
-def test_rdrop_counts_a_sentence_once(task: Seq2SeqTask, sentence_avg: bool):
-    """Without dropout both passes are equal."""
-    found = []
-    for rdrop in (0.0, 1.0):
-        cfg = Seq2SeqCriterionConfig(sentence_avg=sentence_avg, label_smoothing=0.1, rdrop=rdrop)
-        criterion = Seq2SeqCriterion(task, cfg)
-        loss, size, log = criterion(build_model(task, dropout=0.0), batch())
-        found.append((loss.item(), size, log["nsentences"], log["sample_size"]))
-    assert found[1] == pytest.approx(found[0], rel=1e-5)

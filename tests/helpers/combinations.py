@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from s2s_plugin.models.attention import ATTENTIONS
+from s2s_plugin.models.decoders import DECODERS
+from s2s_plugin.models.layers.cells import CELLS
+
 SIZES = {
     "encoder_embed_dim": 12,
     "encoder_hidden_size": 16,
@@ -11,15 +15,12 @@ SIZES = {
     "encoder_channels": 4,
     "dropout": 0.1,
 }
-DECODERS = ("luong", "bahdanau", "gnmt")
-KINDS = ("none", "dot", "general", "additive", "normalized", "location", "multi_head")
-CELLS = ("lstm", "gru", "rnn")
 
 
 def _text() -> list[dict]:
-    table: list[dict] = [{"decoder_type": decoder, "attention": kind} for decoder in DECODERS for kind in KINDS]
+    table: list[dict] = [{"decoder_type": decoder, "attention": kind} for decoder in DECODERS for kind in ATTENTIONS]
     for number, (encoder, cell) in enumerate((e, d) for e in CELLS for d in CELLS):
-        table.append({"encoder_cell": encoder, "decoder_cell": cell, "decoder_type": DECODERS[number % 3]})
+        table.append({"encoder_cell": encoder, "decoder_cell": cell, "decoder_type": list(DECODERS)[number % 3]})
     for decoder in DECODERS:
         for coverage in ("sum", "gated"):
             table.append({"decoder_type": decoder, "coverage": coverage, "attention": "additive"})

@@ -1,4 +1,4 @@
-"""What every search must hold, whatever the model: batches, prefixes, limits, dead ends, alignments."""
+"""What every search must hold, whatever the model: batches, prefixes, limits, dead ends."""
 
 from __future__ import annotations
 
@@ -15,22 +15,13 @@ from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.state import SYNC_INTERVAL
 from s2s_plugin.tasks.seq2seq import Seq2SeqTaskConfig
+from tests.search.conftest import alone
 
 PAD, EOS, UNK = 1, 2, 3
 
 
 def tokens_of(hypotheses: list[dict]) -> list[list[int]]:
     return [h["tokens"].tolist() for h in hypotheses]
-
-
-def item(sample: dict, row: int) -> dict:
-    """The sentence alone, without padding."""
-    length = int(sample["net_input"]["src_lengths"][row])
-    net_input = {
-        "src_tokens": sample["net_input"]["src_tokens"][row : row + 1, :length],
-        "src_lengths": torch.tensor([length]),
-    }
-    return {"id": torch.tensor([0]), "nsentences": 1, "net_input": net_input}
 
 
 def widened(sample: dict) -> dict:
@@ -62,8 +53,8 @@ def test_a_sentence_does_not_depend_on_its_batch(build, batch, search, seed, opt
     shuffled = {"net_input": {key: value[order] for key, value in sample["net_input"].items()}}
     shuffled = search(model, shuffled, **options)
     for row, hypotheses in enumerate(together):
-        (alone,) = search(model, item(sample, row), **options)
-        for other in (alone, padded[row], shuffled[order.tolist().index(row)]):
+        (single,) = search(model, alone(sample, row), **options)
+        for other in (single, padded[row], shuffled[order.tolist().index(row)]):
             assert tokens_of(hypotheses) == tokens_of(other)
             for a, b in zip(hypotheses, other, strict=True):
                 assert a["score"] == pytest.approx(b["score"], abs=1e-5)
@@ -157,11 +148,11 @@ def test_prefixes_of_different_lengths(build, batch, search, beam):
         for row, hypotheses in enumerate(results):
             forced = [token for token in prefix[row].tolist() if token != PAD]
             assert all(h["tokens"].tolist()[: len(forced)] == forced for h in hypotheses)
-            (alone,) = search(
-                model, item(sample, row), torch.tensor([forced]) if forced else None, beam=beam, max_len_b=10
+            (single,) = search(
+                model, alone(sample, row), torch.tensor([forced]) if forced else None, beam=beam, max_len_b=10
             )
-            assert tokens_of(hypotheses) == tokens_of(alone)
-        assert tokens_of(results[2]) == tokens_of(search(model, item(sample, 2), beam=beam, max_len_b=10)[0])
+            assert tokens_of(hypotheses) == tokens_of(single)
+        assert tokens_of(results[2]) == tokens_of(search(model, alone(sample, 2), beam=beam, max_len_b=10)[0])
 
 
 @pytest.mark.parametrize("beam", [1, 4])
@@ -235,45 +226,6 @@ def test_one_broken_word_leaves_the_others(build, batch, search):
         assert all(h["positional_scores"].isfinite().all() for h in hypotheses)
 
 
-# -------------------------------------------------------------- alignments
-
-
-def test_no_alignment_unless_asked(build, batch, search):
-    for hypotheses in search(build(), batch([4, 9]), beam=3, max_len_b=6):
-        assert all(h["attention"] is None and h["alignment"] == [] for h in hypotheses)
-
-
-@pytest.mark.parametrize("beam", [1, 4])
-def test_alignments(build, batch, search, beam):
-    model, sample = build(20, seed=5, end=4), batch([4, 9, 2, 6])
-    soft = search(model, sample, beam=beam, max_len_b=9, print_alignment="soft")
-    hard = search(model, sample, beam=beam, max_len_b=9, print_alignment="hard")
-    for row, length in enumerate([4, 9, 2, 6]):
-        (alone,) = search(model, item(sample, row), beam=beam, max_len_b=9, print_alignment="hard")
-        for a, b, c in zip(soft[row], hard[row], alone, strict=True):
-            written = len(a["tokens"])
-            assert a["attention"].shape == (length, written)
-            assert_close(a["attention"].sum(0), torch.ones(written))
-            assert [[float(x) for x in weights] for weights in a["alignment"]] == pytest.approx(
-                a["attention"].t().numpy(), abs=1e-6
-            )
-            assert [target for _, target in b["alignment"]] == list(range(written - 1))
-            assert [source for source, _ in b["alignment"]] == a["attention"].argmax(0).tolist()[:-1]
-            assert b["alignment"] == c["alignment"]
-
-
-@torch.no_grad()
-def test_attention_is_that_of_teacher_forcing(build, batch, search):
-    """It follows its hypothesis through every change of beams."""
-    model, sample = build(20, seed=5, end=4), batch([4, 9, 2, 6])
-    for row, hypotheses in enumerate(search(model, sample, beam=5, max_len_b=9, print_alignment="hard")):
-        alone = item(sample, row)["net_input"]
-        for h in hypotheses:
-            previous = torch.cat((torch.tensor([EOS]), h["tokens"][:-1])).unsqueeze(0)
-            _, extra = model(alone["src_tokens"], alone["src_lengths"], previous)
-            assert_close(h["attention"].t(), extra["attn"][0][0], rtol=0, atol=1e-5)
-
-
 # ----------------------------------------------------------------- options
 
 
@@ -313,12 +265,3 @@ def test_finished_sentences_may_stay_in_the_batch(build, batch, search, monkeypa
     for mine, other in zip(search(model, sample, **options), expected, strict=True):
         assert [h["tokens"].tolist() for h in mine] == [h["tokens"].tolist() for h in other]
         assert [h["alignment"] for h in mine] == [h["alignment"] for h in other]
-
-
-def test_an_unknown_word_is_replaced_by_what_was_read(build, batch, search):
-    """What fairseq-generate --replace-unk looks up: the source position of each symbol, never that of </s>."""
-    model, sample = build(14, seed=2, end=1), batch([4, 6])
-    for hypotheses, length in zip(search(model, sample, replace_unk=""), (4, 6), strict=True):
-        for hypothesis in hypotheses:
-            assert hypothesis["attention"].shape == (length, len(hypothesis["tokens"]))
-            assert hypothesis["alignment"] == hypothesis["attention"][:-1].argmax(0).tolist()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import multiprocessing
 import os
 import time
@@ -37,10 +36,9 @@ class PackedFeatures(Sequence):
     """
 
     def __init__(self, prefix: Path):
-        try:
-            about = json.loads(prefix.with_suffix(".json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise UserError(f"{prefix}.json: no packed features; run the prepare stage") from None
+        about = read_json(prefix.with_suffix(".json"))
+        if about is None:
+            raise UserError(f"{prefix}.json: no packed features; run the prepare stage")
         self.path, self.dtype, self.shape = prefix.with_suffix(".bin"), np.dtype(about["dtype"]), tuple(about["shape"])
         self.ids: list[str] = about["ids"]
         self.sizes = np.asarray(about["sizes"], dtype=np.int64)

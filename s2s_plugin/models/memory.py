@@ -8,23 +8,15 @@ from torch import Tensor
 class Memory(NamedTuple):
     """Encoded source, batch-first, padded on the right.
 
-    Nothing after the encoder depends on the modality: attention reads ``values``, the bridge reads ``final``.
-
-    Attributes:
-        values: B x S x D annotations that attention averages.
-        padding_mask: B x S, True at padding; at least one False in every item.
-        final: B x L x C x F summary of the source for the decoder's initial state (recurrent encoders: for each of L
-            layers the last hidden state and, for LSTM layers that keep it, the last cell state; image encoder: the
-            mean over the grid, L = C = 1).
-        keys: B x S x A projected ``values`` for attention, computed once by ``Attention.precompute_keys``; None before.
-        copy_ids: B x S target-dictionary ids of the source tokens for the pointer generator; None without one.
+    Nothing after the encoder depends on the modality: attention reads ``values``, the bridge reads ``final``: the
+    last hidden state and, where kept, the last cell state of each of L layers; for images the mean value.
     """
 
-    values: Tensor
-    padding_mask: Tensor
-    final: Tensor
-    keys: Tensor | None = None
-    copy_ids: Tensor | None = None
+    values: Tensor  # B x S x D annotations that attention averages
+    padding_mask: Tensor  # B x S, True at padding; at least one False in every item
+    final: Tensor  # B x L x C x F summary of the source for the decoder's initial state
+    keys: Tensor | None = None  # B x S x A projected values for attention, from Attention.precompute_keys
+    copy_ids: Tensor | None = None  # B x S target-dictionary ids of the source tokens, for the pointer generator
 
     def reorder(self, index: Tensor) -> "Memory":
         """Select items by ``index``: B' positions into B (may repeat)."""

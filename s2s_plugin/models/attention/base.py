@@ -20,14 +20,11 @@ class Attention(nn.Module):
         value_size: width D of a memory value m_s.
         size: width A of the space in which additive kinds compare the two (``model.attention_size``).
         history: features of earlier attention weights that enter the score, or None.
-
-    Attributes:
-        context_size: width of the context.
     """
 
     def __init__(self, query_size: int, value_size: int, size: int, history: AttentionHistory | None = None):
         super().__init__()
-        self.context_size = value_size
+        self.context_size = value_size  # width of the context
         self.history = history
         self.key: nn.Linear | None = None
 

@@ -15,19 +15,12 @@ from s2s_plugin.models.memory import Memory
 
 
 class DecoderState(NamedTuple):
-    """All that a step needs from the previous step, for N rows; batch-first, so any row can be re-indexed.
+    """All that a step needs from the previous step, for N rows; batch-first, so any row can be re-indexed."""
 
-    Attributes:
-        layers: N x L x C x H states of the L layers: hidden state and, for an LSTM, cell state.
-        feed: N x H features of the previous step; None in decoders without input feeding.
-        attn_state: N x S x P attention state; None without an attention history.
-        masks: N x L x H dropout masks shared by all steps in training with locked dropout; None otherwise.
-    """
-
-    layers: Tensor
-    feed: Tensor | None = None
-    attn_state: Tensor | None = None
-    masks: Tensor | None = None
+    layers: Tensor  # N x L x C x H states of the L layers: hidden state and, for an LSTM, cell state
+    feed: Tensor | None = None  # N x H features of the previous step, with input feeding
+    attn_state: Tensor | None = None  # N x S x P, with an attention history
+    masks: Tensor | None = None  # N x L x H dropout masks for all steps, in training with locked dropout
 
     def reorder(self, index: Tensor) -> "DecoderState":
         """Select rows by ``index``: N' positions into N (may repeat)."""

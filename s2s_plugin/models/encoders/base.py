@@ -15,14 +15,11 @@ class Encoder(FairseqEncoder):
         dictionary: of the source tokens; None for signals.
         value_size: width D of ``Memory.values``.
         final_shape: L x C x F of one item's ``Memory.final``.
-        max_source_positions: longest source accepted, in source steps.
-
-    Attributes:
-        group: source positions of a token: itself and its factors.
-        stride: source positions of a memory step.
+        max_source_positions: maximum length of a source, in source steps.
     """
 
-    group, stride = 1, 1
+    group = 1  # source positions of a token: itself and its factors
+    stride = 1  # source positions of a memory step
 
     def __init__(self, dictionary, value_size: int, final_shape: tuple[int, int, int], max_source_positions: int):
         super().__init__(dictionary)

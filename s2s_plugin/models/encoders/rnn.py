@@ -15,6 +15,8 @@ GATE_SATURATION = 1e4  # a pre-activation that opens a gate fully; negative: clo
 class RecurrentStack(nn.Module):
     """m_1..m_S = BiRNN(x_1..x_S), layer over layer. Outputs do not depend on padding.
 
+    ``downsampling`` is the number of input steps of a memory step.
+
     Args:
         input_size: width E of an input.
         hidden_size: width D of a memory value; each of two directions has D / 2.
@@ -27,11 +29,6 @@ class RecurrentStack(nn.Module):
             section 3.1).
         layer_norm: normalize each layer's output (Ba et al. 2016).
         keep_cells: also pass the last cell states of LSTM layers to the decoder.
-
-    Attributes:
-        value_size: width of the memory's values.
-        final_shape: shape of one item's ``Memory.final``.
-        downsampling: input steps of a memory step.
     """
 
     def __init__(

@@ -18,12 +18,10 @@ class Cell(nn.Module):
         input_size: width X of x; 0 without inputs known in advance.
         feedback_size: width U of u; 0 without feedback, which :meth:`unroll` requires.
         hidden_size: width H of the hidden state.
-
-    Attributes:
-        num_states: number C of vectors in a state N x C x H; the first of them is the output.
     """
 
-    num_states, num_gates = 1, 1
+    num_states = 1  # vectors C in a state N x C x H; the first of them is the output
+    num_gates = 1
     kernel: Callable  # of torch, for all steps
 
     def __init__(self, input_size: int, feedback_size: int, hidden_size: int):

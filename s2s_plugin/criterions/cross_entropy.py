@@ -116,11 +116,10 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
 
     def _check_adaptive(self) -> None:
         """Raise if an option needs the whole distribution, which adaptive softmax does not compute in training."""
-        for name in ("rdrop", "report_accuracy"):
-            if getattr(self, name):
-                raise UserError(f"criterion.{name} and model.adaptive_cutoffs are mutually exclusive")
-        if self.eps:
-            raise UserError(f"model.adaptive_cutoffs requires criterion.label_smoothing=0, got {self.eps}")
+        options = {"rdrop": self.rdrop, "report_accuracy": self.report_accuracy, "label_smoothing": self.eps}
+        for name, value in options.items():
+            if value:
+                raise UserError(f"model.adaptive_cutoffs requires criterion.{name}=0, got {value}")
 
     @staticmethod
     def _has_alignments(model, extra: dict, sample: dict) -> bool:

@@ -1,4 +1,7 @@
-"""Losses added to cross entropy, each summed over the batch."""
+"""Losses added to cross entropy, each summed over the batch.
+
+Attention weights are B x T x S; a target mask is B x T, False at padding.
+"""
 
 import torch
 from torch import Tensor
@@ -18,19 +21,13 @@ def ctc_loss(logits: Tensor, padding_mask: Tensor, target: Tensor, pad: int, eos
 
 
 def doubly_stochastic_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
-    """Return sum_s (1 - sum_t a_ts)^2 (Xu et al. 2015, section 4.2.1).
-
-    Weights ``attention`` are B x T x S, ``target_mask`` is B x T, False at padding.
-    """
+    """Return sum_s (1 - sum_t a_ts)^2 (Xu et al. 2015, section 4.2.1)."""
     totals = (attention * target_mask.unsqueeze(2)).sum(1)  # B x S
     return torch.square(1 - totals).sum()
 
 
 def coverage_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
-    """Return sum_t sum_s min(a_ts, c_ts) with c_ts = sum_{t' < t} a_t's (See et al. 2017, equation 12).
-
-    Weights ``attention`` are B x T x S, ``target_mask`` is B x T, False at padding.
-    """
+    """Return sum_t sum_s min(a_ts, c_ts) with c_ts = sum_{t' < t} a_t's (See et al. 2017, equation 12)."""
     coverage = attention.cumsum(1) - attention
     return (torch.minimum(attention, coverage).sum(2) * target_mask).sum()
 
@@ -38,8 +35,8 @@ def coverage_loss(attention: Tensor, target_mask: Tensor) -> Tensor:
 def guided_alignment_loss(attention: Tensor, alignments: Tensor) -> Tensor:
     """Return -sum_t log sum_{s aligned to t} a_ts over the aligned target tokens (Chen et al. 2016).
 
-    The paper wants equal weights on all aligned source tokens; here their sum counts. ``attention`` is B x T x S,
-    ``alignments`` L x 3: item, target step and source step of each link.
+    The paper wants equal weights on all aligned source tokens; here their sum counts. ``alignments`` are L x 3: item,
+    target step and source step of each link.
     """
     item, target, source = alignments.unbind(1)
     aligned = torch.zeros_like(attention).index_put((item, target, source), attention.new_ones(()))

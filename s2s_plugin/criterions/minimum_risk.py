@@ -137,9 +137,8 @@ class MinimumRiskCriterion(FairseqCriterion):
         LabelSmoothedCrossEntropyCriterion.reduce_metrics(logging_outputs)
         sentences = sum(log.get("nsentences", 0) for log in logging_outputs)
         for name in ("reward", "baseline"):
-            if any(name in log for log in logging_outputs):
-                total = sum(log.get(name, 0) for log in logging_outputs)
-                metrics.log_scalar(name, total / sentences, sentences, round=4)
+            if sums := [log[name] for log in logging_outputs if name in log]:
+                metrics.log_scalar(name, sum(sums) / sentences, sentences, round=4)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:

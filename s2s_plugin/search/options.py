@@ -139,8 +139,11 @@ def check_without_targets(generation: Any) -> None:
 
 
 def check_delegated(generation: Any, own: Mapping[str, object], reasons: Sequence[str]) -> None:
-    """Raise a UserError if an option, fairseq's or our ``own``, requires our search and ``reasons`` fairseq's."""
-    unsupported = [f"task.{name}={value}" for name, value in own.items()]
+    """Raise a UserError if an option, fairseq's or our ``own``, requires our search and ``reasons`` fairseq's.
+
+    Minimum Bayes risk reranks the hypotheses of either.
+    """
+    unsupported = [f"task.{name}={value}" for name, value in own.items() if name != "mbr"]
     unsupported += ["--replace-unk"] * is_set(generation, "replace_unk")
-    names = f"{', '.join(reasons)} uses fairseq's own search, which does not support {', '.join(unsupported)}"
-    require(not unsupported, names)
+    message = f"{', '.join(reasons)} uses fairseq's own search, which does not support {', '.join(unsupported)}"
+    require(not unsupported, message)

@@ -170,8 +170,7 @@ class Seq2SeqTask(FairseqTask):
             precision, shortlist = str(self.cfg.search_precision), self.loader.shortlist()
             search = build_search(models, self.target_dictionary, options, precision, shortlist)
         else:
-            own = {name: value for name, value in search_options(self.cfg).items() if name != "mbr"}
-            check_delegated(args, own, reasons)
+            check_delegated(args, search_options(self.cfg), reasons)
             logger.info("fairseq's own search is used for: %s", ", ".join(reasons))
             search = super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
             if options.no_repeat_ngram_size > 0:

@@ -19,12 +19,8 @@ KEEP_WEIGHTS = {"print_alignment": "soft", "replace_unk": None, "score_reference
 def attention_examples(cfg: DictConfig, checkpoint: Path, data: Path, rows: list[dict], run: RunDir) -> str:
     """Decode some items again and return their attention, one JSON object a line.
 
-    Args:
-        cfg: fairseq's.
-        checkpoint: to decode with.
-        data: prepared folder.
-        rows: outputs to decode again; sources of several directions with their tags.
-        run: its folder receives pictures of the signals.
+    ``rows`` are the outputs, sources of several directions with their tags; features of signals are saved in the run's
+    folder.
     """
     generation = OmegaConf.create(dict(cfg.generation) | KEEP_WEIGHTS)
     translator = Translator(checkpoint, generation, data=data, cpu=cfg.common.cpu)

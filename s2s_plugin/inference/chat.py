@@ -40,16 +40,11 @@ class Reply(NamedTuple):
 class Chatbot:
     """Answer turn by turn and remember the conversation.
 
-    Args:
-        translator: with the run's model.
-        options: the group ``chat``; its threshold is set.
-        history: maximum number of turns in a source.
-        frequency: how often each reply occurs in training, by :func:`match_key`.
+    ``options`` is the group ``chat`` with a threshold; ``history`` limits the turns in a source.
     """
 
     def __init__(self, translator: Translator, options: DictConfig, history: int, frequency: Mapping[str, int]):
-        self.translator, self.options, self.frequency = translator, options, frequency
-        self.history = history
+        self.translator, self.options, self.history, self.frequency = translator, options, history, frequency
         self.turns: list[str] = []
 
     def reply(self, turn: str) -> Reply:
@@ -114,24 +109,14 @@ def calibrate(cfg: DictConfig, run: RunDir, translator: Translator, frequency: M
     correct = [score >= CORRECT_CHRF for score in scores]
     threshold = best_threshold([each.confidence for each in replies], correct)
     kept = [good for each, good in zip(replies, correct, strict=True) if each.confidence >= threshold]
-    result = {
-        "key": key,
-        "threshold": round(threshold, 3),
-        "replies": len(replies),
-        "correct": sum(correct),
-        "kept": len(kept),
-        "correct_kept": sum(kept),
-    }
+    result = {"key": key, "threshold": round(threshold, 3), "replies": len(replies)}
+    result |= {"correct": sum(correct), "kept": len(kept), "correct_kept": sum(kept)}
     write_json(path, result)
     return result
 
 
 def chat(cfg: DictConfig, run: RunDir) -> None:
-    """Read turns from the terminal or standard input and print lines ``reply <tab> confidence``.
-
-    Raises:
-        UserError: the run does not read text, a line is not UTF-8, or the options are invalid.
-    """
+    """Read turns from the terminal or standard input and print lines ``reply <tab> confidence``."""
     if cfg.task.mbr != "none":
         raise UserError(f"task.mbr={cfg.task.mbr} and chat.generic_penalty are mutually exclusive")
     if cfg.chat.candidates < 1:

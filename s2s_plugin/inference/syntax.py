@@ -44,11 +44,7 @@ PARSERS: dict[str, Callable[[str], bool]] = {"bash": is_bash, "python": is_pytho
 
 
 def check_parser(name: str) -> None:
-    """Raise if a parser is not available.
-
-    Raises:
-        UserError: there is no such parser, or not on this machine.
-    """
+    """Raise UserError if there is no such parser, or not on this machine."""
     if name not in ("none", *PARSERS):
         raise UserError(f"output_parser must be none, {' or '.join(PARSERS)}, got {name}")
     if name == "bash" and shutil.which("bash") is None:

@@ -25,12 +25,7 @@ MAX_AUTO_WORKERS = 8  # each has a model of its own
 
 
 def resolve_workers(requested: int, items: int, cpu: bool) -> int:
-    """Return the number of worker processes for ``items`` items.
-
-    Args:
-        requested: number of processes; 0: as many as are worth starting, at most one for each thread of torch.
-        items: number of items to decode.
-        cpu: whether the search runs on a CPU.
+    """Return the number of worker processes for ``items`` items; for 0 ``requested``, as many as are worth starting.
 
     Raises:
         UserError: ``requested`` is negative, or more than 1 on a GPU.
@@ -46,12 +41,8 @@ class Workers:
     """A pool of processes that apply ``function``; they end with this process or with the ``with`` block.
 
     The processes are forked at the first :meth:`map`, so that they share everything loaded until then, ``function``
-    included, which need not be picklable. GNU OpenMP cannot start threads after a fork, but a single thread needs
-    none; torch's data loaders rely on the same.
-
-    Args:
-        count: number of processes.
-        function: maps a task to a result, both picklable; may raise UserError.
+    included, which need not be picklable; tasks and results must be. GNU OpenMP cannot start threads after a fork, but
+    a single thread needs none; torch's data loaders rely on the same.
     """
 
     def __init__(self, count: int, function: Callable[[Any], Any]):

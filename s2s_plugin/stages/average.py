@@ -24,11 +24,7 @@ from s2s_plugin.utils.run_dir import AVERAGE, RunDir
 
 
 def run(words: Sequence[str]) -> int:
-    """Run ``s2s average``.
-
-    Raises:
-        UserError: a file is not a checkpoint, they are of different models, or FILE exists.
-    """
+    """Run ``s2s average``."""
     parser = argparse.ArgumentParser("s2s average", description=__doc__)
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
     parser.add_argument("--to", required=True, type=Path, metavar="FILE", help="checkpoint to write")
@@ -68,11 +64,7 @@ def average_weights(paths: Sequence[Path]) -> dict:
 
 
 def resolve_averaging(cfg: DictConfig, overridden: Collection[str]) -> None:
-    """Turn the moving average off if ``average`` is set, unless the command line asks for both.
-
-    Raises:
-        UserError: there is nothing to average, or both are set.
-    """
+    """Turn the moving average off if ``average`` is set; raise UserError if the command line asks for both."""
     if cfg.average < 0 or cfg.average == 1:
         raise UserError(f"average must be at least 2, or 0 for none, got {cfg.average}")
     if cfg.average and not {"ema", "ema.store_ema"} & set(overridden):
@@ -82,7 +74,7 @@ def resolve_averaging(cfg: DictConfig, overridden: Collection[str]) -> None:
 
 
 def average_best(cfg: DictConfig, run_dir: RunDir, count: int, best: float) -> float:
-    """Average the ``count`` best checkpoints of a training; keep the result if it validates no worse than ``best``.
+    """Average the ``count`` best checkpoints; keep the mean if it validates no worse than ``best``.
 
     Returns:
         the better value.

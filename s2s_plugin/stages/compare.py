@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring import bootstrap
-from s2s_plugin.scoring.base import Scorer
 from s2s_plugin.scoring.evaluate import build_filled_scorer, check_metrics
 from s2s_plugin.utils.run_dir import RunDir
 
 
-@dataclass(frozen=True)
-class Result:
-    """One run's score by one metric."""
-
-    scorer: Scorer  # with the items
-    score: float
-    signature: str
-    resampled: np.ndarray  # scores of the bootstrap resamples
-    difference: float | None = None  # from the first run's score; None for the first run
-    p: float | None = None  # of the paired test against the first run; None also if the metric cannot be resampled
-
-
 def run(words: Sequence[str]) -> int:
-    """Run ``s2s compare``.
-
-    Raises:
-        UserError: a run has no outputs, or they are of another test set, or a metric is unknown.
-    """
+    """Run ``s2s compare``."""
     parser = argparse.ArgumentParser("s2s compare", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run that has generated")
     parser.add_argument("--metrics", type=lambda text: text.split(","), help="scorers, as s2s_bleu,s2s_chrf")
@@ -50,26 +31,10 @@ def run(words: Sequence[str]) -> int:
     check_metrics(metrics)
     print(f"{len(outputs)} runs over the same {len(outputs[0]):,} items; differences are from the first run")
     for metric in metrics:
-        print_metric(options.runs, compare(metric, outputs, config.scoring))
+        print_metric(metric, options.runs, outputs, config.scoring)
     print(f"\nIntervals hold {bootstrap.LEVEL} % of the resamples; p: two-sided paired test on them (Koehn 2004).")
     print(bootstrap.SIGNATURE)
     return 0
-
-
-def compare(metric: str, outputs: Sequence[list[dict]], options: DictConfig) -> list[Result]:
-    """Score each run's outputs; ``options`` is fairseq's ``scoring`` group."""
-    results: list[Result] = []
-    for rows in outputs:
-        texts, references = [row["hypothesis"] for row in rows], [row["reference"] for row in rows]
-        scorer = build_filled_scorer(metric, texts, references, options)
-        score, signature = scorer.evaluate()
-        resampled, comparison = bootstrap.resampled_scores(scorer), {}
-        if results:
-            first = results[0]
-            p = None if scorer.duplicates_bias else bootstrap.p_value(resampled, first.resampled)
-            comparison = {"difference": score - first.score, "p": p}
-        results.append(Result(scorer, score, signature, resampled, **comparison))
-    return results
 
 
 def read_outputs(folder: Path, direction: str | None = None) -> list[dict]:
@@ -107,15 +72,22 @@ def check_same_items(folders: Sequence[Path], outputs: Sequence[list[dict]]) -> 
                 )
 
 
-def print_metric(folders: Sequence[Path], results: Sequence[Result]) -> None:
-    """Print the metric with its signature, and a line for each run."""
-    first = results[0]
-    direction = "  (lower is better)" if first.scorer.higher_is_better is False else ""
-    print(f"\n{first.scorer.label}{direction}  {first.signature}")
-    for folder, result in zip(folders, results, strict=True):
-        interval = ""
-        if not first.scorer.duplicates_bias:
-            interval = "[{:.2f}, {:.2f}]".format(*bootstrap.interval(result.resampled))
-        comparison = "" if result.difference is None else f"{result.difference:+.2f}"
-        comparison += "" if result.p is None else f"  p = {result.p:.3f}"
-        print(f"  {result.score:6.2f}  {interval:16}  {comparison:18}  {folder}")
+def print_metric(metric: str, folders: Sequence[Path], outputs: Sequence[list[dict]], options: DictConfig) -> None:
+    """Print the metric with its signature, and a line for each run; ``options`` is fairseq's ``scoring`` group."""
+    first = None
+    for folder, rows in zip(folders, outputs, strict=True):
+        texts, references = [row["hypothesis"] for row in rows], [row["reference"] for row in rows]
+        scorer = build_filled_scorer(metric, texts, references, options)
+        score, signature = scorer.evaluate()
+        resampled = bootstrap.resampled_scores(scorer)
+        interval = comparison = ""
+        if not scorer.duplicates_bias:
+            interval = "[{:.2f}, {:.2f}]".format(*bootstrap.interval(resampled))
+        if first is None:
+            first = score, resampled
+            print(f"\n{scorer.label}{'  (lower is better)' if scorer.higher_is_better is False else ''}  {signature}")
+        else:
+            comparison = f"{score - first[0]:+.2f}"
+            if not scorer.duplicates_bias:
+                comparison += f"  p = {bootstrap.p_value(resampled, first[1]):.3f}"
+        print(f"  {score:6.2f}  {interval:16}  {comparison:18}  {folder}")

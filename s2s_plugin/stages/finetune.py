@@ -25,8 +25,7 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
     """Set, in ``cfg``, the model, the vocabulary and the frontend to those of the run ``cfg.finetune_from``.
 
     Raises:
-        UserError: there is no such run, it has no usable checkpoint or its data is gone, it is of other languages,
-            or the command line overrides its model or vocabulary.
+        UserError: the run is not usable, of other languages, or the command line overrides its model or vocabulary.
     """
     base = _find_run(cfg, run_dir)
     checkpoint = base.best_checkpoint()

@@ -16,11 +16,7 @@ from s2s_plugin.utils.checkpoint import save_checkpoint
 
 
 def run(words: Sequence[str]) -> int:
-    """Run ``s2s import-lstm``.
-
-    Raises:
-        UserError: the file is missing or not a checkpoint of ``lstm``, or OUT exists.
-    """
+    """Run ``s2s import-lstm``."""
     parser = argparse.ArgumentParser("s2s import-lstm", description=__doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     parser.add_argument("out", nargs="?", type=Path, metavar="OUT", help="default: CHECKPOINT with .s2s.pt for .pt")

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import BIN, TRAIN, call, write_reversed
-
-# Quick enough to train in a test, and long enough to be worth stopping.
-TINY = "model=tiny model.share_all_embeddings=true subword.size=40 optimization.max_update=3 checkpoint_metric=loss"
-
-
-def mistake(folder: Path, command: str, *named: str) -> str:
-    """Run ``command`` in ``folder``; it must fail in one line that holds every word of ``named``."""
-    done = call(command, cwd=folder, check=False)
-    errors = [line for line in done.stderr.splitlines() if line.startswith("s2s: error: ")]
-    assert done.returncode == 2, done.stderr
-    assert len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
-    assert done.stderr.rstrip().splitlines()[-1] == errors[0]
-    for word in named:
-        assert word in errors[0], errors[0]
-    assert not list(folder.rglob("*.partial"))
-    return errors[0]
+from command_line import call
+from mistakes import TINY, mistake
 
 
 def lines(*texts: str | bytes) -> bytes:
@@ -218,111 +200,3 @@ def test_package_that_cannot_be_downloaded(tmp_path: Path, monkeypatch: pytest.M
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     mistake(tmp_path, "s2s prepare app=nmt", "libreoffice", "from_dir")
-
-
-@pytest.fixture(scope="module")
-def small_run(tmp_path_factory: pytest.TempPathFactory, own_files: Path) -> tuple[Path, str]:
-    """A trained run and the overrides that made it."""
-    folder = tmp_path_factory.mktemp("small")
-    overrides = f"app=nmt data=files data.source={own_files}/letters.en data.target={own_files}/letters.de {TINY}"
-    call(f"s2s prepare {overrides}", cwd=folder)
-    call(f"s2s train {overrides}", cwd=folder)
-    return folder, overrides
-
-
-def test_other_settings_need_another_name(small_run):
-    folder, overrides = small_run
-    mistake(folder, f"s2s train {overrides} model.dropout=0.25", "model.dropout", "0.25", "name=")
-
-
-def test_a_refused_command_changes_nothing(small_run):
-    folder, overrides = small_run
-    run = folder / "runs" / "nmt" / "default"
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "log.txt"}
-    mistake(folder, f"s2s run {overrides} model.dropout=0.25", "model.dropout", "name=")
-    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "log.txt"}
-
-
-def test_stage_before_its_time(small_run):
-    folder, overrides = small_run
-    mistake(folder, f"s2s generate {overrides} name=new", "no checkpoint", "train stage")
-    mistake(folder, f"s2s score {overrides} name=new", "generate stage")
-    mistake(folder, f"s2s train {overrides} subword.size=41 name=new", "prepare stage")
-    mistake(folder, f"s2s translate {overrides} name=new", "no checkpoint", "train stage")
-    assert [path.name for path in (folder / "runs" / "nmt").iterdir() if path.name == "new"] == ["new"]
-
-
-def test_batch_that_cannot_hold_a_sentence(small_run):
-    folder, overrides = small_run
-    mistake(
-        folder,
-        f"s2s train {overrides} name=narrow dataset.max_tokens=5",
-        "dataset.max_tokens must be at least",
-        "longest",
-    )
-
-
-def test_no_utf8_on_standard_input(small_run):
-    folder, overrides = small_run
-    command = [str(BIN / "s2s"), "translate", *overrides.split()]
-    done = subprocess.run(command, cwd=folder, input=b"a b c\n\ncaf\xe9\n", capture_output=True)
-    assert done.returncode == 2 and done.stdout.split(b"\n")[1] == b""
-    assert done.stderr.decode().splitlines()[-1].startswith("s2s: error: standard input, line 3: byte 4 is not UTF-8")
-
-
-def damaged(small_run, name: str) -> tuple[Path, str, Path]:
-    """A copy of the run under another name; returns the checkpoint that decodes too."""
-    folder, overrides = small_run
-    copy = folder / "runs" / "nmt" / name
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(folder / "runs" / "nmt" / "default", copy)
-    return folder, f"{overrides} name={name}", copy / "checkpoints" / "checkpoint_best.ema.pt"
-
-
-def test_truncated_checkpoint(small_run):
-    folder, overrides, checkpoint = damaged(small_run, "cut")
-    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
-    for stage in ("generate", "translate"):
-        mistake(folder, f"s2s {stage} {overrides}", str(checkpoint.name), "cut short")
-    last, best = (checkpoint.with_name(f"checkpoint_{which}.pt") for which in ("last", "best"))
-    last.write_bytes(b"")
-    best.write_bytes(best.read_bytes()[:5000])  # both of them: nothing is left to continue from
-    (checkpoint.parents[1] / "trained.json").unlink()
-    mistake(folder, f"s2s train {overrides}", best.name, "cut short")
-
-
-def test_checkpoint_of_another_architecture(small_run, toy: Path, tmp_path: Path):
-    folder, overrides, checkpoint = damaged(small_run, "foreign")
-    stock = (
-        "--task translation --arch lstm --encoder-embed-dim 16 --encoder-hidden-size 16 --decoder-embed-dim 16 "
-        "--decoder-hidden-size 16 --decoder-out-embed-dim 16 --max-update 1 --data-buffer-size 0"
-    )
-    ours = "--task s2s --arch s2s_tiny --share-all-embeddings"
-    call(TRAIN.replace(ours, stock).format(data=toy, save_dir=tmp_path))
-    shutil.copy(tmp_path / "checkpoint_last.pt", checkpoint)
-    mistake(folder, f"s2s generate {overrides}", checkpoint.name, "architecture must be s2s*, got lstm")
-
-
-def test_dictionary_of_other_data(small_run, tmp_path: Path):
-    """Of the same size, too."""
-    folder, overrides, _ = damaged(small_run, "dictionary")
-    write_reversed(tmp_path, {"other": 400}, ("en", "de"), upper=True)
-    (tmp_path / "other.en").write_text((tmp_path / "other.en").read_text().replace("a", "z"))
-    other = f"{overrides} data.source={tmp_path}/other.en data.target={tmp_path}/other.de"
-    call(f"s2s prepare {other}", cwd=folder)
-    mistake(folder, f"s2s generate {other}", "dict.en.txt", "data of the training")
-
-
-def test_fewer_hypotheses_than_references(small_run):
-    folder, overrides, checkpoint = damaged(small_run, "fewer")
-    data = folder / json.loads((checkpoint.parents[1] / "settings.json").read_text())["task.data"]
-    texts = [data / "text" / f"test.{lang}" for lang in ("en", "de")]
-    before = [text.read_bytes() for text in texts]
-    try:
-        for text in texts:
-            text.write_bytes(text.read_bytes() + b"one more\n")
-        mistake(folder, f"s2s generate {overrides} generation.beam=3", "one hypothesis for each", "run again")
-        assert not (folder / "runs" / "nmt" / "fewer" / "scores.json").exists()
-    finally:
-        for text, content in zip(texts, before, strict=True):
-            text.write_bytes(content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from functools import partial
@@ -18,9 +17,8 @@ from s2s_plugin.report.run import RunData, read_run
 from s2s_plugin.report.sections.curves import curves_section
 from s2s_plugin.report.sections.examples import examples_section
 from s2s_plugin.report.sections.lengths import length_section
+from s2s_plugin.report.sections.media import data_uri
 from s2s_plugin.utils.io import write_bytes, write_text
-
-PICTURES = ("curves.png", "*_by_length.png", "attention-*.png")
 
 
 class Section(NamedTuple):
@@ -31,18 +29,15 @@ class Section(NamedTuple):
     values: Callable[[RunData], Any]  # for the template, and ``pictures``; nothing if the input is missing
     file: str  # the input
     stage: str  # writes the input
-    shows: str  # what the section will show
 
 
 SECTIONS = (
-    Section("scores", "Scores", lambda run: run.scores.get("metrics"), "scores.json", "score", "the scores"),
-    Section("curves", "Learning curves", curves_section, "log.txt", "train", "the learning curves"),
-    Section(
-        "length", "Scores by source length", length_section, "outputs.jsonl", "generate", "scores by source length"
-    ),
-    Section("examples", "Examples", examples_section, "outputs.jsonl", "generate", "example outputs"),
-    Section("commands", "Commands", lambda run: run.commands, "commands.txt", "prepare", "the commands"),
-    Section("config", "Configuration", lambda run: run.options, "config.yaml", "train", "the configuration"),
+    Section("scores", "Scores", lambda run: run.scores.get("metrics"), "scores.json", "score"),
+    Section("curves", "Learning curves", curves_section, "log.txt", "train"),
+    Section("length", "Scores by source length", length_section, "outputs.jsonl", "generate"),
+    Section("examples", "Examples", examples_section, "outputs.jsonl", "generate"),
+    Section("commands", "Commands", lambda run: run.commands, "commands.txt", "prepare"),
+    Section("config", "Configuration", lambda run: run.options, "config.yaml", "train"),
 )
 
 
@@ -67,13 +62,19 @@ def write_report(run_dir: Path, changed_options: Callable[[dict], dict] = dict) 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "breakable": breakable, "png": png_uri, "duration": duration, "zip": zip}
+    environment.filters |= {
+        "number": number,
+        "breakable": breakable,
+        "png": partial(data_uri, "image/png"),
+        "duration": duration,
+        "zip": zip,
+    }
     environment.filters |= {"changed": changed_options, "yaml": partial(yaml.safe_dump, sort_keys=False)}
     style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     page = environment.get_template("page.html.j2").render(run=run, sections=sections, style=style)
     pictures = {name: png for _, values in sections for name, png in values.get("pictures", {}).items()}
     folder = run.dir.folder / "report"
-    for stale in (path for pattern in PICTURES for path in folder.glob(pattern) if path.name not in pictures):
+    for stale in {*folder.glob("*.png")} - {folder / name for name in pictures}:
         stale.unlink()
     for name, png in pictures.items():
         write_bytes(folder / name, png)
@@ -84,11 +85,6 @@ def write_report(run_dir: Path, changed_options: Callable[[dict], dict] = dict) 
 def breakable(text: object) -> Markup:
     """Escape ``text`` and allow line breaks in signatures and paths."""
     return Markup(re.sub(r"([|/])", r"\1<wbr>", str(escape(text))))
-
-
-def png_uri(content: bytes) -> str:
-    """Return an address that contains a PNG file."""
-    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -43,30 +43,19 @@ class Output:
 
 @dataclass(frozen=True)
 class Attention:
-    """The attention of an item with T target tokens and S source tokens or memory steps.
+    """The attention of an item with T target tokens and S source tokens or memory steps."""
 
-    Attributes:
-        id: of the item.
-        target_tokens: T tokens.
-        attention: T x S weights.
-        source_tokens: S tokens of a text.
-        modality: "text", "audio", "video" or "image".
-        signal: as the model saw it. Audio: frames x mel channels, log energies of mean 0 and variance 1. Video: frames
-            x height x width, gray, 0 to 255. Image: height x width x RGB, 0 to 255.
-        stride: memory step s covers the frames ``s * stride`` to ``(s + 1) * stride - 1``.
-        seconds_per_frame: of audio and video.
-        grid: rows and columns of an image that the memory covers, row by row.
-    """
-
-    id: int
+    id: int  # of the item
     target_tokens: Sequence[str]
-    attention: np.ndarray
-    source_tokens: Sequence[str] = ()
-    modality: str = "text"
+    attention: np.ndarray  # T x S weights
+    source_tokens: Sequence[str] = ()  # of a text
+    modality: str = "text"  # or audio, video, image
+    # As the model saw it. Audio: frames x mel channels, log energies of mean 0 and variance 1. Video: frames x height x
+    # width, gray, 0 to 255. Image: height x width x RGB, 0 to 255.
     signal: Any = None
-    stride: int = 1
-    seconds_per_frame: float = 0.0
-    grid: Sequence[int] = ()
+    stride: int = 1  # memory step s covers the frames s * stride to (s + 1) * stride - 1
+    seconds_per_frame: float = 0.0  # of audio and video
+    grid: Sequence[int] = ()  # rows and columns of an image that the memory covers, row by row
 
     @property
     def seconds(self) -> float:

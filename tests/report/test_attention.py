@@ -42,7 +42,7 @@ def test_pictures_decode_and_are_not_blank(run_dir: Path) -> None:
     stale.write_bytes(b"from an earlier report")
     saved = read(write_report(run_dir)).saved()
     files = {path.name: path.read_bytes() for path in (run_dir / "report").iterdir()}
-    assert set(files) == {"curves.png", "bleu_by_length.png", "attention-0.png"}
+    assert set(files) == {"curves.png", "attention-0.png"}
     assert files == saved
     for name, content in files.items():
         pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))

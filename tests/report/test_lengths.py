@@ -65,7 +65,6 @@ def test_signals_are_scored_by_the_metrics_of_the_run_over_frames(run_dir: Path)
     for row in ("51–100250.00.0", "101–15010.0100.0", "201–25010.0100.0"):
         assert row in text
     assert "wer|norm:basic|unit:word" in text and "exact|norm:basic" in text
-    assert {path.name for path in (run_dir / "report").glob("*length*")} == {"wer_by_length.png"}
 
 
 def test_options_of_the_runs_scorer_count(run_dir: Path) -> None:
@@ -78,7 +77,6 @@ def test_options_of_the_runs_scorer_count(run_dir: Path) -> None:
 def test_signals_of_one_length_are_not_compared(run_dir: Path) -> None:
     write_signals(run_dir, [64, 64, 64])
     assert "All sources are equally long" in read(write_report(run_dir)).text
-    assert not list((run_dir / "report").glob("*length*"))
 
 
 def test_single_words_are_compared_by_letters(run_dir: Path) -> None:

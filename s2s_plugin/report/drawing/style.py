@@ -34,7 +34,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
 
 
-def style_axes(axes: Axes, xlabel: str, size: float = 9) -> None:
+def style_axes(axes: Axes, xlabel: str, size: float) -> None:
     """Apply the house style: thin horizontal rules, no box, no tick marks."""
     axes.set_xlabel(xlabel, fontsize=size, color=QUIET)
     axes.tick_params(labelsize=size, colors=QUIET, length=0)

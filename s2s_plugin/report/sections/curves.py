@@ -25,12 +25,10 @@ from s2s_plugin.report.log import Curve, Curves
 from s2s_plugin.report.run import RunData
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER, METRICS
 
-TITLES = {"bleu": "BLEU", "chrf": "chrF", "ppl": "Perplexity", "accuracy": "Accuracy", "loss": "Loss"}
-TITLES |= {name: name.upper() for name in ("wer", "cer", "per", "ter", "uer")} | {"g2p_wer": "WER"}
+TITLES = {"bleu": "BLEU", "ppl": "Perplexity", "accuracy": "Accuracy", "loss": "Loss"}
+TITLES |= {"wer": "WER", "cer": "CER", "per": "PER", "g2p_wer": "WER"}
 TITLES |= {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougel": "ROUGE-L"}
-HIGHER = {name: name in HIGHER_IS_BETTER for name in METRICS}
-HIGHER |= dict.fromkeys(("acc", "accuracy", "chrf", "chrf2", "f1"), True)
-HIGHER |= dict.fromkeys(("loss", "nll_loss", "ppl", "ter", "uer"), False)
+HIGHER = {name: name in HIGHER_IS_BETTER for name in METRICS} | {"accuracy": True, "loss": False, "ppl": False}
 MAX_POINTS = 300  # averaged beyond: a line has no use for more than one point a pixel
 MAX_DOTS = 60
 WIDTH, HEIGHT = 400 / 72, 230 / 72  # inches of a panel: 400 x 230 points, the units of an SVG figure
@@ -40,19 +38,14 @@ ROUND = (1, 2, 2.5, 5, 10)  # steps between ticks
 
 @dataclass(frozen=True)
 class Panel:
-    """A small chart.
-
-    Attributes:
-        title: of the caption.
-        series: points (updates, value) by name; "train" has the first color, and no dots.
-        best: the best point of the only validation set; None if several compete or the direction is unknown.
-        log_scale: of the values.
-    """
+    """A small chart."""
 
     title: str
-    series: dict[str, list[tuple[float, float]]]
-    best: tuple[float, float] | None
-    log_scale: bool = False
+    series: dict[
+        str, list[tuple[float, float]]
+    ]  # points (updates, value) by name; "train" has the first color, no dots
+    best: tuple[float, float] | None  # of the only validation set; None if several compete or no direction is known
+    log_scale: bool = False  # of the values
 
     @property
     def colors(self) -> dict[str, int]:
@@ -74,14 +67,12 @@ class Panel:
 
 def curves_section(run: RunData) -> dict[str, Any] | None:
     """Show the learning curves as small charts side by side."""
-    panels = make_panels(run.curves, run.scores)
+    panels = make_panels(run.curves)
     return {"panels": panels, "pictures": {"curves.png": draw_png(panels)}} if panels else None
 
 
-def make_panels(curves: Curves, scores: dict[str, Any]) -> list[Panel]:
+def make_panels(curves: Curves) -> list[Panel]:
     """Return the panels in reading order: loss, the metrics of the task, perplexity."""
-    metrics = scores.get("metrics") or {}
-    higher = {name.lower(): metric.get("higher_is_better") for name, metric in metrics.items()} | HIGHER
     panels = []
     for name in sorted({"loss": {}} | curves.valid, key=lambda name: (name != "loss", name == "ppl")):
         valid = {subset: _points(curve) for subset, curve in curves.valid.get(name, {}).items() if curve}
@@ -89,7 +80,7 @@ def make_panels(curves: Curves, scores: dict[str, Any]) -> list[Panel]:
         if name == "nll_loss" or not (train or valid):
             continue
         best, values = None, [value for points in valid.values() for _, value in points]
-        if len(valid) == 1 and (up := higher.get(name)) is not None:
+        if len(valid) == 1 and (up := HIGHER.get(name)) is not None:
             best = (max if up else min)(next(iter(valid.values())), key=lambda point: point[1])
         # a linear scale would hide the end of the curve
         log_scale = name == "ppl" and min(values) > 0 and max(values) / min(values) > 10

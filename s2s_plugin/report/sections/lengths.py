@@ -8,13 +8,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from s2s_plugin.report.drawing.style import INK, QUIET, SERIES_COLORS, new_figure, style_axes, to_png
 from s2s_plugin.report.run import Output, RunData
 from s2s_plugin.report.words import count_words
 from s2s_plugin.scoring.evaluate import check_metrics, evaluate
 
 DEFAULT_METRICS = ("s2s_bleu", "s2s_chrf")
-COLORS = SERIES_COLORS[1:3]  # one for each metric; further ones are left out
+MAX_METRICS = 2  # the first ones
 COUNTED = {"words": "sentences", "letters": "words", "frames": "items"}  # by the unit of length
 NUM_BUCKETS = 6
 
@@ -32,23 +31,21 @@ def length_section(run: RunData) -> dict[str, Any] | None:
     lengths = {length for length, _ in items}
     if not items:
         return {"note": "No item has both a reference and a length: nothing to compare."}
-    title, unit = "Scores by source length", "words"
+    unit = "words"
     if run.from_signals:
         if len(lengths) == 1:
             return {"note": "All sources are equally long: nothing to compare."}
-        title, unit = "Scores by source length in frames", "frames"
+        unit = "frames"
     elif lengths == {1}:
         unit, items = "letters", [(len(item.source or ""), item) for _, item in items]
     buckets = score_buckets(items, run.options, min_width=2 if unit == "letters" else 10)
-    metrics = next(iter(buckets.values()))["scores"]
     return {
-        "title": title,
+        "title": "Scores by source length" + (" in frames" if unit == "frames" else ""),
         "buckets": buckets,
         "unit": unit,
         "counted": COUNTED[unit],
-        "metrics": metrics,
+        "metrics": next(iter(buckets.values()))["scores"],
         "highest": max([1.0, *(score["score"] for each in buckets.values() for score in each["scores"].values())]),
-        "pictures": {f"{next(iter(metrics)).lower()}_by_length.png": draw_png(buckets, title, unit)},
     }
 
 
@@ -57,7 +54,7 @@ def score_buckets(items: list[tuple[int, Output]], options: dict[str, Any], min_
 
     ``scores`` holds score, signature and direction of the first metrics of the run, as the score stage writes them.
     """
-    names = (options.get("metrics") or DEFAULT_METRICS)[: len(COLORS)]
+    names = (options.get("metrics") or DEFAULT_METRICS)[:MAX_METRICS]
     check_metrics(names)
     scoring = OmegaConf.create(options["scoring"]) if options.get("scoring") else None
     buckets = {}
@@ -80,23 +77,3 @@ def bucket_ranges(lengths: list[int], min_width: int = 10) -> list[tuple[int, in
     width = next(w for w in widths if w >= min_width and w * NUM_BUCKETS >= percentile95)
     starts = [min(1, *lengths), *(width * number + 1 for number in range(1, NUM_BUCKETS))]
     return list(zip(starts, [*(start - 1 for start in starts[1:]), None], strict=True))
-
-
-def draw_png(buckets: dict[str, dict], title: str, unit: str) -> bytes:
-    """Draw the buckets as groups of bars, one for each metric; the page has a table instead."""
-    figure = new_figure(max(5.0, 1.1 * len(buckets) + 1.5), 3.3)
-    axes = figure.add_subplot()
-    style_axes(axes, f"source length ({unit}), number of {COUNTED[unit]} below")
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
-    metrics = next(iter(buckets.values()))["scores"]
-    for count, (metric, color) in enumerate(zip(metrics, COLORS, strict=False)):
-        values = [bucket["scores"][metric]["score"] for bucket in buckets.values()]
-        places = [index + 0.4 * (count - (len(metrics) - 1) / 2) for index in range(len(buckets))]
-        label = metric.replace("chrF2", "chrF") + ("" if metrics[metric]["higher_is_better"] else ", lower is better")
-        bars = axes.bar(places, values, width=0.36, color=color, label=label)
-        axes.bar_label(bars, fmt="%.1f", fontsize=8, color=INK)
-    labels = [f"{label}\nn = {bucket['count']:,}" for label, bucket in buckets.items()]
-    axes.set_xticks(range(len(buckets)), labels, color=QUIET)
-    axes.legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
-    axes.margins(y=0.12)
-    return to_png(figure)

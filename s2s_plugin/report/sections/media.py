@@ -34,7 +34,12 @@ def media_uri(name: str) -> str:
             media_type, content = "image/jpeg", _thumbnail(path) if suffix in PICTURES else _film_strip(path)
     except Exception:
         return ""
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}" if content else ""
+    return data_uri(media_type, content) if content else ""
+
+
+def data_uri(media_type: str, content: bytes) -> str:
+    """Return an address that contains a file."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _thumbnail(path: Path) -> bytes:

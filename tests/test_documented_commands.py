@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -55,7 +56,7 @@ def test_make_targets_exist(command: str):
 
 def test_own_text(tmp_path: Path):
     write_reversed(tmp_path, {"my": 300}, ("en", "de"))
-    for command in commands("^s2s run app=nmt name=mine data=files"):
+    for command in commands("^s2s run app=nmt name=mine data.source"):
         call(f"{command} {SMALL}", cwd=tmp_path)
     for command in commands(r"\| s2s translate app=nmt name=mine"):
         words, _, stage = command.partition(" | ")
@@ -74,13 +75,20 @@ def test_own_recordings(tmp_path: Path):
         assert len(done.stdout.splitlines()) == 61 and done.stdout.startswith("recording.wav\t")
 
 
-def test_a_table_becomes_two_files(tmp_path: Path):
-    table = 'id,english,german\n1,"A, b.",Ä\n2,"c\nd","e ""f"""\n3,,g\n'
-    (tmp_path / "my.csv").write_text(table, encoding="utf-8-sig")
-    (script,) = re.findall(r"<<'END'\n(.*?)^END$", (ROOT / "docs/data.md").read_text(), re.MULTILINE | re.DOTALL)
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    assert (tmp_path / "my.en").read_text() == "A, b.\nc d\n"
-    assert (tmp_path / "my.de").read_text() == 'Ä\ne "f"\n'
+def test_own_tables(tmp_path: Path):
+    rows = [{"body": f"the text number {i}", "subject": f"der Text {i}"} for i in range(300)]
+    (tmp_path / "my.csv").write_text("".join(f"{row['body']},{row['subject']}\n" for row in rows))
+    (tmp_path / "my.jsonl").write_text("".join(f"{json.dumps({'id': 1, **row, 'x': 'a b'})}\n" for row in rows))
+    (tmp_path / "deu.txt").write_text("".join(f"{row['body']}\t{row['subject']}\tCC BY\n" for row in rows))
+    for command in commands(r"^s2s run app=\w+ name=mine data.pairs"):
+        if "parquet" in command:
+            parquet = pytest.importorskip("pyarrow.parquet")
+            table = {"translation": [{"en": row["body"], "de": row["subject"]} for row in rows]}
+            parquet.write_table(sys.modules["pyarrow"].table(table), tmp_path / "my.parquet")
+        stage = "run" if command.endswith("my.csv") else "prepare"
+        call(f"{command} {SMALL}".replace("run", stage, 1), cwd=tmp_path)
+    for command in commands(r"^s2s translate app=nmt name=mine \""):
+        assert len(call(command, cwd=tmp_path).stdout.splitlines()) == 1
 
 
 def test_plain_fairseq_commands(tmp_path: Path):

@@ -49,8 +49,8 @@ COMMANDS = {
         "Builds the training, validation and test sets of an app's default corpus, of another one (data=NAME, see s2s "
         "list corpora), or of your own files. Prepared data with the same options is used again.",
         ("data", "subword", "audio", "video", "image", "prepared_dir"),
-        ("s2s prepare app=nmt", "s2s prepare app=nmt data=files data.source=my.en data.target=my.de",
-         "s2s prepare app=asr data=manifest data.manifest=my.tsv"),
+        ("s2s prepare app=nmt", "s2s prepare app=nmt data.pairs=my.csv",
+         "s2s prepare app=asr data.manifest=my.tsv"),
     ),
     "train": Command(
         "app=APP", "train a model, or resume training",
@@ -58,7 +58,7 @@ COMMANDS = {
         "command resumes; a larger optimization.max_update continues. Other options need another name=.",
         (*RUN, *TRAINING, "model", "criterion", "lr_scheduler", "ema"),
         ("s2s train app=nmt model=tiny name=small", "s2s train app=nmt optimization.max_update=5000",
-         "s2s train app=nmt name=tuned finetune_from=default data=files data.source=my.en data.target=my.de"),
+         "s2s train app=nmt name=tuned finetune_from=default data.source=my.en data.target=my.de"),
     ),
     "generate": Command(
         "app=APP", "decode the test set",
@@ -80,7 +80,7 @@ COMMANDS = {
         "after an interruption. s2s STAGE --help lists the options of each stage; all can be given here.",
         (*RUN, *TRAINING, *DECODING, *SCORES, "examples"),
         ("s2s run app=nmt", "s2s run experiment=multi30k", "s2s run app=nmt name=wide model.decoder_hidden_size=768",
-         "s2s run app=nmt name=mine data=files data.source=my.en data.target=my.de",
+         "s2s run app=nmt name=mine data.pairs=my.csv",
          "s2s run -m app=nmt model.dropout=0.1,0.3"),
     ),
     "translate": Command(
@@ -140,7 +140,7 @@ usage: s2s STAGE [ARGUMENTS] [key=value ...]
 examples
   s2s run app=nmt                            translation: default data and model
   s2s run experiment=multi30k                a recipe of conf/experiment/
-  s2s run app=nmt name=mine data=files data.source=my.en data.target=my.de
+  s2s run app=nmt name=mine data.pairs=my.csv
   s2s run -m app=nmt model.dropout=0.1,0.3   two runs
   s2s translate app=nmt                      decode with the trained model
 

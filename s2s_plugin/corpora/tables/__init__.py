@@ -95,13 +95,11 @@ def _choose(data: DictConfig, path: Path) -> tuple[str, str]:
     fixed = {
         side: None if OmegaConf.is_interpolation(data, f"{side}_lang") else str(data[f"{side}_lang"]) for side in SIDES
     }
-    rows = [
-        row
-        for _, row in islice(read_rows(path, named=_names(options.values())), SAMPLE)
-        if not isinstance(row, UserError)
-    ]
+    sample = [row for _, row in islice(read_rows(path, named=_names(options.values())), SAMPLE)]
+    rows = [row for row in sample if not isinstance(row, UserError)]
     if not rows:
-        raise UserError(f"{path}: no row could be read, expected a table with a pair in each row")
+        error = next((row for row in sample if isinstance(row, UserError)), None)
+        raise error or UserError(f"{path}: the table is empty; it must hold a pair in each row")
     return choose(path, rows, options, fixed)
 
 

@@ -73,4 +73,4 @@ def _read(path: Path, kind: str, batches: Callable[[Any, IO[bytes]], Iterator[An
                         yield number, flatten(row)
         except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
             reason = str(error).partition("\n")[0][:100]
-            raise UserError(f"{path}: row {number + 1} cannot be read, expected a {kind} file ({reason})") from None
+            raise UserError(f"{path}:{number + 1}: cannot be read as {kind} ({reason})") from None

@@ -41,6 +41,7 @@ ROLES = tuple(
     )
 )
 KNOWN = set().union(*(side for pair in ROLES for side in pair), NOT_TEXT - {""}, {"label", "score", "lang", "url"})
+MAX_SHOWN = 20  # characters of a cell in a message
 NUMBER = re.compile(r"[-+]?[\d.,:/ %-]*\d[\d.,:/ %-]*([eE][-+]?\d+)?|true|false|https?://\S+|[0-9a-f-]{32,36}", re.I)
 
 
@@ -92,7 +93,10 @@ def choose(
         chosen = _sniff(names, rows, chosen)
     source, target = (chosen[side] for side in SIDES)
     if source is None or target is None:
-        shown = ", ".join(f"{number} {name}" if name != str(number) else name for number, name in enumerate(names, 1))
+        shown = ", ".join(
+            f"{number} {name}" if name != str(number) else f"{number} ({str(rows[0].get(name))[:MAX_SHOWN]!r})"
+            for number, name in enumerate(names, start=1)
+        )
         raise UserError(
             f"{path}: which columns are the source and the target? There are: {shown}; "
             "set data.source_column=NAME data.target_column=NAME (or numbers)"

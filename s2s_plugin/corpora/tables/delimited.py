@@ -35,14 +35,15 @@ def read(path: Path, columns: object, named: Collection[str]) -> Iterator[Row]:
     """Yield the rows of a delimited text; a first row with one of the columns ``named`` by the user is the header."""
     with open_text(path) as text:
         sample = list(islice(_lines(text, SAMPLE_CHARS), SAMPLE))
-    dialect = _dialect(path, sample, named)
+    preface = 1 if sample and sample[0].lower().startswith("sep=") else 0  # a line for Excel that names the delimiter
+    dialect = _dialect(path, sample[preface:], named)
     width = len(dialect.names)
     with open_text(path) as text:
-        for number, row in _parse(dialect, text):
+        for number, row in _parse(dialect, islice(text, preface, None), first=preface + 1):
             if isinstance(row, csv.Error):
                 hint = "; is a quotation mark not closed?" if dialect.quoted else ""
                 yield number, UserError(f"{path}:{number}: {row}{hint}")
-            elif not row or (number == 1 and dialect.header):
+            elif not row or (number == preface + 1 and dialect.header):
                 continue
             elif len(row) < width or any(row[width:]):
                 yield number, UserError(f"{path}:{number}: expected {width} cells, got {len(row)}")
@@ -57,15 +58,15 @@ def _lines(text: IO[str], size: int) -> Iterator[str]:
         yield line
 
 
-def _parse(dialect: Dialect, lines: Iterable[str]) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Yield the rows with their numbers, from 1; an error does not end them."""
+def _parse(dialect: Dialect, lines: Iterable[str], first: int = 1) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Yield the rows with their numbers, from ``first``; an error does not end them."""
     rows = csv.reader(
         iter(lines),
         delimiter=dialect.delimiter,
         quoting=csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE,
         strict=True,
     )
-    for number in count(1):
+    for number in count(first):
         try:
             yield number, next(rows)
         except StopIteration:
@@ -88,6 +89,8 @@ def _dialect(path: Path, sample: list[str], named: Collection[str]) -> Dialect:
             share = number / len(rows) if size > 1 else 0.0
             if not quoted and delimiter == "\t" and not _has_quotes(rows):
                 share *= 1 + 1e-6  # in TSV, quotation marks are text unless there are signs that they are not
+            elif not quoted and delimiter != "\t" and _has_quotes(rows, most=True):
+                continue  # a few rows with mistakes do not make them text
             if share > best_share:
                 best, best_share, best_rows, width = dialect, share, rows, size
     if not width:
@@ -100,12 +103,16 @@ def _dialect(path: Path, sample: list[str], named: Collection[str]) -> Dialect:
     return best._replace(names=names, header=header)
 
 
-def _has_quotes(rows: list[list[str]]) -> bool:
-    """Return whether quotation marks around raw cells are the table's: around all, or with doubled ones between."""
+def _has_quotes(rows: list[list[str]], most: bool = False) -> bool:
+    """Return whether quotation marks around raw cells are the table's: around all, or with doubled ones between.
+
+    ``most``: it is enough that most of the marks that open a cell are closed at its end.
+    """
     cells = [cell for row in rows for cell in row if cell]
     quoted = [cell for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == '"']
+    opened = [cell for cell in cells if cell[0] == '"'] if most else cells
     doubled = any('""' in cell[1:-1] and '"' not in cell[1:-1].replace('""', "") for cell in quoted)
-    return bool(cells) and (len(quoted) == len(cells) or doubled)
+    return doubled or (2 * len(quoted) > len(opened) if most else 0 < len(quoted) == len(cells))
 
 
 def _is_header(first: list[str], rows: list[list[str]]) -> bool:

@@ -103,7 +103,7 @@ APPS = "asr, caption, chatbot, code, g2p, lipread, nmt, summarize"
         ("train app=nmt metrics=s2s_wer", "metrics must be a list in brackets, got str"),
         ("train app=nmt generation.print_alignment=no", "generation.print_alignment must be one of hard, soft, got no"),
         ("train app=nmt faster", "options must be key=value, lists key=[a,b], got faster"),
-        ("train app=nmt data=csv", "there is no data=csv; cut the table into two for data=files, see docs/data.md"),
+        ("train app=nmt data=csv", "there is no data=csv; for a table: data=files data.pairs=my.csv, see docs/data.md"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_config_is_one_line(command: str, message: str):

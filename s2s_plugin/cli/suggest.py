@@ -15,7 +15,7 @@ from s2s_plugin.utils.paths import CONF
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-TABLES = ("csv", "tsv", "json", "jsonl", "parquet", "xlsx")
+TABLES = ("csv", "tsv", "json", "jsonl", "parquet", "arrow")
 RULES = {  # what a value must be, by OmegaConf's message about it
     r"Value '(.*)' of type '\w+' could not be converted to Integer": "an integer",
     r"Value '(.*)' of type '\w+' could not be converted to Float": "a number",
@@ -41,7 +41,7 @@ def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     if missing := re.search(r"Could not find '(\w+)/(\w+)'", text):
         group, choice = missing.groups()
         if group == "data" and choice in TABLES:
-            return f"there is no data={choice}; cut the table into two for data=files, see docs/data.md"
+            return f"there is no data={choice}; for a table: data=files data.pairs=my.{choice}, see docs/data.md"
         known = choices(group)
         return f"there is no {group}={choice}{did_you_mean(choice, known)}; there are: {', '.join(known)}"
     key = getattr(cause, "full_key", None)

@@ -53,7 +53,7 @@ class _Zstandard(io.RawIOBase):
         try:
             import zstandard
         except ImportError:
-            raise UserError(f"{raw.name}: requires zstandard; pip install 's2s-plugin[tables]'") from None
+            raise UserError(f"{raw.name}: requires zstandard: pip install zstandard") from None
         self.raw, self.error = raw, zstandard.ZstdError
         self.decompressor = zstandard.ZstdDecompressor(max_window_size=2**31)
         self.frame, self.compressed, self.output = self.decompressor.decompressobj(), b"", b""

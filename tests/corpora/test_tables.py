@@ -336,8 +336,12 @@ def test_folders_that_are_no_dataset(tmp_path: Path):
         save_to_disk(tmp_path / name, nested())
     with pytest.raises(UserError, match="the folder has no split train, only valid, test"):
         read(tmp_path)
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["../elsewhere"]}')
+    with pytest.raises(UserError, match=r"dataset_dict\.json: expected the names of splits"):
+        read(tmp_path)
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["validation", "test"]}')
     (tmp_path / "test" / "state.json").write_text('{"_data_files": [{"filename": "../../x"}]}')
-    with pytest.raises(UserError, match=r"test/state\.json: expected the data files"):
+    with pytest.raises(UserError, match=r"test/state\.json: expected the names of data files"):
         read(tmp_path, "test_")
     with pytest.raises(UserError, match="nothing: cannot be read"):
         read(tmp_path / "nothing")
@@ -348,7 +352,7 @@ def test_libraries_that_are_missing(tmp_path: Path, library: str, monkeypatch: p
     file = tmp_path / {"pyarrow": "my.parquet", "zstandard": "my.csv.zst"}[library]
     file.write_bytes({"pyarrow": b"PAR1", "zstandard": b"\x28\xb5\x2f\xfd"}[library])
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(UserError, match=rf"{file}: requires {library}; pip install 's2s-plugin\[tables\]'"):
+    with pytest.raises(UserError, match=rf"{file}: requires {library}: pip install {library}"):
         read(file)
 
 
@@ -421,6 +425,29 @@ def test_the_prepared_folder_follows_the_content(tmp_path: Path):
     (tmp_path / "own" / "train-00000-of-00001.parquet").write_bytes(arrow("parquet", nested()[:20]))
     assert "20 extra training pairs kept" in call(command, cwd=tmp_path).stderr
     assert len(list((tmp_path / "data-bin").glob("files.en-de.*"))) == 3
+
+
+def test_held_out_tables_and_compressed_files(tmp_path: Path):
+    pairs = own_pairs()
+    for name, part in (("train", pairs[:80]), ("valid", pairs[80:90]), ("test", pairs[90:97])):
+        with gzip.open(tmp_path / f"{name}.csv.gz", "wt") as file:
+            csv.writer(file).writerows([("en", "de"), *part])
+        for side, ending in enumerate(("en.xz", "de.bz2")):
+            compress = COMPRESSIONS[f".{ending[3:]}"]
+            (tmp_path / f"{name}.{ending}").write_bytes(compress("".join(f"{p[side]}\n" for p in part).encode()))
+    tables = "data.pairs=train.csv.gz data.valid_pairs=valid.csv.gz data.test_pairs=test.csv.gz"
+    files = " ".join(
+        f"data.{prefix}{side}={split}.{ending}"
+        for prefix, split in (("", "train"), ("valid_", "valid"), ("test_", "test"))
+        for side, ending in (("source", "en.xz"), ("target", "de.bz2"))
+    )
+    texts = []
+    for number, own in enumerate((tables, files)):
+        call(f"s2s prepare app=nmt {own} prepared_dir={number} {TINY}", cwd=tmp_path)
+        (prepared,) = (tmp_path / str(number)).glob("files.en-de.*")
+        assert json.loads((prepared / "prepared.json").read_text())["pairs"] == {"train": 80, "valid": 10, "test": 7}
+        texts.append({file.name: file.read_bytes() for file in sorted((prepared / "text").glob("*.??"))})
+    assert texts[0] == texts[1] and len(texts[0]) == 6
 
 
 def test_several_languages_of_one_table(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,16 +92,25 @@ def read_pairs(data: DictConfig, table: Table, keep_line_breaks: bool) -> Iterat
 
 
 def _choose(data: DictConfig, path: Path) -> tuple[str, str]:
-    options = {side: data[f"{side}_column"] for side in SIDES}
-    fixed = {
-        side: None if OmegaConf.is_interpolation(data, f"{side}_lang") else str(data[f"{side}_lang"]) for side in SIDES
-    }
-    sample = [row for _, row in islice(read_rows(path, named=_names(options.values())), SAMPLE)]
+    """Return the columns of the source and the target of a file."""
+    columns = tuple(data[f"{side}_column"] for side in SIDES)
+    keys = [f"{side}_lang" for side in SIDES]
+    fixed = tuple(None if OmegaConf.is_interpolation(data, key) else str(data[key]) for key in keys)
+    state = path.stat()
+    return _sniffed(path, (state.st_mtime_ns, state.st_size), columns, fixed)
+
+
+@lru_cache(maxsize=64)  # languages follow from columns, and are asked for again and again
+def _sniffed(
+    path: Path, state: tuple[int, int], columns: tuple[Any, ...], fixed: tuple[str | None, ...]
+) -> tuple[str, str]:
+    """Return the columns that :func:`choose` finds in the first rows; ``state`` tells versions of the file apart."""
+    sample = [row for _, row in islice(read_rows(path, named=_names(columns)), SAMPLE)]
     rows = [row for row in sample if not isinstance(row, UserError)]
     if not rows:
         error = next((row for row in sample if isinstance(row, UserError)), None)
         raise error or UserError(f"{path}: the table is empty; it must hold a pair in each row")
-    return choose(path, rows, options, fixed)
+    return choose(path, rows, dict(zip(SIDES, columns, strict=True)), dict(zip(SIDES, fixed, strict=True)))
 
 
 def _names(columns: Iterable[Any]) -> list[str]:

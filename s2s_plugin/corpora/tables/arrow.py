@@ -57,7 +57,7 @@ def _read(path: Path, kind: str, batches: Callable[[Any, IO[bytes]], Iterator[An
         import pyarrow
         import pyarrow.ipc
     except ImportError:
-        raise UserError(f"{path}: requires pyarrow; pip install 's2s-plugin[tables]'") from None
+        raise UserError(f"{path}: requires pyarrow: pip install pyarrow") from None
     number = 0
     with open_binary(path) as compressed, tempfile.TemporaryFile() as unpacked:
         file: IO[bytes] = compressed

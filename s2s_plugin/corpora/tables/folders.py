@@ -31,6 +31,8 @@ def splits(path: Path) -> dict[str, list[Path]]:
         return {"train": [path]}
     if (path / "dataset_dict.json").is_file():
         names = _read_json(path / "dataset_dict.json").get("splits", [])
+        if not names or any(Path(str(name)).name != name for name in names):
+            raise UserError(f"{path}/dataset_dict.json: expected the names of splits; save the dataset again")
         found = {_split_of(name) or name: _saved(path / name) for name in names}
     elif (path / "state.json").is_file():
         found = {"train": _saved(path)}
@@ -53,7 +55,7 @@ def _saved(folder: Path) -> list[Path]:
     state = _read_json(folder / "state.json")
     names = [str(entry.get("filename")) for entry in state.get("_data_files", [])]
     if not names or any(Path(name).name != name for name in names):
-        raise UserError(f"{folder}/state.json: expected the data files of a saved dataset")
+        raise UserError(f"{folder}/state.json: expected the names of data files; save the dataset again")
     return [folder / name for name in names]
 
 

@@ -137,6 +137,8 @@ def _print_result(cfg: DictConfig, run_dir: RunDir) -> None:
     for direction, each in scores.get("directions", {}).items():
         print(f"{direction:6} " + ", ".join(f"{name} {value['score']:.2f}" for name, value in each["metrics"].items()))
     print("\n".join(score_lines(scores)))
+    for name, value in scores["metrics"].items():
+        print(f"{name:6} {value['signature']}")
     print(f"report {run_dir.report}")
 
 

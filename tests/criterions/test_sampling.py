@@ -76,7 +76,7 @@ class Parrot(torch.nn.Module):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_scheduled_sampling_replaces_a_share_of_the_previous_symbols(share: float):
+def test_scheduled_sampling_replaces_a_share_of_the_previous_tokens(share: float):
     torch.manual_seed(0)
     target = torch.full((200, 10), 5)
     target[::2, 6:] = PAD

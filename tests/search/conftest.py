@@ -1,4 +1,4 @@
-"""Small models with opinions, for the tests of this folder."""
+"""Small models with peaked scores, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def alone(sample: dict, row: int) -> dict:
 
 
 def next_scores(model, sample: dict, written: list[int]) -> torch.Tensor:
-    """log P of each symbol after ``written`` in a batch of one, by teacher forcing."""
+    """log P of each token after ``written`` in a batch of one, by teacher forcing."""
     model.eval()
     net_input, eos = sample["net_input"], 2
     with torch.no_grad():

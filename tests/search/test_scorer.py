@@ -37,8 +37,8 @@ def test_equals_teacher_forcing_and_stock_fairseq(build, pairs, count, options):
     for row, target in enumerate(TARGETS):
         ((mine,), (other,)) = found[row], stock[row]
         expected = []
-        for t, symbol in enumerate(target):
-            each = [next_scores(model, alone(pairs, row), target[:t])[symbol].exp() for model in models]
+        for t, token in enumerate(target):
+            each = [next_scores(model, alone(pairs, row), target[:t])[token].exp() for model in models]
             expected.append(float(torch.stack(each).mean().log()))
         assert mine["tokens"].tolist() == target
         assert mine["positional_scores"].tolist() == pytest.approx(expected, abs=1e-4)
@@ -60,7 +60,7 @@ def test_unknown_words_of_a_reference_become_those_that_were_read(build, pairs):
         _, text, _ = utils.post_process_prediction(
             mine["tokens"], " ".join(words), mine["alignment"], {}, model.decoder.dictionary
         )
-        expected = [read[place] if symbol == UNK else f"w{symbol}" for place, symbol in enumerate(target[:-1])]
+        expected = [read[place] if token == UNK else f"w{token}" for place, token in enumerate(target[:-1])]
         assert text.split() == expected
 
 

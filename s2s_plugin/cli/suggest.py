@@ -25,6 +25,8 @@ RULES = {  # what a value must be, by OmegaConf's message about it
 }
 NOT_SUGGESTED = ("bmuf", "common_eval", "distributed_training", "eval_lm", "interactive")  # groups nobody means
 
+OWN_MESSAGE = "UserError raised while resolving interpolation: "
+
 
 def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     """Return a config error in one line, with the nearest valid name where a name is wrong."""
@@ -48,7 +50,9 @@ def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     for pattern, rule in RULES.items():
         if value := re.search(pattern, text):
             return f"{key} must be {value.expand(rule)}, got {value[1] or 'nothing'}"
-    text = str(cause).splitlines()[0].removeprefix("UserError raised while resolving interpolation: ")
+    text = str(cause).splitlines()[0]
+    if text.startswith(OWN_MESSAGE):  # it says what is wrong with which file
+        return text.removeprefix(OWN_MESSAGE)
     return f"{text} (at {key})" if key and key not in text else text
 
 

@@ -450,6 +450,14 @@ def test_held_out_tables_and_compressed_files(tmp_path: Path):
     assert texts[0] == texts[1] and len(texts[0]) == 6
 
 
+def test_a_mistake_is_one_line(tmp_path: Path):
+    (tmp_path / "my.csv").write_text("en,de,ko\na b,c d,e f\n")
+    done = call("s2s run app=nmt name=mine data.pairs=my.csv", cwd=tmp_path, check=False)
+    message = "my.csv: which columns are the source and the target? There are: 1 en, 2 de, 3 ko; set"
+    remedy = "data.source_column=NAME data.target_column=NAME (or numbers)"
+    assert (done.returncode, done.stderr) == (2, f"s2s: error: {message} {remedy}\n")
+
+
 def test_several_languages_of_one_table(tmp_path: Path):
     rows = "".join(f"the word {i},das Wort {i},낱말 {i}\n" for i in range(300))
     (tmp_path / "my.csv").write_text(f"en,de,ko\n{rows}", encoding="utf-8")

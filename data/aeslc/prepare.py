@@ -10,13 +10,16 @@ import re
 import sys
 from pathlib import Path
 
-from s2s_plugin.corpora.download import url_archive
+from s2s_plugin.corpora.download import Expected, url_archive
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.errors import UserError
 
 COMMIT = "7afc087a1cc234d07121f0d4a2d87102ddceabc2"
 SOURCE = "https://github.com/ryanzhumich/AESLC"
-URL = f"{SOURCE}/archive/{COMMIT}.zip"  # packed by GitHub on demand, so its checksum is not fixed
+URL = f"{SOURCE}/archive/{COMMIT}.zip"
+EXPECTED = Expected(  # packed by GitHub on demand: what is in it is fixed
+    (5_000_000, 30_000_000), content="6b619c26ede19bc6025380f3448ead8f78e3648c186c6e70507ac5fab9031cc5"
+)
 SPLITS = {"train": ("train", 14_436), "valid": ("dev", 1_960), "test": ("test", 1_906)}  # folder, emails
 PARTS = re.compile(r"\n@(?:subject|ann\d)\n")  # separate body, subject and the readers' subjects
 READERS = 3
@@ -25,7 +28,7 @@ READERS = 3
 def find_folder(cache: Path, from_dir: Path | None) -> Path:
     """Return the folder ``enron_subject_line``; the user's may be or contain it."""
     if from_dir is None:
-        return url_archive(URL, cache) / f"AESLC-{COMMIT}" / "enron_subject_line"
+        return url_archive(URL, cache, EXPECTED) / f"AESLC-{COMMIT}" / "enron_subject_line"
     for folder in (from_dir, from_dir / "enron_subject_line"):
         if (folder / "train").is_dir():
             return folder

@@ -26,6 +26,7 @@ from s2s_plugin.corpora.dialogues import (
     split_by_question,
     without_questions,
 )
+from s2s_plugin.corpora.download import Expected
 from s2s_plugin.corpora.packages import pip_package
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import dedup
@@ -33,6 +34,11 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.text.retrieval import TURN
 
 AIML, CHATTERBOT = "python-aiml==0.9.3", "chatterbot-corpus==1.3.3"
+EXPECTED = {
+    AIML: Expected(2_142_355, "f6954da1888b529121fe66a8cb1352b383c8ecd31e2bd9442ea46a38824e08c8"),
+    CHATTERBOT: Expected(345_706, "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"),
+}
+SOURCE_ONLY = (AIML,)  # has no wheel
 SOURCE = "https://pypi.org/project/python-aiml/ and https://pypi.org/project/chatterbot-corpus/"
 SETS = {"standard": ("standard",), "alice": ("standard", "alice"), "none": ()}
 
@@ -145,7 +151,8 @@ def chatterbot_conversations(folder: Path) -> Iterator[list[str]]:
 
 def find_folder(name: str, requirement: str, cache: Path, from_dir: Path | None) -> Path:
     """Return the folder ``name`` of a package, downloaded or in the user's folder."""
-    top = pip_package(requirement, cache) if from_dir is None else from_dir
+    expected, source = EXPECTED[requirement], requirement in SOURCE_ONLY
+    top = pip_package(requirement, cache, expected, source) if from_dir is None else from_dir
     found = sorted(path for path in top.rglob(name) if path.is_dir())
     if not found:
         raise UserError(f"no folder {name} in {top}: unpack the pip package {requirement} there")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import LETTER, clean_text, is_speakable
-from s2s_plugin.corpora.download import url_archive
+from s2s_plugin.corpora.download import Expected, url_archive
 from s2s_plugin.corpora.packages import apt_package, apt_package_or
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import collect, split_name
@@ -25,6 +25,10 @@ from s2s_plugin.text.normalize import match_key
 
 PACKAGE = "asterisk-core-sounds-{}"  # the transcript; the recordings are in PACKAGE-wav
 VERSION = "1.6.1"
+EXPECTED = {  # Debian's packages change with its releases; the archives of the publishers have no known checksum
+    "text": Expected((10_000, 200_000)),
+    "wav": Expected((8_000_000, 80_000_000)),
+}
 SOURCE = "https://downloads.asterisk.org/pub/telephony/sounds/releases"
 URL = f"{SOURCE}/asterisk-core-sounds-{{}}-wav-{VERSION}.tar.gz"  # transcript and recordings
 VOICES = {  # language: who reads, licence
@@ -87,10 +91,12 @@ def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool
 def fetch_folders(lang: str, cache: Path) -> tuple[list[Path], str]:
     """Return folders with transcript and recordings, and their version: Debian packages, or the upstream archive."""
     package = PACKAGE.format(lang)
-    found, version = apt_package_or(f"{package}-wav", cache, lambda: url_archive(URL.format(lang), cache))
+    found, version = apt_package_or(
+        f"{package}-wav", cache, EXPECTED["wav"], lambda: url_archive(URL.format(lang), cache, EXPECTED["wav"])
+    )
     if version is None:
         return [found], VERSION
-    return [apt_package(package, cache), found], f"{package} {version}"
+    return [apt_package(package, cache, EXPECTED["text"]), found], f"{package} {version}"
 
 
 def find_one(folders: Sequence[Path], pattern: str) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from s2s_plugin.corpora.cleaning import Pair, clean_text
+from s2s_plugin.corpora.download import Expected
 from s2s_plugin.corpora.packages import pip_package
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import split_by_group
@@ -21,6 +22,10 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.text.normalize import match_key
 
 AWS, AZURE = "awscli==1.46.3", "azure-cli==2.91.0"
+EXPECTED = {
+    AWS: Expected(20_232_382, "94c561c1b1b2cf0978ec8d87d956c26c807555438593eec29ea90602b9518cfb"),
+    AZURE: Expected(13_977_595, "998f2b7812e553520c0f4c7bbb8420487d83f9930711cef335401c1f3fc5e0b6"),
+}
 SOURCE = "https://github.com/aws/aws-cli and https://github.com/Azure/azure-cli"
 MAX_TOKENS, MAX_CHARACTERS = 16, 160  # of a command
 MAX_WORDS = 40  # of a request
@@ -82,7 +87,7 @@ def short_pairs(examples: Iterable[tuple[str, str]]) -> Iterator[Pair]:
 def find_package(requirement: str, module: str, cache: Path, from_dir: Path | None) -> Path:
     """Return the folder with the unpacked package, downloaded or the user's."""
     if from_dir is None:
-        return pip_package(requirement, cache)
+        return pip_package(requirement, cache, EXPECTED[requirement])
     if not (from_dir / module).is_dir():
         raise UserError(f"no folder {module} in {from_dir}: unpack the wheel of {requirement} there")
     return from_dir

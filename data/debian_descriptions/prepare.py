@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair, clean_text, word_count
-from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.packages import apt_lists, has_apt
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import split_by_group
@@ -24,6 +24,7 @@ from s2s_plugin.text.normalize import match_key
 
 MIRROR = "https://deb.debian.org/debian/dists/bookworm/main"
 LISTS = {"descriptions": f"{MIRROR}/i18n/Translation-en.xz", "sources": f"{MIRROR}/binary-amd64/Packages.xz"}
+EXPECTED = {"descriptions": Expected((2_000_000, 40_000_000)), "sources": Expected((3_000_000, 80_000_000))}  # change
 NEWER = ("-security", "-updates", "-backports")  # lists of newer versions of the same packages
 SOURCE_WORDS, SYNOPSIS_WORDS = (8, 150), (3, 15)  # minimum and maximum
 # generated paragraphs, which do not say what the package is for
@@ -91,7 +92,7 @@ def find_lists(cache: Path, from_dir: Path | None) -> tuple[list[Path], list[Pat
     """Return ``Translation-en`` and ``Packages`` files: the user's, else apt's, else a mirror's."""
     if from_dir is None:
         if not has_apt():
-            fetched = [url_file(url, cache) for url in LISTS.values()]
+            fetched = [url_file(url, cache, EXPECTED[name]) for name, url in LISTS.items()]
             return fetched[:1], fetched[1:]
         from_dir = apt_lists("en", cache)
     files = [path for path in sorted(from_dir.rglob("*")) if not any(word in path.name for word in NEWER)]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair, clean_text, has_length, word_count
-from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.packages import apt_package_or
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.corpora.splits import split_by_group
@@ -22,6 +22,7 @@ from s2s_plugin.utils.progress import Progress
 
 PACKAGE = "trans-de-en"
 URL = "https://ftp.tu-chemnitz.de/pub/Local/urz/ding/de-en/de-en.txt.gz"
+EXPECTED = Expected((3_000_000, 40_000_000))  # the package and the file change with each version of the dictionary
 FILES = ("usr/share/trans/de-en", "de-en", "de-en.txt", "de-en.txt.gz")  # in --from FOLDER
 KINDS = {"sentences": (2, 20), "clean": (3, 12)}  # default minimum and maximum words of a side
 
@@ -118,7 +119,7 @@ def find_dictionary(cache: Path, from_dir: Path | None) -> tuple[Path, str]:
     """Return the dictionary and its version: from the user's folder, the Debian package or the URL."""
     if from_dir is not None:
         return find_file(from_dir, FILES, f"expected one of {', '.join(FILES)}"), "from folder"
-    found, version = apt_package_or(PACKAGE, cache, lambda: url_file(URL, cache))
+    found, version = apt_package_or(PACKAGE, cache, EXPECTED, lambda: url_file(URL, cache, EXPECTED))
     return (found, "at the URL") if version is None else (found / FILES[0], f"{PACKAGE} {version}")
 
 

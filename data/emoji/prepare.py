@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from s2s_plugin.corpora.cleaning import clean_text
+from s2s_plugin.corpora.download import Expected
 from s2s_plugin.corpora.packages import npm_package
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import collect, split_name
@@ -27,6 +28,15 @@ DRAWINGS = "emoji-datasource@16.0.0"
 NAMES = {
     "cldr-annotations-full@48.2.0": "annotations",
     "cldr-annotations-derived-full@48.2.0": "annotationsDerived",  # with skin tones, flags, families
+}
+EXPECTED = {
+    "emoji-datasource@16.0.0": Expected(25_187_342, "2006725061dc0098daa832d65f854a7bec0740af2eb47cb5b23d89f7e2c849f9"),
+    "cldr-annotations-full@48.2.0": Expected(
+        6_537_823, "28576e51225deb51e3ddd734b0f824a0079682cb5d8c27faa9f68149317a14d1"
+    ),
+    "cldr-annotations-derived-full@48.2.0": Expected(
+        4_233_628, "4be946ff5815f806ec78b50363d577a769f2fbfb90c6380a44e161a92436996e"
+    ),
 }
 SOURCE = "https://github.com/iamcal/emoji-data"
 STYLES = ("google", "twitter")  # the sheets of Apple and Facebook are not free
@@ -54,7 +64,7 @@ class Emoji(NamedTuple):
 def find_package(spec: str, cache: Path, from_dir: Path | None) -> Path:
     """Return the folder of the npm package ``spec``, downloaded or in the user's folder."""
     if from_dir is None:
-        return npm_package(spec, cache) / "package"
+        return npm_package(spec, cache, EXPECTED[spec]) / "package"
     folder = from_dir / spec.partition("@")[0]
     if not folder.is_dir():
         raise UserError(f"no folder {folder.name} in {from_dir}: unpack the npm package {spec} there under this name")

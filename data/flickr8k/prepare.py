@@ -12,7 +12,7 @@ from pathlib import Path
 
 from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.corpora.cleaning import clean_text
-from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import split_name
 from s2s_plugin.datasets.manifest import Item
@@ -21,7 +21,10 @@ from s2s_plugin.utils.io import build_folder
 
 SOURCE = "https://github.com/jbrownlee/Datasets"
 URL = f"{SOURCE}/releases/download/Flickr8k/{{}}"
-ARCHIVES = ("Flickr8k_text.zip", "Flickr8k_Dataset.zip")
+ARCHIVES = {
+    "Flickr8k_text.zip": Expected((1_000_000, 5_000_000), md5="bf6c1abcb8e4a833b7f922104de18627"),
+    "Flickr8k_Dataset.zip": Expected((900_000_000, 1_300_000_000), md5="f18a1e2920de5bd84dae7cf08ec78978"),
+}
 TEXT_FOLDER = "Flickr8k_text"
 CAPTIONS = {"Flickr8k.token.txt": 2, "captions.tsv": 3}  # file, columns; the first is the official one
 LISTS = {
@@ -37,8 +40,8 @@ def fetch_folder(cache: Path) -> Path:
     """Return the folder with downloaded images and texts (1.1 GB)."""
 
     def build(folder: Path) -> None:
-        for name in ARCHIVES:
-            unpack(url_file(URL.format(name), cache), folder)
+        for name, expected in ARCHIVES.items():
+            unpack(url_file(URL.format(name), cache, expected), folder)
 
     return build_folder(cache / "flickr8k", build)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s2s_plugin.corpora.archive import unpack
-from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
@@ -20,7 +20,10 @@ from s2s_plugin.utils.io import build_folder
 SPEAKER = "s1"
 MOUTH = "110x55+105+178"  # place of the speaker's mouth in all clips
 SOURCE = "https://spandh.dcs.shef.ac.uk/gridcorpus"
-URLS = (f"{SOURCE}/{SPEAKER}/video/{SPEAKER}.mpg_vcd.zip", f"{SOURCE}/{SPEAKER}/align/{SPEAKER}.tar")
+URLS = {  # the publishers give no checksums
+    f"{SOURCE}/{SPEAKER}/video/{SPEAKER}.mpg_vcd.zip": Expected((100_000_000, 1_000_000_000)),
+    f"{SOURCE}/{SPEAKER}/align/{SPEAKER}.tar": Expected((200_000, 10_000_000)),
+}
 HELD_OUT = 0.05  # of the clips, for valid and for test each
 SILENCE = ("sil", "sp")
 
@@ -41,8 +44,8 @@ def find_clips(cache: Path, from_dir: Path | None) -> dict[str, tuple[Path, Path
 
 def download(cache: Path, folder: Path) -> None:
     """Download videos and alignments of the speaker and unpack them into ``folder``."""
-    for url in URLS:
-        unpack(url_file(url, cache), folder)
+    for url, expected in URLS.items():
+        unpack(url_file(url, cache, expected), folder)
 
 
 def by_name(folder: Path, ending: str) -> dict[str, Path]:

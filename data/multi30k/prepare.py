@@ -9,7 +9,7 @@ import gzip
 import sys
 from pathlib import Path
 
-from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.errors import UserError
 
@@ -21,20 +21,20 @@ SPLITS = {
     "valid": ("val", 1_014),
     "test": ("test_2016_flickr", 1_000),
 }  # name, lines
-SHA256 = {
-    "train.de.gz": "da8125ac855be9f885093a453810783f45c29cfd239ac3e5e6b348e4d9b1399d",
-    "train.en.gz": "2ccc6c78df24f2e6f799e6dd45271204536098c698a0e854fed1f1eb8e46f5e1",
-    "val.de.gz": "5254db78dfc42b06b69b0b1ead9f7be8590d3fc3494ae1c7a5e285e2859cb29d",
-    "val.en.gz": "9d81d5f5fb716b1c9b995997fe411588b9b0f85c89a4a728c7fa91247530ab48",
-    "test_2016_flickr.de.gz": "aca177b3f13376be2c507d0e41475eb111a3b68f761596c896cfe6ffbe4e7758",
-    "test_2016_flickr.en.gz": "b2846e62f9e52badc014f35fd2ab2dec188f0372911ddee84280d4d739e115a5",
+EXPECTED = {
+    "train.de.gz": Expected(626_844, "da8125ac855be9f885093a453810783f45c29cfd239ac3e5e6b348e4d9b1399d"),
+    "train.en.gz": Expected(563_164, "2ccc6c78df24f2e6f799e6dd45271204536098c698a0e854fed1f1eb8e46f5e1"),
+    "val.de.gz": Expected(24_442, "5254db78dfc42b06b69b0b1ead9f7be8590d3fc3494ae1c7a5e285e2859cb29d"),
+    "val.en.gz": Expected(21_521, "9d81d5f5fb716b1c9b995997fe411588b9b0f85c89a4a728c7fa91247530ab48"),
+    "test_2016_flickr.de.gz": Expected(22_665, "aca177b3f13376be2c507d0e41475eb111a3b68f761596c896cfe6ffbe4e7758"),
+    "test_2016_flickr.en.gz": Expected(20_953, "b2846e62f9e52badc014f35fd2ab2dec188f0372911ddee84280d4d739e115a5"),
 }
 
 
 def get_file(name: str, request: Request) -> Path:
     """Return ``train.en.gz`` or another file of the data set; in the user's folder it may be unpacked."""
     if request.from_dir is None:
-        return url_file(URL.format(name), request.cache, SHA256[name])
+        return url_file(URL.format(name), request.cache, EXPECTED[name])
     plain, folder = name.removesuffix(".gz"), "data/task1/raw"
     names = [name, plain, f"{folder}/{name}", f"{folder}/{plain}"]
     return find_file(request.from_dir, names, f"it is {folder}/{name} in {SOURCE}")

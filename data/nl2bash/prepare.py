@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.errors import UserError
 
@@ -18,9 +18,9 @@ COMMIT = "466c5fe8"
 SOURCE = "https://github.com/TellinaTool/nl2bash"
 URL = f"{SOURCE}/raw/{COMMIT}/data/bash/{{}}"
 LINES = 12_607
-SHA256 = {
-    "all.nl": "1db0c529c350b463919624550b8f5882a97c42ad5051c7d49fbc496bc4e8b770",
-    "all.cm": "3a72eaced7fa14a0938354cefc42b2dcafb2d47297102f1279086e18c3abe57e",
+EXPECTED = {
+    "all.nl": Expected(1_032_340, "1db0c529c350b463919624550b8f5882a97c42ad5051c7d49fbc496bc4e8b770"),
+    "all.cm": Expected(575_091, "3a72eaced7fa14a0938354cefc42b2dcafb2d47297102f1279086e18c3abe57e"),
 }
 # The split by the repository's own scripts, as line numbers from 1: for each held-out item the lines of its commands,
 # and the discarded lines. All others are for training.
@@ -30,7 +30,7 @@ SPLIT = Path(__file__).with_name("split.json")
 def get_file(name: str, request: Request) -> Path:
     """Return ``all.nl`` or ``all.cm``; in the user's folder it may be packed, ``all.nl.gz``."""
     if request.from_dir is None:
-        return url_file(URL.format(name), request.cache, SHA256[name])
+        return url_file(URL.format(name), request.cache, EXPECTED[name])
     names = [name, f"{name}.gz", f"data/bash/{name}", f"data/bash/{name}.gz"]
     return find_file(request.from_dir, names, f"it is data/bash/{name} in {SOURCE}")
 
@@ -50,7 +50,7 @@ def read_lines(path: Path) -> list[str]:
 @recipe(directions=[("en", "bash")], source=SOURCE, license="MIT")
 def prepare(request: Request) -> Corpus:
     """Read the files and split them by ``split.json``."""
-    requests, commands = (read_lines(get_file(name, request)) for name in SHA256)
+    requests, commands = (read_lines(get_file(name, request)) for name in EXPECTED)
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
     requests = [" ".join(text.split()) for text in requests]
     splits = {}

@@ -6,12 +6,13 @@ published ones. All text is normalized to NFC, which some lines are not.
 
 from __future__ import annotations
 
+import json
 import sys
 import unicodedata
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair
-from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.errors import UserError
 
@@ -19,14 +20,16 @@ COMMIT = "3d9bb36"
 SOURCE = "https://github.com/sigmorphon/2020"
 URL = f"{SOURCE}/raw/{COMMIT}/task1/data/{{folder}}/{{lang}}_{{folder}}.tsv"
 FOLDERS = {"train": "train", "valid": "dev", "test": "test"}
+EXPECTED = Path(__file__).with_name("expected.json")  # size and sha256 of each file
 LANGUAGES = ["kor", "ady", "arm", "bul", "dut", "fre", "geo", "gre", "hin", "hun", "ice", "jpn", "lit", "rum", "vie"]
 
 
 def get_file(folder: str, request: Request) -> Path:
     """Return the file of a split; the user's copy may have a folder per split, or none."""
-    if request.from_dir is None:
-        return url_file(URL.format(folder=folder, lang=request.src), request.cache)
     name = f"{request.src}_{folder}.tsv"
+    if request.from_dir is None:
+        expected = Expected(*json.loads(EXPECTED.read_text(encoding="utf-8"))[name])
+        return url_file(URL.format(folder=folder, lang=request.src), request.cache, expected)
     places = [name, f"{folder}/{name}", f"task1/data/{folder}/{name}"]
     return find_file(request.from_dir, places, f"it is task1/data/{folder}/{name} in {SOURCE}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair, clean_pairs
 from s2s_plugin.corpora.dialogues import question_key, split_by_question
-from s2s_plugin.corpora.download import url_file
+from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.errors import UserError
 
@@ -16,13 +16,13 @@ COMMIT = "4cf20d1"
 SOURCE = "https://github.com/songys/Chatbot_data"
 FILE = "ChatbotData.csv"
 URL = f"{SOURCE}/raw/{COMMIT}/{FILE}"
-SHA256 = "287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2"
+EXPECTED = Expected(889_842, "287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2")
 
 
 def get_file(request: Request) -> Path:
     """Return the file of the data set, downloaded or in the user's folder."""
     if request.from_dir is None:
-        return url_file(URL, request.cache, SHA256)
+        return url_file(URL, request.cache, EXPECTED)
     return find_file(request.from_dir, [FILE], f"it is in {SOURCE}")
 
 

@@ -1,16 +1,22 @@
-"""Download files from public URLs, cached, resuming where a connection was cut."""
+"""Download files from public URLs, cached, resuming where a connection was cut, and checked against what they must be.
+
+Only https is used, and no redirect to anything else.
+"""
 
 from __future__ import annotations
 
+import email.utils
 import hashlib
 import http.client
+import re
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
-from s2s_plugin.corpora.archive import unpack
+from s2s_plugin.corpora.archive import check_whole, shown, unpack
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import build_folder, file_sha256, locked
@@ -20,44 +26,101 @@ from s2s_plugin.utils.progress import Progress
 MANUAL_HINT = "check the network and run again, or download it yourself and pass its folder with --from FOLDER"
 ATTEMPTS = 3  # connections per call
 TIMEOUT = 60.0  # seconds without a byte
+WEB_PAGE = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body|script)\b", re.IGNORECASE | re.DOTALL)
 
 
-def url_file(url: str, cache: Path, sha256: str | None = None) -> Path:
-    """Return the file at ``url``, downloaded once and checked against its length and ``sha256`` (hex).
+@dataclass(frozen=True)
+class Expected:
+    """What a downloaded file must be; a recipe says it of each.
+
+    Attributes:
+        size: bytes, or the least and the most of a file that changes.
+        sha256: of the file, in hex; empty if it changes.
+        md5: of the file, where its publishers give no other checksum.
+        content: for an archive that is packed on demand, :func:`content_sha256` of the folder in it.
+    """
+
+    size: int | tuple[int, int]
+    sha256: str = ""
+    md5: str = ""
+    content: str = ""
+
+    @property
+    def most(self) -> int:
+        """The largest size in bytes."""
+        return self.size if isinstance(self.size, int) else self.size[1]
+
+    def problem(self, path: Path) -> str:
+        """Return what is wrong with a file, as a rule and a value; empty if nothing is."""
+        least = self.size if isinstance(self.size, int) else self.size[0]
+        if not least <= path.stat().st_size <= self.most:
+            rule = f"{least:,}" if least == self.most else f"{least:,} to {self.most:,}"
+            return f"its size must be {rule} bytes, got {path.stat().st_size:,}"
+        if self.sha256 and (found := file_sha256(path)) != self.sha256:
+            return f"sha256 must be {self.sha256}, got {found}"
+        if self.md5 and (found := _md5(path)) != self.md5:
+            return f"md5 must be {self.md5}, got {found}"
+        return ""
+
+
+class _Final(Exception):
+    """A problem that another connection would not solve."""
+
+
+def url_file(url: str, cache: Path, expected: Expected) -> Path:
+    """Return the file at ``url``, downloaded once and checked to be as expected.
 
     Raises:
-        UserError: it cannot be had, or has another checksum.
+        UserError: it cannot be had, or is another.
     """
     name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "index"
     path = Path(cache) / "url" / hashlib.sha256(url.encode()).hexdigest()[:8] / name
     part = path.with_name(name + ".part")
+    problem = ""
     with locked(path.with_name(name + ".lock")):
-        if path.exists() and (sha256 is None or file_sha256(path) == sha256):
+        if path.exists() and not expected.problem(path):
             return path
-        for _ in range(2):  # a corrupt .part gives a wrong checksum: start again once
-            download_file(url, part)
-            if sha256 is None or file_sha256(part) == sha256:
+        for _ in range(2):  # a .part that was corrupted here is wrong: start again once
+            download_file(url, part, expected.most)
+            problem = expected.problem(part) or _broken(part)
+            if not problem:
                 return part.replace(path)
             part.unlink()
-    raise UserError(f"{url}: sha256 must be {sha256}, got another; {MANUAL_HINT}")
+    raise UserError(f"{url}: {problem}; {MANUAL_HINT}")
 
 
-def url_archive(url: str, cache: Path, sha256: str | None = None) -> Path:
+def url_archive(url: str, cache: Path, expected: Expected) -> Path:
     """Return the folder with the content of the archive at ``url``; see :func:`url_file`."""
-    archive = url_file(url, cache, sha256)
-    return build_folder(archive.with_name(archive.name + ".unpacked"), lambda folder: unpack(archive, folder))
+    archive = url_file(url, cache, expected)
+
+    def build(folder: Path) -> None:
+        unpack(archive, folder)
+        if expected.content and (found := content_sha256(folder)) != expected.content:
+            archive.unlink()
+            raise UserError(f"{url}: sha256 of its content must be {expected.content}, got {found}; {MANUAL_HINT}")
+
+    return build_folder(archive.with_name(archive.name + ".unpacked"), build)
 
 
-def download_file(url: str, part: Path) -> None:
-    """Complete ``part`` to the full length of ``url``, in up to ``ATTEMPTS`` connections.
+def content_sha256(folder: Path) -> str:
+    """Return the sha256 of what ``sha256sum`` prints about all files in the one folder in ``folder``, by path."""
+    (top,) = folder.iterdir()
+    files = {path.relative_to(top).as_posix(): path for path in top.rglob("*") if path.is_file()}
+    lines = (f"{file_sha256(files[name])}  {name}\n" for name in sorted(files))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def download_file(url: str, part: Path, most: int) -> None:
+    """Complete ``part`` to the full length of ``url``, at most ``most`` bytes, in up to ``ATTEMPTS`` connections.
 
     Raises:
         UserError: it cannot be had as a whole; the next call resumes from ``part``.
     """
+    problem = ""
     for attempt in range(ATTEMPTS):
         time.sleep(attempt)
         try:
-            missing = _transfer(url, part)
+            missing = _transfer(url, part, most)
             if missing == 0:
                 return
             problem = f"the connection was cut {missing:,} bytes before the end"
@@ -67,36 +130,99 @@ def download_file(url: str, part: Path) -> None:
                 part.unlink(missing_ok=True)
             elif error.code < 500:
                 break
+        except _Final as error:
+            problem = str(error)
+            part.unlink(missing_ok=True)
+            break
         except (OSError, http.client.HTTPException) as error:
             problem = str(getattr(error, "reason", "") or error) or type(error).__name__
-    raise UserError(f"cannot download {url}: {problem}; {MANUAL_HINT}")
+    raise UserError(f"cannot download {url}: {shown(problem)}; {MANUAL_HINT}")
 
 
-def _transfer(url: str, part: Path) -> int:
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        _check_scheme(newurl, "redirected to ")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_scheme(url: str, verb: str = "") -> None:
+    if urllib.parse.urlsplit(url).scheme != "https":
+        raise _Final(f"only https is used, got {verb}{url}")
+
+
+def _transfer(url: str, part: Path, most: int) -> int:
     """Append to ``part`` (or start it again) over one connection and return the number of bytes still missing."""
-    have = part.stat().st_size if part.exists() else 0
+    _check_scheme(url)
     tag = part.with_name(part.name + ".tag")  # names the version that .part belongs to
-    headers = {"User-Agent": "s2s_plugin"}
+    have = part.stat().st_size if part.exists() and tag.exists() else 0
+    headers = {"User-Agent": "s2s_plugin", "Accept-Encoding": "identity"}
     if have:
-        headers["Range"] = f"bytes={have}-"
-        if tag.exists():
-            headers["If-Range"] = tag.read_text(encoding="utf-8")
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
-        if answer.status != 206 or not str(answer.headers.get("Content-Range")).startswith(f"bytes {have}-"):
-            have = 0
-        version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-        if version and not version.startswith("W/"):
-            tag.write_text(version, encoding="utf-8")
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else None
+        headers |= {"Range": f"bytes={have}-", "If-Range": tag.read_text(encoding="utf-8")}
+    opener = urllib.request.build_opener(_HttpsOnly)
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
+        have = _start(answer, have)
+        version = _version(answer)
+        tag.write_text(version, encoding="utf-8") if version else tag.unlink(missing_ok=True)
+        total = _total(answer, have, most)
         say(f"fetching {url}" + (f" ({total / 1e6:.1f} MB)" if total else ""))
         bar = Progress(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem)
         with bar, part.open("ab" if have else "wb") as file:
             while block := answer.read(1 << 16):
+                if not have and WEB_PAGE.match(block):
+                    raise _Final("it is a web page, not the file: log in or accept its terms in a browser")
+                have += len(block)
+                if have > most:
+                    raise _Final(f"it must have at most {most:,} bytes, got more")
                 file.write(block)
                 bar.update(len(block))
-                have += len(block)
     if total is not None and have < total:
         return total - have
     tag.unlink(missing_ok=True)
     return 0
+
+
+def _start(answer: http.client.HTTPResponse, wanted: int) -> int:
+    """Return at which byte the body of an answer starts: ``wanted``, or 0 for the whole file."""
+    if answer.status == 200:
+        return 0
+    found = str(answer.headers.get("Content-Range"))
+    if answer.status != 206 or not wanted or not found.startswith(f"bytes {wanted}-"):
+        raise _Final(f"expected the file from byte {wanted:,}, got status {answer.status} and range {found}")
+    return wanted
+
+
+def _total(answer: http.client.HTTPResponse, have: int, most: int) -> int | None:
+    """Return the length of the whole file; None if the answer has marks at its end instead."""
+    length = answer.headers.get("Content-Length")
+    if length is None:
+        if not answer.chunked:
+            raise _Final("the server does not tell the length, so that a cut would not be noticed")
+        return None
+    if have + int(length) > most:
+        raise _Final(f"it must have at most {most:,} bytes, got {have + int(length):,}")
+    return have + int(length)
+
+
+def _version(answer: http.client.HTTPResponse) -> str | None:
+    """Return what names the version of the file for If-Range, if it is strong (RFC 9110, sections 8.8 and 13.1.5)."""
+    etag, modified, date = (answer.headers.get(key) for key in ("ETag", "Last-Modified", "Date"))
+    if etag:
+        return None if etag.startswith("W/") else etag
+    try:
+        seconds = [email.utils.parsedate_to_datetime(str(text)).timestamp() for text in (modified, date)]
+    except ValueError:
+        return None
+    return modified if seconds[0] < seconds[1] else None
+
+
+def _broken(path: Path) -> str:
+    try:
+        check_whole(path)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,26 +1,32 @@
 """Fetch Debian, pip and npm packages by name, unpacked below a cache folder, without root or system state.
 
-Functions raise UserError if the client is missing or the package cannot be had.
+No code of a package is run. Functions raise UserError if the client is missing, or the package cannot be had or is not
+as expected.
 """
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from s2s_plugin.corpora.archive import unpack
-from s2s_plugin.corpora.download import MANUAL_HINT
+from s2s_plugin.corpora.archive import shown, unpack
+from s2s_plugin.corpora.download import MANUAL_HINT, Expected
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import build_folder, file_sha256, locked, read_json, write_json
 
 PACKAGE_NOTE = ".package.json"  # in every unpacked package: name, file (with the version), sha256
 APT_HELPER = "/usr/lib/apt/apt-helper"
+INERT_PIP = Path(__file__).with_name("inert_pip.py")
+LARGEST = 1 << 30  # bytes that a client may write to one file
 PACKED_LISTS = (".lz4", ".gz", ".xz", ".zst", ".bz2")  # as apt keeps them
 
 APT_CONF = """\
@@ -28,6 +34,9 @@ APT_CONF = """\
 #clear APT::Update::Post-Invoke-Success;
 #clear Acquire::Languages;
 Acquire::Languages {{ "{language}"; }};
+APT::Get::AllowUnauthenticated "false";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
 Acquire::Retries "2";
 Acquire::http::Timeout "30";
 Acquire::https::Timeout "30";
@@ -42,15 +51,18 @@ def has_apt() -> bool:
     return shutil.which("apt-get") is not None
 
 
-def apt_package(name: str, cache: Path) -> Path:
-    """Return the folder with the content of the Debian package ``name``."""
-    return _package(name, Path(cache) / "apt" / name, lambda folder: _apt_download(name, Path(cache), folder))
+def apt_package(name: str, cache: Path, expected: Expected) -> Path:
+    """Return the folder with the content of the Debian package ``name``, of which apt checks the signature."""
+    download = partial(_apt_download, name, Path(cache))
+    return _package(name, Path(cache) / "apt" / name, expected, download)
 
 
-def apt_package_or(name: str, cache: Path, otherwise: Callable[[], Path]) -> tuple[Path, str | None]:
+def apt_package_or(
+    name: str, cache: Path, expected: Expected, otherwise: Callable[[], Path]
+) -> tuple[Path, str | None]:
     """Return the folder of a Debian package and its version, or what ``otherwise`` returns, and None, without apt."""
     try:
-        folder = apt_package(name, cache)
+        folder = apt_package(name, cache, expected)
         return folder, urllib.parse.unquote(read_json(folder / PACKAGE_NOTE)["file"].split("_")[1])  # toy_1.9-6_all.deb
     except UserError as problem:
         try:
@@ -62,7 +74,7 @@ def apt_package_or(name: str, cache: Path, otherwise: Callable[[], Path]) -> tup
 def apt_lists(language: str, cache: Path) -> Path:
     """Return the folder with apt's package lists, unpacked: ``*_Packages`` and ``*_Translation-<language>``."""
 
-    def build(partial: Path) -> None:
+    def build(folder: Path) -> None:
         say(f"fetching apt's package lists with descriptions ({language})")
         with _apt_conf(Path(cache), language) as conf:
             try:
@@ -73,25 +85,31 @@ def apt_lists(language: str, cache: Path) -> Path:
                 name = path.name.removesuffix(path.suffix if path.suffix in PACKED_LISTS else "")
                 if name.endswith(("_Packages", f"_Translation-{language}")):
                     command = [APT_HELPER, "-c", str(conf), "cat-file", str(path)]  # knows lz4 and others
-                    with (partial / name).open("wb") as file:
-                        if subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL).returncode:
+                    with (folder / name).open("wb") as file:
+                        done = subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, preexec_fn=_bound)
+                        if done.returncode:
                             raise UserError(f"apt-helper cannot read {path}; delete {conf.parent} and run again")
-        if not any(partial.glob("*_Translation-*")):
+        if not any(folder.glob("*_Translation-*")):
             raise UserError(f"apt's sources have no descriptions ({language}); {MANUAL_HINT}")
 
     return build_folder(Path(cache) / "apt" / f"lists-{language}", build)
 
 
-def pip_package(requirement: str, cache: Path) -> Path:
-    """Return the folder with the content of ``requirement`` (``name==version``), a wheel or source archive."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", requirement, "--dest"]
-    return _package(requirement, Path(cache) / "pip" / _slug(requirement), lambda to: _client([*command, str(to)]))
+def pip_package(requirement: str, cache: Path, expected: Expected, source: bool = False) -> Path:
+    """Return the folder with the content of ``requirement`` (``name==version``): its wheel, or its source archive."""
+    kind = "--no-binary" if source else "--only-binary"
+    options = ["--no-deps", "--use-pep517", "--no-build-isolation", kind, ":all:", "--require-hashes"]
+    command = [sys.executable, str(INERT_PIP), "download", *options, "-r", "/dev/stdin", "--dest"]
+    pinned = f"{requirement} --hash=sha256:{expected.sha256}\n"
+    folder = Path(cache) / "pip" / _slug(requirement, expected)
+    return _package(requirement, folder, expected, lambda to: _client([*command, str(to)], stdin=pinned))
 
 
-def npm_package(spec: str, cache: Path) -> Path:
+def npm_package(spec: str, cache: Path, expected: Expected) -> Path:
     """Return the folder with the npm package ``spec`` (``name@version``); its files are in ``package/``."""
-    command = ["npm", "pack", spec, "--pack-destination"]
-    return _package(spec, Path(cache) / "npm" / _slug(spec), lambda to: _client([*command, str(to)]))
+    command = ["npm", "pack", "--ignore-scripts", spec, "--pack-destination"]
+    folder = Path(cache) / "npm" / _slug(spec, expected)
+    return _package(spec, folder, expected, lambda to: _client([*command, str(to)]))
 
 
 @contextmanager
@@ -128,35 +146,46 @@ def _apt_download(name: str, cache: Path, folder: Path) -> None:
         updated.touch()
 
 
-def _package(name: str, folder: Path, download: Callable[[Path], object]) -> Path:
+def _package(name: str, folder: Path, expected: Expected, download: Callable[[Path], object]) -> Path:
     """Return ``folder`` with the content of the one archive that ``download`` puts into the folder it is passed."""
 
-    def build(partial: Path) -> None:
-        archives = partial / ".archive"
+    def build(folder: Path) -> None:
+        archives = folder / ".archive"
         archives.mkdir(parents=True)
         say(f"fetching package {name}")
         try:
             download(archives)
-        except UserError as problem:
-            raise UserError(f"cannot get package {name}: {problem}; {MANUAL_HINT}") from None
-        (archive,) = archives.iterdir()
-        unpack(archive, partial)
-        write_json(partial / PACKAGE_NOTE, {"name": name, "file": archive.name, "sha256": file_sha256(archive)})
+            found = list(archives.iterdir())
+            problem = expected.problem(found[0]) if len(found) == 1 else f"one file was expected, got {len(found)}"
+            if problem:
+                raise UserError(problem)
+        except UserError as error:
+            raise UserError(f"cannot get package {name}: {error}; {MANUAL_HINT}") from None
+        unpack(found[0], folder)
+        write_json(folder / PACKAGE_NOTE, {"name": name, "file": found[0].name, "sha256": file_sha256(found[0])})
         shutil.rmtree(archives)
 
     return build_folder(folder, build)
 
 
-def _client(command: list[str], cwd: Path | None = None) -> str:
+def _client(command: list[str], cwd: Path | None = None, stdin: str = "") -> str:
     """Run a package client with its progress on the terminal; return its error output, or raise it as a UserError."""
     if shutil.which(command[0]) is None:
         raise UserError(f"{command[0]} is not installed")
-    progress = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
-    done = subprocess.run(command, cwd=cwd, stdout=progress, stderr=subprocess.PIPE, text=True, errors="replace")
+    streams: dict[str, Any] = {"stdout": sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL}
+    streams |= {"stderr": subprocess.PIPE, "input": stdin, "text": True, "errors": "replace"}
+    done = subprocess.run(command, cwd=cwd, preexec_fn=_bound, **streams)
     if done.returncode:
-        client = "pip" if "pip" in command else command[0]
-        raise UserError(f"{client}: {_error_line(done.stderr) or f'exit code {done.returncode}'}")
+        client = "pip" if str(INERT_PIP) in command else command[0]
+        raise UserError(f"{client}: {shown(_error_line(done.stderr)) or f'exit code {done.returncode}'}")
     return done.stderr
+
+
+def _bound() -> None:
+    """Limit what a client, to be started in this process, may write to one file."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    limit = LARGEST if hard == resource.RLIM_INFINITY else min(LARGEST, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 
 
 def _error_line(text: str) -> str:
@@ -166,5 +195,5 @@ def _error_line(text: str) -> str:
     return next(iter(npm), "") or next((x for x in lines[::-1] if x.startswith(("E:", "W: Failed", "ERROR:"))), "")
 
 
-def _slug(spec: str) -> str:
-    return "".join(c if c.isalnum() or c in "-._=" else "+" for c in spec)
+def _slug(spec: str, expected: Expected) -> str:
+    return "".join(c if c.isalnum() or c in "-._=" else "+" for c in spec) + f"-{expected.sha256[:8]}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from recipes import read_splits, sample
+from recipes import ANY_CONTENT, read_splits, sample
 
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
@@ -65,6 +65,7 @@ def test_flickr8k_sample(tmp_path: Path):
 
 def test_flickr8k_is_fetched_once(home: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flickr8k, "URL", f"{home[1]}/{{}}")
+    monkeypatch.setattr(flickr8k, "ARCHIVES", dict.fromkeys(flickr8k.ARCHIVES, ANY_CONTENT))
     source = write_flickr8k(tmp_path / "source")
     shutil.make_archive(str(home[0] / "Flickr8k_text"), "zip", source / "Flickr8k_text")  # its files at the top
     shutil.make_archive(str(home[0] / "Flickr8k_Dataset"), "zip", source, "Flicker8k_Dataset")

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from recipes import assert_no_leak, pack, read_splits, sample
+from recipes import ANY_CONTENT, assert_no_leak, pack, read_splits, sample
 
+from s2s_plugin.corpora.download import Expected
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
@@ -62,6 +63,12 @@ def test_fsdd_is_fetched_once(digits: Path, home: tuple[Path, str], tmp_path: Pa
     archive = home[0] / "v1.0.10.tar.gz"
     pack(digits, archive, "free-spoken-digit-dataset-1.0.10")
     monkeypatch.setattr(fsdd, "URL", f"{home[1]}/{archive.name}")
+    with pytest.raises(UserError, match=r"its size must be 8,000,000 to 40,000,000 bytes, got"):
+        fsdd.prepare(tmp_path / "a", "audio", "en", tmp_path / "cache")
+    monkeypatch.setattr(fsdd, "EXPECTED", Expected((1, 1 << 30), content=fsdd.EXPECTED.content))
+    with pytest.raises(UserError, match=r"sha256 of its content must be 0fa1b91f.*, got"):
+        fsdd.prepare(tmp_path / "a", "audio", "en", tmp_path / "cache")
+    monkeypatch.setattr(fsdd, "EXPECTED", ANY_CONTENT)
     first = read(fsdd.prepare(tmp_path / "a", "audio", "en", tmp_path / "cache"))
     archive.unlink()
     assert read(fsdd.prepare(tmp_path / "b", "audio", "en", tmp_path / "cache")) == first

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import pytest
 from grid_grammar import SENTENCE, code, decode
-from recipes import read_splits, sample
+from recipes import ANY_CONTENT, read_splits, sample
 
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
@@ -64,7 +64,7 @@ def test_grid_from_its_home(grid_sample, home, tmp_path, monkeypatch):
     with tarfile.open(folder / "s1.tar", "w") as tar:
         tar.add(grid_sample / "align", "align")
 
-    monkeypatch.setattr(grid, "URLS", (f"{address}/s1.mpg_vcd.zip", f"{address}/s1.tar"))
+    monkeypatch.setattr(grid, "URLS", dict.fromkeys([f"{address}/s1.mpg_vcd.zip", f"{address}/s1.tar"], ANY_CONTENT))
     fetched = read("video", grid.prepare(tmp_path / "a", "video", "en", tmp_path / "cache"))
     assert (tmp_path / "cache") in fetched["test"][0].path.parents
     given = read("video", grid.prepare(tmp_path / "b", "video", "en", tmp_path / "cache", grid_sample))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from parallel_recipes import assert_manifest, read
 from recipes import sample
 
+from s2s_plugin.corpora.download import Expected
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.io import file_sha256, write_json
 
 sigmorphon = load_recipe("sigmorphon2020")
 LINES = {"train": "ça\ts a\nb\tb e\n", "dev": "d\td e\n", "test": "e\te ɑ̃\n"}
@@ -20,6 +23,8 @@ LINES = {"train": "ça\ts a\nb\tb e\n", "dev": "d\td e\n", "test": "e\te ɑ̃\n"
 @pytest.mark.parametrize("lang", ["fre", "hun", "ice", "jpn", "kor"])
 def test_samples_are_the_official_split(tmp_path: Path, lang: str):
     folder = sample("sigmorphon2020")
+    for name, expected in json.loads(sigmorphon.EXPECTED.read_text()).items():
+        assert not name.startswith(lang) or not Expected(*expected).problem(folder / name)
     out = sigmorphon.prepare(tmp_path / "out", lang, "ipa", tmp_path, from_dir=folder)
     assert_manifest(out, "sigmorphon2020")
     assert [len(read(out, f"{split}.{lang}")) for split in SPLITS] == [3_600, 450, 450]
@@ -34,6 +39,11 @@ def test_files_come_from_the_public_home(home: tuple[Path, str], tmp_path: Path,
     for folder, lines in LINES.items():
         (home[0] / folder).mkdir()
         (home[0] / folder / f"fre_{folder}.tsv").write_text(lines, encoding="utf-8")
+    with pytest.raises(UserError, match=r"fre_train\.tsv: its size must be 79,465 bytes, got 14;"):
+        sigmorphon.prepare(tmp_path / "out", "fre", "ipa", tmp_path / "cache")
+    of_these = {file.name: [file.stat().st_size, file_sha256(file)] for file in home[0].rglob("*.tsv")}
+    write_json(tmp_path / "expected.json", of_these)
+    monkeypatch.setattr(sigmorphon, "EXPECTED", tmp_path / "expected.json")
     out = sigmorphon.prepare(tmp_path / "out", "fre", "ipa", tmp_path / "cache")
     assert read(out, "train.fre") == ["ça", "b"] and read(out, "test.ipa") == ["e ɑ̃"]
 

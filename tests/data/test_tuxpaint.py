@@ -13,6 +13,7 @@ from PIL import Image
 from recipes import assert_no_leak, pack, package, read_splits, text_keys
 
 from s2s_plugin.corpora import packages
+from s2s_plugin.corpora.download import Expected
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
 
@@ -69,9 +70,12 @@ def test_tuxpaint_without_apt(home: tuple[Path, str], tmp_path: Path, monkeypatc
     monkeypatch.setattr(packages, "has_apt", lambda: False)
     monkeypatch.setattr(tuxpaint, "URL", f"{home[1]}/{archive.name}")
     options = {"cache": tmp_path / "cache", "valid": 0.2, "test": 0.2}
-    with pytest.raises(UserError, match="sha256 must be"):
+    with pytest.raises(UserError, match=r"its size must be 80,000,000 to 300,000,000 bytes"):
         tuxpaint.prepare(tmp_path / "out", "image", "en", **options)
-    monkeypatch.setattr(tuxpaint, "SHA256", tuxpaint.file_sha256(archive))
+    monkeypatch.setattr(tuxpaint, "EXPECTED", Expected(archive.stat().st_size, tuxpaint.EXPECTED.sha256))
+    with pytest.raises(UserError, match=r"sha256 must be 84206557"):
+        tuxpaint.prepare(tmp_path / "out", "image", "en", **options)
+    monkeypatch.setattr(tuxpaint, "EXPECTED", Expected(archive.stat().st_size, tuxpaint.file_sha256(archive)))
     out = tuxpaint.prepare(tmp_path / "out", "image", "en", **options)
     assert sum(map(len, read("image", out).values())) == 40
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import http.server
 import json
+import shutil
+import ssl
+import subprocess
 import tarfile
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,11 +21,13 @@ import soundfile
 from command_line import SHARED
 from PIL import Image
 
+from s2s_plugin.corpora.download import Expected
 from s2s_plugin.corpora.recipe import default_cache
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.manifest import Item, read_manifest
 from s2s_plugin.text.normalize import match_key
 
+ANY_CONTENT = Expected((1, 1 << 30))  # of a test's own file, in place of the real one's size and checksum
 SOUNDS, PICTURES = (".wav", ".ogg"), (".jpg", ".png")
 
 
@@ -101,10 +108,31 @@ class Files(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@functools.cache
+def _certificate() -> Path:
+    """A certificate of this machine with its key, in one file that goes with the process."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl on this machine")
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    files = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", "req", "-x509", *kind, *files, *about], check=True, stderr=subprocess.DEVNULL)
+    return folder
+
+
 @contextmanager
-def serving(handler: type[http.server.BaseHTTPRequestHandler] | functools.partial) -> Iterator[str]:
-    """A real web server on this machine; gives its address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+def serving(
+    handler: type[http.server.BaseHTTPRequestHandler] | functools.partial, secure: bool = True
+) -> Iterator[str]:
+    """A real web server on this machine, over TLS with a certificate that the test trusts; gives its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, pytest.MonkeyPatch.context() as patch:
+        if secure:
+            patch.setenv("SSL_CERT_FILE", str(_certificate() / "certificate.pem"))
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(_certificate() / "certificate.pem", _certificate() / "key.pem")
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http{'s' * secure}://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

@@ -22,7 +22,6 @@ from fairseq.tasks import FairseqTask
 from omegaconf import OmegaConf
 from torch import nn
 
-from s2s_plugin.inference.workers import Workers
 from s2s_plugin.models.config import Seq2SeqConfig
 from s2s_plugin.models.import_lstm import convert_config, convert_parameters
 from s2s_plugin.models.seq2seq import Seq2SeqModel
@@ -30,6 +29,7 @@ from s2s_plugin.search.build import build_search
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import PRECISIONS
 from s2s_plugin.text.codec import PairCodec
+from s2s_plugin.utils.workers import Workers
 
 RUN = ROOT / "runs" / "bench" / "search"
 BEST = RUN / "checkpoint_best.pt"  # stock's

@@ -73,9 +73,13 @@ def _run_row(folder: Path) -> tuple[str, ...]:
               (run.training_result, "trained"), (run.checkpoints / "checkpoint_last.pt", "in training"))  # fmt: skip
     state = next((state for path, state in states if path.is_file()), "started")
     newest = max(path.stat().st_mtime for path in folder.iterdir())
-    data = Path((read_json(run.training_settings) or {}).get("task.data", ""))
-    corpus = data.name.partition(".")[0]
-    return str(folder), state, f"{datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}", corpus, _score(run)
+    corpus = score = ""
+    try:
+        corpus = Path((read_json(run.training_settings) or {}).get("task.data", "")).name.partition(".")[0]
+        score = _score(run)
+    except UserError:  # the other runs are listed all the same
+        state = "damaged"
+    return str(folder), state, f"{datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}", corpus, score
 
 
 def _score(run: RunDir) -> str:

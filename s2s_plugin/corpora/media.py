@@ -18,6 +18,7 @@ from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, write_
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.loading import SOURCE_META
 from s2s_plugin.utils.console import say
+from s2s_plugin.utils.digests import check_digest, record_digests
 from s2s_plugin.utils.io import fingerprint, hash_fraction, locked, write_json
 
 MANIFESTS = {"train": "manifest", "valid": "valid_manifest", "test": "test_manifest"}
@@ -79,13 +80,14 @@ def pack_corpus(cfg: DictConfig) -> Path:
         for split in SPLITS:
             _, items = read_manifest(manifests / f"{split}.tsv")
             if not (out / f"{split}.json").is_file():
-                skipped[split] = pack(items, frontend, out / split, skip)
+                skipped[split] = pack(items, frontend, out / split, skip, cfg.workers or None)
                 for name, reason in skipped[split].items():
                     say(f"      skipped {split} {name}: {reason}")
             packed = PackedFeatures(out / split)
             sizes = dict(zip(packed.ids, packed.sizes.tolist(), strict=True))
             usable = [item._replace(frames=sizes[item.id]) for item in items if item.id in sizes]
             write_manifest(out / f"{split}.tsv", modality, usable)
+        record_digests(out)
         write_json(out / PACKED, {"skipped": skipped})
     return out
 
@@ -126,6 +128,8 @@ def hold_out(items: list[Item], splits: list[str], max_items: int) -> dict[str, 
 
 def texts(features: Path) -> dict[str, list[Item]]:
     """Return the items of each split that have features."""
+    for split in SPLITS:
+        check_digest(features / f"{split}.tsv")
     return {split: read_manifest(features / f"{split}.tsv")[1] for split in SPLITS}
 
 

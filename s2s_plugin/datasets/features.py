@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -21,8 +21,10 @@ from torch import Tensor
 from s2s_plugin.datasets.frontends import Frontend
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.digests import check_digest, crc32
 from s2s_plugin.utils.io import file_sha256, read_json, write_json
 from s2s_plugin.utils.progress import Progress
+from s2s_plugin.utils.workers import Workers
 
 SAVE_INTERVAL = 2.0  # seconds between two records of the progress of packing
 MIN_ITEMS_FOR_WORKERS = 64
@@ -36,6 +38,7 @@ class PackedFeatures(Sequence):
     """
 
     def __init__(self, prefix: Path):
+        check_digest(prefix.with_suffix(".json"))
         about = read_json(prefix.with_suffix(".json"))
         if about is None:
             raise UserError(f"{prefix}.json: no packed features; run the prepare stage")
@@ -47,6 +50,7 @@ class PackedFeatures(Sequence):
         size = self.path.stat().st_size if self.path.is_file() else 0
         if size != expected:
             raise UserError(f"{self.path}: expected {expected:,} bytes, got {size:,}; delete its folder, prepare again")
+        check_digest(self.path)
         self._rows: np.memmap | None = None
 
     def __len__(self) -> int:
@@ -105,11 +109,13 @@ def pack(
     progress = PackingProgress(**read_json(state)) if state.is_file() and data.is_file() else PackingProgress()
     todo, read = items[progress.done :], functools.partial(_load, frontend)
     parallel = workers != 1 and len(todo) >= MIN_ITEMS_FOR_WORKERS
-    pool = multiprocessing.get_context("fork").Pool(workers) if parallel else None  # by default one worker a core
+    if progress.bytes and crc32(data, progress.bytes) != f"{progress.checksum:08x}":
+        raise UserError(f"{data}: damaged since packing was interrupted; delete {data.parent} and prepare again")
+    pool = Workers(workers or os.cpu_count() or 1, read) if parallel else None
     with data.open("r+b" if data.exists() else "wb") as file, pool or nullcontext():
         file.truncate(progress.bytes)
         file.seek(progress.bytes)
-        results = pool.imap(read, todo, chunksize=4) if pool else map(read, todo)
+        results = pool.imap(todo, chunksize=4) if pool else map(read, todo)
         bar = Progress(todo, f"      {prefix.name}", initial=progress.done, total=len(items), unit="file")
         saved_at = time.monotonic()
         for item, result in zip(bar, results, strict=True):
@@ -134,6 +140,7 @@ class PackingProgress:
 
     done: int = 0
     bytes: int = 0
+    checksum: int = 0  # CRC-32 of these bytes
     dtype: str = ""
     shape: Sequence[int] = ()
     ids: list[str] = field(default_factory=list)
@@ -149,7 +156,9 @@ class PackingProgress:
             self.dtype, self.shape = result.dtype.name, result.shape[1:]
             self.ids.append(item.id)
             self.sizes.append(len(result))
-            self.bytes += file.write(result.tobytes())
+            content = result.tobytes()
+            self.bytes += file.write(content)
+            self.checksum = zlib.crc32(content, self.checksum)
 
     def save(self, state: Path, file: BinaryIO) -> None:
         file.flush()

@@ -15,6 +15,7 @@ from fairseq.data import Dictionary
 from torch import Tensor
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.digests import check_digest
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -91,6 +92,7 @@ class OriginalText:
 
     @cached_property
     def lines(self) -> list[str] | None:
+        check_digest(self.path)
         if not self.path.is_file():
             logger.warning("%s: no such text; words outside the vocabulary stay <unk>", self.path)
             return None

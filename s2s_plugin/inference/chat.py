@@ -20,7 +20,8 @@ from s2s_plugin.inference.translator import Hypothesis, Translator, generation_k
 from s2s_plugin.text.normalize import match_key
 from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.io import fingerprint, read_json, read_lines, write_json
+from s2s_plugin.utils.digests import read_prepared
+from s2s_plugin.utils.io import fingerprint, read_json, write_json
 from s2s_plugin.utils.run_dir import RunDir
 
 QUIT = ("quit", "exit")
@@ -76,7 +77,7 @@ def choose(candidates: Sequence[Hypothesis], frequency: Mapping[str, int], optio
 
 def reply_frequency(data: Path, language: str) -> Counter[str]:
     """Count how often each reply occurs in the training text."""
-    return Counter(map(match_key, read_lines(data / "text" / f"train.{language}")))
+    return Counter(map(match_key, read_prepared(data / "text" / f"train.{language}")))
 
 
 def best_threshold(confidences: Sequence[float], correct: Sequence[bool]) -> float:
@@ -101,7 +102,7 @@ def calibrate(cfg: DictConfig, run: RunDir, translator: Translator, frequency: M
         return cached
     say(f"      {run.folder}: first use; choosing the confidence threshold on validation replies")
     text = Path(task.data) / "text"
-    sources, references = (read_lines(text / f"valid.{lang}") for lang in (task.source_lang, task.target_lang))
+    sources, references = (read_prepared(text / f"valid.{lang}") for lang in (task.source_lang, task.target_lang))
     step, chrf = max(1, len(sources) // CALIBRATION_ITEMS), CHRF()
     replies = [choose(each, frequency, cfg.chat) for each in translator.candidates(sources[::step])]
     pairs = zip(replies, references[::step], strict=True)

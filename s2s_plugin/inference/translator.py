@@ -19,10 +19,11 @@ from torch import Tensor
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
-from s2s_plugin.inference.workers import Workers, resolve_workers
+from s2s_plugin.inference.workers import resolve_workers
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import DECODING_OPTIONS, decoding_options
 from s2s_plugin.text.normalize import SPACE
+from s2s_plugin.utils.workers import Workers
 
 BATCHES_PER_WORKER = 4  # so that all end at about the same time
 MAX_TOKENS = 12000  # default of a batch, as in fairseq

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,6 +106,8 @@ def read_run(folder: Path) -> RunData:
     if not folder.is_dir():
         raise UserError(f"{folder}: not a run folder; run the train stage first")
     run = RunDir(folder)
+    if run.config.is_file():
+        run.check_config()
     inputs = (run.config, run.log, run.outputs, run.attention, run.scores, run.commands)
     times = [path.stat().st_mtime for path in inputs if path.is_file()]
     return RunData(
@@ -114,21 +115,18 @@ def read_run(folder: Path) -> RunData:
         date=datetime.fromtimestamp(max(times)) if times else datetime.now(),
         options=(yaml.safe_load(run.config.read_bytes()) if run.config.is_file() else None) or {},
         curves=read_curves(run.log),
-        outputs=[Output(**item) for item in _read_json_lines(run.outputs)],
-        attention={item["id"]: _read_attention(item, folder) for item in _read_json_lines(run.attention)},
+        outputs=[Output(**item) for item in run.read_outputs()],
+        attention={item["id"]: _read_attention(item, run) for item in run.read_attention()},
         scores=read_json(run.scores) or {},
         commands=run.read_commands(),
     )
 
 
-def _read_attention(item: dict[str, Any], folder: Path) -> Attention:
+def _read_attention(item: dict[str, Any], run: RunDir) -> Attention:
     """Load the signal too, if there is one."""
-    signal = np.load(folder / item.pop("features")) if "features" in item else None
+    signal = None
+    if "features" in item:
+        path = run.folder / item.pop("features")
+        run.check_generated(path)
+        signal = np.load(path)
     return Attention(**item | {"attention": np.array(item["attention"])}, signal=signal)
-
-
-def _read_json_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]

@@ -17,7 +17,7 @@ from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.text.matching import TfidfIndex, words
-from s2s_plugin.utils.io import read_lines
+from s2s_plugin.utils.digests import check_digest, read_prepared
 from s2s_plugin.utils.progress import Progress
 
 LABELS = {"copy": "copy of the source", "lead": "lead words", "neighbour": "nearest neighbour",
@@ -46,7 +46,7 @@ def baselines(
         return {LABELS[name]: hypotheses[name] for name in names}
     sources, targets = [], []
     if set(names) - {"copy"}:
-        sources, targets = (read_lines(data / "text" / f"train.{language}") for language in (source, target))
+        sources, targets = (read_prepared(data / "text" / f"train.{language}") for language in (source, target))
     hypotheses = {LABELS[name]: _text_baseline(name, sources, targets, rows) for name in names}
     if "retrieved" in rows[0]:
         hypotheses["retrieved target"] = [row["retrieved"] for row in rows]
@@ -84,6 +84,7 @@ def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
 
 
 def _signal_baselines(data: Path, subset: str, count: int) -> dict[str, list[str]]:
+    check_digest(data / "train.tsv")
     _, train = read_manifest(data / "train.tsv")
     frequent = Counter(text for item in train for text in item.texts).most_common(1)[0][0]
     features = data / read_source_meta(data)["features"]

@@ -41,7 +41,7 @@ def preprocess_command(cfg: DictConfig, folder: Path) -> str:
     words += ["--srcdict", str(pieces / f"dict.{source}.txt")]
     if target not in MODALITIES:
         words += ["--tgtdict", str(pieces / f"dict.{target}.txt")]
-    return shlex.join([*words, "--destdir", str(folder), "--workers", str(os.cpu_count() or 1)])
+    return shlex.join([*words, "--destdir", str(folder), "--workers", str(cfg.workers or os.cpu_count() or 1)])
 
 
 def train_command(cfg: DictConfig) -> str:

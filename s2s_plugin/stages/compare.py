@@ -25,6 +25,7 @@ def run(words: Sequence[str]) -> int:
         parser.error("at least two runs are required")
     outputs = [read_outputs(folder, options.direction) for folder in options.runs]
     check_same_items(options.runs, outputs)
+    RunDir(options.runs[0]).check_config()
     config = OmegaConf.load(RunDir(options.runs[0]).config)
     assert isinstance(config, DictConfig)
     metrics = options.metrics or list(config.metrics)

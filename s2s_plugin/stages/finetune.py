@@ -30,6 +30,7 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
     base = _find_run(cfg, run_dir)
     checkpoint = base.best_checkpoint()
     state = check_checkpoint(checkpoint)
+    base.check_config()
     saved = OmegaConf.load(base.config)
     task, data = state["cfg"]["task"], cfg.data
     if (task["source_lang"], task["target_lang"]) != (data.source_lang, data.target_lang):

@@ -44,6 +44,7 @@ def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]
     """
     if not run_dir.config.is_file():
         return False
+    run_dir.check_config()
     saved = OmegaConf.load(run_dir.config)
     assert isinstance(saved, DictConfig)
     for key in sorted(overridden):

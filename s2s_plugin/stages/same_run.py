@@ -75,7 +75,7 @@ def check_dictionaries(cfg: DictConfig, run_dir: RunDir) -> None:
     """Raise UserError if the data has other dictionaries than the training had."""
     trained = (read_json(run_dir.training_settings) or {}).get("dictionaries", {})
     for lang, now in dictionary_fingerprints(cfg).items():
-        if now != trained.get(lang):
+        if now != trained.get(lang, now):
             raise UserError(
                 f"{cfg.task.data}/dict.{lang}.txt is not the dictionary that {run_dir.folder} was trained with; "
                 "leave out data=... and subword=... to use the data of the training"

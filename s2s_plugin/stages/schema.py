@@ -97,7 +97,7 @@ class RunConfig(FairseqConfig):
     )
     average: int = option(0, "number of best checkpoints to average for decoding, if the mean validates no worse")
     finetune_from: Optional[str] = option(None, "run (name or folder) whose model and vocabulary initialize this one")
-    workers: int = option(0, "processes that decode on a CPU; 0: chosen by the number of cores", SPEED)
+    workers: int = option(0, "processes that prepare data and decode on a CPU; 0: chosen by the number of cores", SPEED)
     metrics: list[str] = option([], "scorers of the score stage", DISPLAY, saved=True)
     perplexity: bool = option(False, "compute the perplexity of the references in the score stage", DISPLAY, saved=True)
     baselines: list[str] = option(

@@ -19,7 +19,12 @@ from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
-from s2s_plugin.stages.same_run import changed_settings, dictionary_fingerprints, write_training_settings
+from s2s_plugin.stages.same_run import (
+    changed_settings,
+    check_dictionaries,
+    dictionary_fingerprints,
+    write_training_settings,
+)
 from s2s_plugin.tasks.checkpoint import check_parameters
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import load_checkpoint
@@ -38,7 +43,7 @@ class TrainStage(Stage):
 
     def begin(self, job: Job) -> None:
         super().begin(job)
-        write_text(job.run_dir.config, OmegaConf.to_yaml(job.cfg, resolve=True))
+        job.run_dir.write_config(OmegaConf.to_yaml(job.cfg, resolve=True))
 
     def is_done(self, job: Job) -> bool:
         return job.run_dir.training_result.is_file() and not changed_settings(job.fairseq, job.run_dir)
@@ -49,7 +54,8 @@ class TrainStage(Stage):
         cfg, run_dir = job.fairseq, job.run_dir
         _check_options(cfg)
         model = tasks.setup_task(cfg.task).build_model(cfg.model)
-        updates = count_updates(run_dir, model)
+        if (updates := count_updates(run_dir, model)) > 0:
+            check_dictionaries(cfg, run_dir)
         seconds_before = 0  # of the other run's training, from which fairseq goes on to count
         if cfg.checkpoint.finetune_from_model:
             seconds_before = _load_initial(cfg, model)["extra_state"].get("previous_training_time", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -24,7 +23,8 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.search.shortlist import Shortlist, train_ibm1
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.text.codec import PairCodec
-from s2s_plugin.utils.io import locked
+from s2s_plugin.utils.digests import check_digest
+from s2s_plugin.utils.io import locked, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ def data_folder(cfg: Seq2SeqTaskConfig) -> Path:
 
 def read_source_meta(folder: Path) -> dict[str, Any]:
     """Return the modality, the frontend's config and the features' folder of a folder whose source is a signal."""
-    return json.loads((folder / SOURCE_META).read_text(encoding="utf-8"))
+    check_digest(folder / SOURCE_META)
+    return read_json(folder / SOURCE_META)
 
 
 def infer_languages(cfg: Seq2SeqTaskConfig) -> None:
@@ -65,11 +66,30 @@ def load_dictionary(folder: Path, lang: str) -> Dictionary:
         UserError: there is no such file.
     """
     path = folder / f"dict.{lang}.txt"
+    check_digest(path)
     if not path.is_file():
         raise UserError(f"{path}: no such dictionary; check the folder and the two languages")
-    dictionary = Dictionary.load(str(path))
+    try:
+        dictionary = Dictionary.load(str(path))
+    except Exception as error:  # fairseq raises anything on a damaged file
+        raise UserError(f"{path}: not a dictionary of fairseq ({error}); make it again") from None
     logger.info("[%s] dictionary: %d types", lang, len(dictionary))
     return dictionary
+
+
+def _load_binaries(path: Path, dictionary: Dictionary | None) -> Any:
+    """Return the dataset of one side, as fairseq-preprocess has written it.
+
+    Raises:
+        UserError: its files are damaged.
+    """
+    for name in (f"{path}.idx", f"{path}.bin"):
+        check_digest(Path(name))
+    try:
+        return data_utils.load_indexed_dataset(str(path), dictionary)
+    except Exception as error:  # fairseq raises anything on a damaged file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}.idx: damaged ({reason}); run the prepare stage or fairseq-preprocess again") from None
 
 
 @dataclass
@@ -98,7 +118,7 @@ class PairLoader:
             UserError: the split does not exist, or its sides do not match.
         """
         path = self._target_path(split)
-        targets: Any = data_utils.load_indexed_dataset(str(path), self.target_dictionary)
+        targets = _load_binaries(path, self.target_dictionary)
         sources = self._sources(split, path)
         if len(sources) != len(targets):
             raise UserError(f"{path}: {len(sources)} sources, {len(targets)} targets; run the prepare stage again")
@@ -180,7 +200,7 @@ class PairLoader:
         if self.frontend is not None:
             return self._signals(split)
         path = target_path.with_suffix(f".{self.cfg.source_lang}")
-        sources: Any = data_utils.load_indexed_dataset(str(path), self.source_dictionary)
+        sources = _load_binaries(path, self.source_dictionary)
         if ((sources.sizes - 1) % self.source_group).any():
             raise UserError(
                 f"{path}: model.encoder_factors={self.source_group - 1} requires as many factors after each token; "
@@ -194,6 +214,7 @@ class PairLoader:
         train = split == "train"
         features = PackedFeatures(self.folder / self._meta["features"] / split)
         manifest = self.folder / f"{split}.tsv"
+        check_digest(manifest)
         _, items = read_manifest(manifest)
         if [item.id for item in items] != features.ids:
             raise UserError(f"{manifest}: its items differ from those of {features.path}; run the prepare stage again")
@@ -220,7 +241,7 @@ class PairLoader:
             return None
         if self.cfg.truncate_source:
             raise UserError(f"{path}: alignments require whole sources; set task.truncate_source=false")
-        return data_utils.load_indexed_dataset(str(path), None)
+        return _load_binaries(path, None)
 
     def _texts(self, split: str, target_path: Path, sources: Any, targets: Any):
         """Return both sides as ``s2s prepare`` or ``fairseq-preprocess --dataset-impl raw`` has kept them."""

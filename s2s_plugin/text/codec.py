@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,8 @@ from s2s_plugin.text.escape import escape, to_line, unescape
 from s2s_plugin.text.factors import factor_token, split_factors
 from s2s_plugin.text.normalize import SPACE, normalize, strip_case_and_punctuation
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
+from s2s_plugin.utils.digests import check_digest
+from s2s_plugin.utils.io import read_json
 
 UNKNOWN = "\u2047"  # SentencePiece's surface of its unknown piece
 SLOT = re.compile(r"<copy\d+>")
@@ -42,7 +43,10 @@ class TextCodec:
 
         if not model.is_file():
             raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
-        self.pieces = SentencePieceProcessor(model_file=str(model))
+        try:
+            self.pieces = SentencePieceProcessor(model_file=str(model))
+        except (RuntimeError, OSError):
+            raise UserError(f"{model}: not a SentencePiece model, or damaged; run the prepare stage again") from None
         self.jamo, self.factors, self.strip = jamo, dict(factors or {}), strip
 
     @property
@@ -153,9 +157,9 @@ class PairCodec:
     def load(cls, folder: Path, source_lang: str, target_lang: str) -> PairCodec | None:
         """Load the codec that the prepare stage wrote, in either direction; None for a corpus binarized otherwise."""
         path = folder / cls.FILE
-        if not path.is_file():
+        check_digest(path)
+        if (sides := read_json(path)) is None:
             return None
-        sides = json.loads(path.read_text(encoding="utf-8"))
         if target_lang not in sides:
             raise UserError(f"{path}: has the languages {', '.join(sides)}, not {target_lang}; check the languages")
         source = _load_side(folder, sides[source_lang]) if source_lang in sides else None
@@ -203,6 +207,7 @@ class PairCodec:
 def _load_side(folder: Path, side: Mapping) -> TextCodec:
     """Load the codec of one language, as ``codec.json`` describes it."""
     model = folder / side["model"]
+    check_digest(model)
     if side.get("lossless"):
         return CodeCodec(model)
     return TextCodec(model, side["jamo"], side.get("factors"), side.get("strip", False))

@@ -15,7 +15,8 @@ from zlib import crc32
 
 from s2s_plugin.text.matching import TfidfIndex, char_ngrams
 from s2s_plugin.text.normalize import match_key
-from s2s_plugin.utils.io import read_lines, write_lines
+from s2s_plugin.utils.digests import check_digest, read_prepared
+from s2s_plugin.utils.io import write_lines
 
 TURN = "<turn>"  # separates the turns of a source that is a conversation
 RETRIEVED = "<retrieved>"  # separates the retrieved target from the source
@@ -33,7 +34,8 @@ class Retrieval:
     def load(cls, folder: Path, source_lang: str, target_lang: str) -> Retrieval | None:
         """Read the memory that the prepare stage wrote; None if there is none."""
         files = [folder / f"{FILE}.{lang}" for lang in (source_lang, target_lang)]
-        return cls(list(zip(*map(read_lines, files), strict=True))) if files[0].is_file() else None
+        check_digest(files[0])
+        return cls(list(zip(*map(read_prepared, files), strict=True))) if files[0].is_file() else None
 
     def save(self, folder: Path, source_lang: str, target_lang: str) -> None:
         for side, lang in enumerate((source_lang, target_lang)):

@@ -15,6 +15,7 @@ from s2s_plugin.text.escape import NEWLINE, TAB, escape, unescape
 from s2s_plugin.text.factors import factor_values, split_factors
 from s2s_plugin.text.normalize import normalize, strip_case_and_punctuation
 from s2s_plugin.utils.console import say
+from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json, write_json
 from s2s_plugin.utils.options import option
 
@@ -127,6 +128,8 @@ def codec_files(folder: Path) -> list[Path]:
     files = [file, *sorted({folder / side["model"] for side in sides.values()})]
     if missing := [path for path in files if not path.is_file()]:
         raise UserError(f"{missing[0]}: no such file, required by {file}; prepare that data again")
+    for path in files:
+        check_digest(path)
     return files
 
 

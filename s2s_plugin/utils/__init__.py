@@ -1,1 +1,1 @@
-"""Shared utilities: atomic files, the run folder, the console, progress, interrupts."""
+"""Shared utilities: atomic files, the run folder, digests, the console, progress, workers, interrupts."""

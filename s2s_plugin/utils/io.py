@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
+
+CHECKSUM = "crc32"  # key of a JSON file
 
 
 @contextmanager
@@ -51,9 +54,9 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all; its last key is the CRC-32 of the rest, for :func:`read_json`."""
+    write_text(path, _json_text({**value, CHECKSUM: _checksum(_json_text(value))}) + "\n")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -61,12 +64,32 @@ def read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; None if it is missing or broken."""
+def read_json(path: Path, remedy: str = "restore a copy, or delete it and run the stage that writes it again") -> Any:
+    """Read a JSON file; return None if it is missing.
+
+    Raises:
+        UserError: the file is damaged: not JSON, or not what :func:`write_json` wrote.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged ({error}); {remedy}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    checksum = value.pop(CHECKSUM, None) if isinstance(value, dict) else None
+    if checksum not in (None, _checksum(_json_text(value))):
+        raise UserError(f"{path}: damaged, or edited without deleting its line {CHECKSUM}; {remedy}")
+    return value
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
 
 
 @contextmanager

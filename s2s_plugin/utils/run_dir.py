@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.utils.io import read_lines, write_text
+from s2s_plugin.utils.digests import crc32
+from s2s_plugin.utils.io import read_json, read_lines, write_text
 
 EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best checkpoint
+CONFIG_CHECKSUM = "# crc32: "
+REGENERATE = "restore a copy, or delete generated.json and run the generate stage again"
 AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
 
 
@@ -42,14 +46,59 @@ class RunDir:
                 return self.checkpoints / name
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")
 
+    def write_config(self, text: str) -> None:
+        """Write ``config.yaml``; its last line, a comment, is the CRC-32 of the rest."""
+        write_text(self.config, f"{text}{CONFIG_CHECKSUM}{zlib.crc32(text.encode('utf-8')):08x}\n")
+
+    def check_config(self) -> None:
+        """Raise UserError if ``config.yaml`` is not what was written."""
+        try:
+            text, mark, checksum = self.config.read_bytes().rpartition(CONFIG_CHECKSUM.encode())
+        except OSError as error:
+            raise UserError(f"{self.config}: cannot be read ({error.strerror})") from None
+        if mark and checksum.strip() != b"%08x" % zlib.crc32(text):
+            raise UserError(
+                f"{self.config}: damaged, or edited without deleting its last line; restore a copy, or delete it and "
+                "run the train stage again"
+            )
+
     def read_outputs(self) -> list[dict]:
-        """Return the rows of ``outputs.jsonl``."""
-        return [json.loads(line) for line in read_lines(self.outputs)]
+        """Return the rows of ``outputs.jsonl``; none if it is missing."""
+        return self._read_rows(self.outputs)
+
+    def read_attention(self) -> list[dict]:
+        """Return the rows of ``attention.jsonl``; none if it is missing."""
+        return self._read_rows(self.attention)
+
+    def check_generated(self, path: Path) -> None:
+        """Check a file that the generate stage wrote.
+
+        Raises:
+            UserError: its content has changed since.
+        """
+        digests = (read_json(self.generation_info) or {}).get("digests", {})
+        name = path.relative_to(self.folder).as_posix()
+        if name in digests and not (path.is_file() and crc32(path) == digests[name]):
+            raise UserError(f"{path}: missing or damaged; {REGENERATE}")
+
+    def digests(self, *paths: Path) -> dict[str, str]:
+        """Return the digests of generated files, for ``generated.json``."""
+        return {path.relative_to(self.folder).as_posix(): crc32(path) for path in paths}
+
+    def _read_rows(self, path: Path) -> list[dict]:
+        self.check_generated(path)
+        try:
+            return [json.loads(line) for line in read_lines(path)] if path.is_file() else []
+        except ValueError as error:
+            raise UserError(f"{path}: damaged ({error}); {REGENERATE}") from None
 
     def read_commands(self) -> dict[str, str]:
         """Return the plain commands by stage."""
-        blocks = self.commands.read_text(encoding="utf-8").split("# ")[1:] if self.commands.is_file() else []
-        return dict(block.strip().split("\n", 1) for block in blocks)
+        try:
+            blocks = self.commands.read_text(encoding="utf-8").split("# ")[1:] if self.commands.is_file() else []
+            return dict(block.strip().split("\n", 1) for block in blocks)
+        except ValueError:
+            raise UserError(f"{self.commands}: damaged; delete it, and run the stages again") from None
 
     def save_command(self, stage: str, command: str) -> None:
         """Write the stage's plain command to ``commands.txt``, in place of an earlier one."""

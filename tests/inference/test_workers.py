@@ -18,7 +18,8 @@ from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.translator import Translator, batches
-from s2s_plugin.inference.workers import Workers, resolve_workers
+from s2s_plugin.inference.workers import resolve_workers
+from s2s_plugin.utils.workers import Workers
 
 
 def work(task: int) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
 from s2s_plugin.text.codec import PairCodec
+from s2s_plugin.utils.digests import check_digest, read_prepared
 from s2s_plugin.utils.io import read_lines
 
 Row = dict[str, Any]
@@ -63,7 +64,7 @@ def make_rows(cfg: DictConfig, data: Path, subset: str, items: list[Row], output
     codec = PairCodec.load(data, cfg.task.source_lang, cfg.task.target_lang)
     pieces = []
     if codec is not None and codec.retrieval is not None:
-        pieces = read_lines(data / "pieces" / f"{subset}.{cfg.task.source_lang}")
+        pieces = read_prepared(data / "pieces" / f"{subset}.{cfg.task.source_lang}")
     rows = []
     for number, item in enumerate(items):
         output = outputs[number]
@@ -92,6 +93,7 @@ def read_items(cfg: DictConfig, data: Path, subset: str) -> list[Row]:
     """
     source, target = cfg.task.source_lang, cfg.task.target_lang
     if source in MODALITIES:
+        check_digest(data / f"{subset}.tsv")
         _, media = read_manifest(data / f"{subset}.tsv")
         return [
             {"source": None, "item": item.id, "media": str(item.path), "speaker": item.speaker, "length": item.frames}
@@ -99,13 +101,13 @@ def read_items(cfg: DictConfig, data: Path, subset: str) -> list[Row]:
             for item in media
         ]
     text = data / "text"
-    sources, targets = (read_lines(text / f"{subset}.{lang}") for lang in (source, target))
+    sources, targets = (read_prepared(text / f"{subset}.{lang}") for lang in (source, target))
     several, directions = text / f"{subset}.references.tsv", text / f"{subset}.direction"
     references: list = targets
     if several.is_file():
-        references = [line.split("\t") for line in read_lines(several)]
+        references = [line.split("\t") for line in read_prepared(several)]
     items: list[Row] = [{"source": s, "reference": r} for s, r in zip(sources, references, strict=True)]
     if directions.is_file():
-        for item, direction in zip(items, read_lines(directions), strict=True):
+        for item, direction in zip(items, read_prepared(directions), strict=True):
             item["direction"] = direction
     return items

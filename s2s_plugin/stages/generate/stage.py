@@ -45,7 +45,13 @@ class GenerateStage(Stage):
         super().begin(job)
 
     def is_done(self, job: Job) -> bool:
-        return job.run_dir.outputs.is_file() and read_json(job.run_dir.generation_info) == _generation_info(job)
+        run_dir, info = job.run_dir, read_json(job.run_dir.generation_info)
+        if not run_dir.outputs.is_file() or info is None:
+            return False
+        done = {key: value for key, value in info.items() if key != "digests"} == _generation_info(job)
+        for name in info.get("digests", {}) if done else ():
+            run_dir.check_generated(run_dir.folder / name)
+        return done
 
     def run(self, job: Job) -> None:
         cfg, run_dir = job.fairseq, job.run_dir
@@ -74,7 +80,9 @@ class GenerateStage(Stage):
         write_lines(run_dir.folder / f"{subset}.hyp", [row["hypothesis"] for row in rows])
         if is_approximate(cfg) and not cfg.generation.score_reference:
             write_json(run_dir.search_comparison, compare_with_exact_search(cfg, checkpoint, data, job.cfg.metrics))
-        write_json(run_dir.generation_info, _generation_info(job))
+        signals = [run_dir.folder / "attention" / f"{row['id']}.npy" for row in shown if row["source"] is None]
+        digests = run_dir.digests(run_dir.outputs, run_dir.attention, *signals)
+        write_json(run_dir.generation_info, {**_generation_info(job), "digests": digests})
 
     def summary(self, job: Job) -> str:
         return str(job.run_dir.outputs)

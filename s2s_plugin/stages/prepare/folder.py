@@ -19,8 +19,10 @@ from s2s_plugin.stages.commands import preprocess_command
 from s2s_plugin.stages.schema import DataConfig
 from s2s_plugin.text.vocabulary import codec_files
 from s2s_plugin.utils.console import say
+from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import file_sha256, fingerprint, read_json
 from s2s_plugin.utils.options import options_affecting
+from s2s_plugin.utils.workers import Pool
 
 SUMMARY = "prepared.json"  # pairs in each split, lengths of the longest sides in steps, vocabulary, languages
 OWN_FILES = (*directions.FILES, "dialogues", "valid_dialogues", "test_dialogues")
@@ -74,11 +76,22 @@ def _file_hashes(files: str | ListConfig) -> list[str]:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the name") from None
 
 
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """Return ``prepared.json``; None in a folder that fairseq-preprocess has made.
+
+    Raises:
+        UserError: it is damaged, or missing.
+    """
+    check_digest(folder / SUMMARY)
+    return read_json(folder / SUMMARY, f"restore a copy, or delete {folder} and run the prepare stage again")
+
+
 def check_prepared(cfg: DictConfig) -> None:
     """Raise UserError if there is no prepared data, or a batch cannot hold its longest pair."""
     if not Path(cfg.task.data).is_dir():
         raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
-    summary = read_json(Path(cfg.task.data) / SUMMARY)
+    if (summary := read_summary(Path(cfg.task.data))) is None:
+        return  # of fairseq-preprocess
     longest = dict(zip(summary["languages"], summary["longest"].values(), strict=True))
     source, target = longest[cfg.task.source_lang], longest[cfg.task.target_lang]
     if cfg.task.truncate_source:
@@ -109,7 +122,9 @@ def write_dictionary(cfg: DictConfig, folder: Path, lang: str, dictionary: Dicti
 
 def binarize(cfg: DictConfig, folder: Path) -> None:
     """Run fairseq-preprocess with the arguments of :func:`preprocess_command`."""
+    from fairseq import binarizer
     from fairseq_cli import preprocess
 
+    binarizer.Pool = Pool
     arguments = shlex.split(preprocess_command(cfg, folder))[1:]
     preprocess.main(options.get_preprocessing_parser().parse_args(arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -12,8 +13,9 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import preprocess_command
 from s2s_plugin.stages.prepare import signal, text
-from s2s_plugin.stages.prepare.folder import SUMMARY, resolve_preparation
-from s2s_plugin.utils.io import build_folder, read_json
+from s2s_plugin.stages.prepare.folder import SUMMARY, read_summary, resolve_preparation
+from s2s_plugin.utils.digests import check_folder, record_digests
+from s2s_plugin.utils.io import build_folder
 
 
 class PrepareStage(Stage):
@@ -30,14 +32,20 @@ class PrepareStage(Stage):
 
     def is_done(self, job: Job) -> bool:
         folder, cfg = resolve_preparation(job.cfg)
-        return folder.is_dir() and (not media.is_signal(cfg) or media.is_packed(cfg))
+        folders = [folder, media.features_folder(cfg)] if media.is_signal(cfg) else [folder]
+        if not folder.is_dir() or (media.is_signal(cfg) and not media.is_packed(cfg)):
+            return False
+        for each in folders:
+            check_folder(each)
+        return True
 
     def run(self, job: Job) -> None:
         prepare(job.cfg)
 
     def summary(self, job: Job) -> str:
         folder, _ = resolve_preparation(job.cfg)
-        summary = read_json(folder / SUMMARY)
+        if (summary := read_summary(folder)) is None:
+            raise UserError(f"{folder / SUMMARY}: missing; delete {folder} and run the prepare stage again")
         counts = " / ".join(f"{summary['pairs'][split]:,}" for split in SPLITS)
         return f"{counts} pairs (train / valid / test), {summary['vocabulary']} tokens, in {folder}"
 
@@ -54,8 +62,18 @@ def prepare(cfg: DictConfig) -> Path:
             if cfg.data.retrieval:
                 raise UserError(f"data.retrieval requires a text source, got {cfg.data.source_lang}")
             features = media.pack_corpus(cfg)
-            return build_folder(folder, lambda partial: signal.build(cfg, partial, folder, features))
+            return _build(folder, lambda partial: signal.build(cfg, partial, folder, features))
         text.check_options(cfg)
-        return build_folder(folder, lambda partial: text.build(cfg, partial))
+        return _build(folder, lambda partial: text.build(cfg, partial))
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set prepared_dir=FOLDER") from None
+
+
+def _build(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """Make the folder with the digests of its files."""
+
+    def build(partial: Path) -> None:
+        fill(partial)
+        record_digests(partial)
+
+    return build_folder(folder, build)

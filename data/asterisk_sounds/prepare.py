@@ -14,6 +14,7 @@ import wave
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from s2s_plugin.corpora.archive import check_whole
 from s2s_plugin.corpora.cleaning import LETTER, clean_text, is_speakable
 from s2s_plugin.corpora.download import Expected, url_archive
 from s2s_plugin.corpora.packages import apt_package, apt_package_or
@@ -78,6 +79,7 @@ def seconds_of(path: Path) -> float:
 
 def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool, max_seconds: float) -> Iterator[Item]:
     """Yield the prompts whose text and recording fit each other, in the order of the transcript."""
+    check_whole(transcript)
     with gzip.open(transcript) if transcript.suffix == ".gz" else transcript.open("rb") as file:
         texts = read_transcripts(file.read().decode("utf-8-sig").splitlines())
     for key, written in texts.items():

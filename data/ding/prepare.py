@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from s2s_plugin.corpora.archive import check_whole
 from s2s_plugin.corpora.cleaning import Pair, clean_text, has_length, word_count
 from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.packages import apt_package_or
@@ -147,6 +148,7 @@ def prepare(
     least = KINDS[kind][0] if min_words is None else min_words
     most = KINDS[kind][1] if max_words is None else max_words
     path, version = find_dictionary(request.cache, request.from_dir)
+    check_whole(path)
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         lines = Progress(file, "reading entries", unit=" lines")
         items = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,9 @@ def test_command_line(dictionary, tmp_path):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: ding supports en-de, de-en, got")
     assert "Traceback" not in done.stderr
+
+
+def test_cut_dictionary_is_one_line(tmp_path: Path):
+    (tmp_path / "de-en.txt.gz").write_bytes(gzip.compress(random.Random(1).randbytes(9000))[:5000])
+    with pytest.raises(UserError, match=r"de-en\.txt\.gz is broken: .*end-of-stream"):
+        ding.prepare(tmp_path / "out", "en", "de", tmp_path, from_dir=tmp_path)

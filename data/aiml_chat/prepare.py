@@ -64,7 +64,7 @@ SILENT, SPACE, INSIDE = {"think"}, {"br", "p"}, {"template", "set", "li", "em", 
 MAX_REPLIES = 4  # per pattern; the engine draws one of several
 DEPTH = 10  # of chained reductions
 REPEAT_INTERVAL = 3  # every third exchange is repeated after a turn on which it does not depend
-MIN_WORDS, MAX_WORDS = 1, 30  # of a turn
+WORDS = range(1, 31)  # permitted number in a turn
 CONTRACTIONS = [
     (re.compile(rf"\b{long}\b"), short)
     for long, short in (
@@ -96,10 +96,15 @@ def read_categories(files: Sequence[Path]) -> list[Category]:
             pattern, that, template = (category.find(name) for name in ("pattern", "that", "template"))
             if pattern is None or template is None:
                 continue
-            words = [" ".join("".join(each.itertext()).split()).lower() for each in (pattern, that) if each is not None]
-            if not any(mark in word for word in words for mark in "*_"):
-                found.append(Category(words[0], (words + [""])[1], template))
+            words, that_words = plain_text(pattern), "" if that is None else plain_text(that)
+            if not any(mark in words + that_words for mark in "*_"):
+                found.append(Category(words, that_words, template))
     return found
+
+
+def plain_text(element: ElementTree.Element) -> str:
+    """Return an element's text in lower case, single-spaced."""
+    return " ".join("".join(element.itertext()).split()).lower()
 
 
 def replies(node: ElementTree.Element, known: Mapping[str, ElementTree.Element], depth: int = DEPTH) -> list[str]:
@@ -118,12 +123,10 @@ def replies(node: ElementTree.Element, known: Mapping[str, ElementTree.Element],
         elif child.tag == "random":
             options = [reply for option in child for reply in replies(option, known, depth)]
         elif child.tag == "srai":
-            target = known.get(" ".join("".join(child.itertext()).split()).lower())
+            target = known.get(plain_text(child))
             options = [] if len(child) or target is None or not depth else replies(target, known, depth - 1)
-        elif child.tag in INSIDE:
-            options = replies(child, known, depth)
         else:
-            options = []
+            options = replies(child, known, depth) if child.tag in INSIDE else []
         parts += [options, [child.tail or ""]]
     return ["".join(choice) for choice in itertools.islice(itertools.product(*parts), MAX_REPLIES)]
 
@@ -161,10 +164,7 @@ def find_folder(name: str, requirement: str, cache: Path, from_dir: Path | None)
 
 def usable(turns: Sequence[str]) -> bool:
     """Return whether a conversation is decent, and its turns are neither empty nor too long."""
-    return all(
-        MIN_WORDS <= word_count(turn) <= MAX_WORDS and not UNWANTED.search(turn) and not MARKUP.search(turn)
-        for turn in turns
-    )
+    return not any(word_count(turn) not in WORDS or UNWANTED.search(turn) or MARKUP.search(turn) for turn in turns)
 
 
 def as_typed(text: str) -> str:

@@ -7,7 +7,6 @@ that is named (``dash [-]``).
 
 from __future__ import annotations
 
-import gzip
 import re
 import sys
 import wave
@@ -18,7 +17,7 @@ from s2s_plugin.corpora.archive import check_whole
 from s2s_plugin.corpora.cleaning import LETTER, clean_text, is_speakable
 from s2s_plugin.corpora.download import Expected, url_archive
 from s2s_plugin.corpora.packages import apt_package, apt_package_or
-from s2s_plugin.corpora.recipe import Corpus, Request, recipe
+from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
 from s2s_plugin.corpora.splits import collect, split_name
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
@@ -80,9 +79,7 @@ def seconds_of(path: Path) -> float:
 def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool, max_seconds: float) -> Iterator[Item]:
     """Yield the prompts whose text and recording fit each other, in the order of the transcript."""
     check_whole(transcript)
-    with gzip.open(transcript) if transcript.suffix == ".gz" else transcript.open("rb") as file:
-        texts = read_transcripts(file.read().decode("utf-8-sig").splitlines())
-    for key, written in texts.items():
+    for key, written in read_transcripts(read_text(transcript).splitlines()).items():
         path, text = recordings / f"{key}.wav", spoken_text(written, lowercase)
         if text and path.is_file():
             seconds = seconds_of(path)

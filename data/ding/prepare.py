@@ -7,7 +7,6 @@ each a list of alternatives ``a; b; c`` with annotations: ``{f}`` grammar, ``[co
 
 from __future__ import annotations
 
-import gzip
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from s2s_plugin.corpora.archive import check_whole
 from s2s_plugin.corpora.cleaning import Pair, clean_text, has_length, word_count
 from s2s_plugin.corpora.download import Expected, url_file
 from s2s_plugin.corpora.packages import apt_package_or
-from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
+from s2s_plugin.corpora.recipe import Corpus, Request, find_file, read_text, recipe
 from s2s_plugin.corpora.splits import split_by_group
 from s2s_plugin.utils.progress import Progress
 
@@ -39,16 +38,10 @@ LEFTOVER = re.compile(r"[(){}\[\]<>|/+~=*#_@^…§°]|\.\.\.|::|--")
 SLASH = re.compile(r"(?<![\w/])([\w'’-]+)((?:/[\w'’-]+)+)(?![\w/])")
 CONJUGATION = re.compile(r"\b(?:ich|du|er|sie|es|wir|ihr|I|you|he|she|it|we|they)/", re.IGNORECASE)
 SENTENCE = re.compile(r"[\"']?[A-ZÄÖÜ0-9].*[.!?][\"']?")
-SMALL_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        der die das den dem des ein eine einen einem einer in im ins an am ans auf aus bei beim
-        mit nach von vom zu zum zur um für vor über unter durch gegen als wie und oder nicht
-        sich wird ist the a an of on at to by for from with into onto up out off over under as
-        be is are not and or go get
-        """,
-    )
+SMALL_WORD = re.compile(
+    "der|die|das|den|dem|des|ein|eine|einen|einem|einer|in|im|ins|an|am|ans|auf|aus|bei|beim|mit|nach|von|vom|zu|zum"
+    "|zur|um|für|vor|über|unter|durch|gegen|als|wie|und|oder|nicht|sich|wird|ist|the|a|an|of|on|at|to|by|for|from|with"
+    "|into|onto|up|out|off|over|under|as|be|is|are|not|and|or|go|get"
 )
 
 
@@ -64,12 +57,9 @@ def alternatives(text: str) -> list[str]:
         return []
     while (plain := REMARK.sub(" ", text)) != text:  # from the inside out
         text = plain
-    found = []
-    for part in text.split(";"):
-        if not OLD.intersection(BRACKETS.findall(part)):
-            part = clean_text(first_of_slash(BRACKETS.sub(" ", part)))
-            found.append(re.sub(r" ([,.!?])", r"\1", part))  # where a remark was removed
-    return [part for part in found if part]
+    current = (part for part in text.split(";") if not OLD.intersection(BRACKETS.findall(part)))
+    cleaned = (clean_text(first_of_slash(BRACKETS.sub(" ", part))) for part in current)
+    return [re.sub(r" ([,.!?])", r"\1", part) for part in cleaned if part]  # spaces remain where remarks were
 
 
 def first_of_slash(text: str) -> str:
@@ -78,7 +68,7 @@ def first_of_slash(text: str) -> str:
     def first(match: re.Match[str]) -> str:
         words = [match[1], *match[2].strip("/").split("/")]
         alike = len({word[0].isupper() for word in words}) == 1
-        small = len({word.lower() in SMALL_WORDS for word in words}) == 1
+        small = len({bool(SMALL_WORD.fullmatch(word.lower())) for word in words}) == 1
         return words[0] if alike and small else match[0]  # a remaining slash is a leftover, which drops the pair
 
     return SLASH.sub(first, text)
@@ -87,9 +77,9 @@ def first_of_slash(text: str) -> str:
 def is_good(german: str, english: str, kind: str, names: bool) -> bool:
     """Return whether both sides are whole text: a sentence, or (kind ``clean``) a phrase that is not a name."""
     for text in (german, english):
-        if LEFTOVER.search(text) or PLACEHOLDER.search(text) or text[0] in ",.-" or text[-1] in ",:-":
+        if LEFTOVER.search(text) or PLACEHOLDER.search(text) or text.count('"') % 2:
             return False
-        if text.count('"') % 2:
+        if text[0] in ",.-" or text[-1] in ",:-":
             return False
     if german.casefold() == english.casefold():
         return False
@@ -102,7 +92,6 @@ def is_good(german: str, english: str, kind: str, names: bool) -> bool:
 def read_pairs(lines: Iterable[str], kind: str, min_words: int, max_words: int) -> Iterator[tuple[str, Pair]]:
     """Yield ``(entry line, (german, english))`` for every good pair; alternatives are paired in their order."""
     for line in lines:
-        line = line.rstrip("\n")
         if line.startswith("#") or " :: " not in line:
             continue
         for part in sub_entries(line):
@@ -145,17 +134,16 @@ def prepare(
     test: float = 0.02,
 ) -> Corpus:
     """Read the dictionary and split it by entry."""
-    least = KINDS[kind][0] if min_words is None else min_words
-    most = KINDS[kind][1] if max_words is None else max_words
+    min_words = KINDS[kind][0] if min_words is None else min_words
+    max_words = KINDS[kind][1] if max_words is None else max_words
     path, version = find_dictionary(request.cache, request.from_dir)
     check_whole(path)
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        lines = Progress(file, "reading entries", unit=" lines")
-        items = [
-            (line, (english, german) if request.src == "en" else (german, english))
-            for line, (german, english) in read_pairs(lines, kind, least, most)
-        ]
-    options = {"kind": kind, "min_words": least, "max_words": most, "valid": valid, "test": test}
+    lines = Progress(read_text(path).split("\n"), "reading entries", unit=" lines")
+    items = [
+        (line, (english, german) if request.src == "en" else (german, english))
+        for line, (german, english) in read_pairs(lines, kind, min_words, max_words)
+    ]
+    options = {"kind": kind, "min_words": min_words, "max_words": max_words, "valid": valid, "test": test}
     return Corpus(split_by_group(items, valid, test), {"version": version, "options": options})
 
 

@@ -46,19 +46,12 @@ VARIATION_SELECTOR = "\ufe0f"  # requests a color drawing; most names are listed
 
 
 class Emoji(NamedTuple):
-    """One emoji; skin tones count separately.
+    """One emoji; skin tones count separately."""
 
-    Attributes:
-        characters: without variation selectors.
-        code: its code points, ``1f44b-1f3fb``.
-        group: the code of the same emoji without a skin tone.
-        corner: left and upper edge of its drawing on every sheet, pixels.
-    """
-
-    characters: str
-    code: str
-    group: str
-    corner: tuple[int, int]
+    characters: str  # without variation selectors
+    code: str  # its code points, ``1f44b-1f3fb``
+    group: str  # the code of the same emoji without a skin tone
+    corner: tuple[int, int]  # left and upper edge of its drawing on every sheet, pixels
 
 
 def find_package(spec: str, cache: Path, from_dir: Path | None) -> Path:

@@ -13,8 +13,8 @@ from pathlib import Path
 from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.corpora.cleaning import clean_text
 from s2s_plugin.corpora.download import Expected, url_file
-from s2s_plugin.corpora.recipe import Corpus, Request, recipe
-from s2s_plugin.corpora.splits import split_name
+from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
+from s2s_plugin.corpora.splits import collect, split_name
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import build_folder
@@ -52,15 +52,6 @@ def find_text(folder: Path, names: Sequence[str]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start + 1:,} is not UTF-8; download it again, or convert it") from None
-    return text.rstrip().split("\n")
-
-
 def plain(caption: str) -> str:
     """Return a caption as usually scored: in lower case, without punctuation (``t-shirt`` -> ``tshirt``)."""
     return " ".join(caption.lower().translate(NO_PUNCTUATION).split())
@@ -69,7 +60,7 @@ def plain(caption: str) -> str:
 def read_captions(path: Path, as_written: bool) -> dict[str, tuple[str, ...]]:
     """Return captions by image name, from lines ``NAME#N<tab>caption`` or ``NAME<tab>N<tab>caption``."""
     captions: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_text(path).rstrip().split("\n"), start=1):
         cells = line.split("\t")
         if len(cells) != CAPTIONS[path.name]:
             raise UserError(f"{path}:{number}: expected {CAPTIONS[path.name]} columns, got {len(cells)}")
@@ -83,15 +74,13 @@ def read_captions(path: Path, as_written: bool) -> dict[str, tuple[str, ...]]:
 def split_names(folder: Path, captions: Path, names: Sequence[str]) -> tuple[dict[str, list[str]], str]:
     """Return file names by split, and the origin of the split: official lists, or for ``captions.tsv`` a hash."""
     lists = {split: find_text(folder, [file]) for split, file in LISTS.items()}
-    splits: dict[str, list[str]] = {split: [] for split in LISTS}
     if captions.name == "captions.tsv" and not any(lists.values()):
-        for name in names:
-            splits[split_name(name, HELD_OUT, HELD_OUT)].append(name)
-        return splits, "by hash"
+        return collect((split_name(name, HELD_OUT, HELD_OUT), name) for name in names), "by hash"
+    splits = {}
     for split, path in lists.items():
         if path is None:
             raise UserError(f"no {LISTS[split]} in {folder}: it comes in Flickr8k_text.zip with the captions")
-        splits[split] = [line.strip() for line in read_lines(path) if line.strip()]
+        splits[split] = read_text(path).split()
     return splits, "official"
 
 

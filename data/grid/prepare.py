@@ -12,7 +12,7 @@ from pathlib import Path
 
 from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.corpora.download import Expected, url_file
-from s2s_plugin.corpora.recipe import Corpus, Request, recipe
+from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import build_folder
@@ -61,11 +61,7 @@ def by_name(folder: Path, ending: str) -> dict[str, Path]:
 def read_alignment(path: Path) -> str:
     """Return the words of an .align file (lines of start, end, word), without silence."""
     words = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}; download it again") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = line.split()
         if len(cells) != 3:
             raise UserError(f"{path}:{number}: expected start, end and word, got '{line}'")
@@ -80,11 +76,8 @@ def split_names(names: Sequence[str]) -> dict[str, list[str]]:
     """Return names by split, in the order of their sha256: the first for test, the next for valid, 5 % each."""
     ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     held_out = max(1, round(HELD_OUT * len(ordered)))
-    return {
-        "train": ordered[2 * held_out :],
-        "valid": ordered[held_out : 2 * held_out],
-        "test": ordered[:held_out],
-    }
+    train, valid, test = ordered[2 * held_out :], ordered[held_out : 2 * held_out], ordered[:held_out]
+    return {"train": train, "valid": valid, "test": test}
 
 
 @recipe(

@@ -1,8 +1,7 @@
 """LibreOffice help: English with German or Korean, sentence by sentence, from its Debian packages.
 
-The help pages of all languages have the same file names and the same ids (``par_*`` for paragraphs, ``hd_*``
-for headings): texts with the same id in the same file are a pair. It is cut into sentences if both sides have
-the same number.
+Texts with the same id (``par_*`` for paragraphs, ``hd_*`` for headings) in the same file are a pair. It is cut into
+sentences if both sides have the same number.
 """
 
 from __future__ import annotations
@@ -52,8 +51,8 @@ ERROR_CODE = re.compile(r"\d+ (?=[A-Z\uac00-\ud7a3])")
 class HelpPage(HTMLParser):
     """Collects ``texts``, element id -> text, of a help page, without program text.
 
-    Where a text has variants (hidden spans in a ``switchinline`` span, of which a script shows one) the
-    default is taken; a text that has variants but no default is skipped.
+    A text may have variants, hidden spans in a ``switchinline`` span, from which a script chooses: the default is
+    taken, and a text that has variants but no default is skipped.
     """
 
     def __init__(self) -> None:
@@ -122,9 +121,9 @@ def sentence_pairs(english: str, other: str) -> list[Pair]:
 
 def is_good(english: str, other: str, lang: str) -> bool:
     """Return whether a pair is text (no program text, no bare menu path) and the other side a translation of it."""
+    if not (english and other):
+        return False
     for text in (english, other):
-        if not text:
-            return False
         letters = sum(c.isalpha() or c.isspace() for c in text)
         if CODE.search(text) or letters < 0.75 * len(text) or text.count('"') % 2:
             return False
@@ -142,10 +141,9 @@ def is_good(english: str, other: str, lang: str) -> bool:
 
 def read_pairs(english: Path, other: Path, lang: str) -> Iterator[tuple[str, Pair]]:
     """Yield ``(file, (english, other))`` for every good pair of the pages below two ``text`` folders."""
-    files = sorted(path.relative_to(english) for path in english.rglob("*.html"))
-    for file in Progress(files, f"reading en-{lang} pages", unit=" pages"):
-        if not (other / file).is_file():
-            continue
+    files = [path.relative_to(english) for path in sorted(english.rglob("*.html"))]
+    both = [file for file in files if (other / file).is_file()]
+    for file in Progress(both, f"reading en-{lang} pages", unit=" pages"):
         texts = page_texts(other / file)
         for name, text in page_texts(english / file).items():
             for pair in sentence_pairs(text, texts.get(name, "")):
@@ -157,8 +155,7 @@ def drop_numbered_copies(items: list[tuple[str, Pair]]) -> list[tuple[str, Pair]
     """Return the first of the pairs that differ in numbers, case or punctuation only."""
     first: dict[tuple[str, ...], tuple[str, Pair]] = {}
     for file, pair in items:
-        key = tuple(NUMBER.sub("0", match_key(text)) for text in pair)
-        first.setdefault(key, (file, pair))
+        first.setdefault(tuple(NUMBER.sub("0", match_key(text)) for text in pair), (file, pair))
     return list(first.values())
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
-from s2s_plugin.corpora.splits import SPLITS
+from s2s_plugin.corpora.splits import collect
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 
@@ -52,10 +52,9 @@ def split_by_speaker(items: Sequence[Item]) -> dict[str, list[Item]]:
     if not held_out:
         raise UserError(f"each split needs a speaker of its own: expected at least three, got {', '.join(speakers)}")
     test, valid = set(speakers[-held_out:]), set(speakers[-2 * held_out : -held_out])
-    splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
-    for item in items:
-        splits["test" if item.speaker in test else "valid" if item.speaker in valid else "train"].append(item)
-    return splits
+    return collect(
+        ("test" if item.speaker in test else "valid" if item.speaker in valid else "train", item) for item in items
+    )
 
 
 @recipe(

@@ -5,22 +5,18 @@ No line is dropped, merged or reordered: scores on the 1,000 test pairs are comp
 
 from __future__ import annotations
 
-import gzip
 import sys
 from pathlib import Path
 
 from s2s_plugin.corpora.download import Expected, url_file
-from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
+from s2s_plugin.corpora.recipe import Corpus, Request, find_file, read_text, recipe
 from s2s_plugin.errors import UserError
 
 COMMIT = "a3d2e0d"
 SOURCE = "https://github.com/multi30k/dataset"
 URL = f"{SOURCE}/raw/{COMMIT}/data/task1/raw/{{}}"
-SPLITS = {
-    "train": ("train", 29_000),
-    "valid": ("val", 1_014),
-    "test": ("test_2016_flickr", 1_000),
-}  # name, lines
+# name of the files and number of lines
+SPLITS = {"train": ("train", 29_000), "valid": ("val", 1_014), "test": ("test_2016_flickr", 1_000)}
 EXPECTED = {
     "train.de.gz": Expected(626_844, "da8125ac855be9f885093a453810783f45c29cfd239ac3e5e6b348e4d9b1399d"),
     "train.en.gz": Expected(563_164, "2ccc6c78df24f2e6f799e6dd45271204536098c698a0e854fed1f1eb8e46f5e1"),
@@ -42,15 +38,7 @@ def get_file(name: str, request: Request) -> Path:
 
 def read_lines(path: Path, expected: int) -> list[str]:
     """Return the lines of a file, single-spaced, after checking their number."""
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8", newline="\n") as file
-        ):
-            lines = [" ".join(line.split()) for line in file]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}; download it again") from error
+    lines = [" ".join(line.split()) for line in read_text(path).removesuffix("\n").split("\n")]
     if len(lines) != expected:
         raise UserError(f"{path} has {len(lines):,} lines, the official file has {expected:,}; download it again")
     return lines

@@ -5,13 +5,12 @@ A held-out item is a request with all its commands, each on a line of its own wi
 
 from __future__ import annotations
 
-import gzip
 import json
 import sys
 from pathlib import Path
 
 from s2s_plugin.corpora.download import Expected, url_file
-from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
+from s2s_plugin.corpora.recipe import Corpus, Request, find_file, read_text, recipe
 from s2s_plugin.errors import UserError
 
 COMMIT = "466c5fe8"
@@ -37,11 +36,7 @@ def get_file(name: str, request: Request) -> Path:
 
 def read_lines(path: Path) -> list[str]:
     """Return the stripped lines of a file, after checking their number."""
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = [line.strip() for line in raw.decode("utf-8").split("\n")[:-1]]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}; download it again") from error
+    lines = [line.strip() for line in read_text(path).removesuffix("\n").split("\n")]
     if len(lines) != LINES:
         raise UserError(f"{path} has {len(lines):,} lines, the official file has {LINES:,}; download it again")
     return lines
@@ -53,11 +48,11 @@ def prepare(request: Request) -> Corpus:
     requests, commands = (read_lines(get_file(name, request)) for name in EXPECTED)
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
     requests = [" ".join(text.split()) for text in requests]
-    splits = {}
-    not_in_train = set(split["left_out"])
-    for name in ("valid", "test"):
-        splits[name] = [(requests[item[0] - 1], commands[line - 1]) for item in split[name] for line in item]
-        not_in_train.update(line for item in split[name] for line in item)
+    splits = {
+        name: [(requests[item[0] - 1], commands[line - 1]) for item in split[name] for line in item]
+        for name in ("valid", "test")
+    }
+    not_in_train = {*split["left_out"], *(line for name in splits for item in split[name] for line in item)}
     splits["train"] = [(requests[i], commands[i]) for i in range(LINES) if i + 1 not in not_in_train]
     return Corpus(splits, {"version": COMMIT}, exact=(request.tgt,))
 

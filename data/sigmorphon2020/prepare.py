@@ -13,7 +13,7 @@ from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.corpora.download import Expected, url_file
-from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
+from s2s_plugin.corpora.recipe import Corpus, Request, find_file, read_text, recipe
 from s2s_plugin.errors import UserError
 
 COMMIT = "3d9bb36"
@@ -37,8 +37,7 @@ def get_file(folder: str, request: Request) -> Path:
 def read_pairs(path: Path) -> list[Pair]:
     """Return words and pronunciations, from lines with a tab between them."""
     pairs = []
-    text = unicodedata.normalize("NFC", path.read_text(encoding="utf-8"))
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(unicodedata.normalize("NFC", read_text(path)).splitlines(), start=1):
         cells = line.split("\t")
         if len(cells) != 2 or not all(cell.strip() for cell in cells):
             raise UserError(f"{path}:{number}: expected a word, a tab and its pronunciation, got {line!r}")

@@ -10,18 +10,16 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.text.normalize import match_key
 from s2s_plugin.text.retrieval import TURN, last_turn
 
-Conversation = Sequence[str]  # turns, oldest first; the two sides alternate
-
 
 def join_turns(turns: Sequence[str], history: int) -> str:
     """Return the last ``history`` turns of a conversation as a source: ``how are you <turn> fine <turn> good``."""
     return f" {TURN} ".join(turns[-history:])
 
 
-def exchanges(conversation: Conversation, history: int) -> Iterator[Pair]:
-    """Yield each turn after the first as the reply to those before it."""
-    for number in range(1, len(conversation)):
-        yield join_turns(conversation[:number], history), conversation[number]
+def exchanges(turns: Sequence[str], history: int) -> Iterator[Pair]:
+    """Yield each turn of a conversation after the first as the reply to those before it."""
+    for number in range(1, len(turns)):
+        yield join_turns(turns[:number], history), turns[number]
 
 
 def check_history(history: int) -> None:

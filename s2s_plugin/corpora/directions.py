@@ -1,7 +1,6 @@
 """The directions of translation in a corpus: one, its reverse, or several in one model.
 
-In a corpus of several directions each source begins with a tag for the target language, ``<2ko>`` (Johnson et al. 2017,
-"Google's Multilingual Neural Machine Translation System"); the model is the same.
+Among several, each source begins with a tag for the target language, ``<2ko>`` (Johnson et al. 2017).
 """
 
 from __future__ import annotations
@@ -23,11 +22,10 @@ from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import read_lines, write_lines
 
-# of the user's pairs of files: for training, held out, and extra ones for training only
-PREFIXES = ("", "valid_", "test_", "extra_")
+PREFIXES = ("", "valid_", "test_", "extra_")  # of the options for the user's pairs of files
 SIDES = ("source", "target")
-TAG = re.compile(r"<2([^<>\s]+)>")
 FILES = tuple(f"{prefix}{side}" for prefix in PREFIXES for side in (*SIDES, "pairs"))
+TAG = re.compile(r"<2([^<>\s]+)>")
 
 
 def join_languages(cfg: DictConfig) -> None:
@@ -46,29 +44,22 @@ def split_directions(cfg: DictConfig) -> list[DictConfig]:
 
     A recipe's languages are combined, each with each other one; the user's files are paired in order, and their endings
     are their languages. A single file is paired with each of several.
-
-    Raises:
-        UserError: files have no partner.
     """
-    if files := _by_files(cfg, "", ("", "valid_", "test_")):
+    if files := _by_files(cfg, ("", "valid_", "test_")):
         return files
     pairs = product(*(langs.split("+") for langs in _languages(cfg)))
     return [_with(cfg, source_lang=source, target_lang=target) for source, target in pairs if source != target]
 
 
 def shared_language(cfg: DictConfig) -> str | None:
-    """Return the language that all directions share, if any: all translations of a held-out sentence are held out."""
+    """Return the language that is in all directions, if any: its held-out sentences decide those of the others."""
     common = set.intersection(*(set(_languages(part)) for part in split_directions(cfg)))
     return common.pop() if len(common) == 1 else None
 
 
 def extra(cfg: DictConfig) -> list[DictConfig]:
-    """Return a config for each pair of files with extra training pairs, as :func:`split_directions` does.
-
-    Raises:
-        UserError: files that have no partner, or are of no direction of the corpus.
-    """
-    known, files = names(cfg), _by_files(cfg, "extra_", ("extra_",))
+    """Return a config for each pair of files with extra training pairs, as :func:`split_directions` does."""
+    known, files = names(cfg), _by_files(cfg, ("extra_",))
     if not files and cfg.data.extra_pairs is not None:
         files = split_directions(cfg)
     if not files and len(known) > 1 and cfg.data.extra_source:
@@ -79,9 +70,9 @@ def extra(cfg: DictConfig) -> list[DictConfig]:
     return files or [cfg]
 
 
-def _by_files(cfg: DictConfig, first: str, prefixes: Sequence[str]) -> list[DictConfig]:
-    """Return a config for each pair of files, if there are several at the prefix ``first``."""
-    lists = [files for side in SIDES if isinstance(files := cfg.data[f"{first}{side}"], ListConfig)]
+def _by_files(cfg: DictConfig, prefixes: Sequence[str]) -> list[DictConfig]:
+    """Return a config for each pair of files, if there are several at the first prefix."""
+    lists = [files for side in SIDES if isinstance(files := cfg.data[f"{prefixes[0]}{side}"], ListConfig)]
     parts = []
     for number in range(len(lists[0]) if lists else 0):
         chosen: dict[str, Any] = {}
@@ -91,7 +82,7 @@ def _by_files(cfg: DictConfig, first: str, prefixes: Sequence[str]) -> list[Dict
                 if len(files) != len(lists[0]):
                     raise UserError(f"data.{key} must have {len(lists[0])} files, one per pair, got {len(files)}")
                 chosen[key] = files[number]
-        languages = {f"{side}_lang": _ending(chosen[f"{first}{side}"]) for side in SIDES}
+        languages = {f"{side}_lang": _ending(chosen[f"{prefixes[0]}{side}"]) for side in SIDES}
         parts.append(_with(cfg, **chosen, **languages))
     return parts
 
@@ -107,12 +98,12 @@ def _with(cfg: DictConfig, **data: object) -> DictConfig:
 
 
 def reverse(cfg: DictConfig) -> DictConfig | None:
-    """Return the config of the opposite direction, whose preparation is the same; None if sides are treated unlike."""
+    """Return the config of the opposite direction if its preparation is the same, else None."""
     subword = cfg.subword
-    apart = subword.factors, subword.copy_slots, subword.target_kind, subword.normalize_source, subword.lossless
+    asymmetric = subword.factors, subword.copy_slots, subword.target_kind, subword.normalize_source, subword.lossless
     if (
         len(split_directions(cfg)) != 1
-        or any(apart)
+        or any(asymmetric)
         or cfg.data.retrieval
         or not (cfg.data.dialogues is cfg.data.pairs is None)
     ):
@@ -143,7 +134,7 @@ def tags(cfg: DictConfig) -> list[str]:
 
 
 def tag(language: str) -> str:
-    """Return the tag of sources that are translated into this language."""
+    """Return the tag of sources to translate into this language."""
     return f"<2{language}>"
 
 
@@ -158,15 +149,12 @@ def untagged(text: str) -> str:
 
 
 def tagger(vocabulary: Sequence[str], to: str | None, several: bool) -> Callable[[str], str]:
-    """Return a function that adds the tag to a source that has none.
+    """Return a function that adds the tag of the language ``to`` to a source that has none.
 
     Args:
         vocabulary: of the source.
-        to: the language to translate into; may be None if sources have tags, or the model has at most one.
+        to: may be None if sources have tags, or the model has at most one.
         several: whether the model was trained on several directions.
-
-    Raises:
-        UserError: there is no such tag; and when the function is called, if there are several and ``to`` is None.
     """
     known = [match[1] for match in map(TAG.fullmatch, vocabulary) if match]
     if to is not None and to not in known:
@@ -186,12 +174,10 @@ def tagger(vocabulary: Sequence[str], to: str | None, several: bool) -> Callable
 
 
 def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConfig], Path], text: Path) -> Path:
-    """Write several corpora as one to the folder ``text``, one after another.
+    """Write several corpora as one to the folder ``text``, without training pairs that are held out in any of them.
 
     If their directions differ, sources are tagged, and ``<split>.direction`` has the direction of each held-out item.
-    Training pairs with a side that is held out in any of them are discarded.
-
-    ``make`` writes the corpus of a part, and returns its folder, alone in another one that is deleted.
+    ``make`` writes the corpus of a part, and returns its folder, the only one in a folder that is deleted.
     """
     corpora: list[tuple[DictConfig, Splits]] = []
     about: dict[str, Any] = {}
@@ -230,4 +216,4 @@ def _discard_leaks(corpora: Sequence[Splits]) -> None:
     for splits in corpora:
         splits["train"] = without_leaks(splits["train"], held_out, across_sides=True)
     if discarded := before - sum(len(splits["train"]) for splits in corpora):
-        say(f"      {discarded:,} training pairs discarded, of which a side is held out in some direction")
+        say(f"      {discarded:,} training pairs discarded: a side is held out in some direction")

@@ -63,9 +63,6 @@ def pack_corpus(cfg: DictConfig) -> Path:
     """Make the folder of features, or finish it where an earlier run stopped.
 
     It holds ``manifests/``, and for each split the packed features and a manifest of the items in them.
-
-    Raises:
-        UserError: the corpus cannot be had, or an item is unusable and not to be skipped.
     """
     out = features_folder(cfg)
     with locked(out.with_name(f".{out.name}.lock")):
@@ -100,7 +97,9 @@ def _manifests(cfg: DictConfig, out: Path) -> None:
     if cfg.data.manifest is None:
         raise UserError("data.manifest is required: data.manifest=FILE.tsv (columns: id, audio|video|image, tgt_text)")
     splits = {}
-    for split, path in ((split, cfg.data[name]) for split, name in MANIFESTS.items() if cfg.data[name] is not None):
+    for split, name in MANIFESTS.items():
+        if (path := cfg.data[name]) is None:
+            continue
         modality, items = read_manifest(Path(path))
         if modality != cfg.data.source_lang:
             raise UserError(f"{path}: expected a column {cfg.data.source_lang} (data.source_lang), got {modality}")
@@ -114,10 +113,7 @@ def _manifests(cfg: DictConfig, out: Path) -> None:
 
 
 def hold_out(items: list[Item], splits: list[str], max_items: int) -> dict[str, list[Item]]:
-    """Take ``splits`` from the training items by the hash of their ids; return all splits, ``train`` included.
-
-    Each gets a tenth of the items, but at most about ``max_items``.
-    """
+    """Return ``train`` and these splits of it by the hash of ids: a tenth each, but at most about ``max_items``."""
     fraction = min(max_items / len(items), MAX_HELD_OUT)
     result: dict[str, list[Item]] = {split: [] for split in ("train", *splits)}
     for item in items:
@@ -134,7 +130,7 @@ def texts(features: Path) -> dict[str, list[Item]]:
 
 
 def pairs(split: str, items: list[Item]) -> list[tuple[Item, str]]:
-    """Return the pairs of a split's dataset: in training one for each text of an item, else one with its first."""
+    """Return the pairs of a split: one for each text of an item in training, else one with the first text."""
     return [(item, text) for item in items for text in (item.texts if split == "train" else item.texts[:1])]
 
 

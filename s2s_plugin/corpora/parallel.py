@@ -17,6 +17,7 @@ from s2s_plugin.utils.compression import open_binary
 from s2s_plugin.utils.console import say
 
 MAX_LINE = 20_000  # characters; a longer line is a sign of a broken file
+MAX_NAMED = 5  # unusable lines
 MAX_HELD_OUT = 0.1  # of the training pairs, for valid and for test each
 PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
 Side = list[str | UserError]  # of pairs; an unusable line is the error that it is
@@ -31,7 +32,7 @@ def skips_bad(data: DictConfig) -> bool:
 
 
 def read_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
-    """Return the lines of a UTF-8 file, without their ends; an unusable line is returned as the error that it is.
+    """Return the lines of a UTF-8 file without their ends; in the place of an unusable line, its error.
 
     Raises:
         UserError: the file is missing, unreadable or empty.
@@ -70,19 +71,22 @@ def _read_pairs(cfg: DictConfig, prefix: str) -> list[Pair]:
         raise UserError(f"{lengths}: line n of one must translate line n of the other; find where they diverge")
     if not names:
         return []
-    skip_bad, pairs = skips_bad(cfg.data), []
+    skip_bad, pairs, skipped = skips_bad(cfg.data), [], []
     for pair in zip(sources, targets, strict=True):
         bad = next((side for side in pair if isinstance(side, UserError)), None)
         if bad is None:
             pairs.append((str(pair[0]), str(pair[1])))
-        elif not skip_bad:
+        elif skip_bad:
+            skipped.append(str(bad).partition(": ")[0])  # file:line
+        else:
             raise UserError(f"{bad}; or skip such pairs with data.on_bad_item=skip")
     if not pairs:
         raise UserError(f"{names[0]}: none of {len(sources):,} pairs is usable")
     if all(source == target for source, target in pairs):
         raise UserError(f"{names[0]}: the source and the target must differ, got the same {len(pairs):,} lines twice")
-    if skipped := len(sources) - len(pairs):
-        say(f"      {names[0]}: {skipped:,} unusable pairs skipped")
+    if skipped:
+        some = ", ".join(skipped[:MAX_NAMED]) + (", ..." if len(skipped) > MAX_NAMED else "")
+        say(f"      {names[0]}: {len(skipped):,} unusable pairs skipped: {some}")
     return pairs if cfg.subword.lossless else clean_pairs(pairs, plain_quotes=False)
 
 
@@ -110,11 +114,7 @@ def _read_sides(cfg: DictConfig, prefix: str) -> tuple[Side, Side, list[str]]:
 
 
 def read_conversations(path: Path) -> list[list[str]]:
-    """Return the conversations of a text file: one turn per line, an empty line between conversations.
-
-    Raises:
-        UserError: the file cannot be read, or a line is unusable, or nobody answers.
-    """
+    """Return the conversations of a text file: one turn per line, an empty line between conversations."""
     blocks: list[list[str]] = [[]]
     for number, line in enumerate(read_lines(path, empty_lines=True), start=1):
         if isinstance(line, UserError):
@@ -135,10 +135,7 @@ def read_conversations(path: Path) -> list[list[str]]:
 def own_splits(cfg: DictConfig, shared: str | None = None) -> Splits:
     """Return the user's pairs, with held-out sets taken from the training files where none are set.
 
-    ``shared``: the language by whose sentences alone translations are held out; None: by both sides.
-
-    Raises:
-        UserError: a file is unusable, or there are too few pairs to hold some out.
+    ``shared``: the language whose sentences alone decide what is held out; None: both sides do.
     """
     groups: list[str] = []
     if cfg.data.dialogues is None:
@@ -193,8 +190,9 @@ def _hold_out(
 
 def _without_leaks(cfg: DictConfig, pairs: list[Pair], held_out: list[Pair]) -> list[Pair]:
     """Return the pairs that share no side with a held-out pair; where replies may be shared, no question."""
-    by_question = cfg.data.shared_targets or cfg.data.dialogues is not None
-    return (without_questions if by_question else without_leaks)(pairs, held_out)
+    if cfg.data.shared_targets or cfg.data.dialogues is not None:
+        return without_questions(pairs, held_out)
+    return without_leaks(pairs, held_out)
 
 
 def extra_pairs(cfg: DictConfig, held_out: list[Pair]) -> list[Pair]:

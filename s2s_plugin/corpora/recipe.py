@@ -1,27 +1,22 @@
-"""Recipes: ``data/<name>/prepare.py`` makes a corpus from a public source.
+"""Recipes: the function ``prepare`` of ``data/<name>/prepare.py`` makes a corpus from a public source.
 
-A recipe declares what is its own, and is a program too::
-
-    @recipe(directions=[("en", "de")], source="https://...", license="MIT", fraction_of="sentences")
-    def prepare(request: Request, lowercase: bool = False, valid: float = 0.05, test: float = 0.05) -> Corpus:
-        ...
-
-    if __name__ == "__main__":
-        sys.exit(prepare.main())
-
-Keyword parameters of the function are the recipe's options, ``--lowercase`` or ``data.options.lowercase=true``.
+Its keyword parameters are the recipe's options, ``--lowercase`` or ``data.options.lowercase=true``.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import bz2
 import functools
+import gzip
 import importlib.util
 import inspect
 import json
+import lzma
 import os
 import sys
+import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,11 +78,7 @@ class Recipe:
     def __call__(
         self, out: Path, src: str, tgt: str, cache: Path, from_dir: Path | None = None, **options: Any
     ) -> Path:
-        """Write the corpus to the folder ``out`` and return it.
-
-        Raises:
-            UserError: there is no such direction or option, or the data cannot be had.
-        """
+        """Write the corpus to the folder ``out`` and return it."""
         self._check(src, tgt, options)
         options = self.options | options
         corpus = self.build(Request(src, tgt, Path(cache), from_dir and Path(from_dir)), **options)
@@ -168,6 +159,18 @@ def find_file(folder: Path, names: Sequence[str], hint: str) -> Path:
     raise UserError(f"no {names[0]} in {folder}: {hint}")
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, which may be compressed with gzip, xz or bzip2; line ends stay as they are."""
+    openers: dict[str, Callable] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+    try:
+        with openers.get(path.suffix, open)(path, "rb") as file:
+            return file.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start + 1:,} is not UTF-8; download it again, or convert it") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(f"cannot read {path}: {error}; download it again") from error
+
+
 def run_recipe(cfg: DictConfig, out: Path) -> Path:
     """Make the corpus that ``cfg.data`` names in the folder ``out``; see :meth:`Recipe.__call__`."""
     data, downloads = cfg.data, Path(cfg.prepared_dir) / "downloads"
@@ -188,13 +191,11 @@ def load_recipe(name: str):
 
 
 def recipe_stamp(name: str | None) -> dict[str, str]:
-    """Return a fingerprint of the code that makes the corpus, comments apart: other code may make another corpus."""
+    """Return a fingerprint of the code that makes the corpus, without comments: other code may make another corpus."""
     if name is None:
         return {}
-    files = [
-        *sorted(_path(name).parent.glob("*.py")),
-        *(Path(str(module.__file__)) for module in (cleaning, dialogues, splits)),
-    ]
+    shared = [Path(str(module.__file__)) for module in (cleaning, dialogues, splits)]
+    files = [*sorted(_path(name).parent.glob("*.py")), *shared]
     return {"recipe": fingerprint([ast.dump(ast.parse(file.read_text(encoding="utf-8"))) for file in files])}
 
 

@@ -24,7 +24,7 @@ def check_fractions(valid: float, test: float) -> None:
 def split_name(group: str, valid: float, test: float) -> str:
     """Return the split of a group by the hash of its name, whatever else is in the data.
 
-    ``valid``, ``test``: the fraction of groups that goes to these splits, 0 to 1.
+    ``valid`` and ``test`` are the fractions of groups that go to these splits.
     """
     position = hash_fraction(group)
     if position < test:
@@ -47,11 +47,22 @@ def split_by_group(items: Iterable[tuple[str, Pair]], valid: float, test: float)
     with a side in test, and a train pair with a side in valid or test (see :func:`match_key`), is dropped.
     """
     splits = collect((split_name(group, valid, test), pair) for group, pair in items)
-    seen: tuple[set[str], set[str]] = (set(), set())
+    sources: set[str] = set()
+    targets: set[str] = set()
     for name in ("test", "valid"):
-        splits[name] = _drop_seen(splits[name], seen)
+        splits[name] = [pair for pair in splits[name] if _is_new(pair, sources, targets)]
     splits["train"] = without_leaks(dedup(splits["train"]), splits["valid"] + splits["test"])
     return splits
+
+
+def _is_new(pair: Pair, sources: set[str], targets: set[str]) -> bool:
+    """Return whether neither side has been seen before; if so, add them to the ones seen."""
+    source, target = map(match_key, pair)
+    if source in sources or target in targets:
+        return False
+    sources.add(source)
+    targets.add(target)
+    return True
 
 
 def dedup(pairs: Iterable[Pair]) -> list[Pair]:
@@ -71,15 +82,3 @@ def without_leaks(pairs: Iterable[Pair], held_out: Sequence[Pair], across_sides:
     if across_sides:
         sources = targets = sources | targets
     return [(src, tgt) for src, tgt in pairs if match_key(src) not in sources and match_key(tgt) not in targets]
-
-
-def _drop_seen(pairs: Sequence[Pair], seen: tuple[set[str], set[str]]) -> list[Pair]:
-    """Return the pairs of which neither side is in ``seen``; add the sides of what is kept to it."""
-    kept = []
-    for src, tgt in pairs:
-        keys = match_key(src), match_key(tgt)
-        if keys[0] not in seen[0] and keys[1] not in seen[1]:
-            kept.append((src, tgt))
-            seen[0].add(keys[0])
-            seen[1].add(keys[1])
-    return kept

@@ -22,13 +22,13 @@ def write_corpus(
     references: Mapping[str, Sequence[Sequence[str]]] | None = None,
     exact: Collection[str] = (),
 ) -> Path:
-    """Write ``train.<src> train.<tgt> valid.* test.*`` and ``manifest.json`` to the folder ``out``.
+    """Write ``train.<src> train.<tgt> valid.* test.*`` and ``manifest.json`` to ``out``, replacing an earlier corpus.
 
     Args:
-        out: replaced if it holds an earlier corpus.
+        out: folder.
         splits: pairs of text by split.
         langs: source and target language, the endings of the files.
-        meta: opens the manifest (name, source, version, license ...); lines and sha256 of each file follow.
+        meta: start of the manifest (name, source, version, license ...); lines and sha256 of each file follow.
         references: by split, the texts that outputs are scored against in place of the targets, one or several per
             pair; written to ``<split>.references.tsv``.
         exact: languages, such as programs, whose spaces are kept as they are.
@@ -36,8 +36,6 @@ def write_corpus(
     Raises:
         UserError: a split is empty, a side or reference is empty or holds a line break, or ``out`` is no corpus folder.
     """
-    if langs[0] == langs[1]:
-        raise UserError(f"source and target language must differ, got {langs[0]} twice")
     lines: dict[str, list[str]] = {}
     for split, pairs in splits.items():
         _check_size(split, pairs)
@@ -46,8 +44,9 @@ def write_corpus(
             lines[name] = [_check_text(name, n, pair[side], lang in exact) for n, pair in enumerate(pairs, start=1)]
     for split, items in (references or {}).items():
         name = f"{split}.references.tsv"
-        numbered = enumerate(items, start=1)
-        lines[name] = ["\t".join(_check_text(name, n, text) for text in item or [""]) for n, item in numbered]
+        lines[name] = [
+            "\t".join(_check_text(name, n, text) for text in item or [""]) for n, item in enumerate(items, start=1)
+        ]
     with _corpus_folder(out, {**meta, "languages": list(langs)}) as (partial, files):
         for name, texts in lines.items():
             write_lines(partial / name, texts)
@@ -56,10 +55,7 @@ def write_corpus(
 
 
 def write_manifests(out: Path, modality: str, splits: Mapping[str, Sequence[Item]], meta: dict) -> Path:
-    """Write ``train.tsv valid.tsv test.tsv`` and ``manifest.json`` to the folder ``out``.
-
-    ``meta`` (name, source, version, license ...) opens the latter; items and sha256 of each file follow. An earlier
-    corpus at ``out`` is replaced.
+    """Write ``train.tsv valid.tsv test.tsv`` and ``manifest.json``; see :func:`write_corpus`.
 
     Raises:
         UserError: a split is empty, an id comes twice in a split, or ``out`` is no corpus folder.
@@ -77,7 +73,7 @@ def write_manifests(out: Path, modality: str, splits: Mapping[str, Sequence[Item
 
 @contextmanager
 def _corpus_folder(out: Path, meta: dict) -> Iterator[tuple[Path, dict[str, dict]]]:
-    """Yield a folder that becomes ``out``, and what its manifest states of each file, to be filled."""
+    """Yield a folder that becomes ``out``, and the manifest's entries of its files; both are to be filled."""
     if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not a prepared corpus: choose another --out, or delete it")
     files: dict[str, dict] = {}

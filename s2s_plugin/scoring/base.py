@@ -28,11 +28,7 @@ class Scorer(BaseScorer):
     duplicates_bias = False
 
     def add_string(self, ref: str | Sequence[str], pred: str) -> None:
-        """Add an item: one or several references, and the hypothesis.
-
-        Raises:
-            UserError: the list of references is empty.
-        """
+        """Add an item: one or several references, and the hypothesis."""
         references = [ref] if isinstance(ref, str) else list(ref)
         if not references:
             raise UserError(f"item {len(self.ref) + 1} has no reference; add one or drop the item")
@@ -72,7 +68,7 @@ class Scorer(BaseScorer):
 
 
 class AdditiveScorer(Scorer):
-    """A score that follows from integers summed over the items, so that the parts of a corpus may be scored apart."""
+    """A score of integers summed over the items, so that the parts of a corpus may be scored apart."""
 
     @abstractmethod
     def sums(self) -> list[int]:
@@ -111,11 +107,7 @@ def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
 
 
 def import_optional(module: str, metric: str, requirement: str) -> ModuleType:
-    """Import a module of an optional requirement of a metric.
-
-    Raises:
-        UserError: it is not installed.
-    """
+    """Import a module of a metric's optional requirement; raise UserError if it is not installed."""
     try:
         return import_module(module)
     except ImportError:

@@ -15,8 +15,7 @@ ORDERS = range(1, 5)  # n-grams of 1 to 4 words
 SIGMA = 6.0  # of the length penalty, in words
 
 Words = Sequence[str]
-Ngram = tuple[str, ...]
-Vector = dict[Ngram, float]  # tf-idf weights of the n-grams of one order
+Vector = dict[tuple[str, ...], float]  # tf-idf weights of the n-grams of one order
 
 
 def cider_d(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> list[float]:
@@ -25,20 +24,17 @@ def cider_d(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) 
     The idf of an n-gram is the logarithm of the number of items over the number of those with it in a reference. An
     n-gram of all items has weight 0, so a single item scores 0.
     """
-    frequency: Counter[Ngram] = Counter()
+    frequency: Counter[tuple[str, ...]] = Counter()
     for item in references:
         frequency.update({ngram for words in item for n in ORDERS for ngram in ngrams(words, n)})
 
-    def tf_idf(words: Words) -> list[Vector]:
-        def idf(ngram: Ngram) -> float:
-            return math.log(len(references) / max(frequency[ngram], 1))
-
-        counts = (Counter(ngrams(words, n)) for n in ORDERS)
-        return [{ngram: count * idf(ngram) for ngram, count in of_order.items()} for of_order in counts]
+    def weigh(words: Words, n: int) -> Vector:
+        counts = Counter(ngrams(words, n))
+        return {ngram: tf * math.log(len(references) / max(frequency[ngram], 1)) for ngram, tf in counts.items()}
 
     def similarity(hypothesis: Words, reference: Words) -> float:
         length_penalty = math.exp(-((len(hypothesis) - len(reference)) ** 2) / (2 * SIGMA**2))
-        return length_penalty * fmean(map(clipped_cosine, tf_idf(hypothesis), tf_idf(reference)))
+        return length_penalty * fmean(clipped_cosine(weigh(hypothesis, n), weigh(reference, n)) for n in ORDERS)
 
     items = zip(hypotheses, references, strict=True)
     return [10 * fmean(similarity(hypothesis, reference) for reference in item) for hypothesis, item in items]

@@ -12,12 +12,8 @@ from s2s_plugin.scoring.base import Scorer
 
 
 def check_metrics(names: Sequence[str], options: DictConfig | None = None) -> None:
-    """Build each metric once.
-
-    Raises:
-        UserError: a metric is not one of this plugin's registered scorers, or lacks a package that it requires.
-    """
-    known = sorted(name for name, scorer in SCORER_REGISTRY.items() if hasattr(scorer, "evaluate"))
+    """Build each metric once; raise UserError if one is unknown, or lacks a package that it requires."""
+    known = sorted(name for name, scorer in SCORER_REGISTRY.items() if issubclass(scorer, Scorer))
     for name in names:
         if name not in known:
             raise UserError(f"metrics must be among {', '.join(known)}, got {name}")
@@ -33,12 +29,8 @@ def evaluate(
 ) -> dict[str, dict]:
     """Return the corpus score, signature and direction of each metric, by the metric's usual name.
 
-    Args:
-        names: registered scorers, such as ``s2s_bleu``.
-        hypotheses: one for each item.
-        references: one or several for each item.
-        options: see :func:`build_filled_scorer`.
-        intervals: add 95 % confidence intervals from bootstrap resampling.
+    ``names`` are registered scorers, such as ``s2s_bleu``, with ``options`` as in :func:`build_filled_scorer`;
+    ``intervals`` adds 95 % confidence intervals from bootstrap resampling.
     """
     result = {}
     for name in names:

@@ -19,10 +19,9 @@ NOT_IN_WORD = re.compile(r"''+|(?<!\S)'|'(?!\S)")  # apostrophes that are not be
 
 
 def normalize_basic(text: str) -> str:
-    """Return lower-case words in NFKC, separated by one space; punctuation and symbols separate words.
+    """Return lower-case words in NFKC, separated by one space: ``don't 3 5`` for ``Don’t: 3.5 €``.
 
-    Letters, marks, digits and apostrophes inside words are kept, in any script: ``Don’t: 3.5 €`` is ``don't 3 5``.
-    Invisible format characters (joiners, soft hyphens) are removed.
+    Letters, marks, digits and apostrophes inside words are kept, in any script; format characters are removed.
     """
     text = "".join(c for c in text.translate(APOSTROPHES) if unicodedata.category(c) != "Cf")
     text = unicodedata.normalize("NFKC", text).lower()
@@ -79,9 +78,6 @@ class ErrorRateScorer(AdditiveScorer):
 
     Of several references the one with the fewest edits counts, among these the longest. A reference that is empty
     after normalization adds no units; the hypothesis counts as insertions.
-
-    Raises:
-        UserError: jiwer is not installed.
     """
 
     higher_is_better = False
@@ -104,11 +100,9 @@ class ErrorRateScorer(AdditiveScorer):
     def item_edits(self) -> list[Edits]:
         """Return the edits of each item."""
         normalize = NORMALIZERS[self.normalizer]
-        chosen = []
-        for references, hypothesis in zip(self.ref, map(normalize, self.pred), strict=True):
-            candidates = [self.count_edits(normalize(reference), hypothesis) for reference in references]
-            chosen.append(min(candidates, key=lambda edits: (edits.total, -edits.length)))
-        return chosen
+        items = zip(self.ref, map(normalize, self.pred), strict=True)
+        candidates = ([self.count_edits(normalize(text), hypothesis) for text in item] for item, hypothesis in items)
+        return [min(edits, key=lambda each: (each.total, -each.length)) for edits in candidates]
 
     def corpus_edits(self) -> Edits:
         """Return the edits of all items."""

@@ -12,15 +12,7 @@ REWARDS = ("chrf", "gleu", *(name for name in METRICS if name != "bleu"))
 
 
 def build_reward(name: str, tokenizer: str = "13a") -> Reward:
-    """Build a reward; that of an error rate is max(0, 1 - rate).
-
-    Args:
-        name: one of ``REWARDS``.
-        tokenizer: sacrebleu's, for GLEU.
-
-    Raises:
-        UserError: the reward requires a package that is not installed.
-    """
+    """Build one of ``REWARDS``; that of an error rate is max(0, 1 - rate). ``tokenizer``: sacrebleu's, for GLEU."""
     if name == "chrf":
         chrf = CHRF()
         return lambda hypothesis, reference: chrf.sentence_score(hypothesis, [reference]).score / 100
@@ -39,9 +31,8 @@ def build_reward(name: str, tokenizer: str = "13a") -> Reward:
 def gleu(statistics: list[int]) -> float:
     """Return the minimum of precision and recall over all n-grams of 1 to 4 words (Wu et al. 2016, section 4.3).
 
-    Args:
-        statistics: BLEU's: lengths of the hypothesis and the reference, then the matching n-grams of each order, then
-            the hypothesis's n-grams of each order.
+    ``statistics`` are BLEU's: lengths of the hypothesis and the reference; matching n-grams of each order; n-grams of
+    the hypothesis of each order.
     """
     _, length, *counts = statistics
     matches, hypothesis_ngrams = sum(counts[:4]), sum(counts[4:])

@@ -38,9 +38,6 @@ class RougeScorer(MeanScorer):
     """Mean over the items of the F-measure with equal weight of precision and recall, in percent (Lin 2004).
 
     Of several references the one with the highest F-measure counts.
-
-    Raises:
-        UserError: rouge-score is not installed.
     """
 
     kind = ""  # rouge-score's name
@@ -58,10 +55,8 @@ class RougeScorer(MeanScorer):
         return [100 * scores[self.kind].fmeasure for scores in map(self.rouge.score_multi, self.ref, self.pred)]
 
     def settings(self) -> str:
-        tokenizer, stemmer = self.cfg.rouge_tokenizer, "porter" if self.cfg.rouge_stemmer else "no"
-        return (
-            f"{self.kind.lower()}|f|tok:{tokenizer}|stem:{stemmer}|tool:rouge-score-{metadata.version('rouge-score')}"
-        )
+        stemmer, tool = "porter" if self.cfg.rouge_stemmer else "no", metadata.version("rouge-score")
+        return f"{self.kind.lower()}|f|tok:{self.cfg.rouge_tokenizer}|stem:{stemmer}|tool:rouge-score-{tool}"
 
 
 for _kind in ("rouge1", "rouge2", "rougeL"):  # overlap of words, of pairs of words; longest common subsequence

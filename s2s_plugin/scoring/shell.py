@@ -32,8 +32,7 @@ END_OF_EXECUTE = {"\\;": "\\;", "';'": "\\;", "+": "+"}
 def template(command: str) -> Iterator[str]:
     """Yield the parts of a command's template: names of programs, flags and operators, without arguments.
 
-    Combined flags are separated, ``-la`` is ``-l -a``; values attached to them are dropped. Any text has a template,
-    also an invalid command.
+    Combined flags are separated, ``-la`` is ``-l -a``; values attached to them are dropped. Any text has a template.
     """
     parser = TemplateParser()
     for match in TOKEN.finditer(command):
@@ -137,9 +136,8 @@ class CharacterBleuScorer(MeanScorer):
 class TemplateScorer(MeanScorer):
     """Mean of the items' template match with the closest reference, in percent.
 
-    The score is NL2Bash's, without its parser, which knows the flags and arguments of some hundred programs:
-    :func:`template` parses any command by a few rules. So published numbers are only roughly comparable: the nearest
-    neighbors of NL2Bash's test requests score 64.8 here, 65.4 by its own code.
+    NL2Bash's own parser knows the arguments of some hundred programs; :func:`template` has a few rules for all. So
+    published numbers are only roughly comparable: the nearest neighbors of its test requests score 64.8, 65.4 there.
     """
 
     label = "template"

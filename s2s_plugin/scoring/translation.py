@@ -64,11 +64,7 @@ class SacrebleuScorer(AdditiveScorer):
 
 @register_scorer("s2s_bleu", dataclass=BleuConfig)
 class BleuScorer(SacrebleuScorer):
-    """Brevity penalty times the geometric mean of the n-gram precisions up to ``order`` (Papineni et al. 2002).
-
-    Raises:
-        UserError: the tokenizer is unknown, or its package or model is missing.
-    """
+    """Brevity penalty times the geometric mean of the n-gram precisions up to ``order`` (Papineni et al. 2002)."""
 
     label = "BLEU"
     order = 4

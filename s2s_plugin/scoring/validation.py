@@ -13,13 +13,9 @@ HIGHER_IS_BETTER = tuple(name for name in METRICS if SCORER_REGISTRY[f"s2s_{name
 
 
 class Metric:
-    """A metric of a corpus from sums over its parts; validation and rewards use it.
+    """One of ``METRICS``, of a corpus from sums over its parts; validation and rewards use it.
 
-    ROUGE counts words of any script, by its tokenizer ``unicode``.
-
-    Args:
-        name: one of ``METRICS``.
-        tokenizer: sacrebleu's, for BLEU.
+    ROUGE counts words of any script, by its tokenizer ``unicode``; ``tokenizer`` is sacrebleu's, for BLEU.
     """
 
     def __init__(self, name: str, tokenizer: str = "13a"):

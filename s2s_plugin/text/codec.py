@@ -1,4 +1,4 @@
-"""Codecs from text to tokens and back: normalized or lossless SentencePiece pieces, factors, copy slots."""
+"""Codecs from text to tokens and back."""
 
 from __future__ import annotations
 
@@ -58,17 +58,13 @@ class TextCodec:
         """Encode a line of text as tokens separated by spaces, each subword followed by its word's factors.
 
         ``slots``: tokens to write for pieces outside the vocabulary, by their letters.
-
-        Raises:
-            UserError: a word lacks a factor.
         """
         words, values = self._words(text)
         tokens, word = [], -1
         for piece in self._split(words):
             word += piece.startswith(SPACE)
             slot = slots.get(piece.removeprefix(SPACE)) if slots and not self._has(piece) else None
-            tokens.append(slot or piece)
-            tokens += [factor_token(name, value) for name, value in zip(self.factors, values[word], strict=True)]
+            tokens += [slot or piece, *map(factor_token, self.factors, values[word])]
         return " ".join(tokens)
 
     def decode(self, tokens: str) -> str:
@@ -112,15 +108,12 @@ class TextCodec:
 
 
 class CodeCodec(TextCodec):
-    """Lossless codec of programs: ``decode(encode(text)) == text`` for any text.
-
-    Its model is trained on escaped text with ``LOSSLESS_OPTIONS``.
-    """
+    """Lossless codec of programs: ``decode(encode(text)) == text`` for any text."""
 
     lossless = True
 
     def encode(self, text: str, slots: Mapping[str, str] | None = None) -> str:
-        """Encode text as tokens separated by spaces; bytes spell unknown characters, so slots are not needed."""
+        """Encode text as tokens separated by spaces; bytes spell unknown characters, so that there are no slots."""
         return " ".join(self.pieces.encode(escape(text), out_type=str))
 
     def decode(self, tokens: str) -> str:
@@ -133,20 +126,16 @@ class CodeCodec(TextCodec):
 class PairCodec:
     """The codecs of a prepared corpus, as fairseq's ``bpe``: encodes text sources and decodes targets.
 
-    Attributes:
-        source: None for a signal.
-        target: of the other side.
-        copy_slots: maximum number of source tokens outside the vocabulary that are written <copy0>, <copy1>, ... on
-            both sides (the extended vocabulary of See et al. 2017, section 2.2).
-        retrieval: finds the target that each source comes with; or None.
+    Source tokens outside the vocabulary are written <copy0>, <copy1>, ... on both sides (the extended vocabulary of See
+    et al. 2017, section 2.2), up to ``copy_slots`` in a pair.
     """
 
     FILE = "codec.json"
 
-    source: TextCodec | None
+    source: TextCodec | None  # None for a signal
     target: TextCodec
     copy_slots: int = 0
-    retrieval: Retrieval | None = None
+    retrieval: Retrieval | None = None  # finds the target that each source comes with
 
     @property
     def whole_words(self) -> bool:

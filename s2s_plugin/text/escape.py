@@ -36,7 +36,7 @@ def unescape(text: str) -> str:
 
 
 def _escape(match: re.Match) -> str:
-    return TO_SIGN.get(match[0]) or f"{ESCAPE}{ord(match[0]):x};"
+    return TO_SIGN.get(match[0], f"{ESCAPE}{ord(match[0]):x};")
 
 
 def _unescape(match: re.Match) -> str:

@@ -1,8 +1,6 @@
 """Source factors: annotations of words, such as part of speech or case (Sennrich & Haddow 2016).
 
-A line of text with factors is written ``the|DET|lower house|NOUN|lower``: each word with one value of each factor.
-fairseq sees one sequence of tokens, each subword followed by its word's factors, ``▁the pos=DET case=lower ...``; the
-text encoder sums their embeddings, and its memory has one step for each subword.
+A line is written ``the|DET|lower house|NOUN|lower``; its tokens are ``▁the pos=DET case=lower ...``.
 """
 
 from __future__ import annotations
@@ -15,11 +13,7 @@ SEPARATOR = "|"
 
 
 def split_factors(text: str, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Split a line into its words and the factor values of each; without ``names`` it has plain words.
-
-    Raises:
-        UserError: a word lacks a factor.
-    """
+    """Split a line into its words and the factor values of each; raise UserError if a word lacks one."""
     words, values = [], []
     for item in text.split():
         word, *factors = item.rsplit(SEPARATOR, len(names)) if names else [item]

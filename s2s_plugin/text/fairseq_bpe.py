@@ -20,10 +20,7 @@ class CodeBpeConfig(FairseqDataclass):
 
 @register_bpe("s2s_code", dataclass=CodeBpeConfig)
 class CodeBpe:
-    """:class:`CodeCodec` for ``--bpe s2s_code --code-model spm.model``.
-
-    fairseq reads and writes one text per line; a text of several lines is escaped by :func:`to_line`.
-    """
+    """:class:`CodeCodec` of lines, in which :func:`to_line` has escaped line breaks."""
 
     def __init__(self, cfg: CodeBpeConfig):
         self.codec = CodeCodec(Path(cfg.code_model))

@@ -13,19 +13,15 @@ def words(text: str) -> list[str]:
 
 
 def char_ngrams(text: str) -> list[str]:
-    """Return the n-grams of one to three characters of a text, without case and punctuation; _ ends a word.
-
-    In languages with long words they are more informative than words.
-    """
+    """Return the n-grams of one to three characters of a text, without case and punctuation; _ ends a word."""
     line = f"_{'_'.join(words(text))}_"
     return [line[start : start + size] for size in (1, 2, 3) for start in range(len(line) - size + 1)]
 
 
 class TfidfIndex:
-    """Texts, indexed for the most similar one to another text by the cosine of TF-IDF vectors.
+    """Texts, indexed for the most similar one to another text by the cosine of TF-IDF vectors (scikit-learn's).
 
-    A feature, of :func:`words` or :func:`char_ngrams`, weighs its count times ln((1 + N) / (1 + n)) + 1, where n of the
-    N texts have it (Salton & Buckley 1988).
+    ``features`` is :func:`words` or :func:`char_ngrams`.
     """
 
     def __init__(self, texts: Sequence[str], features: Callable[[str], list[str]]):

@@ -11,11 +11,10 @@ TAG = re.compile(r"(<[^<>\s]+>)")
 
 
 def normalize(text: str, jamo: bool = False) -> str:
-    """Normalize one line of text for the model.
+    """Normalize one line of text for the model: to NFC, without invisible format characters.
 
-    NFC, which keeps every script's own typography; control characters and every kind of white space (including
-    U+00A0, U+2028 and U+2581) become one space; invisible format characters are removed. ``jamo`` then decomposes
-    Hangul syllables into letters (NFD), so that 67 letters spell every syllable.
+    Control characters, U+2581 and any kind of white space become one space. ``jamo`` decomposes Hangul syllables into
+    letters (NFD), so that 67 letters spell every syllable.
     """
     text = unicodedata.normalize("NFC", text)
     kept = []

@@ -1,8 +1,6 @@
 """Retrieval: each source comes with the target of the most similar training source.
 
-The model reads, copies and corrects what it need not memorize. In translation these are fuzzy matches (Bulte & Tezcan
-2019, "Neural Fuzzy Repair"), in code retrieve-and-edit (Hashimoto et al. 2018), in dialogue retrieve-and-refine (Weston
-et al. 2018).
+Bulte & Tezcan 2019, "Neural Fuzzy Repair", in translation; Hashimoto et al. 2018 in code; Weston et al. 2018 in chat.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json, write_json
 from s2s_plugin.utils.options import option
 
-# SentencePiece options of a CodeCodec: every space counts, runs of spaces are pieces, digits are single.
+# SentencePiece options of a CodeCodec, whose text is escaped: every space counts, runs of spaces are pieces.
 LOSSLESS_OPTIONS: dict[str, Any] = {
     "add_dummy_prefix": False,
     "remove_extra_whitespaces": False,
@@ -50,16 +50,10 @@ class SubwordConfig:
 def learn_codec(
     subword: SubwordConfig, folder: Path, sides: Mapping[str, Sequence[str]], extra_tokens: Sequence[str] = ()
 ) -> PairCodec:
-    """Train the SentencePiece models of a corpus, write ``codec.json``, and return the codec.
+    """Train the SentencePiece models of a corpus, write ``codec.json`` to ``folder``, and return the codec.
 
-    Args:
-        subword: options.
-        folder: to write to.
-        sides: training lines by language: of the source and the target, or the target alone.
-        extra_tokens: tokens that are never split, as ``subword.special_tokens``.
-
-    Raises:
-        UserError: options exclude each other, or SentencePiece cannot train so many tokens of this kind.
+    ``sides`` has the training lines by language: of the source and the target, or the target alone. ``extra_tokens``
+    are never split, as ``subword.special_tokens``.
     """
     _check(subword)
     langs, lines = list(sides), list(sides.values())
@@ -103,9 +97,6 @@ def copy_codec(from_dir: Path, folder: Path, langs: Sequence[str]) -> PairCodec:
     """Copy the vocabulary of another prepared folder, and return the codec.
 
     ``langs``: languages of the text sides: source and target, or the target alone.
-
-    Raises:
-        UserError: a file is missing, or the languages differ.
     """
     files = codec_files(from_dir)
     sides = read_json(files[0])
@@ -117,18 +108,14 @@ def copy_codec(from_dir: Path, folder: Path, langs: Sequence[str]) -> PairCodec:
 
 
 def codec_files(folder: Path) -> list[Path]:
-    """List ``codec.json`` of a prepared folder, and the SentencePiece models that it names.
-
-    Raises:
-        UserError: a file is missing.
-    """
+    """List ``codec.json`` of a prepared folder, and the SentencePiece models that it names."""
     file = folder / PairCodec.FILE
     if (sides := read_json(file)) is None:
         raise UserError(f"{file}: no such file; prepare the data of this vocabulary again")
     files = [file, *sorted({folder / side["model"] for side in sides.values()})]
-    if missing := [path for path in files if not path.is_file()]:
-        raise UserError(f"{missing[0]}: no such file, required by {file}; prepare that data again")
     for path in files:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file, required by {file}; prepare that data again")
         check_digest(path)
     return files
 

@@ -152,11 +152,6 @@ def test_write_corpus_checks_what_it_writes(tmp_path, pairs, message):
     assert not (tmp_path / "toy").exists()
 
 
-def test_same_language_twice(tmp_path):
-    with pytest.raises(UserError, match="must differ, got en twice"):
-        write_corpus(tmp_path / "toy", SPLITS, ("en", "en"), {})
-
-
 def test_manifests_appear_whole_or_not_at_all(tmp_path):
     items = [Item("a", tmp_path / "a.wav", ("one",))]
     out = tmp_path / "out"

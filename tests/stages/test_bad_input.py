@@ -41,7 +41,7 @@ def test_bad_lines_can_be_skipped(tmp_path: Path):
     (tmp_path / "my.de").write_bytes(lines(*words, "kaffee", "leer", "der letzte"))
     done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de data.on_bad_item=skip "
                 "subword.size=60", cwd=tmp_path)  # fmt: skip
-    assert "my.en: 2 unusable pairs skipped" in done.stderr
+    assert "my.en: 2 unusable pairs skipped: my.en:301, my.en:302\n" in done.stderr
 
 
 OWN = {

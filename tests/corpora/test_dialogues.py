@@ -48,9 +48,10 @@ def test_own_pairs_may_share_replies(tmp_path: Path):
         "target": f"{tmp_path}/my.reply",
         "held_out": 1000,
         "dialogues": None,
+        "pairs": None,
         "on_bad_item": "error",
     }
-    rest = {f"{split}_{side}": None for split in ("valid", "test") for side in ("source", "target")}
+    rest = {f"{split}_{side}": None for split in ("valid", "test") for side in ("source", "target", "pairs")}
     languages = {"source_lang": "turns", "target_lang": "reply"}
     cfg = OmegaConf.create({"data": {**data, **rest, **languages, "shared_targets": True}, "subword": {"lossless": 0}})
     splits = own_splits(cfg)

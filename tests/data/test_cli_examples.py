@@ -133,5 +133,5 @@ def test_mistakes_are_one_line(tmp_path: Path):
 @pytest.mark.slow
 def test_the_packages(tmp_path: Path):
     out = cli_examples.prepare(tmp_path / "out", "en", "bash", tmp_path / "cache")
-    assert [len(read(out, f"{split}.en")) for split in SPLITS] == [9_015, 511, 1_064]
+    assert [len(read(out, f"{split}.en")) for split in SPLITS] == [9_015, 512, 1_064]
     assert_languages_do_not_leak(out, ("en", "bash"))

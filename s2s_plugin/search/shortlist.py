@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.precision import output_rows
 from s2s_plugin.search.state import NEG_INF, Collaborator
-from s2s_plugin.utils.checkpoint import load_checkpoint, save_checkpoint
+from s2s_plugin.utils.checkpoint import load_plain, save_checkpoint
 
 NULL = 0  # stands for no source word; fairseq's <s>, which no source contains
 FREQUENT = 100  # target tokens that every sentence may contain
@@ -78,7 +78,7 @@ class Shortlist:
     @classmethod
     def load(cls, path: Path, count: int) -> Shortlist:
         """Read a file, ``count`` candidates of each token."""
-        state = load_checkpoint(path)
+        state = load_plain(path)
         return cls(state["candidates"], count, state["vocabulary"])
 
 

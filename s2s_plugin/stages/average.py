@@ -17,8 +17,8 @@ from fairseq.logging import metrics
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.tasks.checkpoint import load_model
-from s2s_plugin.utils.checkpoint import load_checkpoint, save_checkpoint
+from s2s_plugin.tasks.checkpoint import load_checkpoint, load_model
+from s2s_plugin.utils.checkpoint import save_checkpoint
 from s2s_plugin.utils.console import say, say_command
 from s2s_plugin.utils.run_dir import AVERAGE, RunDir
 
@@ -47,8 +47,6 @@ def average_weights(paths: Sequence[Path]) -> dict:
     sums: dict[str, torch.Tensor] = {}
     for path in paths:
         state = load_checkpoint(path)
-        if "model" not in state:
-            raise UserError(f"{path}: not a fairseq checkpoint (no model)")
         model = state["model"]
         if not sums:
             sums = {name: torch.zeros(value.shape, dtype=torch.float64) for name, value in model.items()}

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring import bootstrap
 from s2s_plugin.scoring.evaluate import build_filled_scorer, check_metrics
+from s2s_plugin.stages.schema import load_config
 from s2s_plugin.utils.run_dir import RunDir
 
 
@@ -25,9 +26,7 @@ def run(words: Sequence[str]) -> int:
         parser.error("at least two runs are required")
     outputs = [read_outputs(folder, options.direction) for folder in options.runs]
     check_same_items(options.runs, outputs)
-    RunDir(options.runs[0]).check_config()
-    config = OmegaConf.load(RunDir(options.runs[0]).config)
-    assert isinstance(config, DictConfig)
+    config = load_config(RunDir(options.runs[0]).config)
     metrics = options.metrics or list(config.metrics)
     check_metrics(metrics)
     print(f"{len(outputs)} runs over the same {len(outputs[0]):,} items; differences are from the first run")

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.embedding import FROM_CHECKPOINT
-from s2s_plugin.tasks.checkpoint import check_checkpoint
+from s2s_plugin.stages.schema import load_config
+from s2s_plugin.tasks.checkpoint import load_checkpoint
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.utils.run_dir import RunDir
 
@@ -29,9 +30,8 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
     """
     base = _find_run(cfg, run_dir)
     checkpoint = base.best_checkpoint()
-    state = check_checkpoint(checkpoint)
-    base.check_config()
-    saved = OmegaConf.load(base.config)
+    state = load_checkpoint(checkpoint)
+    saved = load_config(base.config)
     task, data = state["cfg"]["task"], cfg.data
     if (task["source_lang"], task["target_lang"]) != (data.source_lang, data.target_lang):
         raise UserError(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fairseq import checkpoint_utils
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.dataclass.configs import FairseqConfig
 from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.import_lstm import convert_config, convert_parameters
-from s2s_plugin.utils.checkpoint import save_checkpoint
+from s2s_plugin.utils.checkpoint import load_plain, save_checkpoint
+from s2s_plugin.utils.untrusted import check_config, show
 
 
 def run(words: Sequence[str]) -> int:
@@ -31,28 +33,34 @@ def run(words: Sequence[str]) -> int:
 
 def convert(source: Path, out: Path) -> None:
     """Write the checkpoint ``out``; it has no optimizer state, so training on requires ``--reset-optimizer``."""
-    if not source.is_file():
+    if not os.path.lexists(source):
         raise UserError(f"{source}: no such file")
     try:
-        state = checkpoint_utils.load_checkpoint_to_cpu(str(source))
-    except Exception as error:  # torch raises anything on a foreign file
-        raise UserError(f"{source}: not a fairseq checkpoint, or a damaged one ({type(error).__name__})") from None
-    cfg = dict(state.get("cfg") or convert_namespace_to_omegaconf(state["args"]))
-    args, task = cfg.pop("model"), cfg.pop("task")
-    task = task if isinstance(task, Mapping) else vars(task)
-    model = convert_config(args)
+        state = load_plain(source)
+    except UserError as error:
+        raise UserError(f"{source}: not a fairseq checkpoint, or a damaged one: {error}") from None
+    stored = state.get("cfg") if isinstance(state.get("cfg"), dict) else {}
+    args, task = (stored.get(part, state.get("args")) for part in ("model", "task"))
+    task = task if isinstance(task, Mapping) else vars(task) if isinstance(task, Namespace) else {}
+    try:
+        model = convert_config(args)
+        parameters = convert_parameters(state["model"], args)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise UserError(f"{source}: not a checkpoint of fairseq's lstm ({show(str(error))}); name another") from None
     task_keys, positions = ("data", "source_lang", "target_lang"), ("max_source_positions", "max_target_positions")
-    plain = {key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for key, value in cfg.items()}
-    plain |= {
+    cfg = OmegaConf.to_container(OmegaConf.structured(FairseqConfig), resolve=True, enum_to_str=True)
+    assert isinstance(cfg, dict)
+    cfg |= {
         "model": model,
         "task": {"_name": "s2s", **{key: task.get(key) for key in task_keys}, **{key: model[key] for key in positions}},
         "criterion": {"_name": "s2s_cross_entropy", "label_smoothing": 0.1, "sentence_avg": False},
     }
+    cfg = check_config(cfg, FairseqConfig, source)
     history = state.get("optimizer_history") or [{}]
     converted = {
         "args": None,
-        "cfg": plain,
-        "model": convert_parameters(state["model"], args),
+        "cfg": cfg,
+        "model": parameters,
         "criterion": None,
         "optimizer_history": [{**history[-1], "criterion_name": "Seq2SeqCriterion"}],
         "task_state": {},

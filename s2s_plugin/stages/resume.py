@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.commands import GENERATE, GENERATE_PARTS, TRAIN, TRAIN_PARTS
-from s2s_plugin.stages.schema import RunConfig
+from s2s_plugin.stages.schema import RunConfig, load_config
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.options import options_affecting
 from s2s_plugin.utils.run_dir import RunDir
@@ -44,15 +44,13 @@ def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]
     """
     if not run_dir.config.is_file():
         return False
-    run_dir.check_config()
-    saved = OmegaConf.load(run_dir.config)
-    assert isinstance(saved, DictConfig)
+    saved = load_config(run_dir.config)
     for key in sorted(overridden):
         if not (reads_data and DATA.fullmatch(key)):
             _check_effect(key, cfg, saved, run_dir.folder)
     overridden = {"generation" if key == "search" else key for key in overridden}  # conf/search/ holds that group
     for group in SAVED_GROUPS:
-        if group in overridden:
+        if group in overridden or group not in saved:
             continue
         value = saved[group]
         if isinstance(value, DictConfig):

@@ -15,11 +15,14 @@ from s2s_plugin.datasets.frontends.audio import AudioConfig
 from s2s_plugin.datasets.frontends.image import ImageConfig
 from s2s_plugin.datasets.frontends.video import VideoConfig
 from s2s_plugin.datasets.manifest import read_manifest
+from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
 from s2s_plugin.text.vocabulary import SubwordConfig
 from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, TRAINING_AND_DECODING, option
 from s2s_plugin.utils.paths import CONF
+from s2s_plugin.utils.run_dir import RunDir
+from s2s_plugin.utils.untrusted import check_config, load_yaml, require_file, show
 
 FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
 
@@ -140,6 +143,20 @@ def _own_language(side: str, _parent_: DictConfig) -> str:
     files = _parent_[side]
     names = files if isinstance(files, ListConfig) else [files]
     return "+".join(dict.fromkeys(plain_path(str(name)).suffix.lstrip(".") for name in names))
+
+
+def load_config(path: Path) -> DictConfig:
+    """Read the config of a run, which may be a stranger's: options of the schema, nothing resolved.
+
+    Raises:
+        UserError: it is not such a config.
+    """
+    require_file(path, "config")
+    RunDir(path.parent).check_config()
+    saved = check_config(load_yaml(path), RunConfig, path)
+    if (other := (saved.get("generation") or {}).get("lm_path")) is not None:  # fairseq would load any model there
+        raise UserError(f"{path}: generation.lm_path must be set on the command line, got {show(other)}; delete it")
+    return OmegaConf.create(saved)
 
 
 def choices(group: str) -> tuple[str, ...]:

@@ -25,9 +25,8 @@ from s2s_plugin.stages.same_run import (
     dictionary_fingerprints,
     write_training_settings,
 )
-from s2s_plugin.tasks.checkpoint import check_parameters
+from s2s_plugin.tasks.checkpoint import check_parameters, load_checkpoint
 from s2s_plugin.tasks.precision import use_bf16
-from s2s_plugin.utils.checkpoint import load_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.utils.io import read_json, write_json, write_text
 from s2s_plugin.utils.run_dir import AVERAGE, EMA, RunDir

@@ -1,31 +1,43 @@
-"""Read and write checkpoint files safely."""
+"""Read and write files of torch safely: nothing in them is executed, and damage is noticed."""
 
 from __future__ import annotations
 
+import zipfile
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import atomic_path
+from s2s_plugin.utils.untrusted import check_plain, require_file, show
 
 
-def load_checkpoint(path: Path) -> dict:
-    """Load a checkpoint with torch's safe loader.
+def load_plain(path: Path) -> dict[str, Any]:
+    """Load a dictionary of plain data and tensors that ``torch.save`` has written.
 
     Raises:
-        UserError: the file is missing, cut short, or contains more than plain data.
+        UserError: the file is missing, damaged, no regular file, or contains more than plain data.
     """
+    require_file(path, "checkpoint")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint; run the train stage first") from None
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        with path.open("rb") as file, _safe_globals():
+            _check_zip(file)
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # zipfile and torch raise anything on a damaged or foreign file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path}: not a readable checkpoint, perhaps cut short ({reason}); "
+            f"{path}: not a readable checkpoint, perhaps cut short ({show(reason, 120)}); "
             "delete it or restore a copy, and run again"
         ) from None
+    check_plain(state, path)
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: not a checkpoint but {show(state)}; name another file")
+    return state
 
 
 def save_checkpoint(state: dict, path: Path) -> None:
@@ -35,3 +47,27 @@ def save_checkpoint(state: dict, path: Path) -> None:
             torch.save(state, partial)
     except RuntimeError as error:
         raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from None
+
+
+def _check_zip(file: BinaryIO) -> None:
+    """Raise an error if a member of the archive differs from its checksum, at which torch does not look."""
+    if file.read(4) != b"PK\x03\x04":
+        raise ValueError("no archive of torch.save")
+    with zipfile.ZipFile(file) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("compressed")
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {damaged} differs")
+
+
+@contextmanager
+def _safe_globals() -> Iterator[None]:
+    """Allow, of what compat.py allows for fairseq's commands, only the type of a command line: it holds plain data."""
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([Namespace])
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)

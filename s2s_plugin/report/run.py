@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from fairseq.dataclass.configs import FairseqConfig
 
+from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.report.log import Curves, read_curves
 from s2s_plugin.report.words import count_tokens
 from s2s_plugin.utils.io import read_json
 from s2s_plugin.utils.run_dir import RunDir
+from s2s_plugin.utils.untrusted import check_config, load_yaml, show
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,20 @@ class RunData:
     scores: dict[str, Any]
     commands: dict[str, str]  # by stage
 
+    def has_media(self, name: str) -> bool:
+        """Return whether a media file is in the run folder or listed in the manifest of the run's data.
+
+        No other file may get into the page, whatever ``outputs.jsonl`` names.
+        """
+        if Path(name).resolve().is_relative_to(self.dir.folder.resolve()):
+            return True
+        task, dataset = (self.options.get(group) or {} for group in ("task", "dataset"))
+        manifest = Path(str(task.get("data", ""))) / f"{dataset.get('gen_subset', 'test')}.tsv"
+        try:
+            return Path(name) in {item.path for item in read_manifest(manifest)[1]}
+        except UserError:
+            return False
+
     @property
     def from_signals(self) -> bool:
         """Return whether the sources are recordings, videos or images."""
@@ -110,10 +127,11 @@ def read_run(folder: Path) -> RunData:
         run.check_config()
     inputs = (run.config, run.log, run.outputs, run.attention, run.scores, run.commands)
     times = [path.stat().st_mtime for path in inputs if path.is_file()]
+    options = _read_options(run.config)
     return RunData(
         dir=run,
         date=datetime.fromtimestamp(max(times)) if times else datetime.now(),
-        options=(yaml.safe_load(run.config.read_bytes()) if run.config.is_file() else None) or {},
+        options=options,
         curves=read_curves(run.log),
         outputs=[Output(**item) for item in run.read_outputs()],
         attention={item["id"]: _read_attention(item, run) for item in run.read_attention()},
@@ -122,11 +140,29 @@ def read_run(folder: Path) -> RunData:
     )
 
 
+def _read_options(config: Path) -> dict[str, Any]:
+    """Read the run's config, of which the report builds the scorer; see ``untrusted.py``."""
+    if not os.path.lexists(config):
+        return {}
+    options = load_yaml(config)
+    used: dict[str, Any] = {group: options[group] for group in ("dataset", "scoring", "task") if group in options}
+    return options | check_config(used, FairseqConfig, config)
+
+
 def _read_attention(item: dict[str, Any], run: RunDir) -> Attention:
-    """Load the signal too, if there is one."""
+    """Load the signal too, if there is one, from a file of the run.
+
+    Raises:
+        UserError: the file is elsewhere, or not what the generate stage has written.
+    """
     signal = None
     if "features" in item:
-        path = run.folder / item.pop("features")
+        path = run.folder / str(item.pop("features"))
+        if not path.resolve().is_relative_to(run.folder.resolve()) or not path.is_file():
+            raise UserError(f"{path}: features must be a file in {run.folder}; run the generate stage again")
         run.check_generated(path)
-        signal = np.load(path)
+        try:
+            signal = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError, MemoryError) as error:
+            raise UserError(f"{path}: unreadable ({show(str(error))}); run the generate stage again") from None
     return Attention(**item | {"attention": np.array(item["attention"])}, signal=signal)

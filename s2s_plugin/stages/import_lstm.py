@@ -7,6 +7,7 @@ import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fairseq.dataclass.configs import FairseqConfig
 from omegaconf import OmegaConf
@@ -39,7 +40,7 @@ def convert(source: Path, out: Path) -> None:
         state = load_plain(source)
     except UserError as error:
         raise UserError(f"{source}: not a fairseq checkpoint, or a damaged one: {error}") from None
-    stored = state.get("cfg") if isinstance(state.get("cfg"), dict) else {}
+    stored: Any = state["cfg"] if isinstance(state.get("cfg"), dict) else {}
     args, task = (stored.get(part, state.get("args")) for part in ("model", "task"))
     task = task if isinstance(task, Mapping) else vars(task) if isinstance(task, Namespace) else {}
     try:
@@ -48,8 +49,7 @@ def convert(source: Path, out: Path) -> None:
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise UserError(f"{source}: not a checkpoint of fairseq's lstm ({show(str(error))}); name another") from None
     task_keys, positions = ("data", "source_lang", "target_lang"), ("max_source_positions", "max_target_positions")
-    cfg = OmegaConf.to_container(OmegaConf.structured(FairseqConfig), resolve=True, enum_to_str=True)
-    assert isinstance(cfg, dict)
+    cfg: Any = OmegaConf.to_container(OmegaConf.structured(FairseqConfig), resolve=True, enum_to_str=True)
     cfg |= {
         "model": model,
         "task": {"_name": "s2s", **{key: task.get(key) for key in task_keys}, **{key: model[key] for key in positions}},

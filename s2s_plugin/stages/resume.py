@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import fields, is_dataclass
@@ -42,7 +43,7 @@ def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]
     Raises:
         UserError: an option that only affects training differs from the run's; ``reads_data`` allows those of the data.
     """
-    if not run_dir.config.is_file():
+    if not os.path.lexists(run_dir.config):
         return False
     saved = load_config(run_dir.config)
     for key in sorted(overridden):

@@ -178,7 +178,9 @@ def _precision(cfg: DictConfig) -> str:
 
 
 def _check_options(cfg: DictConfig) -> None:
-    """Raise UserError if an option requires a GPU, a package or another option that is not there."""
+    """Raise UserError if an option requires a GPU, a package, a file or another option that is not there."""
+    if (restored := cfg.checkpoint.restore_file) != "checkpoint_last.pt":
+        load_checkpoint(Path(restored))
     if cfg.common.fp16 and not torch.cuda.is_available():
         raise UserError("common.fp16 requires a GPU; on a CPU, task.precision chooses what is fast")
     if cfg.common.tensorboard_logdir and not any(map(find_spec, ("tensorboard", "tensorboardX"))):

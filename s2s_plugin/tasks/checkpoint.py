@@ -41,8 +41,12 @@ def load_model(path: Path, data: str | Path | None = None) -> tuple[Seq2SeqModel
     if data is not None:
         cfg.task.data = str(data)
     task = tasks.setup_task(cfg.task, from_checkpoint=True)
-    with torch.device("meta"):  # which allocates nothing, whatever sizes the config has
-        check_parameters(path, state["model"], task.build_model(cfg.model, from_checkpoint=True))
+    try:
+        with torch.device("meta"):  # which allocates nothing, whatever sizes the config has
+            outline = task.build_model(cfg.model, from_checkpoint=True)
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: its config describes no model ({show(str(error))}); {REMEDY}") from None
+    check_parameters(path, state["model"], outline)
     model = task.build_model(cfg.model, from_checkpoint=True)
     model.load_state_dict(state["model"], model_cfg=cfg.model)
     return model, cfg, task

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.digests import crc32
 from s2s_plugin.utils.io import read_json, read_lines, write_text
+from s2s_plugin.utils.untrusted import require_file
 
 EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best checkpoint
 CONFIG_CHECKSUM = "# crc32: "
@@ -39,11 +41,13 @@ class RunDir:
         """Return the checkpoint to decode with, if possible one of averaged weights.
 
         Raises:
-            UserError: nothing has been trained here.
+            UserError: nothing has been trained here, or it is not a file.
         """
         for name in (*([EMA, AVERAGE] if averaged else []), "checkpoint_best.pt", "checkpoint_last.pt"):
-            if (self.checkpoints / name).is_file():
-                return self.checkpoints / name
+            path = self.checkpoints / name
+            if os.path.lexists(path):
+                require_file(path, "checkpoint")
+                return path
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")
 
     def write_config(self, text: str) -> None:
@@ -88,8 +92,8 @@ class RunDir:
     def _read_rows(self, path: Path) -> list[dict]:
         self.check_generated(path)
         try:
-            return [json.loads(line) for line in read_lines(path)] if path.is_file() else []
-        except ValueError as error:
+            return [dict(json.loads(line)) for line in read_lines(path)] if path.is_file() else []
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path}: damaged ({error}); {REGENERATE}") from None
 
     def read_commands(self) -> dict[str, str]:

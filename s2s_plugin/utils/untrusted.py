@@ -134,7 +134,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = 0 if error.problem_mark is None else error.problem_mark.line + 1
         raise UserError(f"{path}:{line}: not YAML ({show(error.problem)}); run the train stage again") from None
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError, OSError) as error:
+    except (yaml.YAMLError, OmegaConfBaseException, AssertionError, ValueError, RecursionError, OSError) as error:
         raise UserError(f"{path}: unreadable ({show(str(error))}); run the train stage again") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected options by group, got {show(content)}; run the train stage again")

@@ -45,7 +45,7 @@ def examples_section(run: RunData) -> dict[str, Any] | None:
     return {
         "groups": groups,
         "highlight": highlight,
-        "media_uri": media_uri,
+        "media_uri": lambda name: media_uri(name) if run.has_media(name) else "",
         "attention": attention,
         "pictures": {f"attention-{id}.png": to_png(draw(item)) for id, item in attention.items()},
         "missing_glyphs": sorted(fonts_for(labels)[1])[:MAX_MISSING_GLYPHS],

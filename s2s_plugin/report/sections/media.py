@@ -27,6 +27,8 @@ def media_uri(name: str) -> str:
     It is empty if the file is too large, missing or broken, or its reader is not installed: the report shows its name.
     """
     path, suffix = Path(name), Path(name).suffix.lower()
+    if not (path.is_file() or path.is_dir()):  # reading a FIFO or a device may never end
+        return ""
     try:
         if suffix in SOUNDS:
             media_type, content = SOUNDS[suffix], path.read_bytes() if path.stat().st_size <= MAX_SOUND else b""

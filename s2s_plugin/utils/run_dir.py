@@ -9,7 +9,7 @@ from pathlib import Path
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.digests import crc32
-from s2s_plugin.utils.io import read_json, read_lines, write_text
+from s2s_plugin.utils.io import read_json, write_text
 from s2s_plugin.utils.untrusted import require_file
 
 EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best checkpoint
@@ -92,7 +92,8 @@ class RunDir:
     def _read_rows(self, path: Path) -> list[dict]:
         self.check_generated(path)
         try:
-            return [dict(json.loads(line)) for line in read_lines(path)] if path.is_file() else []
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
+            return [dict(json.loads(line)) for line in text.split("\n") if line]
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path}: damaged ({error}); {REGENERATE}") from None
 

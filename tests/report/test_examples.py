@@ -13,6 +13,7 @@ import pytest
 from media import write_image, write_video, write_wav
 from report_run import PAIRS, read, write_run
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.report.page import write_report
 from s2s_plugin.report.run import Output
 from s2s_plugin.report.sections.examples import choose, highlight
@@ -178,3 +179,31 @@ def test_film_without_av_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert media_uri(str(path)).startswith("data:image/jpeg")
     monkeypatch.setitem(sys.modules, "av", None)
     assert media_uri(str(path)) == ""
+
+
+@pytest.mark.parametrize("place", ["outside", "link", "listed"])
+def test_only_media_of_the_run_or_its_data_get_into_the_page(run_dir: Path, tmp_path: Path, place: str) -> None:
+    secret = write_image(tmp_path / "secret.png", np.zeros((20, 20, 3), np.uint8))
+    named, config = secret, "app: asr\n"
+    if place == "link":
+        named = run_dir / "link.png"
+        named.symlink_to(secret)
+    if place == "listed":
+        config += f"task: {{_name: s2s, data: {tmp_path}}}\ndataset: {{gen_subset: test}}\n"
+        (tmp_path / "test.tsv").write_text("id\timage\ttgt_text\n1\tsecret.png\ta\n")
+    (run_dir / "config.yaml").write_text(config)
+    (run_dir / "outputs.jsonl").write_text(json.dumps({"id": 1, "hypothesis": "a", "media": str(named)}))
+    page = write_report(run_dir).read_text()
+    assert ("data:image/jpeg" in page) == (place == "listed")
+    assert named.name in page
+
+
+def test_features_outside_the_run_and_pickled_ones_are_refused(run_dir: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "secret.npy", np.zeros((2, 2)))
+    np.save(run_dir / "pickled.npy", np.array([{"a": 1}]), allow_pickle=True)
+    for name, message in (("../secret.npy", "must be a file in"), (str(tmp_path / "secret.npy"), "must be a file in"),
+                          ("/dev/zero", "must be a file in"), ("pickled.npy", "unreadable")):  # fmt: skip
+        item = {"id": 0, "target_tokens": ["a"], "attention": [[1.0]], "modality": "audio", "features": name}
+        (run_dir / "attention.jsonl").write_text(json.dumps(item) + "\n")
+        with pytest.raises(UserError, match=message):
+            write_report(run_dir)

@@ -112,7 +112,7 @@ class MinimumRiskCriterion(FairseqCriterion):
 
     def rewards(self, samples: Tensor, target: Tensor) -> Tensor:
         """Return the rewards, B x K, of B * K samples for B references."""
-        references = [self.task.text(reference) for reference in target]
+        references = [self.task.text.reference(reference) for reference in target]
         copies = len(samples) // len(references)
         reward = cache(self.reward)  # a confident model repeats its samples
         rewards = [reward(self.task.text(sample), references[row // copies]) for row, sample in enumerate(samples)]

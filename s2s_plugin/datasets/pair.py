@@ -28,6 +28,7 @@ class PairDataset(FairseqDataset):
     alignments: Sequence[Tensor] | None = None  # of each item s_1 t_1 s_2 t_2 ..., from fairseq-preprocess
     constraints: Tensor | None = None  # rows from fairseq's pack_constraints: what each output must contain
     texts: tuple[OriginalText | None, OriginalText | None] = (None, None)  # original source and target
+    references: Sequence[Any] | None = None  # what outputs of each item are scored by, passed on in the batch as it is
 
     def __post_init__(self):
         self.source_sizes = np.asarray(self.source_sizes)
@@ -69,6 +70,8 @@ class PairDataset(FairseqDataset):
             "net_input": net_input,
             "target": target,
         }
+        if self.references is not None:
+            batch["references"] = [self.references[sample["id"]] for sample in samples]
         if self.constraints is not None:
             batch["constraints"] = self.constraints[batch["id"]]
         if self.alignments is not None:

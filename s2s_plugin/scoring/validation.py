@@ -26,9 +26,10 @@ class Metric:
             cfg.rouge_tokenizer = "unicode"
         self.scorer: AdditiveScorer = build_scorer(cfg, None)
 
-    def statistics(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
-        """Return what these pairs of hypothesis and reference add to the sums."""
-        return self.scorer.with_items([[reference] for _, reference in pairs], [text for text, _ in pairs]).sums()
+    def statistics(self, pairs: Sequence[tuple[str, str | list[str]]]) -> list[int]:
+        """Return what these pairs of a hypothesis and its reference, or several, add to the sums."""
+        references = [[each] if isinstance(each, str) else each for _, each in pairs]
+        return self.scorer.with_items(references, [text for text, _ in pairs]).sums()
 
     def value(self, sums: Sequence[int]) -> float:
         """Return the metric in percent."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Optional
 
 import torch
-from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.tasks import FairseqTask, register_task
 
@@ -21,7 +20,7 @@ from s2s_plugin.search.scorer import ReferenceScorer
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig, search_options
 from s2s_plugin.tasks.loading import SOURCE_META, PairLoader, data_folder, infer_languages, load_dictionary
 from s2s_plugin.tasks.precision import use_bf16
-from s2s_plugin.tasks.validation import ValidationMetric
+from s2s_plugin.tasks.validation import TargetText, ValidationMetric
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +37,7 @@ class Seq2SeqTask(FairseqTask):
         modality: text, audio, video or image.
         frontend: of a signal; None for text.
         codec: of the prepared corpus; None for one binarized otherwise.
+        text: decodes ids of the target.
     """
 
     cfg: Seq2SeqTaskConfig
@@ -48,9 +48,10 @@ class Seq2SeqTask(FairseqTask):
         super().__init__(cfg)
         self.loader = PairLoader(cfg, source_dictionary, target_dictionary)
         self.codec, self.modality, self.frontend = self.loader.codec, self.loader.modality, self.loader.frontend
+        self.text = TargetText(target_dictionary, self.codec)
         self.metric = None
         if cfg.eval_metric != "none":
-            self.metric = ValidationMetric(cfg, target_dictionary, self.text, self.frontend is not None)
+            self.metric = ValidationMetric(cfg, self.text, self.frontend is not None)
 
     @classmethod
     def setup_task(cls, cfg: Seq2SeqTaskConfig, **_: object) -> "Seq2SeqTask":
@@ -100,7 +101,9 @@ class Seq2SeqTask(FairseqTask):
             self.num_shards, self.shard_id = self.cfg.num_shards, self.cfg.shard_id
             if not 0 <= self.shard_id < self.num_shards:
                 raise UserError(f"--shard-id must be in [0, --num-shards={self.num_shards}), got {self.shard_id}")
-        self.datasets[split] = self.loader.load(split)
+        self.datasets[split] = dataset = self.loader.load(split)
+        if self.metric is not None and split != "train":  # whose items may come from several files
+            dataset.references = self.metric.read_references(self.loader.folder, split, dataset)
 
     def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None) -> PairDataset:
         """Return a dataset of sources alone."""
@@ -140,11 +143,6 @@ class Seq2SeqTask(FairseqTask):
     def build_bpe(self, args):
         """Return the prepared corpus's codec, unless ``--bpe`` names another."""
         return self.codec if getattr(args, "_name", None) is None else super().build_bpe(args)
-
-    def text(self, tokens: torch.Tensor) -> str:
-        """Decode the ids of one target: detokenized if the prepared corpus has a codec, else its tokens."""
-        pieces = self.target_dictionary.string(utils.strip_pad(tokens, self.target_dictionary.pad()).int().cpu())
-        return pieces if self.codec is None else self.codec.decode(pieces)
 
     # -------------------------------------------------------------- search
 
@@ -204,7 +202,7 @@ class Seq2SeqTask(FairseqTask):
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
         if self.metric is not None:
             hypotheses = self.inference_step(self.metric.build_search(model), [model], sample)
-            logging_output |= self.metric.statistics(hypotheses, sample["target"])
+            logging_output |= self.metric.statistics(hypotheses, sample)
         return loss, sample_size, logging_output
 
     def reduce_metrics(self, logging_outputs, criterion):

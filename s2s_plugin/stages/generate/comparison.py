@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.search.shortlist import miss_rate
+from s2s_plugin.stages.generate.outputs import read_items
 from s2s_plugin.tasks.config import EXACT_SEARCH
 from s2s_plugin.utils.console import say
 
@@ -28,12 +29,16 @@ def compare_with_exact_search(cfg: DictConfig, checkpoint: Path, data: Path, sco
     exact_task = cfg.task.copy()
     exact_task.update(EXACT_SEARCH)
     outputs: list[list[str]] = []
+    items = read_items(cfg, data, "valid")
     for task in (exact_task, cfg.task):
         translator = Translator(checkpoint, cfg.generation, task, **options)
         dataset = translator.dataset("valid")
         sample = range(0, len(dataset), max(1, len(dataset) // SAMPLE))[:SAMPLE]
-        outputs.append([output.text for output in translator.decode([dataset[i]["source"] for i in sample])])
-    references = [translator.task.text(dataset[i]["target"]) for i in sample]
+        texts = [output.text for output in translator.decode([dataset[i]["source"] for i in sample])]
+        if (codec := translator.task.codec) is not None:
+            texts = [codec.fill(text, items[i]["source"] or "") for text, i in zip(texts, sample, strict=True)]
+        outputs.append(texts)
+    references = [items[i]["reference"] for i in sample]
     exact, fast = (evaluate(scorers, texts, references, cfg.scoring) for texts in outputs)
     search = ", ".join(f"{name}={cfg.task[name]}" for name, value in EXACT_SEARCH.items() if cfg.task[name] != value)
     same = sum(one == other for one, other in zip(*outputs, strict=True))

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
+from s2s_plugin.datasets.references import read_references
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
 from s2s_plugin.text.codec import PairCodec
-from s2s_plugin.utils.digests import check_digest, read_prepared
+from s2s_plugin.utils.digests import read_prepared
 from s2s_plugin.utils.io import read_lines
 
 Row = dict[str, Any]
@@ -92,20 +93,15 @@ def read_items(cfg: DictConfig, data: Path, subset: str) -> list[Row]:
     In a corpus of several directions each item has its direction, and the source keeps its tag.
     """
     source, target = cfg.task.source_lang, cfg.task.target_lang
+    references = read_references(data, subset, source, target)
     if source in MODALITIES:
-        check_digest(data / f"{subset}.tsv")
         _, media = read_manifest(data / f"{subset}.tsv")
         return [
             {"source": None, "item": item.id, "media": str(item.path), "speaker": item.speaker, "length": item.frames}
-            | {"reference": item.texts[0] if len(item.texts) == 1 else list(item.texts)}
-            for item in media
+            | {"reference": reference}
+            for item, reference in zip(media, references, strict=True)
         ]
-    text = data / "text"
-    sources, targets = (read_prepared(text / f"{subset}.{lang}") for lang in (source, target))
-    several, directions = text / f"{subset}.references.tsv", text / f"{subset}.direction"
-    references: list = targets
-    if several.is_file():
-        references = [line.split("\t") for line in read_prepared(several)]
+    sources, directions = read_prepared(data / "text" / f"{subset}.{source}"), data / "text" / f"{subset}.direction"
     items: list[Row] = [{"source": s, "reference": r} for s, r in zip(sources, references, strict=True)]
     if directions.is_file():
         for item, direction in zip(items, read_prepared(directions), strict=True):

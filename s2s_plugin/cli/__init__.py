@@ -18,6 +18,7 @@ from s2s_plugin.cli.help import COMMANDS, outline, stage_help
 from s2s_plugin.cli.suggest import did_you_mean, explain
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils import interrupt
+from s2s_plugin.utils.console import guard_terminal, harmless
 from s2s_plugin.utils.paths import CONF
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"s2s {s2s_plugin.__version__}")
         return 0
     interrupt.listen()
+    guard_terminal()
     stage, *words = arguments
     try:
         if stage in ("-sc", "--shell-completion"):
@@ -164,5 +166,6 @@ def _closed_output() -> int:
 
 def _report_mistake(error: Exception, stage: str, overrides: Sequence[str] = ()) -> int:
     """Print an error in one line; return the exit code."""
-    print(f"s2s: error: {error if isinstance(error, UserError) else explain(error, stage, overrides)}", file=sys.stderr)
+    message = error if isinstance(error, UserError) else explain(error, stage, overrides)
+    print(harmless(f"s2s: error: {message}"), file=sys.stderr)
     return 2

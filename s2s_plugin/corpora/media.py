@@ -14,10 +14,10 @@ from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.corpora.writing import MANIFEST, write_manifests
 from s2s_plugin.datasets.features import PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend
-from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, write_manifest
+from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, split_slice, write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.loading import SOURCE_META
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import MAX_SIMILAR, say
 from s2s_plugin.utils.digests import check_digest, record_digests
 from s2s_plugin.utils.io import fingerprint, hash_fraction, locked, write_json
 
@@ -47,8 +47,9 @@ def features_folder(cfg: DictConfig) -> Path:
 def _stamp(manifest: Path) -> str:
     """Return a fingerprint of a manifest and the sizes and times of its media, files or folders of frames."""
     media = []
-    for item in read_manifest(manifest)[1]:
-        files = sorted(item.path.iterdir()) if item.path.is_dir() else [item.path]
+    for item in read_manifest(manifest, own=True, skipped=[])[1]:
+        path = split_slice(item.path)[0]
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
         stats = [(file.name, file.stat()) for file in files if file.exists()]
         media.append((str(item.path), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]))
     return fingerprint(manifest, media)
@@ -100,7 +101,11 @@ def _manifests(cfg: DictConfig, out: Path) -> None:
     for split, name in MANIFESTS.items():
         if (path := cfg.data[name]) is None:
             continue
-        modality, items = read_manifest(Path(path))
+        bad: list[str] | None = [] if skips_bad(cfg.data) else None
+        modality, items = read_manifest(Path(path), own=True, skipped=bad)
+        if bad:
+            more = [f"and {len(bad) - MAX_SIMILAR:,} more"] if len(bad) > MAX_SIMILAR else []
+            say(f"      skipped {len(bad):,} {split} rows: {'; '.join(bad[:MAX_SIMILAR] + more)}")
         if modality != cfg.data.source_lang:
             raise UserError(f"{path}: expected a column {cfg.data.source_lang} (data.source_lang), got {modality}")
         splits[split] = [item._replace(path=item.path.resolve()) for item in items]

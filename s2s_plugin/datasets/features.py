@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from torch import Tensor
 
-from s2s_plugin.datasets.frontends import Frontend
+from s2s_plugin.datasets.frontends import Frontend, load
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.digests import check_digest, crc32
@@ -169,8 +169,6 @@ class PackingProgress:
 def _load(frontend: Frontend, item: Item) -> np.ndarray | str:
     """Return the features, or the reason why there are none."""
     try:
-        return frontend.load(item)
+        return load(frontend, item)
     except UserError as error:
         return str(error)
-    except Exception as error:  # decoders raise anything on a broken file
-        return f"{item.path}: cannot be read ({type(error).__name__}: {error})"

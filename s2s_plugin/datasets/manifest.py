@@ -5,13 +5,21 @@ The columns are those of fairseq's speech-to-text, ``video`` or ``image`` instea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.paths import check_regular
 
 MODALITIES = ("audio", "video", "image")
+QUOTED = ('"\t\n', '",\t\n')  # pandas and others quote cells with one of these; Excel also those with a comma
+WHOLE = re.compile(r"(\d+)(?:\.0*)?")  # pandas writes a column of numbers with gaps as floats
+SLICE = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
 BREAKS = str.maketrans(dict.fromkeys("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " "))
 
 
@@ -26,53 +34,129 @@ class Item(NamedTuple):
     box: str = ""  # of the mouth, ``WIDTHxHEIGHT+X+Y`` in pixels; empty: the whole frame
 
 
-def read_manifest(path: Path) -> tuple[str, list[Item]]:
+def read_manifest(path: Path, own: bool = False, skipped: list[str] | None = None) -> tuple[str, list[Item]]:
     """Read the modality and the items, in the order of their first rows; rows of one id are several texts of one item.
 
     The columns ``n_frames``, ``speaker`` and ``box`` are optional; media paths are relative to the manifest's folder.
 
+    Args:
+        path: the file.
+        own: a user has written it: it may be quoted, and Unicode names may be composed unlike those of the files.
+        skipped: receives what is wrong with malformed rows, which are then left out.
+
     Raises:
         UserError: the file cannot be read, lacks a column, or has a malformed row.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start + 1:,} is not UTF-8; convert it") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the name") from None
-    header = lines[0].rstrip("\r").split("\t")
+    lines = _rows(_read_text(path), own)
+    _, header = next(lines)
     modalities = [name for name in MODALITIES if name in header]
     if len(modalities) != 1 or not {"id", "tgt_text"} <= set(header):
         columns = f"id, tgt_text and one of {', '.join(MODALITIES)}, separated by tabs"
         raise UserError(f"{path}:1: expected the columns {columns}, got {', '.join(header)}")
     items: dict[str, Item] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
+    for number, cells in lines:
+        try:
+            item = _parse_row(header, cells, modalities[0], path.parent)
+            first = items.get(item.id, item)
+            if first.path != item.path:
+                raise UserError(f"id '{item.id}' must have one file, got {first.path} and {item.path}")
+        except UserError as error:
+            if skipped is None:
+                raise UserError(f"{path}:{number}: {error}") from None
+            skipped.append(f"{path}:{number}: {error}")
             continue
-        item = _parse_row(f"{path}:{number}", header, line, modalities[0], path.parent)
-        first = items.setdefault(item.id, item)
-        if first.path != item.path:
-            raise UserError(f"{path}:{number}: id '{item.id}' must have one file, got {first.path} and {item.path}")
-        if first is not item:
-            items[item.id] = first._replace(texts=first.texts + item.texts)
+        items[item.id] = item if first is item else first._replace(texts=first.texts + item.texts)
     if not items:
-        raise UserError(f"{path}: expected rows below the header, got none")
+        raise UserError(f"{path}: expected {'usable ' if skipped else ''}rows below the header, got none")
+    if own:
+        items = {name: item._replace(path=existing_path(item.path)) for name, item in items.items()}
     return modalities[0], list(items.values())
 
 
-def _parse_row(where: str, header: list[str], line: str, modality: str, folder: Path) -> Item:
-    cells = line.rstrip("\r").split("\t")
+def _read_text(path: Path) -> str:
+    try:
+        check_regular(path)
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start + 1:,} is not UTF-8; convert it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+
+
+def _rows(text: str, own: bool) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of the header and of each row.
+
+    Quotes and backslashes mean themselves, as in fairseq's datasets, unless ``own`` and all of them are where a
+    program would have put them: pandas, a spreadsheet, or fairseq's ``save_df_to_tsv``, which escapes.
+    """
+    escapes = re.findall(r'(\\*)"', text) if own else []
+    if escapes and all(len(backslashes) % 2 for backslashes in escapes):
+        reader = csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
+    elif escapes and _is_quoted(text):
+        reader = csv.reader(io.StringIO(text), delimiter="\t")
+    else:
+        yield from ((n, line.split("\t")) for n, line in enumerate(text.split("\n"), 1) if n == 1 or line.strip())
+        return
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            yield reader.line_num, cells
+
+
+def _is_quoted(text: str) -> bool:
+    """Return whether the cells with certain characters are quoted and no others, or the header is."""
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter="\t", strict=True))
+    except csv.Error:
+        return False
+
+    def write(special: str) -> str:
+        quoted = [[_quote(cell) if set(cell) & set(special) else cell for cell in row] for row in rows]
+        return "\n".join(map("\t".join, quoted))
+
+    return text.startswith('"') or text.rstrip("\n") in [write(special).rstrip("\n") for special in QUOTED]
+
+
+def _quote(cell: str) -> str:
+    return '"{}"'.format(cell.replace('"', '""'))
+
+
+def _parse_row(header: list[str], cells: list[str], modality: str, folder: Path) -> Item:
     if len(cells) != len(header):
-        raise UserError(f"{where}: expected {len(header)} columns separated by tabs, got {len(cells)}")
+        raise UserError(f"expected {len(header)} columns separated by tabs, got {len(cells)}")
     row = dict(zip(header, cells, strict=True))
     row["tgt_text"] = " ".join(row["tgt_text"].split())
     if empty := [name for name in ("id", modality, "tgt_text") if not row[name]]:
-        raise UserError(f"{where}: {empty[0]} must not be empty; fill it or delete the row")
-    frames = row.get("n_frames", "") or "0"
-    if not frames.isdigit():
-        raise UserError(f"{where}: n_frames must be a number or empty, got '{frames}'")
+        raise UserError(f"{empty[0]} must not be empty; fill it or delete the row")
+    frames = WHOLE.fullmatch(row.get("n_frames", "") or "0")
+    if frames is None:
+        raise UserError(f"n_frames must be a number or empty, got '{row['n_frames']}'")
     speaker, box = row.get("speaker", ""), row.get("box", "")
-    return Item(row["id"], folder / row[modality], (row["tgt_text"],), speaker, int(frames), box)
+    return Item(row["id"], folder / row[modality], (row["tgt_text"],), speaker, int(frames[1]), box)
+
+
+def split_slice(path: Path) -> tuple[Path, tuple[int, int] | None]:
+    """Split fairseq's ``file.wav:first sample:samples`` or ``file.zip:first byte:bytes``.
+
+    A file that has such a name is taken whole.
+    """
+    match = SLICE.fullmatch(str(path))
+    if match is None or path.exists():
+        return path, None
+    return Path(match[1]), (int(match[2]), int(match[3]))
+
+
+def existing_path(path: Path) -> Path:
+    """Return the path with its parts composed or decomposed (NFC, NFD) as those of a file that exists, if one does."""
+    if str(path).isascii() or path.exists():
+        return path
+    found = Path(path.anchor)
+    for part in path.parts[bool(path.anchor) :]:
+        forms = [part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD"))]
+        name = next((form for form in forms if split_slice(found / form)[0].exists()), None)
+        if name is None:
+            return path
+        found /= name
+    return found
 
 
 def write_manifest(path: Path, modality: str, items: Iterable[Item]) -> None:

@@ -6,21 +6,27 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+import torch
 from omegaconf import DictConfig
 
 from s2s_plugin.corpora.directions import tagger
-from s2s_plugin.datasets.frontends.video import IMAGE_SUFFIXES
-from s2s_plugin.errors import UserError
+from s2s_plugin.datasets.frontends.video import IMAGE_SUFFIXES, natural_key
+from s2s_plugin.datasets.manifest import existing_path
+from s2s_plugin.errors import UserError, visible
 from s2s_plugin.inference.stream import windows
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.run_dir import RunDir
+from s2s_plugin.utils.workers import Workers
 
 LIKE_FILE = re.compile(r"\S+\.[a-z]{2,4}")  # one word with the ending of a file
 MEDIA = {"transcribe": "audio", "lipread": "video", "caption": "image"}  # command to modality
@@ -107,8 +113,11 @@ def pronounce(cfg: DictConfig, run: RunDir, words: Sequence[str]) -> None:
     translator = _translator(cfg, run)
     if translator.task.modality != "text" or not words:
         raise UserError(f"name the words: s2s pronounce WORD ... app={cfg.app} (requires a text model)")
-    for word in words:
-        print(f"{word}\t{translator.translate([word])[0].text}", flush=True)
+
+    def pronounce_word(word: str) -> str:
+        return translator.translate([word])[0].text
+
+    _each(((word, partial(pronounce_word, word)) for word in words), "words")
 
 
 def recognize(cfg: DictConfig, run: RunDir, files: Sequence[str]) -> None:
@@ -123,32 +132,63 @@ def recognize(cfg: DictConfig, run: RunDir, files: Sequence[str]) -> None:
         raise UserError(f"{run.folder} reads text: run s2s translate app={cfg.app} name={cfg.name}")
     if not files:
         raise UserError(f"name the {modality} files, or folders of them: s2s STAGE FILE ... app={cfg.app}")
+
+    def read(path: Path) -> np.ndarray:
+        return translator.task.loader.read_signal(path).numpy()
+
+    # A process of its own, so that a decoder that crashes costs its file alone.
+    with Workers(1, read, remedy="leave the file out, or convert it") as reader:
+
+        def recognize_file(path: Path) -> str:
+            return translator.decode([torch.from_numpy(reader.map([path])[0])])[0].text
+
+        _each(((str(path), partial(recognize_file, path)) for path in media_files(files, modality)), "files")
+
+
+def _each(answers: Iterable[tuple[str, Callable[[], str]]], what: str) -> None:
+    """Print ``name <tab> answer`` for each; name what cannot be answered, and go on.
+
+    Raises:
+        UserError: at the end, if some could not be answered.
+    """
     unusable = 0
-    for path in media_files(files, modality):
+    for name, answer in answers:
         try:
-            source = translator.task.loader.read_signal(path)
-        except UserError as error:
-            say(f"s2s: {error}")
+            text = answer()
+        except Exception as error:  # of a decoder, which may raise anything
+            reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            say(f"s2s: {' '.join((reason if name in reason else f'{name}: {reason}').split())}")
             unusable += 1
             continue
-        print(f"{path}\t{translator.decode([source])[0].text}", flush=True)
+        print(f"{visible(name)}\t{text}", flush=True)
+        interrupt.check()
     if unusable:
-        raise UserError(f"{unusable} of the files could not be used; see above")
+        raise UserError(f"{unusable} of the {what} could not be used; see above")
 
 
 def media_files(names: Sequence[str], modality: str) -> Iterator[Path]:
-    """Yield the named files, and those of the modality in folders; a folder of only frames is one video."""
+    """Yield the named files, and those of the modality in folders; a folder of only frames is one video.
+
+    Raises:
+        UserError: at the end, if there are folders without any.
+    """
+    empty = []
     for name in names:
-        path = Path(name)
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in SUFFIXES[modality])
-        if not found and modality == "video" and any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
-            found = [path]
-        if not found:
-            raise UserError(f"{path}: no {modality} file found ({', '.join(SUFFIXES[modality])})")
-        yield from found
+        path, found = existing_path(Path(name)), None
+        with suppress(OSError):  # reading it will say why
+            found = _files_in(path, modality) if path.is_dir() else None
+        if found == []:
+            empty.append(name)
+        yield from [path] if found is None else found
+    if empty:
+        raise UserError(f"{', '.join(empty)}: no {modality} file found ({', '.join(SUFFIXES[modality])})")
+
+
+def _files_in(folder: Path, modality: str) -> list[Path]:
+    paths = sorted((path for path in folder.rglob("*") if not path.name.startswith(".")), key=natural_key)
+    found = [path for path in paths if path.suffix.lower() in SUFFIXES[modality]]
+    frames = modality == "video" and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+    return [folder] if frames and not found else found
 
 
 def _translator(cfg: DictConfig, run: RunDir) -> Translator:

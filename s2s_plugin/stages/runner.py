@@ -30,7 +30,7 @@ from s2s_plugin.stages.schema import changed_options, fairseq_config
 from s2s_plugin.stages.score import ScoreStage, score_lines
 from s2s_plugin.stages.train import TrainStage
 from s2s_plugin.utils import interrupt
-from s2s_plugin.utils.console import clock, route_logs, say, say_command
+from s2s_plugin.utils.console import clock, harmless, route_logs, say, say_command
 from s2s_plugin.utils.io import read_json
 from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
 from s2s_plugin.utils.run_dir import RunDir
@@ -127,12 +127,12 @@ def _print_result(cfg: DictConfig, run_dir: RunDir) -> None:
     rows = run_dir.read_outputs()
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
-        print(f"  source      {row['source'] or row['media']}")
+        print(harmless(f"  source      {row['source'] or row['media']}"))
         if "retrieved" in row:
-            print(f"  retrieved   {row['retrieved']}")
+            print(harmless(f"  retrieved   {row['retrieved']}"))
         for reference in [row["reference"]] if isinstance(row["reference"], str) else row["reference"]:
-            print(f"  reference   {reference}")
-        print(f"  hypothesis  {row['hypothesis']}\n")
+            print(harmless(f"  reference   {reference}"))
+        print(harmless(f"  hypothesis  {row['hypothesis']}\n"))
     scores = read_json(run_dir.scores)
     for direction, each in scores.get("directions", {}).items():
         print(f"{direction:6} " + ", ".join(f"{name} {value['score']:.2f}" for name, value in each["metrics"].items()))

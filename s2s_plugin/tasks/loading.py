@@ -15,7 +15,7 @@ from torch import Tensor
 
 from s2s_plugin.datasets.augment import Augmentation
 from s2s_plugin.datasets.features import FeatureSource, PackedFeatures
-from s2s_plugin.datasets.frontends import build_frontend
+from s2s_plugin.datasets.frontends import build_frontend, load
 from s2s_plugin.datasets.manifest import Item, read_manifest
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.views import OriginalText, SampledSubwords, TruncatedTexts
@@ -186,7 +186,7 @@ class PairLoader:
             UserError: the file is not usable.
         """
         assert self.frontend is not None
-        return self.frontend.to_tensor(self.frontend.load(Item(path.name, path, (), box=box)))
+        return self.frontend.to_tensor(load(self.frontend, Item(path.name, path, (), box=box)))
 
     def _target_path(self, split: str) -> Path:
         source, target = self.cfg.source_lang, self.cfg.target_lang

@@ -10,10 +10,16 @@ import shlex
 import sys
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 
+from s2s_plugin.errors import visible
+
+DIM, RESET = "\033[2m", "\033[0m"
+MAX_SIMILAR = 5  # lines of one kind from one process
 WIDTH = 80  # columns of a terminal
 LOG_FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
 
@@ -21,7 +27,43 @@ LOG_FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
 def say(line: str = "") -> None:
     """Print a line for the user on stderr; stdout is for results."""
     with tqdm.external_write_mode(file=sys.stderr):
-        print(line, file=sys.stderr, flush=True)
+        print(harmless(line), file=sys.stderr, flush=True)
+
+
+def harmless(text: str) -> str:
+    """Return text with visible control characters, but for line ends, tabs and what :func:`dim` writes."""
+    return visible(text, keep="\n\t").replace(visible(DIM), DIM).replace(visible(RESET), RESET)
+
+
+def say_some(kind: str, line: str) -> None:
+    """Print a line about one of many files; from each process a few of a kind, then that there are more."""
+    _said[kind] += 1
+    if _said[kind] <= MAX_SIMILAR:
+        say(line)
+    elif _said[kind] == MAX_SIMILAR + 1:
+        say("      more such files are not named")
+
+
+_said: Counter[str] = Counter()
+
+
+def guard_terminal() -> None:
+    """Show the control characters of results on a terminal; a pipe or file gets them as they are."""
+    if sys.stdout.isatty():
+        sys.stdout = VisibleOutput(sys.stdout)  # type: ignore[assignment]
+
+
+class VisibleOutput:
+    """A terminal to which text is written by :func:`harmless`."""
+
+    def __init__(self, terminal: TextIO):
+        self.terminal = terminal
+
+    def write(self, text: str) -> int:
+        return self.terminal.write(harmless(text))
+
+    def __getattr__(self, name: str):
+        return getattr(self.terminal, name)
 
 
 def say_command(command: str) -> None:
@@ -41,7 +83,7 @@ def say_command(command: str) -> None:
 
 def dim(text: str) -> str:
     """Make text dim where standard error is a terminal."""
-    return f"\033[2m{text}\033[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else text
+    return f"{DIM}{text}{RESET}" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else text
 
 
 def clock(seconds: float) -> str:

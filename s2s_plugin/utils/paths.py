@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from s2s_plugin.errors import UserError
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -16,6 +18,16 @@ def shipped_folder(name: str) -> Path:
 def relative_to_cwd(path: Path) -> Path:
     """Return the path relative to the current folder if it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def check_regular(path: Path) -> None:
+    """Raise if there is something that is neither a file nor a folder: opening a pipe may wait forever.
+
+    Raises:
+        UserError: it is a pipe, a socket or a device.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: must be a regular file, got a pipe, socket or device; save it to a file first")
 
 
 CONF = shipped_folder("conf")

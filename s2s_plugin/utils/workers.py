@@ -16,7 +16,8 @@ import torch
 
 from s2s_plugin.errors import UserError
 
-DIED = "a worker process died, perhaps for lack of memory: set workers=1"
+DIED = "a worker process died, perhaps for lack of memory: "
+REMEDY = "set workers=1"
 
 
 class Workers:
@@ -27,8 +28,8 @@ class Workers:
     a single thread needs none; torch's data loaders rely on the same.
     """
 
-    def __init__(self, count: int, function: Callable[[Any], Any]):
-        self.count, self.function = count, function
+    def __init__(self, count: int, function: Callable[[Any], Any], remedy: str = REMEDY):
+        self.count, self.function, self.remedy = count, function, remedy
         self._pool: ProcessPoolExecutor | None = None
 
     def map(self, tasks: Iterable[Any]) -> list[Any]:
@@ -47,7 +48,7 @@ class Workers:
             yield from self._pool.map(_call, tasks, chunksize=chunksize)
         except BrokenProcessPool:
             self.stop()
-            raise UserError(DIED) from None
+            raise UserError(DIED + self.remedy) from None
         except BaseException:
             self.stop()
             raise
@@ -96,7 +97,7 @@ class _Result:
         try:
             return self._future.result()
         except BrokenProcessPool:
-            raise UserError(DIED) from None
+            raise UserError(DIED + REMEDY) from None
 
 
 _function: Callable[[Any], Any] | None  # of a worker process

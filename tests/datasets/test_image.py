@@ -61,3 +61,75 @@ def test_broken_pictures_are_named(tmp_path):
         with pytest.raises(UserError) as caught:
             build_frontend("image", {}).load(item(tmp_path / name))
         assert str(tmp_path / name) in str(caught.value) and reason in str(caught.value), name
+
+
+RAMP = np.linspace(0, 1, 64).reshape(8, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    {
+        "16 bits.png": (RAMP * 65535).round().astype(np.uint16),
+        "16 bits.tif": (RAMP * 65535).round().astype(np.uint16),
+        "16 bits, big-endian.tif": (RAMP * 65535).round().astype(">u2"),
+        "16 bits.pgm": (RAMP * 65535).round().astype(np.uint16),
+        "32 bits.tif": (RAMP * (2**31 - 1)).astype(np.int32),
+        "32 bits, to 255.tif": (RAMP * 255).round().astype(np.int32),
+        "float, to 1.tif": RAMP.astype(np.float32),
+        "float, to 255.tif": (RAMP * 255).astype(np.float32),
+        "float, any.tif": (RAMP * 9 - 5).astype(np.float32),
+        "float.pfm": RAMP.astype(np.float32),
+    }.items(),
+)
+def test_gray_of_more_than_8_bits_keeps_its_shades(tmp_path, name, pixels):
+    from PIL import Image
+
+    Image.fromarray(pixels).save(tmp_path / name)
+    found = build_frontend("image", {"size": 8}).load(item(tmp_path / name))
+    assert np.abs(found - RAMP[:, :, None] * 255).max() <= 1
+    if name == "float.pfm":
+        Image.fromarray(pixels * np.float32(np.nan)).save(tmp_path / "nan.tif")
+        with pytest.raises(UserError, match=r"nan\.tif: not an image \(pixels must be finite\)"):
+            build_frontend("image", {}).load(item(tmp_path / "nan.tif"))
+
+
+def test_palettes_inks_and_animations(tmp_path):
+    from PIL import Image
+
+    gray = Image.fromarray((RAMP * 255).round().astype(np.uint8))
+    palette = gray.convert("RGB").quantize(64)
+    seen_through = np.asarray(palette) < 32
+    palette.save(tmp_path / "palette.png", transparency=bytes([0] * 32 + [255] * 32))
+    gray.convert("RGB").convert("CMYK").save(tmp_path / "inks.tif")
+    gray.convert("RGB").convert("CMYK").save(tmp_path / "inks.jpg", quality=100)
+    for name in ("moving.gif", "moving.png", "moving.tif"):
+        gray.save(tmp_path / name, save_all=True, append_images=[Image.new("L", (8, 8), 9)])
+    Image.fromarray((RAMP * 65535).round().astype(np.uint16)).save(tmp_path / "clear.png", transparency=0)
+    for path in sorted(tmp_path.iterdir()):
+        expected = (RAMP * 255)[:, :, None].repeat(3, 2)
+        if path.name == "palette.png":
+            expected[seen_through] = 255
+        if path.name == "clear.png":
+            expected[0, 0] = 255
+        found = build_frontend("image", {"size": 8}).load(item(path))
+        assert np.abs(found - expected).max() <= 4, path.name
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
+def test_pixels_that_are_not_square_and_every_orientation(tmp_path, ending):
+    """A scan of 100 x 200 dots per inch is twice as wide as it has columns for its rows."""
+    from PIL import Image, ImageOps
+
+    pixels = np.full((40, 20), 250, np.uint8)
+    pixels[:20, :10] = 10  # the upper left quarter
+    upright = Image.fromarray(pixels).resize((40, 40))
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"{orientation}.{ending}"
+        Image.fromarray(pixels).save(path, dpi=(100, 200), exif=exif)
+        upright.getexif()[0x0112] = orientation
+        expected = np.asarray(ImageOps.exif_transpose(upright))
+        found = build_frontend("image", {"size": 40, "fit": "pad"}).load(item(path))[..., 0].astype(int)
+        away = (np.abs(np.arange(40) - 19.5) > 4)[:, None] & (np.abs(np.arange(40) - 19.5) > 4)
+        assert np.abs(found - expected)[away].max() < 12, orientation

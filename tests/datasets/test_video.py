@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
+from pathlib import Path
+
 import numpy as np
 import pytest
 from media import FPS, bars, item, tones, write_image, write_video, write_wav
@@ -117,3 +121,70 @@ def test_broken_videos_are_named(tmp_path, clip):
         frontend.load(item(path, box="30x10"))
     with pytest.raises(UserError, match=r"video\.max_seconds"):
         build_frontend("video", {"max_seconds": 0.2}).load(item(path))
+
+
+# Matrix of the track header (a, b, c, d) and what a player does to the frame
+TURNS = {
+    "clockwise": ((0, 1, -1, 0), lambda frame: np.rot90(frame, -1)),
+    "half": ((-1, 0, 0, -1), lambda frame: np.rot90(frame, 2)),
+    "counterclockwise": ((0, -1, 1, 0), np.rot90),
+    "mirrored": ((-1, 0, 0, 1), np.fliplr),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_recordings_of_telephones_are_turned_upright(tmp_path, clip, name):
+    path, frames = clip
+    matrix, turn = TURNS[name]
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44
+    a, b, c, d = (value * 65536 for value in matrix)
+    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    (tmp_path / "turned.mp4").write_bytes(content)
+    found = [np.asarray(frame) for frame in read_frames(tmp_path / "turned.mp4", FPS)]
+    assert len(found) == len(frames)
+    for image, frame in zip(found, frames, strict=True):
+        assert image.shape == turn(frame).shape
+        assert np.abs(image.astype(int) - turn(frame)).mean() < 6
+
+
+@pytest.mark.parametrize(("aspect", "size"), [((2, 1), (128, 48)), ((1, 2), (64, 96)), ((16, 15), (68, 48))])
+def test_pixels_that_are_not_square(tmp_path, clip, aspect, size):
+    import av
+
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=FPS)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
+        for frame in clip[1]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert {frame.size for frame in read_frames(tmp_path / "a.mp4", FPS)} == {size}
+
+
+def test_numbered_frames_come_in_the_order_of_numbers(tmp_path):
+    for number in range(1, 13):
+        write_image(tmp_path / f"frame{number}.png", np.full((8, 8, 3), 20 * number, np.uint8))
+    write_image(tmp_path / "._frame1.png", np.zeros((8, 8, 3), np.uint8))  # of a Mac's archive
+    found = build_frontend("video", {"height": 8, "width": 8}).load(item(tmp_path))
+    assert found[:, 0, 0].tolist() == [20 * number for number in range(1, 13)]
+
+
+def test_frames_are_read_as_pictures_are(tmp_path):
+    from PIL import Image
+
+    pixels = np.zeros((6, 8), np.uint16)
+    pixels[:3] = 65535
+    Image.fromarray(pixels).save(tmp_path / "1.png")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray((pixels // 257).astype(np.uint8)).save(tmp_path / "2.jpg", exif=exif, quality=100)
+    first, second = build_frontend("video", {"height": 6, "width": 8}).load(item(tmp_path))
+    assert (first[:3] == 255).all() and (first[3:] == 0).all()
+    assert (second[:3] < 9).all() and (second[3:] > 246).all()
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, clip, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "http:a.mp4").write_bytes(clip[0].read_bytes())
+    assert len(list(read_frames(Path("http:a.mp4"), FPS))) == len(clip[1])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.paths import check_regular
 
 
 class Frontend(Protocol):
@@ -40,6 +41,20 @@ def build_frontend(modality: str, options: Mapping) -> Frontend:
     return getattr(module, f"{name}Frontend")(getattr(module, f"{name}Config")(**options))
 
 
+def load(frontend: Frontend, item: Item) -> np.ndarray:
+    """Read an item.
+
+    Raises:
+        UserError: the file is not usable, whatever its decoder raised.
+    """
+    try:
+        return frontend.load(item)
+    except UserError:
+        raise
+    except Exception as error:  # decoders raise anything on a broken file, MemoryError too
+        raise UserError(f"{item.path}: cannot be read ({type(error).__name__}: {error})") from error
+
+
 def check_installed(feature: str, extra: str, packages: dict[str, str]) -> None:
     """Raise UserError if one of the ``packages`` (names by module) that the ``extra`` installs is missing."""
     for module, package in packages.items():
@@ -48,7 +63,8 @@ def check_installed(feature: str, extra: str, packages: dict[str, str]) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise if a media file is missing or empty."""
+    """Raise if a media file is missing, empty or no regular file."""
+    check_regular(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     if path.stat().st_size == 0:

@@ -1,25 +1,22 @@
 """Kaldi's log-mel filterbank features of audio files."""
 
-import importlib.util
-import re
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from s2s_plugin.datasets.frontends import check_file, check_installed
+from s2s_plugin.datasets.frontends import check_installed
+from s2s_plugin.datasets.frontends.sound import read_audio, read_features
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.console import say_some
 from s2s_plugin.utils.options import option
 
 NORMALIZATIONS = ("channel", "level", "none")
 MIN_SECONDS = 0.025  # one window
-# libsndfile reads a truncated wav file without an error, and reports it in its log only.
-DATA_SIZE = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-UNKNOWN_SIZE = 2**32 - 1  # in the header of a wav file that was written to a pipe
+CANCELLATION = 0.1  # share of the power that one channel alone leaves in the mean, below which channels cancel out
 
 
 @dataclass
@@ -51,27 +48,46 @@ class AudioFrontend:
         return self.config.frame_shift_ms / 1000
 
     def load(self, item: Item) -> np.ndarray:
-        import soxr
-
-        samples, rate = read_audio(item.path)
-        waveform = samples.mean(axis=1)
-        if rate != self.config.sample_rate:
-            waveform = soxr.resample(waveform, rate, self.config.sample_rate)
-        seconds = len(waveform) / self.config.sample_rate
-        if seconds < MIN_SECONDS:
-            raise UserError(f"{item.path}: must be at least {MIN_SECONDS * 1000:g} ms, got {seconds * 1000:.0f} ms")
-        if seconds > self.config.max_seconds:
-            rule = f"must be at most audio.max_seconds={self.config.max_seconds:g}"
-            raise UserError(f"{item.path}: {rule}, got {seconds:.0f} s; cut it into sentences")
-        if not np.isfinite(waveform).all():
-            raise UserError(f"{item.path}: samples must be finite; convert it again")
-        if np.abs(waveform).max() < 1e-5:
-            raise UserError(f"{item.path}: silent throughout; record it again")
-        features = filterbank(waveform, self.config)
+        features = read_features(item.path)
+        features = self._compute(item.path) if features is None else self._check_features(item.path, features)
         if self.config.normalize != "none":
             axis = 0 if self.config.normalize == "channel" else None
             features = (features - features.mean(axis)) / np.maximum(features.std(axis), 1e-3)
         return features.astype(np.float16)
+
+    def _check_features(self, path: Path, features: np.ndarray) -> np.ndarray:
+        if features.ndim != 2 or features.shape[1] != self.config.mel_bins or not len(features):
+            rule = f"must have frames x audio.mel_bins={self.config.mel_bins} features"
+            raise UserError(f"{path}: {rule}, got {' x '.join(map(str, features.shape))}")
+        self._check_duration(path, len(features) * self.seconds_per_step)
+        if not np.isfinite(features).all():
+            raise UserError(f"{path}: features must be finite; compute them again")
+        return features.astype(np.float32)
+
+    def _compute(self, path: Path) -> np.ndarray:
+        import soxr
+
+        samples, rate = read_audio(path, self.config.max_seconds)
+        waveform = samples.mean(axis=1)
+        if (channel := _audible_channel(samples, waveform)) is not None:
+            say_some("cancel", f"      {path}: its channels cancel each other out; channel {channel + 1} is used alone")
+            waveform = samples[:, channel]
+        if rate != self.config.sample_rate:
+            waveform = soxr.resample(waveform, rate, self.config.sample_rate)
+        seconds = len(waveform) / self.config.sample_rate
+        if seconds < MIN_SECONDS:
+            raise UserError(f"{path}: must be at least {MIN_SECONDS * 1000:g} ms, got {seconds * 1000:.0f} ms")
+        self._check_duration(path, seconds)
+        if not np.isfinite(waveform).all():
+            raise UserError(f"{path}: samples must be finite; convert it again")
+        if np.abs(waveform).max() < 1e-5:
+            raise UserError(f"{path}: silent throughout; record it again")
+        return filterbank(waveform, self.config)
+
+    def _check_duration(self, path: Path, seconds: float) -> None:
+        if seconds > self.config.max_seconds:
+            rule = f"must be at most audio.max_seconds={self.config.max_seconds:g} long"
+            raise UserError(f"{path}: {rule}, got more; cut it into sentences")
 
     def to_image(self, source: Tensor) -> np.ndarray:
         """Return S x mel channels, float16."""
@@ -81,50 +97,14 @@ class AudioFrontend:
         return torch.from_numpy(stored.astype(np.float32))
 
 
-def read_audio(path: Path) -> tuple[np.ndarray, int]:
-    """Read samples x channels, float32 between -1 and 1, and the number of samples per second.
-
-    libsndfile reads wav, flac, ogg and mp3; PyAV, if installed, the audio track of other containers.
-
-    Raises:
-        UserError: no such file, or not a sound file.
-    """
-    import soundfile
-
-    check_file(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            samples, rate, log = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
-    except soundfile.LibsndfileError as error:
-        if importlib.util.find_spec("av") is not None:
-            return _read_track(path)
-        problem = f"{path}: not a sound file ({str(error.error_string).rstrip('.')})"
-        remedy = "convert it to wav or flac, or for the audio of videos pip install 's2s-plugin[video]'"
-        raise UserError(f"{problem}; {remedy}") from None
-    if (sizes := DATA_SIZE.search(log)) and int(sizes[1]) != UNKNOWN_SIZE:
-        expected, actual = map(int, sizes.groups())
-        raise UserError(f"{path}: truncated, expected {expected:,} bytes, got {actual:,}; fetch it again")
-    return samples, rate
-
-
-def _read_track(path: Path) -> tuple[np.ndarray, int]:
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise UserError(f"{path}: must have an audio track")
-            resampler = av.AudioResampler(format="flt")
-            blocks, rate = [], container.streams.audio[0].rate
-            for frame in chain(container.decode(audio=0), [None]):  # None: the rest
-                for part in resampler.resample(frame):
-                    blocks.append(part.to_ndarray().reshape(-1, part.layout.nb_channels))
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{path}: not a sound file ({reason}); convert it to wav or flac") from None
-    if not blocks:
-        raise UserError(f"{path}: the audio track is empty; fetch it again")
-    return np.concatenate(blocks), rate
+def _audible_channel(samples: np.ndarray, mean: np.ndarray) -> int | None:
+    """Return the loudest channel if the mean of all has lost what is in it, as with opposite phases; else None."""
+    channels = samples.shape[1]
+    if channels == 1 or not len(samples):
+        return None
+    powers = [float(channel.var(dtype=np.float64)) for channel in samples.T]
+    cancelled = float(mean.var(dtype=np.float64)) * channels**2 < CANCELLATION * max(powers)
+    return int(np.argmax(powers)) if cancelled else None
 
 
 def filterbank(waveform: np.ndarray, config: AudioConfig) -> np.ndarray:

@@ -12,14 +12,26 @@ import torch
 from torch import Tensor
 
 from s2s_plugin.datasets.frontends import check_file, check_installed, mouth
+from s2s_plugin.datasets.frontends.image import read_image, square_pixels
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.options import option
 
 NORMALIZATIONS = ("clip", "pixel")
 MOUTH = "mouth"  # value of video.box: detect it
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+MAX_MEGAPIXELS = 40.0  # of a frame
 BOX = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
+# Signs of a display matrix (a, b, c, d; x' = ax + cy, y' = bx + dy) to the name of Pillow's operation
+TRANSPOSITIONS = {
+    (0, 1, -1, 0): "ROTATE_270",
+    (-1, 0, 0, -1): "ROTATE_180",
+    (0, -1, 1, 0): "ROTATE_90",
+    (-1, 0, 0, 1): "FLIP_LEFT_RIGHT",
+    (1, 0, 0, -1): "FLIP_TOP_BOTTOM",
+    (0, 1, 1, 0): "TRANSPOSE",
+    (0, -1, -1, 0): "TRANSVERSE",
+}
 TOLERANCE = 1e-4  # seconds; time stamps are rounded
 
 
@@ -107,7 +119,9 @@ def parse_box(text: str, where: str) -> tuple[int, int, int, int]:
 
 
 def read_frames(path: Path, fps: float) -> Iterator:
-    """Yield the PIL images of a video at the times 0, 1/fps, 2/fps ...; all those of a folder, in the order of names.
+    """Yield the PIL images of a video at the times 0, 1/fps, 2/fps ...; all those of a folder, in the order of numbers.
+
+    They are upright and have square pixels.
 
     Raises:
         UserError: no such file, not a video or image, or no video track.
@@ -120,16 +134,39 @@ def _read_video(path: Path, fps: float) -> Iterator:
 
     check_file(path)
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute())) as container:  # a colon would be a protocol
             if not container.streams.video:
                 raise UserError(f"{path}: must have a video track")
             stream = container.streams.video[0]
+            if (megapixels := stream.width * stream.height / 1e6) > MAX_MEGAPIXELS:
+                raise UserError(f"{path}: frames must have at most {MAX_MEGAPIXELS:g} megapixels, got {megapixels:.0f}")
             stream.thread_type = "AUTO"
+            aspect = float(stream.sample_aspect_ratio or 1)
             decoded = (frame for frame in container.decode(stream) if frame.time is not None)
-            yield from at_rate(((frame.time, frame.to_image()) for frame in decoded), fps)
+            yield from at_rate(((frame.time, _upright(frame, aspect)) for frame in decoded), fps)
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: not a video ({reason}); convert it to mp4") from None
+
+
+def _upright(frame, aspect: float):
+    """Return a decoded frame as a PIL image, as a player shows it."""
+    from av.sidedata.sidedata import Type
+    from PIL import Image
+
+    image = square_pixels(frame.to_image(), aspect)
+    if (matrix := frame.side_data.get(Type.DISPLAYMATRIX)) is None:
+        return image
+    values = np.frombuffer(bytes(matrix), np.int32)[[0, 1, 3, 4]].astype(np.int64)
+    signs = tuple(np.where(np.abs(values) * 2 > np.abs(values).max(), np.sign(values), 0).tolist())
+    name = TRANSPOSITIONS.get(signs)
+    return image if name is None else image.transpose(Image.Transpose[name])
+
+
+def natural_key(path: Path) -> list:
+    """Return a key that sorts numbers in names by their values: 2 before 10."""
+    parts = [re.split(r"(\d+)", part) for part in path.parts]
+    return [[(int(text) if number % 2 else 0, text) for number, text in enumerate(part)] for part in parts]
 
 
 def at_rate(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[Any]:
@@ -148,11 +185,6 @@ def at_rate(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[Any]:
 
 
 def _read_folder(folder: Path) -> Iterator:
-    from PIL import Image, UnidentifiedImageError
-
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES):
-        try:
-            with Image.open(path) as image:
-                yield image.convert("L")
-        except (UnidentifiedImageError, OSError) as error:
-            raise UserError(f"{path}: not an image ({error}); fetch it again") from None
+    for path in sorted(folder.iterdir(), key=natural_key):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            yield read_image(path, MAX_MEGAPIXELS).convert("L")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2s_plugin.datasets.frontends.video import read_frames
+from s2s_plugin.utils.paths import check_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -30,6 +31,7 @@ def media_uri(name: str) -> str:
     if not (path.is_file() or path.is_dir()):  # reading a FIFO or a device may never end
         return ""
     try:
+        check_regular(path)
         if suffix in SOUNDS:
             media_type, content = SOUNDS[suffix], path.read_bytes() if path.stat().st_size <= MAX_SOUND else b""
         else:

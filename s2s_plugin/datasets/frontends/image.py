@@ -77,7 +77,7 @@ def read_image(path: Path, max_megapixels: float, option: str = "", draft: int |
 
     check_file(path)
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:  # by name, Pillow maps turned tiff files wrongly
             megapixels = image.width * image.height / 1e6
             if megapixels > max_megapixels:
                 rule = f"must have at most {option}{max_megapixels:g}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
-from s2s_plugin.text.normalize import JOINERS, match_key
+from s2s_plugin.text.normalize import match_key, normalize
 
 Pair = tuple[str, str]  # one line of text per side: source, target
 LETTER = re.compile(r"[^\W\d_]")
@@ -15,13 +14,11 @@ PLAIN_QUOTES = str.maketrans(dict.fromkeys("’‘‚‛`´", "'") | dict.fromke
 
 
 def clean_text(text: str, plain_quotes: bool = True) -> str:
-    """Return one line in NFC, without control and format characters, with single spaces between words.
+    """Return one line in NFC, without characters that mean nothing, with single spaces between words.
 
     ``plain_quotes``: replace typographic quotes and apostrophes by ``"`` and ``'``.
     """
-    text = unicodedata.normalize("NFC", text)
-    text = "".join(c for c in text if c.isspace() or c in JOINERS or unicodedata.category(c)[0] != "C")
-    text = " ".join(text.split())  # also U+2028, U+0085, no-break space
+    text = normalize(text)
     return text.translate(PLAIN_QUOTES) if plain_quotes else text
 
 

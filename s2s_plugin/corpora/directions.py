@@ -15,7 +15,9 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.corpora.splits import SPLITS, Splits, without_leaks
+from s2s_plugin.corpora.tally import Tally, missing
 from s2s_plugin.corpora.writing import MANIFEST, write_corpus
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import plain_path
@@ -140,7 +142,7 @@ def tag(language: str) -> str:
 
 def tagged(text: str, language: str | None) -> str:
     """Return a source with the tag of its target language; None is the only language, which has no tag."""
-    return text if language is None else f"{tag(language)} {text}"
+    return text if language is None else f"{tag(language)} {text}".rstrip(" ")
 
 
 def untagged(text: str) -> str:
@@ -173,7 +175,9 @@ def tagger(vocabulary: Sequence[str], to: str | None, several: bool) -> Callable
     return add_tag
 
 
-def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConfig], Path], text: Path) -> Path:
+def merge(
+    cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConfig], Path], text: Path, tally: Tally
+) -> Path:
     """Write several corpora as one to the folder ``text``, without training pairs that are held out in any of them.
 
     If their directions differ, sources are tagged, and ``<split>.direction`` has the direction of each held-out item.
@@ -192,8 +196,9 @@ def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConf
             shutil.rmtree(folder.parent)
         else:
             splits = {split: [(target, source) for source, target in pairs] for split, pairs in splits.items()}
+            tally.read += sum(map(len, splits.values())) if tally.read else 0
         corpora.append((part, splits))
-    _discard_leaks([splits for _, splits in corpora])
+    _discard_leaks([splits for _, splits in corpora], tally)
     several = bool(tags(cfg))
     whole: Splits = {split: [] for split in SPLITS}
     labels: dict[str, list[str]] = {split: [] for split in SPLITS}
@@ -203,17 +208,20 @@ def merge(cfg: DictConfig, parts: Sequence[DictConfig], make: Callable[[DictConf
             whole[split] += [(tagged(source, to), target) for source, target in pairs]
             labels[split] += [name(part)] * len(pairs)
     about = {"name": cfg.data.name, "directions": names(cfg), "corpora": about}
-    write_corpus(text, whole, _languages(cfg), about)
+    write_corpus(text, whole, _languages(cfg), about, blank=SPLITS[1:])
     for split in ("valid", "test") if several else ():
         write_lines(text / f"{split}.direction", labels[split])
     return text
 
 
-def _discard_leaks(corpora: Sequence[Splits]) -> None:
+def _discard_leaks(corpora: Sequence[Splits], tally: Tally) -> None:
     """Discard training pairs with a side, whichever it is, that is held out in any of the corpora."""
     held_out = [pair for splits in corpora for split in SPLITS[1:] for pair in splits[split]]
-    before = sum(len(splits["train"]) for splits in corpora)
+    discarded: list[Pair] = []
     for splits in corpora:
-        splits["train"] = without_leaks(splits["train"], held_out, across_sides=True)
-    if discarded := before - sum(len(splits["train"]) for splits in corpora):
-        say(f"      {discarded:,} training pairs discarded: a side is held out in some direction")
+        kept = without_leaks(splits["train"], held_out, across_sides=True)
+        discarded += missing(splits["train"], kept)
+        splits["train"] = kept
+    if discarded:
+        say(f"      {len(discarded):,} training pairs discarded: a side is held out in some direction")
+        tally.leave_out("with a side that is held out in some direction", discarded)

@@ -8,7 +8,8 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from s2s_plugin.corpora.parallel import MAX_HELD_OUT, skips_bad
+from s2s_plugin.corpora.holding_out import MAX_HELD_OUT
+from s2s_plugin.corpora.parallel import skips_bad
 from s2s_plugin.corpora.recipe import recipe_stamp, run_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.corpora.writing import MANIFEST, write_manifests

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from s2s_plugin.corpora import directions, tables
-from s2s_plugin.corpora.cleaning import Pair, clean_pairs, clean_text
+from s2s_plugin.corpora.cleaning import Pair, clean_text
 from s2s_plugin.corpora.dialogues import check_history, exchanges, question_key, split_by_question, without_questions
+from s2s_plugin.corpora.holding_out import MAX_HELD_OUT, hold_out, hold_out_pairs
 from s2s_plugin.corpora.own_files import table_hint
-from s2s_plugin.corpora.splits import SPLITS, Splits, dedup, split_by_group, without_leaks
+from s2s_plugin.corpora.splits import SPLITS, Splits, dedup, without_leaks
+from s2s_plugin.corpora.tally import OwnPair, Tally, missing
 from s2s_plugin.errors import UserError
+from s2s_plugin.text.escape import to_line
 from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.compression import open_binary
 from s2s_plugin.utils.console import say
 
 MAX_LINE = 20_000  # characters; a longer line is a sign of a broken file
-MAX_NAMED = 5  # unusable lines
-MAX_HELD_OUT = 0.1  # of the training pairs, for valid and for test each
 PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
-Side = list[str | UserError]  # of pairs; an unusable line is the error that it is
+Side = str | UserError  # of a pair; an unusable line is the error that it is
+# what a text file or str.splitlines takes for a line end; kept by an escape where every character counts
+LINE_BREAK = re.compile("[\r\v\f\x1c-\x1e]")
+DUPLICATES = "duplicates, but for case, spaces and punctuation"
+OVERLAP = "with a side that is held out"
+EMPTY, UNUSABLE, LONG = "with an empty side", "unusable", f"longer than {MAX_LINE:,} characters"
 LINE_ENDS = {"\0": "NUL", "\u2028": "U+2028", "\u2029": "U+2029", "\u0085": "U+0085"}
+
+
+class BadLine(UserError):
+    """A line that is empty or too long."""
+
+    reason = EMPTY
+
+
+class LongLine(BadLine):
+    """A line that is too long."""
+
+    reason = LONG
 
 
 def skips_bad(data: DictConfig) -> bool:
@@ -54,136 +74,184 @@ def _check_line(where: str, raw: bytes) -> str | UserError:
     except UnicodeDecodeError as error:
         return UserError(f"{where}: byte {error.start + 1} is not UTF-8; convert the file, e.g. with iconv")
     if not line.strip():
-        return UserError(f"{where}: the line is empty; every line must hold a sentence")
+        return BadLine(f"{where}: the line is empty; every line must hold a sentence")
     for character, name in LINE_ENDS.items():
         if character in line:
             return UserError(f"{where}: contains {name}, a line end to some tools; delete it")
     if len(line) > MAX_LINE:
-        return UserError(f"{where}: a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it")
+        return LongLine(f"{where}: a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it")
     return line
 
 
-def _read_pairs(cfg: DictConfig, prefix: str) -> list[Pair]:
-    """Return the pairs of ``data.<prefix>pairs``, or of ``data.<prefix>source`` and its target, if they are set."""
-    sources, targets, names = _read_sides(cfg, prefix)
-    if len(sources) != len(targets):
-        lengths = f"{names[0]} has {len(sources):,} lines but {names[1]} has {len(targets):,}"
-        raise UserError(f"{lengths}: line n of one must translate line n of the other; find where they diverge")
-    if not names:
-        return []
-    skip_bad, pairs, skipped = skips_bad(cfg.data), [], []
-    for pair in zip(sources, targets, strict=True):
-        bad = next((side for side in pair if isinstance(side, UserError)), None)
-        if bad is None:
-            pairs.append((str(pair[0]), str(pair[1])))
-        elif skip_bad:
-            skipped.append(str(bad).partition(": ")[0])  # file:line
+def _read_pairs(cfg: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
+    """Return the pairs of ``data.<prefix>pairs``, or of ``data.<prefix>source`` and its target, if they are set.
+
+    Held-out pairs keep their number and order: one with an empty side is kept.
+    """
+    held_out, skip_bad = prefix in ("valid_", "test_"), skips_bad(cfg.data)
+    clean = _exact if cfg.subword.lossless else _clean
+    pairs: list[Pair] = []
+    read, file = 0, ""
+    for where, sides in _read_rows(cfg, prefix):
+        read += 1
+        file = file or where.rpartition(":")[0]
+        bad = next((side for side in sides if isinstance(side, UserError)), None)
+        if bad is not None and not skip_bad:
+            raise UserError(f"{bad}; or {'keep' if held_out else 'skip'} such pairs with data.on_bad_item=skip")
+        texts = ["" if isinstance(side, UserError) else side for side in sides]
+        tally.count_characters([] if cfg.subword.lossless else texts)
+        source, target = map(clean, texts)
+        if held_out or (source and target):
+            pairs.append(OwnPair(source, target, where))
+            if not (source and target):
+                tally.keep_blank(where)
         else:
-            raise UserError(f"{bad}; or skip such pairs with data.on_bad_item=skip")
-    if not pairs:
-        raise UserError(f"{names[0]}: none of {len(sources):,} pairs is usable")
-    if all(source == target for source, target in pairs):
-        raise UserError(f"{names[0]}: the source and the target must differ, got the same {len(pairs):,} lines twice")
-    if skipped:
-        some = ", ".join(skipped[:MAX_NAMED]) + (", ..." if len(skipped) > MAX_NAMED else "")
-        say(f"      {names[0]}: {len(skipped):,} unusable pairs skipped: {some}")
-    return pairs if cfg.subword.lossless else clean_pairs(pairs, plain_quotes=False)
+            tally.leave_out(EMPTY if bad is None else getattr(bad, "reason", UNUSABLE), places=[where])
+    tally.read += read
+    if read and not any(source or target for source, target in pairs):
+        raise UserError(f"{file}: none of {read:,} pairs is usable; nothing is left of their text")
+    if pairs and all(source == target for source, target in pairs):
+        raise UserError(f"{file}: the source and the target must differ, got the same {len(pairs):,} lines twice")
+    return pairs
 
 
-def _read_sides(cfg: DictConfig, prefix: str) -> tuple[Side, Side, list[str]]:
-    """Return the sources, the targets, and the files that they are from: one table, two files, or none."""
-    sources: Side = []
-    targets: Side = []
+def _clean(text: str) -> str:
+    return clean_text(text, plain_quotes=False)
+
+
+def _exact(text: str) -> str:
+    """Return text of which every character counts, as one line."""
+    return LINE_BREAK.sub(lambda match: to_line(match[0]), text)
+
+
+def _read_rows(cfg: DictConfig, prefix: str) -> Iterator[tuple[str, list[Side]]]:
+    """Yield where a pair is, ``file:line``, and its sides: of one table, of two files, or nothing."""
     if (table := tables.find(cfg.data, prefix)) is not None:
         for where, cells in tables.read_pairs(cfg.data, table, keep_line_breaks=cfg.subword.lossless):
-            for side, cell in zip((sources, targets), cells, strict=True):
-                if isinstance(cell, str):
-                    cell = _check_line(where, cell.encode("utf-8", "surrogatepass"))
-                side.append(cell)
-        return sources, targets, [str(table.files[0])] * 2
+            yield where, [_check_cell(where, cell) for cell in cells]
+        return
     files = [cfg.data[f"{prefix}source"], cfg.data[f"{prefix}target"]]
     if files == [None, None]:
-        return [], [], []
+        return
     if None in files:
         raise UserError(f"data.{prefix}source requires data.{prefix}target, and vice versa: set both or neither")
     for file in files:
         if hint := table_hint(Path(file)):
             say(f"      {hint}")
     sources, targets = (read_lines(Path(file)) for file in files)
-    return sources, targets, files
+    if len(sources) != len(targets):
+        lengths = f"{files[0]} has {len(sources):,} lines but {files[1]} has {len(targets):,}"
+        raise UserError(f"{lengths}: line n of one must translate line n of the other; find where they diverge")
+    for number, sides in enumerate(zip(sources, targets, strict=True), start=1):
+        yield f"{files[0]}:{number}", list(sides)
+
+
+def _check_cell(where: str, cell: Side) -> Side:
+    """Return a cell of a table, which may be empty, or the error that it is."""
+    return _check_line(where, cell.encode("utf-8", "surrogatepass")) if isinstance(cell, str) and cell else cell
 
 
 def read_conversations(path: Path) -> list[list[str]]:
     """Return the conversations of a text file: one turn per line, an empty line between conversations."""
-    blocks: list[list[str]] = [[]]
+    return [turns for _, turns in _read_conversations(path, Tally())]
+
+
+def _read_conversations(path: Path, tally: Tally) -> list[tuple[int, list[str]]]:
+    """Return the conversations of a file, each with the number of its first line."""
+    blocks: list[tuple[int, list[str]]] = []
+    inside = False
     for number, line in enumerate(read_lines(path, empty_lines=True), start=1):
         if isinstance(line, UserError):
             raise line
-        turn = clean_text(line, plain_quotes=False)
+        turn = _clean(line)
         if TURN in turn:
             raise UserError(f"{path}:{number}: contains {TURN}, which separates turns; write one turn per line")
-        if turn:
-            blocks[-1].append(turn)
-        elif blocks[-1]:
-            blocks.append([])
-    conversations = [turns for turns in blocks if len(turns) > 1]
+        if line.strip() and not inside:
+            blocks.append((number, []))
+        if inside := bool(line.strip()):
+            tally.count_characters([line])
+            blocks[-1][1].append(turn)  # a turn of which nothing is left is one still
+    conversations = [block for block in blocks if len(block[1]) > 1]
     if not conversations:
         raise UserError(f"{path}: no conversation of two turns; write one turn per line, and an empty line between two")
     return conversations
 
 
-def own_splits(cfg: DictConfig, shared: str | None = None) -> Splits:
+def own_splits(cfg: DictConfig, shared: str | None = None, tally: Tally | None = None) -> Splits:
     """Return the user's pairs, with held-out sets taken from the training files where none are set.
 
-    ``shared``: the language whose sentences alone decide what is held out; None: both sides do.
+    ``shared``: the language whose sentences alone decide what is held out; None: both sides do. ``tally`` counts what
+    is left out.
     """
     groups: list[str] = []
+    tally = Tally() if tally is None else tally
     if cfg.data.dialogues is None:
-        splits = {split: pairs for split, prefix in PREFIXES.items() if (pairs := _read_pairs(cfg, prefix))}
+        read = {split: _read_pairs(cfg, prefix, tally) for split, prefix in PREFIXES.items()}
+        splits = {split: pairs for split, pairs in read.items() if pairs}
     else:
-        splits, groups = _read_dialogues(cfg.data)
-    missing = [split for split in SPLITS if split not in splits]
+        splits, groups = _read_dialogues(cfg.data, tally)
+    lacking = [split for split in SPLITS if split not in splits]
     held_out = [pair for split in SPLITS[1:] for pair in splits.get(split, [])]
     if leaks := len(splits["train"]) - len(_without_leaks(cfg, splits["train"], held_out)):
         say(f"      {leaks:,} training pairs overlap your own held-out files: scores will be inflated by leakage")
-    splits |= _hold_out(cfg, splits["train"], groups, missing, shared)
+    splits |= _hold_out(cfg, splits["train"], groups, lacking, shared, tally)
     if not all(splits.values()):
         remedy = "add more, or set held-out files of your own (data.valid_* and data.test_*)"
         file = cfg.data.dialogues or cfg.data.pairs or cfg.data.source
         raise UserError(f"{file}: too few different pairs to hold some out; {remedy}")
+    for pairs in splits.values():
+        tally.keep(pairs)
     return splits
 
 
-def _read_dialogues(data: DictConfig) -> tuple[Splits, list[str]]:
+def _read_dialogues(data: DictConfig, tally: Tally) -> tuple[Splits, list[str]]:
     """Return the pairs of the user's conversations, and the first question of each training pair's conversation."""
     check_history(data.history)
     files = {split: data[f"{prefix}dialogues"] for split, prefix in PREFIXES.items()}
-    talks = {split: read_conversations(Path(file)) for split, file in files.items() if file is not None}
-    groups = [question_key(turns[0]) for turns in talks["train"] for _ in turns[1:]]
-    pairs = {name: [p for turns in talk for p in exchanges(turns, data.history)] for name, talk in talks.items()}
-    return pairs, groups
+    splits: Splits = {}
+    groups = []
+    for split, file in files.items():
+        if file is None:
+            continue
+        pairs = splits[split] = []
+        for first, turns in _read_conversations(Path(file), tally):
+            for number, (source, target) in enumerate(exchanges(turns, data.history), start=1):
+                pair = OwnPair(" ".join(source.split()), target, f"{file}:{first + number}")
+                tally.read += 1
+                if split == "train" and not (turns[number - 1] and target):
+                    tally.leave_out(EMPTY, [pair])
+                    continue
+                pairs.append(pair)
+                groups += [question_key(turns[0])] if split == "train" else []
+                if not (pair[0] and target):
+                    tally.keep_blank(pair.where)
+    return splits, groups
 
 
 def _hold_out(
-    cfg: DictConfig, train: list[Pair], groups: list[str], missing: list[str], shared: str | None
+    cfg: DictConfig, train: list[Pair], groups: list[str], lacking: list[str], shared: str | None, tally: Tally
 ) -> dict[str, list[Pair]]:
-    """Return the splits that are ``missing``, taken from ``train``, and what is left of it."""
-    if groups:
-        fraction = min(cfg.data.held_out / len(train), MAX_HELD_OUT)
-        fractions = {split: fraction if split in missing else 0.0 for split in SPLITS[1:]}
-        parts = split_by_question(zip(groups, train, strict=True), **fractions)
-        return {split: parts[split] for split in ("train", *missing)}
-    if not missing:
+    """Return the splits that are ``lacking``, taken from ``train``, and what is left of it."""
+    if not groups and not lacking:
         return {}
     pairs = dedup(train)
-    fraction = min(cfg.data.held_out / len(pairs), MAX_HELD_OUT)
+    if groups:
+        fraction = min(cfg.data.held_out / len(train), MAX_HELD_OUT)
+        fractions = {split: fraction if split in lacking else 0.0 for split in SPLITS[1:]}
+        parts = split_by_question(zip(groups, train, strict=True), **fractions)
+        gone = missing(train, [pair for part in parts.values() for pair in part])
+        repeated = missing(gone, pairs)
+        tally.leave_out(DUPLICATES, repeated)
+        tally.leave_out(OVERLAP, missing(gone, repeated))
+        return {split: parts[split] for split in ("train", *lacking)}
+    tally.leave_out(DUPLICATES, missing(train, pairs))
     if cfg.data.shared_targets:
-        parts = split_by_question(((question_key(pair[0]), pair) for pair in pairs), fraction, fraction)
+        parts = hold_out(pairs, cfg.data.held_out, lambda pair: (question_key(pair[0]),), lambda p: question_key(p[0]))
     else:
-        sides = {None: slice(2), cfg.data.source_lang: slice(1), cfg.data.target_lang: slice(1, 2)}[shared]
-        parts = split_by_group((("\t".join(pair[sides]), pair) for pair in pairs), fraction, fraction)
+        side = {None: None, cfg.data.source_lang: 0, cfg.data.target_lang: 1}[shared]
+        parts = hold_out_pairs(pairs, cfg.data.held_out, side)
     for split in SPLITS[1:]:
-        if split not in missing:
+        if split not in lacking:
             parts["train"] += parts.pop(split)  # the user's own file takes its place
     return parts
 
@@ -195,16 +263,19 @@ def _without_leaks(cfg: DictConfig, pairs: list[Pair], held_out: list[Pair]) -> 
     return without_leaks(pairs, held_out)
 
 
-def extra_pairs(cfg: DictConfig, held_out: list[Pair]) -> list[Pair]:
+def extra_pairs(cfg: DictConfig, held_out: list[Pair], tally: Tally | None = None) -> list[Pair]:
     """Return the user's extra training pairs, without those that have a side in a held-out set."""
     extra: list[Pair] = []
+    tally = Tally() if tally is None else tally
     if several := bool(directions.tags(cfg)):
         held_out = [(directions.untagged(source), target) for source, target in held_out]
     for part in directions.extra(cfg):
-        pairs = _read_pairs(part, "extra_")
+        pairs = _read_pairs(part, "extra_", tally)
         kept = _without_leaks(cfg, pairs, held_out)
         if pairs:
             say(f"      {len(kept):,} extra training pairs kept, {len(pairs) - len(kept):,} held-out ones discarded")
+        tally.leave_out(OVERLAP, missing(pairs, kept))
+        tally.keep(kept)
         to = part.data.target_lang if several else None
         extra += [(directions.tagged(source, to), target) for source, target in kept]
     return extra

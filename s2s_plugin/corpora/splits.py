@@ -68,8 +68,8 @@ def _is_new(pair: Pair, sources: set[str], targets: set[str]) -> bool:
 def dedup(pairs: Iterable[Pair]) -> list[Pair]:
     """Return the first of each distinct pair, ignoring case, spacing and punctuation."""
     first: dict[Pair, Pair] = {}
-    for src, tgt in pairs:
-        first.setdefault((match_key(src), match_key(tgt)), (src, tgt))
+    for pair in pairs:
+        first.setdefault((match_key(pair[0]), match_key(pair[1])), pair)
     return list(first.values())
 
 
@@ -81,4 +81,4 @@ def without_leaks(pairs: Iterable[Pair], held_out: Sequence[Pair], across_sides:
     sources, targets = ({match_key(pair[side]) for pair in held_out} for side in (0, 1))
     if across_sides:
         sources = targets = sources | targets
-    return [(src, tgt) for src, tgt in pairs if match_key(src) not in sources and match_key(tgt) not in targets]
+    return [pair for pair in pairs if match_key(pair[0]) not in sources and match_key(pair[1]) not in targets]

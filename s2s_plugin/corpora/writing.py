@@ -21,6 +21,7 @@ def write_corpus(
     meta: dict,
     references: Mapping[str, Sequence[Sequence[str]]] | None = None,
     exact: Collection[str] = (),
+    blank: Collection[str] = (),
 ) -> Path:
     """Write ``train.<src> train.<tgt> valid.* test.*`` and ``manifest.json`` to ``out``, replacing an earlier corpus.
 
@@ -32,6 +33,7 @@ def write_corpus(
         references: by split, the texts that outputs are scored against in place of the targets, one or several per
             pair; written to ``<split>.references.tsv``.
         exact: languages, such as programs, whose spaces are kept as they are.
+        blank: splits whose sides may be empty.
 
     Raises:
         UserError: a split is empty, a side or reference is empty or holds a line break, or ``out`` is no corpus folder.
@@ -41,7 +43,11 @@ def write_corpus(
         _check_size(split, pairs)
         for side, lang in enumerate(langs):
             name = f"{split}.{lang}"
-            lines[name] = [_check_text(name, n, pair[side], lang in exact) for n, pair in enumerate(pairs, start=1)]
+            texts = [pair[side] for pair in pairs]
+            lines[name] = [
+                text if not text and split in blank else _check_text(name, number, text, lang in exact)
+                for number, text in enumerate(texts, start=1)
+            ]
     for split, items in (references or {}).items():
         name = f"{split}.references.tsv"
         lines[name] = [

@@ -53,12 +53,15 @@ def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
         )
     several = "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
     add_tag = tagger(translator.task.source_dictionary.symbols, cfg.translate_to, several)
+    codec = translator.task.codec
+    keeps_spaces = codec is not None and codec.source is not None and codec.source.lossless
     if not inputs and sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
 
     def parse(line: str) -> tuple[str, int]:
         """Return the line with its tag, and its number of tokens; an empty line stays empty."""
-        text = add_tag(line) if line else ""
+        text = line if keeps_spaces else line.strip()
+        text = add_tag(text) if text else ""
         return text, len(translator.encode(text)) - 1  # without </s>
 
     max_lines, max_tokens = max(2, translator.max_workers) * WINDOW, translator.max_source_tokens

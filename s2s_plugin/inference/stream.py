@@ -11,6 +11,7 @@ from s2s_plugin.errors import UserError
 
 FIRST_WINDOW = 16  # lines at most; each window may have twice as many as the one before
 CHUNK = 2**16  # bytes to read at once
+BOM = b"\xef\xbb\xbf"  # that some programs write at the beginning of a file
 MAX_LINE = 2**22  # bytes
 MAX_WINDOW = 2 * MAX_LINE  # bytes, about
 
@@ -28,7 +29,7 @@ def windows(
     Args:
         file: descriptor of a file, pipe or terminal with UTF-8.
         max_lines: of a window.
-        parse: applied to each line, stripped of white space; raises UserError if the line is unusable.
+        parse: applied to each line, without its end; raises UserError if the line is unusable.
         name: of the file, for messages.
 
     Raises:
@@ -47,7 +48,8 @@ def windows(
         parsed: list[T] = []
         for line in lines:
             try:
-                parsed.append(parse(_decode(line)))
+                first = number + len(parsed) == 0
+                parsed.append(parse(_decode(line.removeprefix(BOM) if first else line)))
             except UserError as error:
                 if parsed:
                     yield number, parsed
@@ -68,6 +70,6 @@ def _decode(line: bytes) -> str:
     if len(line) > MAX_LINE:
         raise UserError(f"a line must have at most {MAX_LINE:,} bytes; split it")
     try:
-        return line.decode("utf-8").strip()
+        return line.decode("utf-8").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise UserError(f"byte {error.start + 1} is not UTF-8; convert it") from None

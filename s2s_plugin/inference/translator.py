@@ -230,8 +230,8 @@ class Translator:
         codec, text = self.task.codec, hypothesis.text
         if self.replacements is not None:
             words = (line if codec is None else codec.encode(line)).split()[:: self.task.loader.source_group]
-            source = " ".join(word.removeprefix(SPACE) for word in words)
             tokens, unknown = " ".join(hypothesis.target_tokens[:-1]), self.task.target_dictionary.unk_string()
+            source = " ".join(word if word == SPACE + unknown else word.removeprefix(SPACE) for word in words)
             text = utils.replace_unk(tokens, source, hypothesis.alignment, self.replacements, unknown)
             text = text if codec is None else codec.decode(text)
         return replace(hypothesis, text=text if codec is None else codec.fill(text, line))

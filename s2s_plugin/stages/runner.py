@@ -127,7 +127,7 @@ def _print_result(cfg: DictConfig, run_dir: RunDir) -> None:
     rows = run_dir.read_outputs()
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
-        print(harmless(f"  source      {row['source'] or row['media']}"))
+        print(harmless(f"  source      {row['media'] if row['source'] is None else row['source']}"))
         if "retrieved" in row:
             print(harmless(f"  retrieved   {row['retrieved']}"))
         for reference in [row["reference"]] if isinstance(row["reference"], str) else row["reference"]:

@@ -13,6 +13,7 @@ from fairseq.data import Dictionary
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.escape import escape, to_line, unescape
 from s2s_plugin.text.factors import factor_token, split_factors
+from s2s_plugin.text.literals import MARK, Literals, reveal
 from s2s_plugin.text.normalize import SPACE, normalize, strip_case_and_punctuation
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.utils.digests import check_digest
@@ -20,7 +21,10 @@ from s2s_plugin.utils.io import read_json
 
 UNKNOWN = "\u2047"  # SentencePiece's surface of its unknown piece
 SLOT = re.compile(r"<copy\d+>")
-BYTES = re.compile(r"(?:<0x[0-9A-F]{2}> ?)+")  # byte-fallback tokens of a character outside the vocabulary
+HIDDEN_SLOT = "\ufdd4{}\ufdd4"  # a slot while the text beside it is decoded; no text has this noncharacter
+# byte-fallback tokens of a character outside the vocabulary
+BYTES = re.compile(r"(?<!\S)<0x[0-9A-F]{2}>(?: <0x[0-9A-F]{2}>)*(?!\S)")
+RESERVED = re.compile(r"</?s>|<unk>|<pad>|<copy\d+>")  # entries of a dictionary that no piece of text may become
 HEX = re.compile("<0x|> ?")  # what they have other than digits
 
 
@@ -32,12 +36,18 @@ class TextCodec:
         jamo: decompose Hangul when encoding, compose it when decoding.
         factors: the factors of each word by name (see :mod:`s2s_plugin.text.factors`), and their values.
         strip: encode without case and punctuation (see :func:`strip_case_and_punctuation`).
+        tags: tokens that only the preparation writes, such as the tag of a language.
     """
 
     lossless = False
 
     def __init__(
-        self, model: Path, jamo: bool = False, factors: Mapping[str, Sequence[str]] | None = None, strip: bool = False
+        self,
+        model: Path,
+        jamo: bool = False,
+        factors: Mapping[str, Sequence[str]] | None = None,
+        strip: bool = False,
+        tags: Sequence[str] = (),
     ):
         from sentencepiece import SentencePieceProcessor
 
@@ -48,6 +58,9 @@ class TextCodec:
         except (RuntimeError, OSError):
             raise UserError(f"{model}: not a SentencePiece model, or damaged; run the prepare stage again") from None
         self.jamo, self.factors, self.strip = jamo, dict(factors or {}), strip
+        names = map(self.pieces.id_to_piece, range(self.pieces.get_piece_size()))
+        self.literals = Literals(tags, all_of_them=any(MARK in name for name in names))
+        self.factor_tokens = {factor_token(name, value) for name in self.factors for value in self.factors[name]}
 
     @property
     def whole_words(self) -> bool:
@@ -64,7 +77,9 @@ class TextCodec:
         for piece in self._split(words):
             word += piece.startswith(SPACE)
             slot = slots.get(piece.removeprefix(SPACE)) if slots and not self._has(piece) else None
-            tokens += [slot or piece, *map(factor_token, self.factors, values[word])]
+            is_reserved = RESERVED.fullmatch(piece) or piece in self.factor_tokens
+            tokens.append(slot or (piece[:1] + MARK + piece[1:] if is_reserved else piece))
+            tokens += map(factor_token, self.factors, values[word])
         return " ".join(tokens)
 
     def decode(self, tokens: str) -> str:
@@ -73,7 +88,7 @@ class TextCodec:
         if self.whole_words:  # a word copied as a slot or by --replace-unk has no mark of a space yet
             own = (SPACE, self.pieces.id_to_piece(self.pieces.unk_id()))
             pieces = [piece if piece.startswith(own) else SPACE + piece for piece in pieces]
-        text = self.pieces.decode_pieces(pieces).replace(SPACE, " ").strip()
+        text = reveal(self.pieces.decode_pieces(pieces).replace(SPACE, " ").strip())
         return unicodedata.normalize("NFC", text) if self.jamo else text
 
     def unknown(self, text: str) -> list[str]:
@@ -96,7 +111,8 @@ class TextCodec:
     def _words(self, text: str) -> tuple[list[str], list[list[str]]]:
         """Normalize a text and split it into its words and the factors of each."""
         text = normalize(strip_case_and_punctuation(text) if self.strip else text, self.jamo)
-        return split_factors(text, list(self.factors))
+        words, values = split_factors(text, list(self.factors))
+        return self.literals.hide(" ".join(words)).split(" "), values
 
     def _split(self, words: Sequence[str]) -> Iterator[str]:
         """Split words into pieces, and those that SentencePiece joins because they are unknown, at the spaces."""
@@ -114,12 +130,12 @@ class CodeCodec(TextCodec):
 
     def encode(self, text: str, slots: Mapping[str, str] | None = None) -> str:
         """Encode text as tokens separated by spaces; bytes spell unknown characters, so that there are no slots."""
-        return " ".join(self.pieces.encode(escape(text), out_type=str))
+        return " ".join(self.pieces.encode(self.literals.hide(escape(text)), out_type=str))
 
     def decode(self, tokens: str) -> str:
         """Decode tokens separated by spaces; invalid UTF-8 becomes U+FFFD."""
         spelled = BYTES.sub(lambda match: bytes.fromhex(HEX.sub("", match[0])).decode("utf-8", "replace"), tokens)
-        return unescape(spelled.replace(" ", "").replace(SPACE, " "))
+        return unescape(reveal(spelled.replace(" ", "").replace(SPACE, " ")))
 
 
 @dataclass
@@ -177,14 +193,20 @@ class PairCodec:
         return self.target.encode(unescape(text) if self.target.lossless else text, self.slots(source))
 
     def decode(self, tokens: str) -> str:
-        """Decode target tokens as one line, in which slots still stand for copied words."""
+        """Decode target tokens as one line, in which slots still stand for copied words, see :meth:`fill`."""
+        if self.copy_slots:  # the text <copy0> is no slot: it gets a mark, which fill takes out
+            pieces = [HIDDEN_SLOT.format(token[1:-1]) if SLOT.fullmatch(token) else token for token in tokens.split()]
+            text = SLOT.sub(lambda slot: f"<{MARK}{slot[0][1:]}", self.target.decode(" ".join(pieces)))
+            return re.sub(HIDDEN_SLOT.format("(.*?)"), r"<\1>", text)
         text = self.target.decode(tokens)
         return to_line(text) if self.target.lossless else text
 
     def fill(self, text: str, source: str) -> str:
         """Replace each slot by the word of the source that it stands for."""
+        if not self.copy_slots:
+            return text
         words = {slot: word for word, slot in self.slots(source).items()}
-        return SLOT.sub(lambda slot: words.get(slot[0], UNKNOWN), text) if self.copy_slots else text
+        return reveal(SLOT.sub(lambda slot: words.get(slot[0], UNKNOWN), text))
 
     def slots(self, source: str) -> dict[str, str]:
         """Map the source words outside the vocabulary to their slots."""
@@ -197,9 +219,10 @@ def _load_side(folder: Path, side: Mapping) -> TextCodec:
     """Load the codec of one language, as ``codec.json`` describes it."""
     model = folder / side["model"]
     check_digest(model)
+    tags = side.get("tags", ())
     if side.get("lossless"):
-        return CodeCodec(model)
-    return TextCodec(model, side["jamo"], side.get("factors"), side.get("strip", False))
+        return CodeCodec(model, tags=tags)
+    return TextCodec(model, side["jamo"], side.get("factors"), side.get("strip", False), tags)
 
 
 def copy_tokens(count: int) -> list[str]:

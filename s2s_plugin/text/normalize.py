@@ -5,27 +5,22 @@ from __future__ import annotations
 import re
 import unicodedata
 
-SPACE = "\u2581"  # SentencePiece's mark of a space; in raw text it would be decoded as a space
-JOINERS = "\u200c\u200d"  # format characters with a meaning inside words (Persian, Indic scripts, emoji)
+from s2s_plugin.text.characters import drop_meaningless
+
+SPACE = "\u2581"  # SentencePiece's mark of a space
+OTHER_LETTERS = ("Co", "Cn")  # categories of private use, and of characters that are newer than Python's Unicode
 TAG = re.compile(r"(<[^<>\s]+>)")
 
 
 def normalize(text: str, jamo: bool = False) -> str:
-    """Normalize one line of text for the model: to NFC, without invisible format characters.
+    """Normalize one line of text for the model, to NFC with single spaces.
 
-    Control characters, U+2581 and any kind of white space become one space. ``jamo`` decomposes Hangul syllables into
-    letters (NFD), so that 67 letters spell every syllable.
+    Any kind of white space becomes one space; characters without meaning are dropped (see
+    :mod:`s2s_plugin.text.characters`). ``jamo`` decomposes Hangul syllables into letters (NFD), so that 67 letters
+    spell every syllable.
     """
-    text = unicodedata.normalize("NFC", text)
-    kept = []
-    for character in text:
-        category = unicodedata.category(character)
-        if category in ("Cc", "Zs", "Zl", "Zp") or character == SPACE:
-            kept.append(" ")
-        elif category not in ("Cf", "Cs", "Cn") or character in JOINERS:
-            kept.append(character)
-    text = " ".join("".join(kept).split())
-    # Compose again: a removed character may have separated a letter from its accent.
+    text = " ".join(drop_meaningless(unicodedata.normalize("NFC", text)).split())
+    # Compose again: a dropped character may have separated a letter from its accent.
     return unicodedata.normalize("NFD" if jamo else "NFC", text)
 
 
@@ -43,7 +38,8 @@ def _strip(text: str) -> str:
     kept = []
     for previous, character, following in zip(f" {text}", text, f"{text[1:]} ", strict=False):
         inside = character in "'\u2019" and previous.isalpha() and following.isalpha()
-        letter = unicodedata.category(character)[0] in "LMN" or character in JOINERS
+        category = unicodedata.category(character)
+        letter = category[0] in "LMN" or category in (*OTHER_LETTERS, "Cf")
         kept.append("'" if inside else character.lower() if letter else " ")
     return " ".join("".join(kept).split())
 
@@ -51,5 +47,5 @@ def _strip(text: str) -> str:
 def match_key(text: str) -> str:
     """Return what two equal lines share: letters, vowel signs and digits, casefolded."""
     folded = text.casefold()
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
+    kept = (c if (kind := unicodedata.category(c))[0] in "LMN" or kind in OTHER_LETTERS else " " for c in folded)
     return " ".join("".join(kept).split()) or " ".join(folded.split())

@@ -13,6 +13,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.text.escape import NEWLINE, TAB, escape, unescape
 from s2s_plugin.text.factors import factor_values, split_factors
+from s2s_plugin.text.literals import Literals
 from s2s_plugin.text.normalize import normalize, strip_case_and_punctuation
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.digests import check_digest
@@ -53,7 +54,7 @@ def learn_codec(
     """Train the SentencePiece models of a corpus, write ``codec.json`` to ``folder``, and return the codec.
 
     ``sides`` has the training lines by language: of the source and the target, or the target alone. ``extra_tokens``
-    are never split, as ``subword.special_tokens``.
+    are written by the preparation alone; in the text itself they are text.
     """
     _check(subword)
     langs, lines = list(sides), list(sides.values())
@@ -65,15 +66,16 @@ def learn_codec(
         lines[0] = [normalize(line, subword.jamo) for line in lines[0]]
         factors = factor_values(lines[0], subword.factors)
         lines[0] = [" ".join(split_factors(line, subword.factors)[0]) for line in lines[0]]
-    tokens = [*subword.special_tokens, *extra_tokens]
     if subword.joint or not source:
-        _train(subword, folder / "spm", [line for side in lines for line in side], subword.kind, tokens)
+        _train(subword, folder / "spm", [line for side in lines for line in side], subword.kind, extra_tokens)
         models = ["spm.model"] * len(langs)
     else:
         models = [f"spm.{lang}.model" for lang in langs]
         for lang, side, kind in zip(langs, lines, (subword.kind, subword.target_kind or subword.kind), strict=True):
-            _train(subword, folder / f"spm.{lang}", side, kind, tokens)
-    common = {"jamo": subword.jamo, "copy_slots": subword.copy_slots, "lossless": subword.lossless}
+            _train(subword, folder / f"spm.{lang}", side, kind, extra_tokens)
+    common: dict[str, Any] = {"jamo": subword.jamo, "copy_slots": subword.copy_slots, "lossless": subword.lossless}
+    if tags := [token for token in extra_tokens if token not in subword.special_tokens]:
+        common["tags"] = tags
     codecs = {lang: {"model": model, **common} for lang, model in zip(langs, models, strict=True)}
     if source:
         codecs[source] |= {"strip": subword.normalize_source, "factors": factors}
@@ -126,14 +128,16 @@ def _load(folder: Path, langs: Sequence[str]) -> PairCodec:
     return codec
 
 
-def _train(subword: SubwordConfig, prefix: Path, lines: Sequence[str], kind: str, tokens: Sequence[str]) -> None:
+def _train(subword: SubwordConfig, prefix: Path, lines: Sequence[str], kind: str, tags: Sequence[str]) -> None:
     """Write ``<prefix>.model``, with fewer characters if the vocabulary cannot hold all of them."""
     lines = lines[:: len(lines) // MAX_SENTENCES + 1]
+    tokens = [*subword.special_tokens, *tags]
+    hide = Literals([tag for tag in tags if tag not in subword.special_tokens]).hide
     if subword.lossless:
-        sentences = [escape(unescape(line)) for line in lines]
+        sentences = [hide(escape(unescape(line))) for line in lines]
         tokens = [NEWLINE, TAB, *tokens]
     else:  # before training: SentencePiece hides the cause of an error in its iterator
-        sentences = [normalize(line, subword.jamo) for line in lines]
+        sentences = [hide(normalize(line, subword.jamo)) for line in lines]
     options: dict[str, Any] = dict(
         model_prefix=str(prefix), model_type=kind, vocab_size=subword.size, hard_vocab_limit=False,
         character_coverage=1.0, user_defined_symbols=list(dict.fromkeys(tokens)), max_sentence_length=1_000_000,

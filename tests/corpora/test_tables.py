@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.corpora import tables
 from s2s_plugin.corpora.parallel import MAX_LINE, _read_pairs, read_lines
 from s2s_plugin.corpora.tables import json_rows
+from s2s_plugin.corpora.tally import Tally
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import open_binary, plain_path
 
@@ -236,7 +237,7 @@ def test_mistakes_are_named_by_row(tmp_path: Path, case: str):
     (tmp_path / name).write_bytes(content)
     data = settings(tmp_path / name, source_column="en", target_column="de", on_bad_item="error")
     with pytest.raises(UserError, match=message):
-        _read_pairs(OmegaConf.create({"data": data, "subword": {"lossless": False}}), "")
+        _read_pairs(OmegaConf.create({"data": data, "subword": {"lossless": False}}), "", Tally())
 
 
 def test_line_breaks_that_cannot_be_kept(tmp_path: Path):
@@ -246,10 +247,15 @@ def test_line_breaks_that_cannot_be_kept(tmp_path: Path):
     assert refused[0].endswith("my.csv:3: the cell of en has a line break, which subword.lossless=true cannot keep")
 
 
-def test_empty_cells_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_empty_cells_are_counted(tmp_path: Path):
     (tmp_path / "my.csv").write_text("en,de,x\nb,c,1\n,d,2\ne, ,3\n\nf,g,\n")
-    assert read(tmp_path / "my.csv", source_column="en", target_column="de") == [("b", "c"), ("f", "g")]
-    assert "data.pairs: 2 rows with an empty cell left out" in capsys.readouterr().err
+    data, tally = settings(tmp_path / "my.csv", source_column="en", target_column="de", on_bad_item="error"), Tally()
+    cfg = OmegaConf.create({"data": data, "subword": {"lossless": False}})
+    assert _read_pairs(cfg, "", tally) == [("b", "c"), ("f", "g")]
+    assert list(tally.lines(2)) == [
+        "4 pairs read, 2 kept, 2 left out",
+        f"  2 with an empty side: {tmp_path}/my.csv:3, {tmp_path}/my.csv:4",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "jsonl"])

@@ -35,11 +35,11 @@ def read(ends: tuple[int, int], content: bytes) -> list[tuple[int, list[str]]]:
     """The windows of a stream that is there as a whole."""
     os.write(ends[1], content)
     os.close(ends[1])
-    return list(windows(ends[0], LARGEST, str))
+    return list(windows(ends[0], LARGEST, str.strip))
 
 
 def test_a_pause_ends_a_window(pipe):
-    found = windows(pipe[0], LARGEST, str)
+    found = windows(pipe[0], LARGEST, str.strip)
     for number, text in enumerate(("one", "two", "three")):
         os.write(pipe[1], f" {text}\r\n".encode())
         assert next(found) == (number, [text])
@@ -61,6 +61,14 @@ def test_windows_of_plenty_grow_and_lose_nothing(pipe):
 @pytest.mark.parametrize("content, texts", [(b"", []), (b"\n", [""]), (b"\n\na", ["", "", "a"]), (b" \n", [""])])
 def test_empty_lines_are_lines(pipe, content: bytes, texts: list[str]):
     assert [text for _, window in read(pipe, content) for text in window] == texts
+
+
+def test_white_space_and_the_mark_of_a_file(pipe):
+    """A line keeps all but its end; a byte order mark goes from the first, and from no other."""
+    content = "\ufeff\tif x:\r\n\ufeff a \r b\f\n".encode()
+    os.write(pipe[1], content)
+    os.close(pipe[1])
+    assert list(windows(pipe[0], LARGEST, str)) == [(0, ["\tif x:", "\ufeff a \r b\f"])]
 
 
 def take(text: str) -> str:

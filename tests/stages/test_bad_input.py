@@ -41,7 +41,8 @@ def test_bad_lines_can_be_skipped(tmp_path: Path):
     (tmp_path / "my.de").write_bytes(lines(*words, "kaffee", "leer", "der letzte"))
     done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de data.on_bad_item=skip "
                 "subword.size=60", cwd=tmp_path)  # fmt: skip
-    assert "my.en: 2 unusable pairs skipped: my.en:301, my.en:302\n" in done.stderr
+    assert "303 pairs read, 301 kept, 2 left out" in done.stderr
+    assert "1 unusable: my.en:301" in done.stderr and "1 with an empty side: my.en:302" in done.stderr
 
 
 OWN = {

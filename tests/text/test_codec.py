@@ -10,9 +10,12 @@ import pytest
 import sentencepiece
 from fairseq.data import Dictionary
 
+from s2s_plugin.corpora.cleaning import clean_text
 from s2s_plugin.errors import UserError
+from s2s_plugin.text.characters import character_name, dropped
 from s2s_plugin.text.codec import PairCodec, TextCodec
 from s2s_plugin.text.normalize import normalize, strip_case_and_punctuation
+from s2s_plugin.text.vocabulary import SubwordConfig, learn_codec
 
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -25,7 +28,7 @@ SENTENCES = [
     "👩‍💻 👨‍👩‍👧 🇰🇷 ❤️ 👍🏽 naïve café",
     "می‌خواهم کتاب‌ها را بخوانم",
     "ｆｕｌｌ ｗｉｄｔｈ　ﬁne ½ ㎏ ㈜",
-    "<s> and </s> and <unk> and <pad> are words ▁ here",
+    "<s> and </s> and <unk> and <pad> are words here",
 ]
 ALPHABETS = [
     [chr(c) for c in range(0x20, 0x7F)],
@@ -36,7 +39,7 @@ ALPHABETS = [
     [chr(c) for c in range(0x300, 0x345)] + list("aeioucnAEIOUCN    "),
 ]
 INVISIBLE = list(
-    "\x00\x07\t\n\r\x0b\x1f\x7f\x85\u00a0\u00ad\u061c\u1680\u180e\u2003\u200b\u200e\u2028\u2029\u202e\u2060\ufeff\u3000"
+    "\x00\x07\t\n\r\x0b\x1f\x7f\x85\u00a0\u00ad\u061c\u1680\u2003\u200b\u200e\u2028\u2029\u202e\u2060\ufeff\u3000"
 )
 
 
@@ -83,15 +86,41 @@ def codec(models, request) -> TextCodec:
 
 @pytest.mark.parametrize("character", INVISIBLE, ids=lambda c: f"U+{ord(c):04X}")
 def test_normalize_removes_what_cannot_be_seen(character):
-    dropped = unicodedata.category(character) == "Cf"
+    dropped = not character.isspace()
     assert normalize(f"a{character}b") == ("ab" if dropped else "a b")
     assert normalize(f"{character} a {character}{character} b{character}") == "a b"
     assert normalize(character) == ""
 
 
-@pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
-def test_normalize_keeps_joiners(joiner):
-    assert normalize(f"a{joiner}b") == f"a{joiner}b"
+MEANINGFUL = {
+    "joiners": "a\u200cb\u200dc",
+    "Mongolian vowel separator": "\u182d\u1820\u180e\u1820",
+    "Arabic and Syriac signs": "\u0600\u0661 \u06dd\u0662 \u070f\u0710 \u08e2",
+    "a flag in tags": "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "private use": "\ue000 \uf8ff\U000f0000\U0010fffd",
+    "newer than Unicode 14": "\U00010ec5 \U00016d40 \U0001e5d0 \U000323b0",
+    "placeholder of an object": "\ufffc\ufffd",
+    "zero-width space in Thai and Khmer": "\u0e01\u200b\u0e02 \u1780\u200b\u1781 \u0e01\u200bA",
+    "SentencePiece's signs": "\u2581a \u2585",
+}
+
+
+@pytest.mark.parametrize("text", MEANINGFUL.values(), ids=MEANINGFUL)
+def test_what_has_a_meaning_is_kept(text):
+    assert normalize(text) == clean_text(text) == text
+    assert not dropped(text)
+
+
+@pytest.mark.parametrize("character", ["\ufdd0", "\ufdd3", "\uffff", "\U0010fffe", "\ud800", "\u2066", "\u206f"])
+def test_training_and_translation_drop_the_same(character):
+    text = f"a{character}b\u200bc\u200b \u0e01\u200b"
+    assert normalize(text) == clean_text(text) == "abc \u0e01"
+    assert dropped(text) == {character: 1, "\u200b": 3}
+
+
+def test_characters_have_names():
+    names = ["U+00AD SOFT HYPHEN", "U+FDD0 noncharacter", "U+0007 control character", "U+D800 surrogate"]
+    assert [character_name(character) for character in "\xad\ufdd0\x07\ud800"] == names
 
 
 def test_normalize_composes():
@@ -142,9 +171,11 @@ def test_tokens_survive_a_text_file(codec, tmp_path):
     assert read == [codec.pieces.encode(normalize(line, codec.jamo), out_type=str) for line in lines]
 
 
-def test_sentencepieces_own_mark_is_a_space_before_and_after(codec):
-    """Else the reference would keep U+2581 and no output could."""
-    assert codec.decode(codec.encode("a▁b ▁")) == normalize("a▁b ▁") == "a b"
+def test_sentencepieces_own_mark_is_text(tmp_path):
+    lines = ["a▁b ▁", "▁▁ a b"] * 5
+    codec = learn_codec(SubwordConfig(size=50), tmp_path, {"en": lines, "de": lines})
+    for line in lines:
+        assert codec.decode(codec.encode_target(line, line)) == line
 
 
 # --------------------------------------------------------------------- ids

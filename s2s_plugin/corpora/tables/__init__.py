@@ -68,9 +68,8 @@ def languages(data: DictConfig) -> tuple[str, str]:
 def read_pairs(data: DictConfig, table: Table, keep_line_breaks: bool) -> Iterator[tuple[str, list[str | UserError]]]:
     """Yield where a pair is, ``file:row``, and its two cells; an unusable one is the error that it is.
 
-    Rows with an empty cell are left out, and counted. Line breaks become spaces.
+    A cell may be empty. Line breaks become spaces.
     """
-    empty = 0
     for path in table.files:
         columns = _choose(data, path)
         if path == table.files[0]:
@@ -82,13 +81,7 @@ def read_pairs(data: DictConfig, table: Table, keep_line_breaks: bool) -> Iterat
             if isinstance(row, UserError):
                 yield where, [row, row]
                 continue
-            cells = [_text(where, name, row.get(name), keep_line_breaks) for name in columns]
-            if all(cells):
-                yield where, cells
-            else:
-                empty += 1
-    if empty:
-        say(f"      {table.option}: {empty:,} rows with an empty cell left out")
+            yield where, [_text(where, name, row.get(name), keep_line_breaks) for name in columns]
 
 
 def _choose(data: DictConfig, path: Path) -> tuple[str, str]:

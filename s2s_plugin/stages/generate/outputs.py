@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
+from s2s_plugin.corpora.directions import untagged
 from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
 from s2s_plugin.datasets.references import read_references
 from s2s_plugin.errors import UserError
@@ -71,7 +72,8 @@ def make_rows(cfg: DictConfig, data: Path, subset: str, items: list[Row], output
         output = outputs[number]
         row = {"id": number, "hypothesis": output.text, "score": output.score, "length": output.source_length, **item}
         if codec is not None and item["source"] is not None:
-            row["hypothesis"] = codec.fill(output.text, item["source"])
+            source = untagged(item["source"]) if "direction" in item else item["source"]
+            row["hypothesis"] = codec.fill(output.text, item["source"]) if source else ""  # nothing comes of nothing
             if pieces:
                 row["retrieved"] = codec.fill(codec.retrieved(pieces[number]), item["source"])
         rows.append(row)
@@ -80,9 +82,9 @@ def make_rows(cfg: DictConfig, data: Path, subset: str, items: list[Row], output
 
 def merge_same_source(rows: list[Row]) -> list[Row]:
     """Return the first row of each source, a text or an item of media, with the references of all its rows."""
-    merged: dict[str, Row] = {}
+    merged: dict[str | int, Row] = {}  # items without a source stay apart
     for row in rows:
-        first = merged.setdefault(row.get("item") or row["source"], {**row, "reference": []})
+        first = merged.setdefault(row.get("item") or row["source"] or row["id"], {**row, "reference": []})
         first["reference"] += [row["reference"]] if isinstance(row["reference"], str) else row["reference"]
     return [{**row, "id": number} for number, row in enumerate(merged.values())]
 

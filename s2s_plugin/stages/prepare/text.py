@@ -11,6 +11,7 @@ from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.corpora.parallel import extra_pairs, own_splits
 from s2s_plugin.corpora.recipe import run_recipe
 from s2s_plugin.corpora.splits import SPLITS
+from s2s_plugin.corpora.tally import Tally
 from s2s_plugin.corpora.writing import write_corpus
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.prepare.folder import SUMMARY, binarize, write_dictionary
@@ -25,12 +26,13 @@ from s2s_plugin.utils.progress import Progress
 def build(cfg: DictConfig, folder: Path) -> None:
     """Fill a prepared folder with ``text/``, ``pieces/``, the codec, the dictionaries and fairseq's files."""
     source, target = cfg.data.source_lang, cfg.data.target_lang
-    text = _write_text(cfg, folder)
+    tally = Tally()
+    text = _write_text(cfg, folder, tally)
     lines = {
         split: list(zip(*(read_lines(text / f"{split}.{lang}") for lang in (source, target)), strict=True))
         for split in SPLITS
     }
-    lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"])
+    lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"], tally)
     if cfg.subword.from_dir is None:
         tokens = [*directions.tags(cfg), *([RETRIEVED] if cfg.data.retrieval else [])]
         sides = dict(zip((source, target), map(list, zip(*lines["train"], strict=True)), strict=True))
@@ -43,7 +45,9 @@ def build(cfg: DictConfig, folder: Path) -> None:
             raise UserError(f"{cfg.subword.from_dir} was prepared without data.retrieval: leave it out")
         codec.retrieval = Retrieval(lines["train"])
         codec.retrieval.save(folder, source, target)
-    counts, longest = _write_pieces(cfg, folder, lines, codec)
+    counts, longest = _write_pieces(cfg, folder, lines, codec, tally)
+    for line in tally.lines(sum(counts.values())) if cfg.data.recipe is None else ():
+        say(f"      {line}")
     source_dict = codec.source.dictionary(copy_tokens(codec.copy_slots))
     target_dict = codec.target.dictionary(source_dict.symbols if cfg.subword.joint or codec.copy_slots else [])
     for lang, dictionary in ((source, source_dict), (target, target_dict)):
@@ -69,18 +73,20 @@ def check_options(cfg: DictConfig) -> None:
         raise UserError("data.retrieval requires subword.joint=true")
 
 
-def _write_text(cfg: DictConfig, folder: Path) -> Path:
+def _write_text(cfg: DictConfig, folder: Path, tally: Tally) -> Path:
     """Write the corpus of all directions to ``text/``."""
     parts = directions.split_directions(cfg)
     if len(parts) == 1:
-        return _write_direction(parts[0], folder)
+        return _write_direction(parts[0], folder, tally)
     shared = directions.shared_language(cfg)
-    return directions.merge(
-        cfg, parts, lambda part: _write_direction(part, folder / directions.name(part), shared), folder / "text"
-    )
+
+    def make(part: DictConfig) -> Path:
+        return _write_direction(part, folder / directions.name(part), tally, shared)
+
+    return directions.merge(cfg, parts, make, folder / "text", tally)
 
 
-def _write_direction(cfg: DictConfig, folder: Path, shared: str | None = None) -> Path:
+def _write_direction(cfg: DictConfig, folder: Path, tally: Tally, shared: str | None = None) -> Path:
     """Write the corpus of one direction to ``text/``, from a recipe or from the user's files.
 
     If a language is ``shared`` by all directions, its sentences alone decide what is held out of the user's pairs.
@@ -89,11 +95,12 @@ def _write_direction(cfg: DictConfig, folder: Path, shared: str | None = None) -
     if cfg.data.recipe is not None:
         return run_recipe(cfg, text)
     meta = {"name": cfg.data.name, "source": "own files"}
-    return write_corpus(text, own_splits(cfg, shared), langs, meta, exact=langs if cfg.subword.lossless else ())
+    splits, exact = own_splits(cfg, shared, tally), langs if cfg.subword.lossless else ()
+    return write_corpus(text, splits, langs, meta, exact=exact, blank=SPLITS[1:])
 
 
 def _write_pieces(
-    cfg: DictConfig, folder: Path, lines: dict[str, list[Pair]], codec: PairCodec
+    cfg: DictConfig, folder: Path, lines: dict[str, list[Pair]], codec: PairCodec, tally: Tally
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Write pieces and text without the pairs that are too long; return the size of each split, and the lengths."""
     longest, counts = [0, 0], {}
@@ -107,11 +114,13 @@ def _write_pieces(
                 longest = [max(length + 1, so_far) for length, so_far in zip(lengths, longest, strict=True)]  # </s>
             elif split != "train" and (own := cfg.data[f"{split}_pairs"] or cfg.data[f"{split}_source"]) is not None:
                 raise UserError(
-                    f"{own}:{number + 1}: expected at most data.max_length="
+                    f"{tally.place(pair) or f'{own}:{number + 1}'}: expected at most data.max_length="
                     f"{cfg.data.max_length} tokens, got {max(lengths):,}: '{pair[0][:40]}...'"
                 )
-        if len(kept) < len(pairs):
-            say(f"      {split}: {len(pairs) - len(kept):,} pairs longer than {cfg.data.max_length} tokens left out")
+        left_out = [pair for number, pair in enumerate(pairs) if number not in kept]
+        tally.leave_out(f"longer than {cfg.data.max_length:,} tokens (data.max_length)", left_out)
+        if left_out and cfg.data.recipe is not None:
+            say(f"      {split}: {len(left_out):,} pairs longer than {cfg.data.max_length} tokens left out")
         _write_kept(cfg, folder, split, kept)
         counts[split] = len(kept)
     if not all(counts.values()):

@@ -1,0 +1,87 @@
+"""Hold out groups of the user's pairs: those that share a side stay together, so that none has to be dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from s2s_plugin.corpora.cleaning import Pair
+from s2s_plugin.corpora.splits import SPLITS, Splits, split_name
+from s2s_plugin.text.normalize import match_key
+from s2s_plugin.utils.console import say
+from s2s_plugin.utils.io import hash_fraction
+
+MAX_HELD_OUT = 0.1  # of the training pairs, for valid and for test each
+MAX_GROUP = 0.1  # of the pairs; where more are connected, targets repeat by nature
+
+
+def hold_out_pairs(pairs: Sequence[Pair], size: int, shared: int | None = None) -> Splits:
+    """Split pairs so that nothing is in training that shares a side with what is held out (see :func:`match_key`).
+
+    Where most pairs are connected by their targets, as labels or replies are, only sources are not shared.
+
+    Args:
+        pairs: different ones.
+        size: of valid and of test each, about; at most a tenth of the pairs.
+        shared: the side by which alone pairs are grouped and placed, as in a corpus of several directions.
+    """
+    if shared is not None:
+        return hold_out(pairs, size, lambda pair: (match_key(pair[shared]),), lambda pair: pair[shared])
+    both, source = (lambda pair: tuple(map(match_key, pair))), (lambda pair: (match_key(pair[0]),))
+    labels = connect(list(map(both, pairs)))
+    if len(pairs) >= 1 / MAX_GROUP and np.bincount(labels).max() > MAX_GROUP * len(pairs):
+        say("      targets repeat, as labels and replies do: held-out sources are not in training, but targets may be")
+        labels = connect(list(map(source, pairs)))
+    return _place(pairs, labels, list(map("\t".join, pairs)), size)
+
+
+def hold_out(
+    pairs: Sequence[Pair], size: int, keys: Callable[[Pair], Sequence[str]], name: Callable[[Pair], str]
+) -> Splits:
+    """Split pairs so that no two splits share a key.
+
+    Args:
+        pairs: different ones.
+        size: of valid and of test each, about; at most a tenth of the pairs.
+        keys: returns the keys of a pair, one for each side that counts.
+        name: returns the text of a pair by which its group may be placed.
+    """
+    return _place(pairs, connect(list(map(keys, pairs))), list(map(name, pairs)), size)
+
+
+def connect(keys: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return the number of each item's group, from its keys: items that share a key at a place are in one group."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    nodes: dict[tuple[int, str], int] = {}
+    ends = [nodes.setdefault(key, len(keys) + len(nodes)) for item in keys for key in enumerate(item)]
+    starts = np.repeat(np.arange(len(keys)), [len(item) for item in keys])
+    size = len(keys) + len(nodes)
+    graph = coo_matrix((np.ones(len(ends), dtype=bool), (starts, ends)), shape=(size, size))
+    return connected_components(graph, directed=False)[1][: len(keys)]
+
+
+def _place(pairs: Sequence[Pair], labels: np.ndarray, names: Sequence[str], size: int) -> Splits:
+    """Place each group by the hash of the first of its names in the alphabet, whatever its size.
+
+    So a group moves only if data are added with a name before that. A group larger than a held-out set is trained on.
+    """
+    sizes = np.bincount(labels)
+    wanted = min(size, MAX_HELD_OUT * len(pairs))
+    first: dict[int, str] = {}
+    for label, name in zip(labels.tolist(), names, strict=True):
+        first[label] = min(first.get(label, name), name)
+    small = [label for label in first if sizes[label] <= max(1, wanted)]
+    fraction = min(wanted / max(1, int(sizes[small].sum())), 1 / 3)
+    where = dict.fromkeys(first, "train") | {label: split_name(first[label], fraction, fraction) for label in small}
+    order = sorted(small or first, key=lambda label: hash_fraction(first[label]))
+    for split in ("test", "valid"):  # by chance few large groups may leave one empty
+        rest = [label for label in order if where[label] == "train"]
+        if wanted >= 1 and split not in where.values() and len(rest) > 1:
+            where[rest[0]] = split
+    splits: Splits = {split: [] for split in SPLITS}
+    for label, pair in zip(labels.tolist(), pairs, strict=True):
+        splits[where[label]].append(pair)
+    return splits

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import call
 
-PROGRAMS = ["    return x", "\tif x:", "a\fb  c", "a\rb ", "\ufeffx = 1", "\x1c", "'\u00ad\u200b \u2581'", "<0x41> <s> <unk>"]
+PROGRAMS = [
     "    return x",
     "\tif x:",
     "a\fb  c",

@@ -49,7 +49,6 @@ def test_own_pairs_may_share_replies(tmp_path: Path):
         "pairs": None,
         "held_out": 1000,
         "dialogues": None,
-        "pairs": None,
         "on_bad_item": "error",
     }
     rest = {f"{split}_{side}": None for split in ("valid", "test") for side in ("source", "target", "pairs")}

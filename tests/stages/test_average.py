@@ -92,7 +92,7 @@ def test_by_hand(run: tuple[Path, str, str]):
     folder = run[0]
     kept = sorted((folder / "runs/nmt/default/checkpoints").glob("checkpoint.best_loss_*.pt"))
     out = folder / "mean.pt"
-    command = next(line for line in run[2].splitlines() if "$ s2s average" in line).split()[1:-1]
+    command = next(line for line in run[2].replace("\\\n", "").splitlines() if "$ s2s average" in line).split()[1:-1]
     said = call([*command, str(out)], cwd=folder).stdout
     assert said.startswith(f"{out}: the mean of 3")
     assert_mean(load(out), [load(path) for path in kept])

@@ -9,6 +9,8 @@ plain data; torch's safe loader (``weights_only=True``) still refuses everything
 Processes: fairseq leaves the process group to the interpreter's exit, where gloo's threads may abort a process that has
 finished its work.
 
+Damaged data: the destructor of a binarized dataset raises if its files could not be opened.
+
 Start: two parts of fairseq that are not used here import scikit-learn and scipy.stats, a third of the start time of
 every command; they are imported at their first use instead. A third one imports pyarrow, for a part of it that is no
 longer there; pyarrow starts a thread, beside which a process cannot fork safely.
@@ -19,6 +21,7 @@ import atexit
 import importlib
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,6 +66,23 @@ def import_fairseq() -> None:
 
 
 import_fairseq()
+
+from fairseq.data import indexed_dataset  # noqa: E402
+
+
+def silence_destructor(kind: Any) -> None:
+    """Let a binarized dataset that could not be opened go without the traceback of its destructor."""
+    original = kind.__del__
+
+    def close(dataset: Any) -> None:
+        with suppress(AttributeError):
+            original(dataset)
+
+    kind.__del__ = close
+
+
+for _kind in (indexed_dataset.MMapIndexedDataset, indexed_dataset.MMapIndexedDataset.Index):
+    silence_destructor(_kind)
 
 torch.serialization.add_safe_globals(
     [

@@ -7,14 +7,16 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import s2s_plugin
 from s2s_plugin.cli import listing
 from s2s_plugin.cli.config import compose_named, imply_data, names_app
+from s2s_plugin.cli.failures import explain_failure
 from s2s_plugin.cli.help import COMMANDS, outline, stage_help
+from s2s_plugin.cli.streams import broken_pipe, check_output, prepare_streams
 from s2s_plugin.cli.suggest import did_you_mean, explain
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils import interrupt
@@ -35,6 +37,7 @@ RESUMABLE = ("prepare", "train", "generate", "score", "report", "run")  # the sa
 def main(argv: list[str] | None = None) -> int:
     """Run a stage; return the exit code: 0, 2 for a mistake of the user, 130 when interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    closed = prepare_streams()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(outline(), end="")
         return 0 if arguments else 2
@@ -45,16 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     guard_terminal()
     stage, *words = arguments
     try:
-        if stage in ("-sc", "--shell-completion"):
-            return complete(words)
-        if stage not in COMMANDS:
-            raise UserError(f"there is no stage '{stage}'{did_you_mean(stage, COMMANDS)}; see s2s --help")
-        if "-h" in words or "--help" in words:
-            return _show_help(stage, words)
-        if stage in TOOLS:
-            return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(words)
-        overrides, files = _overrides_and_files(stage, words)
-        return _run(stage, imply_data(overrides), files)
+        return _dispatch(stage, words, closed)
     except UserError as error:
         return _report_mistake(error, stage)
     except KeyboardInterrupt:
@@ -62,7 +56,24 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\ns2s: interrupted{hint}", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        return _closed_output()
+        return broken_pipe(stage)
+    except Exception as error:
+        return _report_failure(error, stage)
+
+
+def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
+    """Run a command; ``closed``: the standard streams that are."""
+    if stage in ("-sc", "--shell-completion"):
+        return complete(words)
+    if stage not in COMMANDS:
+        raise UserError(f"there is no stage '{stage}'{did_you_mean(stage, COMMANDS)}; see s2s --help")
+    if "-h" in words or "--help" in words:
+        return _show_help(stage, words)
+    if stage in TOOLS:
+        return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(words)
+    overrides, files = _overrides_and_files(stage, words)
+    check_output(stage, closed, bool(files))
+    return _run(stage, imply_data(overrides), files)
 
 
 def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[str]]:
@@ -115,7 +126,7 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
             failed.append(_report_mistake(error, stage))
             return None
         except BrokenPipeError:
-            failed.append(_closed_output())
+            failed.append(broken_pipe(stage))
             return None
         finally:
             with contextlib.suppress(OSError):  # Hydra has made the run's folder; leave none that is empty
@@ -158,10 +169,11 @@ def complete(words: list[str]) -> int:
     return _run("", ["-sc", *words], [])
 
 
-def _closed_output() -> int:
-    """Let Python flush to nowhere when nobody reads our output any more; return the exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+def _report_failure(error: Exception, stage: str) -> int:
+    """Print what the machine ran out of; raise any other error again."""
+    if (line := explain_failure(error)) is None:
+        raise error
+    return _report_mistake(UserError(line), stage)
 
 
 def _report_mistake(error: Exception, stage: str, overrides: Sequence[str] = ()) -> int:

@@ -135,7 +135,7 @@ def read_run(folder: Path) -> RunData:
         curves=read_curves(run.log),
         outputs=[Output(**item) for item in run.read_outputs()],
         attention={item["id"]: _read_attention(item, run) for item in run.read_attention()},
-        scores=read_json(run.scores) or {},
+        scores=(read_json(run.scores) if run.scores.is_file() and run.scores.stat().st_size else None) or {},
         commands=run.read_commands(),
     )
 

@@ -30,6 +30,15 @@ LENGTH_KEYS = {
     "lr_scheduler.max_update",  # of cosine, too
 }
 
+# What may change to go on after training has diverged.
+AFTER_DIVERGENCE = {
+    "optimization.lr",
+    "lr_scheduler.lr",
+    "optimizer.lr",
+    "optimization.clip_norm",
+    "lr_scheduler.warmup_updates",
+}
+
 # Options that do not affect training; those of our own dataclasses declare it (utils/options.py).
 NON_TRAINING_KEYS = {
     *(f"common.{name}" for name in (*DISPLAY_OPTIONS, "user_dir", "cpu", "tensorboard_logdir", "wandb_project")),
@@ -54,6 +63,8 @@ def changed_settings(cfg: DictConfig, run_dir: RunDir) -> dict[str, tuple[Any, A
 def check_same_run(cfg: DictConfig, run_dir: RunDir) -> None:
     """Raise UserError if the folder was trained with other options; only the length of training may grow."""
     changed = changed_settings(cfg, run_dir)
+    if run_dir.divergence.is_file():
+        changed = {key: values for key, values in changed.items() if key not in AFTER_DIVERGENCE}
     if LENGTH_KEYS.issuperset(changed) and all(now > before for before, now in changed.values()):
         return
     key, (before, now) = next(iter(changed.items()))

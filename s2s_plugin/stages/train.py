@@ -48,8 +48,6 @@ class TrainStage(Stage):
         return job.run_dir.training_result.is_file() and not changed_settings(job.fairseq, job.run_dir)
 
     def run(self, job: Job) -> None:
-        from fairseq.distributed import utils as distributed_utils
-
         cfg, run_dir = job.fairseq, job.run_dir
         _check_options(cfg)
         model = tasks.setup_task(cfg.task).build_model(cfg.model)
@@ -61,16 +59,57 @@ class TrainStage(Stage):
         run_dir.training_result.unlink(missing_ok=True)
         write_training_settings(cfg, run_dir)
         write_text(run_dir.fairseq_config, OmegaConf.to_yaml(cfg))
-        for stale in (run_dir.checkpoints / EMA, run_dir.checkpoints / AVERAGE, run_dir.generation_info):
+        weights = (run_dir.checkpoints / EMA, run_dir.checkpoints / AVERAGE)
+        for stale in (*weights, run_dir.divergence, run_dir.generation_info):
             stale.unlink(missing_ok=True)
         if not 0 < cfg.optimization.max_update <= updates:
-            distributed_utils.call_main(cfg, train_process, run_dir=run_dir, updates=updates, verbose=job.cfg.verbose)
+            _train(cfg, run_dir, updates, job.cfg.verbose)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         _finish(cfg, run_dir, job.cfg.average, seconds_before, parameters)
 
     def summary(self, job: Job) -> str:
         result = read_json(job.run_dir.training_result)
         return f"{result['updates']:,} updates in {clock(result['seconds'])}"
+
+
+def _train(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool) -> None:
+    """Run fairseq's training, on one device or several.
+
+    Raises:
+        UserError: it has diverged.
+    """
+    from fairseq.distributed import utils as distributed_utils
+
+    try:
+        distributed_utils.call_main(cfg, train_process, run_dir=run_dir, updates=updates, verbose=verbose)
+    except Exception as error:
+        if isinstance(error, FloatingPointError) or "FloatingPointError" in str(error):  # in another process
+            raise _divergence(cfg, run_dir) from None
+        raise
+    finally:  # half a checkpoint, or the one of diverged weights
+        for path in (*run_dir.checkpoints.glob("*.tmp"), run_dir.checkpoints / "crash.pt"):
+            path.unlink(missing_ok=True)
+
+
+def _divergence(cfg: DictConfig, run_dir: RunDir) -> UserError:
+    """Note that training has diverged, which allows to change its learning rate; return the error to raise."""
+    rate, norm = list(cfg.optimization.lr), cfg.optimization.clip_norm
+    write_json(run_dir.divergence, {"lr": rate, "clip_norm": norm})
+    last = run_dir.checkpoints / "checkpoint_last.pt"
+    start = "continues from the last checkpoint" if last.is_file() else "starts again"
+    limit = f"optimization.clip_norm={norm}" if norm > 0 else "optimization.clip_norm, 0 for no limit (1.0 is usual)"
+    return UserError(
+        f"training has diverged, the loss or its gradient is not finite: lower optimization.lr={rate} or change "
+        f"{limit}; the same command then {start}"
+    )
+
+
+def _copy_whole(source: str, target: str, overwrite: bool = False) -> bool:
+    """Copy a checkpoint so that the old one is replaced whole or not at all, unlike fairseq's own function."""
+    partial = Path(f"{target}.tmp")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+    return True
 
 
 def _load_initial(cfg: DictConfig, model: nn.Module) -> dict:
@@ -134,6 +173,7 @@ def train_process(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool)
         route_logs(run_dir.log if first else None, verbose and first)
     from fairseq_cli import train as fairseq_train
 
+    fairseq_train.checkpoint_utils.PathManager.copy = staticmethod(_copy_whole)
     # fairseq keeps these between trainings in one process (multirun), but not between processes.
     for function in (fairseq_train.checkpoint_utils.save_checkpoint, fairseq_train.should_stop_early):
         for name in ("best", "num_runs"):

@@ -71,6 +71,8 @@ def load_dictionary(folder: Path, lang: str) -> Dictionary:
         raise UserError(f"{path}: no such dictionary; check the folder and the two languages")
     try:
         dictionary = Dictionary.load(str(path))
+    except (OSError, MemoryError):  # not of the file
+        raise
     except Exception as error:  # fairseq raises anything on a damaged file
         raise UserError(f"{path}: not a dictionary of fairseq ({error}); make it again") from None
     logger.info("[%s] dictionary: %d types", lang, len(dictionary))
@@ -87,6 +89,8 @@ def _load_binaries(path: Path, dictionary: Dictionary | None) -> Any:
         check_digest(Path(name))
     try:
         return data_utils.load_indexed_dataset(str(path), dictionary)
+    except (OSError, MemoryError):  # not of the file
+        raise
     except Exception as error:  # fairseq raises anything on a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}.idx: damaged ({reason}); run the prepare stage or fairseq-preprocess again") from None

@@ -200,6 +200,8 @@ class Seq2SeqTask(FairseqTask):
         """Compute the loss and, with ``cfg.eval_metric``, decode; with ``ema.store_ema`` by the EMA weights."""
         model = model if ema_model is None else ema_model.eval()
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
+        if not torch.isfinite(loss).all():
+            raise FloatingPointError(f"the validation loss is {loss}")
         if self.metric is not None:
             hypotheses = self.inference_step(self.metric.build_search(model), [model], sample)
             logging_output |= self.metric.statistics(hypotheses, sample)

@@ -55,7 +55,7 @@ class TextCodec:
             raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
         try:
             self.pieces = SentencePieceProcessor(model_file=str(model))
-        except (RuntimeError, OSError):
+        except RuntimeError:
             raise UserError(f"{model}: not a SentencePiece model, or damaged; run the prepare stage again") from None
         self.jamo, self.factors, self.strip = jamo, dict(factors or {}), strip
         names = map(self.pieces.id_to_piece, range(self.pieces.get_piece_size()))

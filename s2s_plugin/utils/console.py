@@ -11,12 +11,13 @@ import sys
 import time
 import warnings
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from tqdm import tqdm
 
-from s2s_plugin.errors import visible
+from s2s_plugin.errors import UserError, visible
 
 DIM, RESET = "\033[2m", "\033[0m"
 MAX_SIMILAR = 5  # lines of one kind from one process
@@ -100,8 +101,11 @@ def route_logs(log_file: Path | None, verbose: bool) -> None:
     """
     handlers: list[logging.Handler] = [logging.NullHandler()]
     if log_file is not None:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(LogFile(log_file, encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{log_file}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
         handlers[-1].setFormatter(JsonLinesFormatter(LOG_FORMAT))
     if verbose:
         handlers.append(logging.StreamHandler())
@@ -109,6 +113,20 @@ def route_logs(log_file: Path | None, verbose: bool) -> None:
     logging.captureWarnings(True)
     if not verbose:
         warnings.simplefilter("ignore", FutureWarning)
+
+
+class LogFile(logging.FileHandler):
+    """The log of a run, which training needs to continue: it ends if the log cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            return super().handleError(record)
+        raise UserError(f"{self.baseFilename}: cannot be written ({error.strerror}); run the same command again")
+
+    def close(self) -> None:
+        with suppress(OSError):  # of what is left in its buffer
+            super().close()
 
 
 class JsonLinesFormatter(logging.Formatter):

@@ -27,6 +27,7 @@ class RunDir:
         self.fairseq_config = folder / "fairseq.yaml"  # the same for fairseq-hydra-train
         self.training_settings = folder / "settings.json"  # options that the checkpoints were trained with
         self.training_result = folder / "trained.json"  # duration, best metric, size; when training has ended
+        self.divergence = folder / "diverged.json"  # where training has diverged; until it goes on
         self.generation_info = folder / "generated.json"  # checkpoint and search; when generation has ended
         self.log = folder / "log.txt"
         self.checkpoints = folder / "checkpoints"
@@ -51,18 +52,19 @@ class RunDir:
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")
 
     def write_config(self, text: str) -> None:
-        """Write ``config.yaml``; its last line, a comment, is the CRC-32 of the rest."""
-        write_text(self.config, f"{text}{CONFIG_CHECKSUM}{zlib.crc32(text.encode('utf-8')):08x}\n")
+        """Write ``config.yaml``; its first line, a comment, is the CRC-32 of the rest."""
+        write_text(self.config, f"{CONFIG_CHECKSUM}{zlib.crc32(text.encode('utf-8')):08x}\n{text}")
 
     def check_config(self) -> None:
         """Raise UserError if ``config.yaml`` is not what was written."""
         try:
-            text, mark, checksum = self.config.read_bytes().rpartition(CONFIG_CHECKSUM.encode())
+            first, _, text = self.config.read_bytes().partition(b"\n")
         except OSError as error:
             raise UserError(f"{self.config}: cannot be read ({error.strerror})") from None
-        if mark and checksum.strip() != b"%08x" % zlib.crc32(text):
+        mark = CONFIG_CHECKSUM.encode()
+        if first.startswith(mark) and first != mark + b"%08x" % zlib.crc32(text):
             raise UserError(
-                f"{self.config}: damaged, or edited without deleting its last line; restore a copy, or delete it and "
+                f"{self.config}: damaged, or edited without deleting its first line; restore a copy, or delete it and "
                 "run the train stage again"
             )
 

@@ -56,13 +56,14 @@ class GenerateStage(Stage):
     def run(self, job: Job) -> None:
         cfg, run_dir = job.fairseq, job.run_dir
         checkpoint, data, subset = run_dir.best_checkpoint(), Path(cfg.task.data), cfg.dataset.gen_subset
-        load_model(checkpoint, data)  # fairseq-generate would refuse it with a traceback
+        _, _, task = load_model(checkpoint, data)  # fairseq-generate would refuse it with a traceback
         check_dictionaries(cfg, run_dir)
+        task.load_dataset(subset)  # damage is noticed before the old results are deleted
+        items, parser = read_items(cfg, data, subset), job.cfg.output_parser
         for stale in (run_dir.generation_info, run_dir.scores, run_dir.search_comparison):
             stale.unlink(missing_ok=True)
         partial = run_dir.folder / "generate.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        items, parser = read_items(cfg, data, subset), job.cfg.output_parser
         try:
             nbest = cfg.generation.nbest if parser == "none" else cfg.generation.beam
             printed = decode(cfg, checkpoint, partial, job.cfg.workers, len(items), nbest)

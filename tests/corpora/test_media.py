@@ -32,6 +32,11 @@ RECIPE = (
     "criterion.ctc_weight=0 generation.max_len_b=8"
 )
 
+# NumPy's header of an array of 298 GiB
+NPY_BOMB = (
+    b"\x93NUMPY\1\0v\0" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 80), }".ljust(117) + b"\n"
+)
+
 
 def command(modality: str, stage: str = "run") -> str:
     app, _, frontend = APPS[modality]
@@ -126,6 +131,39 @@ def test_single_files_and_folders_by_hand(finished):
     assert "words.txt" in bad.stderr and "absent: no such file" in bad.stderr and "Traceback" not in bad.stderr
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bad_files_cost_a_line_each_and_not_the_rest(finished, workers):
+    modality, folder, _ = finished
+    _, stage, _ = APPS[modality]
+    rows = [json.loads(line) for line in (run_folder(modality, folder) / "outputs.jsonl").read_text().splitlines()]
+    good = [row["media"] for row in rows[:2]]
+    bad = folder / f"bad{workers}"
+    (bad / "no media").mkdir(parents=True)
+    (bad / "bomb.npy").write_bytes(NPY_BOMB)
+    os.mkfifo(bad / "pipe")
+    (bad / "red\x1b[31m.wav").write_text("no sound, picture or video")
+    os.close(os.open(os.fsencode(bad) + b"/\xff.wav", os.O_CREAT))
+    names = ["bomb.npy", "pipe", "red\x1b[31m.wav", os.fsdecode(b"\xff.wav"), "gone", "g" * 300, "no media"]
+    done = call(
+        ["s2s", stage, good[0], *(f"bad{workers}/{name}" for name in names), good[1], f"workers={workers}"],
+        cwd=folder, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stdout.splitlines() == [f"{row['media']}\t{row['hypothesis']}" for row in rows[:2]]
+    lines = [line for line in done.stderr.splitlines() if f"bad{workers}/" in line]
+    assert len(lines) == len(names) and "\x1b" not in done.stderr
+    for name in [
+        "bomb.npy",
+        "must be a regular file",
+        r"red\x1b[31m.wav",
+        r"\xff.wav",
+        "no such file",
+        "ggg",
+        "no media",
+    ]:
+        assert any(name in line for line in lines), name
+
+
 def test_changed_recordings_are_read_again(recordings: Path):
     manifest = recordings / "my.tsv"
     before = packing._stamp(manifest)
@@ -177,7 +215,10 @@ def test_bad_media_are_refused_by_name(recordings: Path):
 
 
 def test_bad_media_are_left_out_by_option(recordings: Path):
+    with (recordings / "my.tsv").open("a", encoding="utf-8") as file:
+        file.write("e1\tmedia/1.wav\t\t \t\t\n")  # without a text
     done = call(command("audio", "prepare") + " data.on_bad_item=skip", cwd=recordings)
+    assert re.search(r"skipped 1 train rows: my\.tsv:62: tgt_text must not be empty", done.stderr)
     left_out = re.findall(r"skipped \w+ (i\d+): ", done.stderr)
     assert sorted(left_out) == ["i21", "i7"]
     counts = [int(n) for n in re.search(r"(\d+) / (\d+) / (\d+) pairs", done.stderr).groups()]

@@ -20,6 +20,7 @@ import argparse
 import atexit
 import importlib
 import logging
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -67,6 +68,7 @@ def import_fairseq() -> None:
 
 import_fairseq()
 
+import fairseq.utils  # noqa: E402
 from fairseq.data import indexed_dataset  # noqa: E402
 
 
@@ -83,6 +85,15 @@ def silence_destructor(kind: Any) -> None:
 
 for _kind in (indexed_dataset.MMapIndexedDataset, indexed_dataset.MMapIndexedDataset.Index):
     silence_destructor(_kind)
+
+
+def split_paths(paths: str, separator: str = os.pathsep) -> list[str]:
+    """Split like fairseq's function, but not the name of a single file or folder that has a colon."""
+    return [paths] if os.path.exists(paths) else fairseq_split_paths(paths, separator)  # noqa: PTH110 (takes any length)
+
+
+fairseq_split_paths = fairseq.utils.split_paths
+fairseq.utils.split_paths = split_paths
 
 torch.serialization.add_safe_globals(
     [

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,12 +17,13 @@ from s2s_plugin.cli import listing
 from s2s_plugin.cli.config import compose_named, imply_data, names_app
 from s2s_plugin.cli.failures import explain_failure
 from s2s_plugin.cli.help import COMMANDS, outline, stage_help
+from s2s_plugin.cli.overrides import quote_overrides
 from s2s_plugin.cli.streams import broken_pipe, check_output, prepare_streams
 from s2s_plugin.cli.suggest import did_you_mean, explain
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import guard_terminal, harmless
-from s2s_plugin.utils.paths import CONF
+from s2s_plugin.utils.paths import CONF, existing_form
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -70,10 +72,10 @@ def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
     if "-h" in words or "--help" in words:
         return _show_help(stage, words)
     if stage in TOOLS:
-        return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(words)
+        return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(list(map(existing_form, words)))
     overrides, files = _overrides_and_files(stage, words)
     check_output(stage, closed, bool(files))
-    return _run(stage, imply_data(overrides), files)
+    return _run(stage, quote_overrides(imply_data(overrides)), list(map(existing_form, files)))
 
 
 def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[str]]:
@@ -158,12 +160,12 @@ def complete(words: list[str]) -> int:
         raise UserError(f"-sc must be followed by install=SHELL or uninstall=SHELL, got {' '.join(words)}")
     line = os.environ.get("COMP_LINE", "")
     if any(word.startswith("query=") for word in words):
-        _, *typed = [*line.split(), *([""] if line.endswith(" ") else [])]
+        _, *typed = _words_of(line)
         if len(typed) < 2 or typed[0] in TOOLS:
             choices = listing.TOPICS if typed[:1] == ["list"] else COMMANDS if len(typed) < 2 else ()
             print(" ".join(choice for choice in choices if choice.startswith(typed[-1] if typed else "")))
             return 0
-        overrides = [word for word in typed[1:-1] if "=" in word]
+        overrides = [word for word in typed[1:-1] if (CONF / word.partition("=")[0]).is_dir()]  # values do not matter
         app = [] if names_app(overrides) else [f"app={FILE_COMMANDS.get(typed[0], 'nmt')}"]
         os.environ["COMP_LINE"] = " ".join(["s2s", *app, *overrides, typed[-1]])
     return _run("", ["-sc", *words], [])
@@ -174,6 +176,15 @@ def _report_failure(error: Exception, stage: str) -> int:
     if (line := explain_failure(error)) is None:
         raise error
     return _report_mistake(UserError(line), stage)
+
+
+def _words_of(line: str) -> list[str]:
+    """Split a command line that is being typed, up to an open quotation mark; the last word may be empty."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        words = line.split()
+    return [*words, *([""] if line.endswith(" ") else [])]
 
 
 def _report_mistake(error: Exception, stage: str, overrides: Sequence[str] = ()) -> int:

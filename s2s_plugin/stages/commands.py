@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ GENERATE = ("common", "common_eval", "dataset", "generation")
 GENERATE_PARTS = {"task": "--task", "scoring": "--scoring"}
 DISPLAY_OPTIONS = ("log_interval", "log_format", "log_file", "no_progress_bar")  # of common
 # Options that every command states at its head, or that only shape what is printed.
+NUMBER = re.compile(r"-[\d.]+(e[-+]?\d+)?")
 OMITTED = {"_name", "data", "user_dir", "results_path", *DISPLAY_OPTIONS}
 
 
@@ -41,7 +43,7 @@ def preprocess_command(cfg: DictConfig, folder: Path) -> str:
     words += ["--srcdict", str(pieces / f"dict.{source}.txt")]
     if target not in MODALITIES:
         words += ["--tgtdict", str(pieces / f"dict.{target}.txt")]
-    return shlex.join([*words, "--destdir", str(folder), "--workers", str(cfg.workers or os.cpu_count() or 1)])
+    return _join([*words, "--destdir", str(folder), "--workers", str(cfg.workers or os.cpu_count() or 1)])
 
 
 def train_command(cfg: DictConfig) -> str:
@@ -61,13 +63,25 @@ def generate_command(cfg: DictConfig) -> str:
 
 
 def _command(tool: str, cfg: DictConfig, groups: tuple[str, ...], parts: dict[str, str]) -> str:
-    words = [tool, str(cfg.task.data), "--user-dir", str(relative_to_cwd(PACKAGE))]
+    data = str(cfg.task.data)
+    words = [tool, f"./{data}" if data.startswith("-") else data, "--user-dir", str(relative_to_cwd(PACKAGE))]
     for part, flag in parts.items():
         if cfg.get(part) is not None:
             words += [flag, str(cfg[part]._name), *_options(cfg, part)]
     for group in groups:
         words += _options(cfg, group)
-    return shlex.join(words)
+    return _join(words)
+
+
+def _join(words: list[str]) -> str:
+    """Join words for a shell; a value that begins with a dash, and is no number, is joined to its option."""
+    joined = words[:1]
+    for word in words[1:]:
+        if word.startswith("-") and not word.startswith("--") and not NUMBER.fullmatch(word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return shlex.join(joined)
 
 
 def _options(cfg: DictConfig, group: str) -> list[str]:

@@ -16,6 +16,7 @@ from s2s_plugin.models.embedding import FROM_CHECKPOINT
 from s2s_plugin.stages.schema import load_config
 from s2s_plugin.tasks.checkpoint import load_checkpoint
 from s2s_plugin.tasks.loading import read_source_meta
+from s2s_plugin.utils.paths import existing_form
 from s2s_plugin.utils.run_dir import RunDir
 
 OVERRIDABLE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}  # may differ from the other run's
@@ -57,7 +58,8 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
 def _find_run(cfg: DictConfig, run_dir: RunDir) -> RunDir:
     """Return the run of that folder, or of that name among those of the app."""
     # Relative paths, so that another spelling is the same setting.
-    folders = [Path(os.path.relpath(name)) for name in (cfg.finetune_from, run_dir.folder.parent / cfg.finetune_from)]
+    names = (cfg.finetune_from, str(run_dir.folder.parent / cfg.finetune_from))
+    folders = [Path(os.path.relpath(existing_form(name))) for name in names]
     for base in map(RunDir, folders):
         if base.config.is_file():
             if base.folder.resolve() == run_dir.folder.resolve():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,7 +97,7 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None
     if stage in ("train", "run"):
         check_same_run(job.fairseq, run_dir)  # before anything is prepared for it
     if stage == "run":
-        say(f"s2s app={cfg.app} name={cfg.name} on {_hardware(cfg)}: {run_dir.folder}")
+        say(f"s2s app={cfg.app} {shlex.quote(f'name={cfg.name}')} on {_hardware(cfg)}: {run_dir.folder}")
     stages = STAGES if stage == "run" else [each for each in STAGES if each.name == stage]
     for number, each in enumerate(stages, start=1):
         interrupt.check()

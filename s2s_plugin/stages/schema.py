@@ -20,7 +20,7 @@ from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
 from s2s_plugin.text.vocabulary import SubwordConfig
 from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, TRAINING_AND_DECODING, option
-from s2s_plugin.utils.paths import CONF
+from s2s_plugin.utils.paths import CONF, existing_form
 from s2s_plugin.utils.run_dir import RunDir
 from s2s_plugin.utils.untrusted import check_config, load_yaml, require_file, show
 
@@ -133,6 +133,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("none_if_zero", lambda count: count or -1, replace=True)  # fairseq's word for none
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", _modality, replace=True)
+    OmegaConf.register_new_resolver("existing_form", existing_form, replace=True)
     OmegaConf.register_new_resolver("own_language", _own_language, replace=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
@@ -28,6 +30,19 @@ def check_regular(path: Path) -> None:
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise UserError(f"{path}: must be a regular file, got a pipe, socket or device; save it to a file first")
+
+
+def existing_form(path: str) -> str:
+    """Return a path as it is on disk if its names have another Unicode normalization there, as macOS gives them."""
+    if path.isascii() or os.path.lexists(path):
+        return path
+    found = Path()
+    for part in Path(path).parts:
+        if not os.path.lexists(found / part):
+            forms = [unicodedata.normalize(form, part) for form in ("NFC", "NFD")]
+            part = next((form for form in forms if os.path.lexists(found / form)), part)
+        found /= part
+    return str(found) if os.path.lexists(found) else path
 
 
 CONF = shipped_folder("conf")

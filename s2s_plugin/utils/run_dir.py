@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from s2s_plugin.utils.untrusted import require_file
 EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best checkpoint
 CONFIG_CHECKSUM = "# crc32: "
 REGENERATE = "restore a copy, or delete generated.json and run the generate stage again"
+HEADING = re.compile(r"^# (\w+)\n", re.MULTILINE)  # of a stage in commands.txt
 AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
 
 
@@ -102,8 +104,11 @@ class RunDir:
     def read_commands(self) -> dict[str, str]:
         """Return the plain commands by stage."""
         try:
-            blocks = self.commands.read_text(encoding="utf-8").split("# ")[1:] if self.commands.is_file() else []
-            return dict(block.strip().split("\n", 1) for block in blocks)
+            text = self.commands.read_text(encoding="utf-8") if self.commands.is_file() else ""
+            if text.strip() and not HEADING.match(text):
+                raise ValueError
+            _, *blocks = HEADING.split(text)
+            return {name: command.strip() for name, command in zip(blocks[::2], blocks[1::2], strict=True)}
         except ValueError:
             raise UserError(f"{self.commands}: damaged; delete it, and run the stages again") from None
 

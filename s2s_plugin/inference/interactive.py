@@ -60,7 +60,7 @@ def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
 
     def parse(line: str) -> tuple[str, int]:
         """Return the line with its tag, and its number of tokens; an empty line stays empty."""
-        text = line if keeps_spaces else line.strip()
+        text = line if keeps_spaces else line.strip().lstrip("\ufeff")  # files that were joined have more than one
         text = add_tag(text) if text else ""
         return text, len(translator.encode(text)) - 1  # without </s>
 

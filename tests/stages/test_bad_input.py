@@ -111,7 +111,7 @@ def test_one_overlong_pair_is_left_out(tmp_path: Path):
     for suffix, last in (("en", "x y "), ("de", "y x ")):
         (tmp_path / f"my.{suffix}").write_bytes(lines(*words, last * 900))
     done = call("s2s prepare app=nmt data=files data.source=my.en data.target=my.de subword.size=60", cwd=tmp_path)
-    assert "1 pairs longer than 1000 tokens left out" in done.stderr
+    assert "1 longer than 1,000 tokens (data.max_length): my.en:301\n" in done.stderr
 
 
 def test_windows_files_and_spaces_in_names(tmp_path: Path):

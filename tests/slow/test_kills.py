@@ -64,8 +64,9 @@ def test_killed_again_and_again(own_files: Path, tmp_path: Path):
                 os.kill(draw.choice(targets) if targets else process.pid, signal.SIGKILL)
                 kills, workers = kills + 1, workers + bool(targets)
                 stages |= {line.split()[-1] for line in log.read_text().splitlines() if line.startswith("[")}
-            assert process.wait(60) in (0, 2, -signal.SIGKILL), log.read_text()[-2000:]
-        assert "Traceback" not in log.read_text()
+            assert process.wait(300) in (0, 2, -signal.SIGKILL), log.read_text()[-2000:]
+        print(kills, workers, process.returncode, sorted(stages), flush=True)
+        assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
         if process.returncode == 0:  # from the beginning, to be killed elsewhere
             assert same(outcome(tmp_path / "killed/runs/nmt/default"), expected)
             subprocess.run(["rm", "-r", tmp_path / "killed"], check=True)

@@ -112,7 +112,9 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     from s2s_plugin.stages import schema
 
     schema.register()
+    implied = []
     if not any(word.startswith("hardware=") for word in overrides) and torch.cuda.is_available():
+        implied = ["hardware"]
         overrides = ["hardware=gpu", *overrides]
 
     failed: list[int] = []
@@ -123,7 +125,7 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
         nonlocal begun
         begun = True
         try:
-            return stages.run(stage, cfg, files)
+            return stages.run(stage, cfg, files, implied)
         except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
             failed.append(_report_mistake(error, stage))
             return None

@@ -17,7 +17,7 @@ from s2s_plugin.datasets.features import PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, split_slice, write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.tasks.loading import SOURCE_META
+from s2s_plugin.tasks.loading import SOURCE_META, read_source_meta
 from s2s_plugin.utils.console import MAX_SIMILAR, say
 from s2s_plugin.utils.digests import check_digest, record_digests
 from s2s_plugin.utils.io import fingerprint, hash_fraction, locked, write_json
@@ -56,9 +56,14 @@ def _stamp(manifest: Path) -> str:
     return fingerprint(manifest, media)
 
 
-def is_packed(cfg: DictConfig) -> bool:
-    """Return whether the folder of features is whole."""
-    return (features_folder(cfg) / PACKED).is_file()
+def packed_folder(prepared: Path) -> Path:
+    """Return where the features of a prepared folder are."""
+    return prepared / read_source_meta(prepared)["features"]
+
+
+def is_packed(features: Path) -> bool:
+    """Return whether a folder of features is whole."""
+    return (features / PACKED).is_file()
 
 
 def pack_corpus(cfg: DictConfig) -> Path:

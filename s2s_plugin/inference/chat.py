@@ -123,7 +123,8 @@ def chat(cfg: DictConfig, run: RunDir) -> None:
     if cfg.chat.candidates < 1:
         raise UserError(f"chat.candidates must be at least 1, got {cfg.chat.candidates}")
     cfg.generation.beam = max(cfg.chat.candidates, 0 if cfg.generation.sampling else cfg.generation.beam)
-    translator = Translator(run.best_checkpoint(), cfg.generation, cfg.task, cpu=cfg.common.cpu)
+    checkpoint, data = run.best_checkpoint(), Path(cfg.task.data)
+    translator = Translator(checkpoint, cfg.generation, cfg.task, data=data, cpu=cfg.common.cpu)
     if translator.task.modality != "text" or translator.task.codec is None:
         raise UserError(f"s2s chat requires text made by s2s prepare, and {run.folder} has none; use app=chatbot")
     task = translator.task.cfg

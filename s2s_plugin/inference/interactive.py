@@ -200,6 +200,7 @@ def _translator(cfg: DictConfig, run: RunDir) -> Translator:
         run.best_checkpoint(),
         cfg.generation,
         cfg.task,
+        data=Path(cfg.task.data),
         cpu=cfg.common.cpu,
         max_tokens=cfg.dataset.max_tokens,
         workers=cfg.workers,

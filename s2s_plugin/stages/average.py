@@ -101,7 +101,7 @@ def average_best(cfg: DictConfig, run_dir: RunDir, count: int, best: float) -> f
 
 def validate(cfg: DictConfig, checkpoint: Path) -> float:
     """Return the metric that selects the best checkpoint, of this checkpoint on the validation set."""
-    model, saved, task = load_model(checkpoint)
+    model, saved, task = load_model(checkpoint, cfg.task.data)
     cuda = torch.cuda.is_available() and not cfg.common.cpu
     model, criterion = model.cuda() if cuda else model, task.build_criterion(saved.criterion).eval()
     subset = cfg.dataset.valid_subset.split(",")[0]

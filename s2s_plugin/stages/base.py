@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -19,6 +20,8 @@ class Job:
     cfg: DictConfig  # composed
     fairseq: DictConfig  # fairseq's part of it
     run_dir: RunDir
+    prepared: Path  # with the training set; cfg.task.data is the folder that is read
+    preparation: DictConfig | None = None  # makes the prepared folder; None: it need not be made
 
 
 class Stage(ABC):

@@ -37,20 +37,26 @@ def check_baselines(names: Sequence[str], source: str) -> None:
 def baselines(
     names: Sequence[str], data: Path, source: str, target: str, subset: str, rows: list[dict]
 ) -> dict[str, list[str]]:
-    """Return the hypotheses of each baseline by its label in reports, and retrieved targets if the data has them.
+    """Return the hypotheses of each baseline by its label in reports.
 
     ``data`` is the prepared folder, ``rows`` are those of ``outputs.jsonl``, of the split ``subset``.
+
+    Raises:
+        UserError: the training data is gone.
     """
+    learned = [name for name in names if name != "copy"]
+    if learned and not data.is_dir():
+        raise UserError(
+            f"baselines=[{','.join(learned)}] requires the training data, and {data} is gone: prepare it again, or set "
+            f"baselines={'[]' if source in MODALITIES else '[copy]'}"
+        )
     if source in MODALITIES:
-        hypotheses = _signal_baselines(data, subset, len(rows)) if names else {}
+        hypotheses = _signal_baselines(data, subset, len(rows))
         return {LABELS[name]: hypotheses[name] for name in names}
     sources, targets = [], []
-    if set(names) - {"copy"}:
+    if learned:
         sources, targets = (read_prepared(data / "text" / f"train.{language}") for language in (source, target))
-    hypotheses = {LABELS[name]: _text_baseline(name, sources, targets, rows) for name in names}
-    if "retrieved" in rows[0]:
-        hypotheses["retrieved target"] = [row["retrieved"] for row in rows]
-    return hypotheses
+    return {LABELS[name]: _text_baseline(name, sources, targets, rows) for name in names}
 
 
 def _text_baseline(name: str, sources: list[str], targets: list[str], rows: list[dict]) -> list[str]:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.embedding import FROM_CHECKPOINT
+from s2s_plugin.stages.same_run import refusal
 from s2s_plugin.stages.schema import load_config
 from s2s_plugin.tasks.checkpoint import load_checkpoint
 from s2s_plugin.tasks.loading import read_source_meta
@@ -43,16 +44,25 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
         if "ema.store_ema" in overridden:
             raise UserError(f"{base.folder} has no EMA weights to resume: set ema.store_ema=false")
         cfg.ema.store_ema = False
-    if not Path(task["data"]).is_dir():
-        raise UserError(f"{task['data']}: no such folder, whose vocabulary {base.folder} has; prepare that data again")
+    folder = base.data if base.data.is_dir() else Path(task["data"])
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder, whose vocabulary {base.folder} has; prepare that data again")
     model = dict(state["cfg"]["model"])
     vectors = {key: FROM_CHECKPOINT for key in ("encoder_embed_path", "decoder_embed_path") if model[key]}
     _keep(cfg, "model", model | vectors, overridden)
-    _keep(cfg, "subword", {**saved.subword, "from_dir": task["data"]}, overridden)
+    _keep(cfg, "subword", {**saved.subword, "from_dir": str(folder)}, overridden)
     _keep(cfg, "data", {"retrieval": saved.data.retrieval}, set(overridden) - {"data"})  # other data may be chosen
     if data.source_lang in MODALITIES:
-        _keep(cfg, data.source_lang, read_source_meta(Path(task["data"]))["frontend"], overridden)
+        _keep(cfg, data.source_lang, read_source_meta(folder)["frontend"], overridden)
     cfg.checkpoint.finetune_from_model = str(checkpoint)
+
+
+def check_same_base(cfg: DictConfig, run_dir: RunDir, before: DictConfig) -> None:
+    """Raise UserError if ``cfg.finetune_from`` is another run than that of the config ``before``."""
+    base = _find_run(cfg, run_dir)
+    checkpoint = before.checkpoint.finetune_from_model
+    if checkpoint is None or Path(checkpoint).parent.parent.resolve() != base.folder.resolve():
+        raise refusal(run_dir.folder, "finetune_from", before.finetune_from, cfg.finetune_from)
 
 
 def _find_run(cfg: DictConfig, run_dir: RunDir) -> RunDir:

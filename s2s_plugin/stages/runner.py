@@ -6,7 +6,8 @@ import os
 import random
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -23,16 +24,16 @@ from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import check_baselines
 from s2s_plugin.stages.finetune import init_from_run
 from s2s_plugin.stages.generate.stage import GenerateStage
-from s2s_plugin.stages.prepare.folder import resolve_preparation
 from s2s_plugin.stages.prepare.stage import PrepareStage
-from s2s_plugin.stages.resume import overridden_keys, restore_config
+from s2s_plugin.stages.resume import IDENTIFYING, continue_config, overridden_keys, restore_config
+from s2s_plugin.stages.run_data import decoding_data, decoding_job, is_own_data, locate_data
 from s2s_plugin.stages.same_run import check_same_run
 from s2s_plugin.stages.schema import changed_options, fairseq_config
 from s2s_plugin.stages.score import ScoreStage, score_lines
 from s2s_plugin.stages.train import TrainStage
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import clock, harmless, route_logs, say, say_command
-from s2s_plugin.utils.io import read_json
+from s2s_plugin.utils.io import read_json, reserved
 from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
 from s2s_plugin.utils.run_dir import RunDir
 
@@ -63,8 +64,10 @@ INTERACTIVE: dict[str, Callable[[DictConfig, RunDir, Sequence[str]], None]] = {
 }
 
 
-def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None:
+def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collection[str] = ()) -> float | None:
     """Run a stage, all of them (``run``), or an interactive use with its ``inputs``: files, words or sentences.
+
+    ``implied``: keys on the command line that the user has not named.
 
     Returns:
         the best validation metric if there has been training, for Hydra's sweepers.
@@ -72,24 +75,44 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None
     run_dir = RunDir(relative_to_cwd(Path(HydraConfig.get().runtime.output_dir)))
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
     join_languages(cfg)
-    overridden = overridden_keys()
-    restored = stage not in TRAINING_STAGES and restore_config(
-        cfg, run_dir, overridden, reads_data=stage not in INTERACTIVE
-    )
+    overridden = overridden_keys() - set(implied)
+    cfg, restored = _restore(stage, cfg, run_dir, overridden)
     cfg.run_dir = str(run_dir.folder)
     cfg.common.user_dir = str(relative_to_cwd(PACKAGE))
     check_parser(cfg.output_parser)
     if stage in INTERACTIVE:
         route_logs(None, cfg.verbose)
+        if run_dir.config.is_file():
+            cfg.task.data = str(decoding_data(cfg, Path(cfg.task.data), run_dir))
         INTERACTIVE[stage](cfg, run_dir, inputs)
         return None
+    with nullcontext() if stage == "prepare" else reserved(run_dir.folder):
+        if cfg.finetune_from is not None and stage in TRAINING_STAGES and not restored:
+            init_from_run(cfg, run_dir, overridden)
+        chosen = "task.data" in overridden
+        prepared, preparation = locate_data(cfg, restored, chosen, trains=stage in TRAINING_STAGES)
+        own = not chosen and (stage in TRAINING_STAGES or is_own_data(prepared, run_dir))
+        cfg.task.data = str(prepared)
+        resolve_averaging(cfg, overridden)
+        _run_stages(stage, Job(cfg, fairseq_config(cfg), run_dir, prepared, preparation), own)
+    result = read_json(run_dir.training_result)
+    return result["best"] if result else None
 
-    if cfg.finetune_from is not None and stage in TRAINING_STAGES:
-        init_from_run(cfg, run_dir, overridden)
-    if not restored:
-        cfg.task.data = str(resolve_preparation(cfg)[0])
-    resolve_averaging(cfg, overridden)
-    job = Job(cfg, fairseq_config(cfg), run_dir)
+
+def _restore(stage: str, cfg: DictConfig, run_dir: RunDir, overridden: set[str]) -> tuple[DictConfig, bool]:
+    """Return the config with what the run's own has, and whether the run's data is meant."""
+    if stage not in TRAINING_STAGES:
+        return cfg, restore_config(cfg, run_dir, overridden, reads_data=stage not in INTERACTIVE)
+    if stage == "prepare":  # of other data, if anything is named
+        return cfg, overridden <= IDENTIFYING and restore_config(cfg, run_dir, (), reads_data=True)
+    if run_dir.training_settings.is_file() and run_dir.config.is_file():
+        return continue_config(cfg, run_dir, overridden), True
+    return cfg, False
+
+
+def _run_stages(stage: str, job: Job, own: bool) -> None:
+    """Check the options, and run the stage or all of them; ``own``: on the data of the run."""
+    cfg, run_dir = job.cfg, job.run_dir
     BeamOptions.from_config(cfg.generation, cfg.task)  # these raise now what would fail after training
     check_generation(cfg.generation)
     check_metrics(cfg.metrics, cfg.scoring)
@@ -102,12 +125,10 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = ()) -> float | None
     for number, each in enumerate(stages, start=1):
         interrupt.check()
         say(f"[{number}/{len(stages)}] {each.name}")
-        _run_stage(each, job)
+        _run_stage(each, decoding_job(job) if own and each.name not in TRAINING_STAGES else job)
     interrupt.check()
     if stage == "run":
         _print_result(cfg, run_dir)
-    result = read_json(run_dir.training_result)
-    return result["best"] if result else None
 
 
 def _run_stage(stage: Stage, job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ AFTER_DIVERGENCE = {
     "lr_scheduler.warmup_updates",
 }
 
+# How many sentences an update sees: may change, as fairseq allows, from the next epoch on.
+BATCH_KEYS = {
+    *(f"dataset.{name}" for name in ("max_tokens", "batch_size", "max_tokens_valid", "batch_size_valid")),
+    "optimization.update_freq",
+    "distributed_training.distributed_world_size",
+}
+CHANGEABLE = BATCH_KEYS | {"checkpoint.patience"}
+
 # Options that do not affect training; those of our own dataclasses declare it (utils/options.py).
 NON_TRAINING_KEYS = {
     *(f"common.{name}" for name in (*DISPLAY_OPTIONS, "user_dir", "cpu", "tensorboard_logdir", "wandb_project")),
@@ -49,28 +58,42 @@ NON_TRAINING_KEYS = {
 } - {f"task.{name}" for name in options_affecting(Seq2SeqTaskConfig, "training")}
 
 
-def write_training_settings(cfg: DictConfig, run_dir: RunDir) -> None:
-    """Record what the run is trained with, for the functions below."""
-    write_json(run_dir.training_settings, {**_settings(cfg), "dictionaries": dictionary_fingerprints(cfg)})
+def write_training_settings(cfg: DictConfig, run_dir: RunDir, seconds_before: float) -> None:
+    """Record what the run is trained with, and for how long the weights that it began with had been trained."""
+    others = {"dictionaries": dictionary_fingerprints(cfg), "seconds_before": seconds_before}
+    write_json(run_dir.training_settings, {**_settings(cfg), **others})
 
 
 def changed_settings(cfg: DictConfig, run_dir: RunDir) -> dict[str, tuple[Any, Any]]:
     """Return the options of the training that have changed since it began, with both values."""
     before, now = read_json(run_dir.training_settings) or {}, _settings(cfg)
-    return {key: (before[key], now[key]) for key in sorted(now.keys() & before.keys()) if now[key] != before[key]}
+    changed = {key: (before[key], now[key]) for key in sorted(now.keys() & before.keys()) if now[key] != before[key]}
+    if "task.data" in changed and len({Path(folder).name for folder in changed["task.data"]}) == 1:
+        del changed["task.data"]  # the same data in another place
+    return changed
 
 
 def check_same_run(cfg: DictConfig, run_dir: RunDir) -> None:
-    """Raise UserError if the folder was trained with other options; only the length of training may grow."""
-    changed = changed_settings(cfg, run_dir)
-    if run_dir.divergence.is_file():
-        changed = {key: values for key, values in changed.items() if key not in AFTER_DIVERGENCE}
-    if LENGTH_KEYS.issuperset(changed) and all(now > before for before, now in changed.values()):
-        return
-    key, (before, now) = next(iter(changed.items()))
-    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    raise UserError(
-        f"{run_dir.folder} was trained with {key}={json.dumps(before)}, now it is {json.dumps(now)}{more}: "
+    """Raise UserError if the folder was trained with other options than those that may change."""
+    settings = changed_settings(cfg, run_dir)
+    changed = {key: values for key, values in settings.items() if not may_change(run_dir, key, *values)}
+    for key, values in changed.items():
+        raise refusal(run_dir.folder, key, *values, more=f" and {len(changed) - 1} more" if len(changed) > 1 else "")
+
+
+def may_change(run_dir: RunDir, setting: str, before: Any, now: Any) -> bool:
+    """Return whether a training may go on with this change."""
+    if setting in LENGTH_KEYS:
+        return (now or math.inf) > (before or math.inf)  # 0 and None: no limit
+    return setting in CHANGEABLE or (setting in AFTER_DIVERGENCE and run_dir.divergence.is_file())
+
+
+def refusal(folder: Path, key: str, before: Any, now: Any, more: str = "") -> UserError:
+    """Return the error that a training may not go on with this change."""
+    values = [json.dumps(value, ensure_ascii=False, default=OmegaConf.to_container) for value in (before, now)]
+    grow = ", which may only grow" if key in LENGTH_KEYS else ""
+    return UserError(
+        f"{folder} was trained with {key}={values[0]}{grow}, now it is {values[1]}{more}: "
         "give this run another name=..., or delete the folder"
     )
 
@@ -79,6 +102,7 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(plain, dict)
     settings = {f"{group}.{key}": value for group in TRAINING_GROUPS for key, value in (plain[group] or {}).items()}
+    settings |= {key: OmegaConf.select(cfg, key) for key in BATCH_KEYS if key.startswith("distributed_training")}
     return {key: value for key, value in settings.items() if key not in NON_TRAINING_KEYS}
 
 

@@ -93,7 +93,7 @@ class RunConfig(FairseqConfig):
     )
     name: str = option("default", "name of the run", DISPLAY)
     run_dir: str = option(MISSING, "folder of the run; default: runs/APP/NAME", DISPLAY)
-    prepared_dir: str = option("data-bin", "folder for prepared data and downloads", DISPLAY, saved=True)
+    prepared_dir: str = option("data-bin", "folder for prepared data and downloads", saved=True)
     verbose: bool = option(False, "print everything that goes to log.txt", DISPLAY)
     checkpoint_metric: str = option(
         "loss", "selects the best checkpoint: loss, or a metric of the validation", saved=True

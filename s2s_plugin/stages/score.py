@@ -16,10 +16,10 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.base import Job, Stage
-from s2s_plugin.stages.baselines import baselines
+from s2s_plugin.stages.baselines import LABELS, baselines
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.utils.console import WIDTH, dim, say
-from s2s_plugin.utils.io import read_json, write_json
+from s2s_plugin.utils.io import fingerprint, read_json, write_json
 
 
 class ScoreStage(Stage):
@@ -33,8 +33,7 @@ class ScoreStage(Stage):
         if info is None or not run_dir.outputs.is_file():
             raise UserError(f"{run_dir.folder}: nothing to score; run the generate stage first")
         rows = run_dir.read_outputs()
-        languages = cfg.data.source_lang, cfg.data.target_lang
-        trivial = baselines(cfg.baselines, Path(cfg.task.data), *languages, info["subset"], rows)
+        trivial = _kept_baselines(job, info["subset"], rows)
         scores = {"subset": info["subset"], **_scores(cfg, rows, trivial)}
         if cfg.perplexity:
             checkpoint = run_dir.best_checkpoint()
@@ -51,6 +50,19 @@ class ScoreStage(Stage):
                 say(f"      {direction}")
             for line in score_lines(each, signatures=True):
                 say(f"      {line}")
+
+
+def _kept_baselines(job: Job, subset: str, rows: list[dict]) -> dict[str, list[str]]:
+    """Return the outputs of each baseline; those of the same test set are kept, as the training data may go."""
+    cfg, path = job.cfg, job.run_dir.baselines
+    key = fingerprint(job.prepared.name, subset, [(row["source"], row.get("item"), row["reference"]) for row in rows])
+    kept = read_json(path) or {}
+    outputs = kept["outputs"] if kept.get("key") == key else {}
+    if missing := [name for name in cfg.baselines if LABELS[name] not in outputs]:
+        outputs |= baselines(missing, job.prepared, cfg.data.source_lang, cfg.data.target_lang, subset, rows)
+        write_json(path, {"key": key, "outputs": outputs})
+    trivial = {LABELS[name]: outputs[LABELS[name]] for name in cfg.baselines}
+    return trivial | ({"retrieved target": [row["retrieved"] for row in rows]} if "retrieved" in rows[0] else {})
 
 
 def _by_direction(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) -> dict[str, dict]:

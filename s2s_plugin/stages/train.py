@@ -19,7 +19,9 @@ from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
+from s2s_plugin.stages.run_data import keep_data
 from s2s_plugin.stages.same_run import (
+    BATCH_KEYS,
     changed_settings,
     check_dictionaries,
     dictionary_fingerprints,
@@ -27,6 +29,7 @@ from s2s_plugin.stages.same_run import (
 )
 from s2s_plugin.tasks.checkpoint import check_parameters, load_checkpoint
 from s2s_plugin.tasks.precision import use_bf16
+from s2s_plugin.utils.checkpoint import save_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.utils.io import read_json, write_json, write_text
 from s2s_plugin.utils.run_dir import AVERAGE, EMA, RunDir
@@ -42,6 +45,7 @@ class TrainStage(Stage):
 
     def begin(self, job: Job) -> None:
         super().begin(job)
+        keep_data(job.cfg, job.prepared, job.run_dir, fresh=not job.run_dir.training_settings.is_file())
         job.run_dir.write_config(OmegaConf.to_yaml(job.cfg, resolve=True))
 
     def is_done(self, job: Job) -> bool:
@@ -53,11 +57,14 @@ class TrainStage(Stage):
         model = tasks.setup_task(cfg.task).build_model(cfg.model)
         if (updates := count_updates(run_dir, model)) > 0:
             check_dictionaries(cfg, run_dir)
-        seconds_before = 0  # of the other run's training, from which fairseq goes on to count
-        if cfg.checkpoint.finetune_from_model:
+            if BATCH_KEYS & changed_settings(cfg, run_dir).keys():
+                _start_next_epoch(run_dir)
+        # Of the other run's training, from which fairseq goes on to count.
+        seconds_before = (read_json(run_dir.training_settings) or {}).get("seconds_before", 0)
+        if cfg.checkpoint.finetune_from_model and (not updates or Path(cfg.checkpoint.finetune_from_model).is_file()):
             seconds_before = _load_initial(cfg, model)["extra_state"].get("previous_training_time", 0)
         run_dir.training_result.unlink(missing_ok=True)
-        write_training_settings(cfg, run_dir)
+        write_training_settings(cfg, run_dir, seconds_before)
         write_text(run_dir.fairseq_config, OmegaConf.to_yaml(cfg))
         weights = (run_dir.checkpoints / EMA, run_dir.checkpoints / AVERAGE)
         for stale in (*weights, run_dir.divergence, run_dir.generation_info):
@@ -145,6 +152,16 @@ def count_updates(run_dir: RunDir, model: nn.Module) -> int:
     updates = state["optimizer_history"][-1]["num_updates"]
     say(f"      continues after {updates:,} updates")
     return updates
+
+
+def _start_next_epoch(run_dir: RunDir) -> None:
+    """Let the last checkpoint go on with its next epoch: the place in this one counts batches of another size."""
+    last = run_dir.checkpoints / "checkpoint_last.pt"
+    state = load_checkpoint(last)
+    iterator = state["extra_state"]["train_iterator"]
+    if iterator["iterations_in_epoch"] > 0:
+        iterator |= {"epoch": iterator["epoch"] + 1, "iterations_in_epoch": 0}
+        save_checkpoint(state, last)
 
 
 def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: float, parameters: int) -> None:

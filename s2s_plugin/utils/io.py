@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.console import say
 
 CHECKSUM = "crc32"  # key of a JSON file
 
@@ -123,11 +127,72 @@ def build_folder(folder: Path, build: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def locked(lock: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file ``lock``; the system releases it if the process dies."""
+    """Hold an exclusive lock on the file ``lock``; the system releases it if the process dies.
+
+    If another process holds it, say for what this one waits: for the file or folder after which the lock is named.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            made = lock.with_name(lock.name.removeprefix(".").removesuffix(".lock"))
+            say(f"      waits for {made}, which is being worked on by {_holder(file)}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _sign(file)
         yield
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """Hold a lock on an existing folder while this process works on it; forked processes do not inherit it.
+
+    Raises:
+        UserError: another process holds it, or the folder cannot be written.
+    """
+    lock = folder / ".lock"
+    try:
+        file = _newest(lock)
+    except BlockingIOError as error:
+        raise UserError(f"{folder} is being worked on by {error}: wait for it, or take another name=...") from None
+    except OSError as error:
+        raise UserError(f"{lock}: cannot be written ({error.strerror})") from None
+    with file:
+        _sign(file)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # the folder has been moved
+                lock.unlink()
+
+
+def _newest(lock: Path) -> TextIO:
+    """Return the locked file, opened again if its holder has just removed it."""
+    while True:
+        file = lock.open("a+", encoding="utf-8")
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            with file:
+                if error.errno not in (errno.EACCES, errno.EAGAIN):
+                    raise
+                raise BlockingIOError(_holder(file)) from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                return file
+        file.close()
+
+
+def _sign(file: TextIO) -> None:
+    """Write to a lock who holds it since when."""
+    file.truncate(0)
+    file.write(f"process {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
+    file.flush()
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    return file.read(100) or "another process"
 
 
 def file_sha256(path: Path) -> str:

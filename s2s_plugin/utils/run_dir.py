@@ -31,12 +31,14 @@ class RunDir:
         self.training_result = folder / "trained.json"  # duration, best metric, size; when training has ended
         self.divergence = folder / "diverged.json"  # where training has diverged; until it goes on
         self.generation_info = folder / "generated.json"  # checkpoint and search; when generation has ended
+        self.data = folder / "data"  # of the prepared folder: codec, dictionaries, held-out sets
         self.log = folder / "log.txt"
         self.checkpoints = folder / "checkpoints"
         self.commands = folder / "commands.txt"  # the plain fairseq command of each stage
         self.outputs = folder / "outputs.jsonl"  # source, reference and hypothesis of every test item, in order
         self.attention = folder / "attention.jsonl"  # weights of a few items
         self.search_comparison = folder / "speed.json"  # quality of a faster search compared with the exact one
+        self.baselines = folder / "baselines.json"  # outputs of the trivial baselines
         self.scores = folder / "scores.json"
         self.report = folder / "report.html"
 

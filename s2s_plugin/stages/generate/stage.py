@@ -102,5 +102,5 @@ def _generation_info(job: Job) -> dict[str, Any]:
         "search": search,
         "beam": cfg.generation.beam,
         "several_references": job.cfg.data.several_references,
-        "key": fingerprint(checkpoint, cfg.task.data, cfg.dataset.gen_subset, *generation_key(cfg)),
+        "key": fingerprint(checkpoint, job.prepared.name, cfg.dataset.gen_subset, *generation_key(cfg)),
     }

@@ -23,18 +23,20 @@ class PrepareStage(Stage):
 
     name = "prepare"
 
-    def command(self, job: Job) -> str:
-        folder, cfg = resolve_preparation(job.cfg)
-        return preprocess_command(cfg, folder)
+    def command(self, job: Job) -> str | None:
+        return None if job.preparation is None else preprocess_command(job.preparation, job.prepared)
 
     def begin(self, job: Job) -> None:
         """Leave the run's folder alone: several runs may share the data."""
 
     def is_done(self, job: Job) -> bool:
-        folder, cfg = resolve_preparation(job.cfg)
-        folders = [folder, media.features_folder(cfg)] if media.is_signal(cfg) else [folder]
-        if not folder.is_dir() or (media.is_signal(cfg) and not media.is_packed(cfg)):
+        folders = [job.prepared]
+        if not job.prepared.is_dir():
             return False
+        if media.is_signal(job.cfg):
+            folders.append(media.packed_folder(job.prepared))
+            if not media.is_packed(folders[-1]):
+                return False
         for each in folders:
             check_folder(each)
         return True
@@ -43,11 +45,11 @@ class PrepareStage(Stage):
         prepare(job.cfg)
 
     def summary(self, job: Job) -> str:
-        folder, _ = resolve_preparation(job.cfg)
+        folder = job.prepared
         if (summary := read_summary(folder)) is None:
             raise UserError(f"{folder / SUMMARY}: missing; delete {folder} and run the prepare stage again")
         counts = " / ".join(f"{summary['pairs'][split]:,}" for split in SPLITS)
-        return f"{counts} pairs (train / valid / test), {summary['vocabulary']} tokens, in {folder}"
+        return f"{counts} pairs (train / valid / test), {summary['vocabulary']} tokens, in {job.prepared}"
 
 
 def prepare(cfg: DictConfig) -> Path:

@@ -84,7 +84,7 @@ def continue_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str
     result = _merge(cfg, saved)
     _follow(result, cfg)
     for key, word in _named_options(cfg, overridden).items():
-        before, now = OmegaConf.select(result, key), OmegaConf.select(cfg, key)
+        before, now = (_plain(OmegaConf.select(config, key)) for config in (result, cfg))
         if before == now:
             continue
         if not may_change(run_dir, key, before, now) and _affects_training(key):
@@ -97,6 +97,10 @@ def continue_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str
             say(f"      {key}: {before} so far, {now} from now on")
     result.name = cfg.name
     return result
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _merge(cfg: DictConfig, saved: DictConfig) -> DictConfig:

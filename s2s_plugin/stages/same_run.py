@@ -90,7 +90,7 @@ def may_change(run_dir: RunDir, setting: str, before: Any, now: Any) -> bool:
 
 def refusal(folder: Path, key: str, before: Any, now: Any, more: str = "") -> UserError:
     """Return the error that a training may not go on with this change."""
-    values = [json.dumps(value, ensure_ascii=False, default=OmegaConf.to_container) for value in (before, now)]
+    values = [json.dumps(value, ensure_ascii=False, default=str) for value in (before, now)]
     grow = ", which may only grow" if key in LENGTH_KEYS else ""
     return UserError(
         f"{folder} was trained with {key}={values[0]}{grow}, now it is {values[1]}{more}: "

@@ -36,7 +36,7 @@ def test_no_training_data_and_no_second_copy(finished):
     kept = [path for path in (run / "data").rglob("*") if path.is_file()]
     assert {"codec.json", "spm.model", "dict.en.txt", "test.en-de.en.bin"} <= {path.name for path in kept}
     assert not [path for path in kept if path.name.startswith("train")]
-    assert all(path.samefile(prepared / path.relative_to(run / "data")) for path in kept)
+    assert all(path.samefile(prepared / path.relative_to(run / "data")) for path in kept if path.name != "digests.json")
 
 
 def test_a_moved_run_is_used_from_any_folder(moved: Path, tmp_path: Path):

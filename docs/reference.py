@@ -27,8 +27,8 @@ an option is `group.name=value`; fairseq's own groups (`optimization`, `dataset`
 the composed config.
 
 The last column says what an option affects: what is learned (training), what is decoded, only the speed, or only
-what is printed. Changing an option that affects training needs a new run, with [a few exceptions](quickstart.md#a-runs-folder);
-the others can be given to a later stage, which refuses the former.
+what is printed. Changing an option that affects training needs a new run, but for
+[a few](quickstart.md#a-runs-folder); the others can be given to a later stage, which refuses the former.
 """
 GROUPS = {  # prefix: title, dataclass
     "": ("Run", RunConfig),

@@ -42,7 +42,7 @@ def test_length_and_what_follows_it_change(copy: Path, own_files: Path, tmp_path
     call(f"s2s train {overrides(own_files)} optimization.max_update=80", cwd=again)
     path = copy / "runs/nmt/default/config.yaml"
     text = path.read_text().replace(str(own_files), "/gone")
-    path.write_text(text[: text.index("# crc32")])
+    path.write_text(text.partition("\n")[2])  # without the checksum
     done = call("s2s train app=nmt optimization.max_update=80", cwd=copy)
     assert "continues after 60 updates" in done.stderr
     assert "optimization.max_update: 60 so far, 80 from now on" in done.stderr

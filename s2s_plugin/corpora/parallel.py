@@ -26,7 +26,7 @@ PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
 Side = str | UserError  # of a pair; an unusable line is the error that it is
 # what a text file or str.splitlines takes for a line end; kept by an escape where every character counts
 LINE_BREAK = re.compile("[\r\v\f\x1c-\x1e]")
-DUPLICATES = "duplicates, but for case, spaces and punctuation"
+DUPLICATES = "duplicate (case, spaces and punctuation aside)"
 OVERLAP = "with a side that is held out"
 EMPTY, UNUSABLE, LONG = "with an empty side", "unusable", f"longer than {MAX_LINE:,} characters"
 LINE_ENDS = {"\0": "NUL", "\u2028": "U+2028", "\u2029": "U+2029", "\u0085": "U+0085"}

@@ -34,7 +34,7 @@ class Seq2SeqConfig(FairseqDataclass):
     encoder_factors: int = option(0, "number of factors after each source token; their embeddings are added to its own")
     ctc: bool = option(False, "add a CTC head to the encoder")
     attention: ChoiceEnum(list(ATTENTIONS)) = option("general", "attention kind: how states and values are scored")
-    attention_size: int = option(128, "hidden width of additive attention")
+    attention_size: int = option(128, "width that additive attention projects states and values to")
     coverage: ChoiceEnum(list(COVERAGES)) = option("none", "past attention as an input to attention")
     bridge: ChoiceEnum(list(BRIDGES)) = option("dense", "encoder's final states to decoder's initial state")
     decoder_embed_dim: int = option(256, "width of the target embedding")

@@ -153,7 +153,8 @@ CHOICES = {
     "roles": ("tgt,src,note\nb c,d e,f g", {}, ("src", "tgt"), ("source", "target")),
     "questions": ("id,question,context,answer\n1,b c,d e,f g", {}, ("question", "answer"), ("source", "target")),
     "summaries": ("url,article,highlights\nhttp://x,b c,d e", {}, ("article", "highlights"), ("source", "target")),
-    "two columns": (f"English,German\n{A}", {}, ("English", "German"), ("source", "target")),
+    "two columns": (f"One,Another\n{A}", {}, ("One", "Another"), ("source", "target")),
+    "names of languages": ("id,german,english,note\n1,b c,d e,f", {}, ("german", "english"), ("de", "en")),
     "two with text": (f"nr,score,x,y\n1,0.5,{A}", {}, ("x", "y"), ("source", "target")),
     "an unnamed index": (",en,de\n0,b c,d e", {}, ("en", "de"), ("en", "de")),
     "sums": ("question,answer\n12+3,15", {}, ("question", "answer"), ("source", "target")),
@@ -204,7 +205,7 @@ GOOD = b"en,de\nb c,d e\n"
 BAD = {
     "ragged": ("my.csv", GOOD + b"f g\nh i,j k\n", "my.csv:3: expected 2 cells, got 1"),
     "too many cells": ("my.csv", GOOD + b"f, g,h\n", "my.csv:3: expected 2 cells, got 3"),
-    "after a line break": ("my.csv", GOOD + b'"f\ng",h\ni\n', "my.csv:4: expected 2 cells, got 1"),
+    "after a line break": ("my.csv", GOOD + b'"f\ng",h\ni\n', "my.csv:5: expected 2 cells, got 1"),
     "not UTF-8": ("my.csv", GOOD + b"caf\xe9,x\n", "my.csv:3: byte 4 is not UTF-8"),
     "quotation marks": ("my.csv", b'en,de\n"b ""c""","d"\n' * 9 + b'"f" g,h\n', "my.csv:19: .*quotation mark"),
     "not closed": ("my.csv", b'en,de\n"b, c","d"\n' * 9 + b'"f g,h\n', "my.csv:19: .*is a quotation mark not closed"),
@@ -397,7 +398,7 @@ def write_own(folder: Path, name: str, pairs: list[tuple[str, str]]) -> None:
 @pytest.mark.parametrize(
     ("name", "more", "languages"),
     [
-        ("my.csv", "", "source-target"),
+        ("my.csv", "", "en-de"),
         ("tatoeba.txt", "data.source_column=1 data.target_column=2", "source-target"),
         ("my.jsonl.gz", "", "en-de"),
         ("my.parquet", "data.source_lang=de", "de-en"),

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from s2s_plugin.models.attention import ATTENTIONS, build_attention
+from s2s_plugin.errors import UserError
+from s2s_plugin.models.attention import ATTENTIONS, Attention, build_attention
 from s2s_plugin.models.attention.history import COVERAGES
 from s2s_plugin.models.attention.multi_head import HEADS
 from s2s_plugin.models.memory import Memory
@@ -205,3 +206,14 @@ def test_without_attention_there_is_no_context():
     assert context.shape == (3, 0)
     assert attn_state is None
     assert weights.eq(0).all()
+
+
+def test_coverage_requires_a_projection_of_its_features(monkeypatch: pytest.MonkeyPatch):
+    class Plain(Attention):
+        def score(self, query, memory, history_features):
+            return query @ memory.keys.transpose(1, 2)
+
+    monkeypatch.setitem(ATTENTIONS, "plain", Plain)
+    build_attention("plain", QUERY, QUERY, SIZE)
+    with pytest.raises(UserError, match=r"model\.attention=plain has no history_proj for model\.coverage=sum"):
+        build_attention("plain", QUERY, QUERY, SIZE, "sum")

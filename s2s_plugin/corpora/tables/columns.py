@@ -20,6 +20,16 @@ CODE_LIST = (
     "su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
 )
 CODES = frozenset(CODE_LIST.split())
+# Names of languages as they stand above columns, with their codes.
+NAME_LIST = (
+    "arabic:ar basque:eu bengali:bn bulgarian:bg catalan:ca chinese:zh croatian:hr czech:cs danish:da dutch:nl "
+    "english:en estonian:et finnish:fi french:fr galician:gl german:de greek:el hebrew:he hindi:hi hungarian:hu "
+    "icelandic:is indonesian:id irish:ga italian:it japanese:ja kazakh:kk korean:ko latin:la latvian:lv "
+    "lithuanian:lt malay:ms marathi:mr nepali:ne norwegian:no persian:fa polish:pl portuguese:pt romanian:ro "
+    "russian:ru serbian:sr slovak:sk slovenian:sl spanish:es swahili:sw swedish:sv tamil:ta telugu:te thai:th "
+    "turkish:tr ukrainian:uk urdu:ur vietnamese:vi welsh:cy"
+)
+NAMES = dict(entry.split(":") for entry in NAME_LIST.split())
 CODE = re.compile(r"([a-z]{2})([-_][a-z0-9]{2,8})*|[a-z]{3}[-_][a-z]{4}", re.IGNORECASE)
 NOT_TEXT = {"", "id", "idx", "index", "no", "nr", "guid", "uuid", "unnamed: 0", "__index_level_0__"}
 
@@ -51,8 +61,10 @@ def last_name(column: str) -> str:
 
 
 def language_of(column: str) -> str | None:
-    """Return the language code that a column is named by, or None."""
+    """Return the code of the language that a column is named by, ``de`` or ``German``, or None."""
     name = last_name(column)
+    if name.lower() in NAMES:
+        return NAMES[name.lower()]
     match = CODE.fullmatch(name)
     if match is None or (match[1] and match[1].lower() not in CODES):
         return None

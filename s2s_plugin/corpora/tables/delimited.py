@@ -6,7 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -59,14 +59,15 @@ def _lines(text: IO[str], size: int) -> Iterator[str]:
 
 
 def _parse(dialect: Dialect, lines: Iterable[str], first: int = 1) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Yield the rows with their numbers, from ``first``; an error does not end them."""
+    """Yield the rows with the number of the line each begins on, from ``first``; an error does not end them."""
     rows = csv.reader(
         iter(lines),
         delimiter=dialect.delimiter,
         quoting=csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE,
         strict=True,
     )
-    for number in count(first):
+    while True:
+        number = first + rows.line_num  # a cell may hold line breaks
         try:
             yield number, next(rows)
         except StopIteration:

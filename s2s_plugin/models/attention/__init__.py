@@ -1,5 +1,6 @@
 """Attention: weigh the memory for the decoder's current state."""
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.models.attention.additive import AdditiveAttention, NormalizedAdditiveAttention
 from s2s_plugin.models.attention.base import Attention, NoAttention
 from s2s_plugin.models.attention.dot import DotAttention, GeneralAttention
@@ -18,7 +19,14 @@ ATTENTIONS: dict[str, type[Attention]] = {
 
 
 def build_attention(kind: str, query_size: int, value_size: int, size: int, coverage: str = "none") -> Attention:
-    """Build an attention of a kind in ``ATTENTIONS`` with a coverage in ``COVERAGES``."""
+    """Build an attention of a kind in ``ATTENTIONS`` with a coverage in ``COVERAGES``.
+
+    Raises:
+        UserError: this kind has no projection of coverage features.
+    """
     name = "location" if kind == "location" else coverage
     history = None if name == "none" else HISTORIES[name](query_size, value_size)
-    return ATTENTIONS[kind](query_size, value_size, size, history)
+    attention = ATTENTIONS[kind](query_size, value_size, size, history)
+    if history is not None and not hasattr(attention, "history_proj"):
+        raise UserError(f"model.attention={kind} has no history_proj for model.coverage={coverage}: leave coverage out")
+    return attention

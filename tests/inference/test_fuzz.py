@@ -66,7 +66,7 @@ def odd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     plain = [f"some plain words, number {number}" for number in range(request.param)]
     for lang, texts in (("en", plain + lines), ("de", plain + lines[::-1])):
         (folder / f"my.{lang}").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8", newline="\n")
-        test = "".join(f"{text}\n" for text in usable(lines, folder))
+        test = "".join(f"{text}\n" for text in usable(lines, folder)[:: 1 if lang == "en" else -1])
         (folder / f"test.{lang}").write_text(test, encoding="utf-8", newline="\n")
     files = "data=files data.source=my.en data.target=my.de data.test_source=test.en data.test_target=test.de"
     longest = "data.max_length=4000 task.max_source_positions=4001 task.max_target_positions=4001"
@@ -90,11 +90,11 @@ def test_every_line_of_the_test_set_has_its_output(odd: tuple[Path, list[str]]):
     sources, references = ((data / "text" / f"test.{lang}").read_bytes().split(b"\n")[:-1] for lang in ("en", "de"))
     assert len(sources) == len(usable(lines, folder)) > 0.7 * len(lines)
     rows = [json.loads(line) for line in (run / "outputs.jsonl").read_bytes().split(b"\n")[:-1]]
-    assert [row["source"].encode() for row in rows] == sources == references
+    assert [row["source"].encode() for row in rows] == sources == references[::-1]
     hypotheses = [row["hypothesis"] for row in rows]
     assert (run / "test.hyp").read_bytes() == "".join(f"{text}\n" for text in hypotheses).encode()
     assert all(len(text.splitlines()) <= 1 for text in hypotheses)
-    assert "my.en: " in (folder / "said").read_text() and "unusable pairs skipped" in (folder / "said").read_text()
+    assert " unusable: my.en:" in (folder / "said").read_text()
     assert (run / "report.html").is_file()
 
 

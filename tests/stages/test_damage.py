@@ -62,8 +62,13 @@ def run(small_model: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def data_of(folder: Path) -> Path:
+def prepared(folder: Path) -> Path:
     return next((folder / "data-bin").glob("files.*"))
+
+
+def own_data(folder: Path) -> Path:
+    """What the run keeps of the prepared data, to decode with."""
+    return folder / "runs/nmt/default/data"
 
 
 def damage_file(path: Path, damage: Damage) -> bytes:
@@ -79,7 +84,7 @@ def test_prepared_data(run: Path):
     info.unlink()
     scores = (run / "runs/nmt/default/scores.json").read_bytes()
     for name, damage in CASES:
-        path = data_of(run) / name
+        path = own_data(run) / name
         before = damage_file(path, damage)
         mistake(run, "s2s generate app=nmt", path.name)
         path.write_bytes(before)
@@ -87,11 +92,10 @@ def test_prepared_data(run: Path):
 
 
 def test_missing_codec(run: Path):
-    (data_of(run) / "codec.json").unlink()
-    for stage in ("generate", "translate", "prepare"):
-        if stage != "prepare":
-            (run / "runs/nmt/default/generated.json").unlink(missing_ok=True)
-            mistake(run, f"s2s {stage} app=nmt", "codec.json", "missing", "restore a copy")
+    (own_data(run) / "codec.json").unlink()
+    (run / "runs/nmt/default/generated.json").unlink()
+    for stage in ("generate", "translate"):
+        mistake(run, f"s2s {stage} app=nmt", "codec.json", "missing", "restore a copy")
 
 
 @pytest.mark.parametrize("name", ["train.en-de.en.bin", "valid.en-de.de.bin", "train.en-de.de.idx", "dict.de.txt"])
@@ -99,7 +103,7 @@ def test_training_goes_on_from_whole_data_only(run: Path, small_settings: str, n
     """Also when it resumes; the prepare stage names the file before anything else begins."""
     settings = run / "runs/nmt/default/settings.json"
     before = settings.read_bytes()
-    damage_file(data_of(run) / name, flip)
+    damage_file(prepared(run) / name, flip)
     more = f"{small_settings} optimization.max_update=160"
     mistake(run, f"s2s train {more}", name, "damaged")
     mistake(run, f"s2s prepare {more}", name, "damaged")
@@ -109,8 +113,8 @@ def test_training_goes_on_from_whole_data_only(run: Path, small_settings: str, n
 
 def test_resuming_keeps_the_fingerprint_of_the_dictionaries(run: Path, small_settings: str):
     """Data of an older version has no digests; what the run was trained with is known all the same."""
-    (data_of(run) / "digests.json").unlink()
-    damage_file(data_of(run) / "dict.de.txt", swap)
+    (prepared(run) / "digests.json").unlink()
+    damage_file(prepared(run) / "dict.de.txt", swap)
     before = (run / "runs/nmt/default/settings.json").read_bytes()
     mistake(run, f"s2s train {small_settings} optimization.max_update=160", "dict.de.txt", "trained with")
     assert (run / "runs/nmt/default/settings.json").read_bytes() == before

@@ -91,7 +91,9 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path, name: str):
     assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["it's # 1_1", "a:b, (50%) R&D", "-été=[x]"])
+@pytest.mark.parametrize(
+    "name", ["it's # 1_1", *(pytest.param(name, marks=pytest.mark.slow) for name in ("a:b, (50%) R&D", "-été=[x]"))]
+)
 def test_from_a_file_of_any_name_to_its_translation(tmp_path: Path, name: str):
     """A run, a list of it, its translation, and the printed commands in a shell."""
     files = corpus(tmp_path, name)

@@ -371,6 +371,9 @@ TINY = (
 )
 
 
+slow = pytest.mark.slow  # a run each
+
+
 def own_pairs() -> list[tuple[str, str]]:
     """As many as can be split; real ones where they are."""
     files = [SHARED / "multi30k" / f"test_2016_flickr.{language}.gz" for language in ("en", "de")]
@@ -399,10 +402,10 @@ def write_own(folder: Path, name: str, pairs: list[tuple[str, str]]) -> None:
     ("name", "more", "languages"),
     [
         ("my.csv", "", "en-de"),
-        ("tatoeba.txt", "data.source_column=1 data.target_column=2", "source-target"),
-        ("my.jsonl.gz", "", "en-de"),
+        pytest.param("tatoeba.txt", "data.source_column=1 data.target_column=2", "source-target", marks=slow),
+        pytest.param("my.jsonl.gz", "", "en-de", marks=slow),
         ("my.parquet", "data.source_lang=de", "de-en"),
-        ("hub", "data.source_column=translation.de data.target_column=translation.en", "de-en"),
+        pytest.param("hub", "data.source_column=translation.de data.target_column=translation.en", "de-en", marks=slow),
     ],
 )
 def test_own_data_from_file_to_translation(tmp_path: Path, name: str, more: str, languages: str):

@@ -78,12 +78,13 @@ def damage_file(path: Path, damage: Damage) -> bytes:
     return before
 
 
-def test_prepared_data(run: Path):
+@pytest.mark.parametrize("cases", [CASES[::4], pytest.param(CASES, marks=pytest.mark.slow)], ids=["few", "all"])
+def test_prepared_data(run: Path, cases: list[tuple[str, Damage]]):
     """Before decoding: of each kind of file, each kind of damage."""
     info = run / "runs/nmt/default/generated.json"
     info.unlink()
     scores = (run / "runs/nmt/default/scores.json").read_bytes()
-    for name, damage in CASES:
+    for name, damage in cases:
         path = own_data(run) / name
         before = damage_file(path, damage)
         mistake(run, "s2s generate app=nmt", path.name)

@@ -13,7 +13,7 @@ Damaged data: the destructor of a binarized dataset raises if its files could no
 
 Start: two parts of fairseq that are not used here import scikit-learn and scipy.stats, a third of the start time of
 every command; they are imported at their first use instead. A third one imports pyarrow, for a part of it that is no
-longer there; pyarrow starts a thread, beside which a process cannot fork safely.
+longer there; pyarrow starts a thread, and a process with threads cannot fork safely.
 """
 
 import argparse

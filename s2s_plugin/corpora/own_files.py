@@ -13,7 +13,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import open_binary, plain_path
 from s2s_plugin.utils.io import file_sha256
 
-# What a choice of data= reads: the options of the training files, of which one group is required.
+# What a choice of data= reads: the options of the training files; one group is required.
 OWN_FILES = {"files": (("source", "target"), ("pairs",)), "dialogues": (("dialogues",),), "manifest": (("manifest",),)}
 HELD_OUT = ("", "valid_", "test_")
 SAMPLE = 1000  # lines by which a table is recognized
@@ -46,7 +46,7 @@ def check_own_files(data: DictConfig) -> None:
 
 
 def _files(value: str | ListConfig | None) -> list[str | None]:
-    """Return the files of an option: one, or several of which each makes a direction."""
+    """Return the files of an option: one, or one for each direction."""
     return [*value] if isinstance(value, ListConfig) else [value]
 
 

@@ -52,7 +52,7 @@ def has_apt() -> bool:
 
 
 def apt_package(name: str, cache: Path, expected: Expected) -> Path:
-    """Return the folder with the content of the Debian package ``name``, of which apt checks the signature."""
+    """Return the folder with the content of the Debian package ``name``; apt checks its signature."""
     download = partial(_apt_download, name, Path(cache))
     return _package(name, Path(cache) / "apt" / name, expected, download)
 

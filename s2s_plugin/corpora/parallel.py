@@ -120,7 +120,7 @@ def _clean(text: str) -> str:
 
 
 def _exact(text: str) -> str:
-    """Return text of which every character counts, as one line."""
+    """Return lossless text as one line."""
     return LINE_BREAK.sub(lambda match: to_line(match[0]), text)
 
 
@@ -170,7 +170,7 @@ def _read_conversations(path: Path, tally: Tally) -> list[tuple[int, list[str]]]
             blocks.append((number, []))
         if inside := bool(line.strip()):
             tally.count_characters([line])
-            blocks[-1][1].append(turn)  # a turn of which nothing is left is one still
+            blocks[-1][1].append(turn)  # a turn that cleaning empties still counts
     conversations = [block for block in blocks if len(block[1]) > 1]
     if not conversations:
         raise UserError(f"{path}: no conversation of two turns; write one turn per line, and an empty line between two")

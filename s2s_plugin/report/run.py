@@ -141,7 +141,7 @@ def read_run(folder: Path) -> RunData:
 
 
 def _read_options(config: Path) -> dict[str, Any]:
-    """Read the run's config, of which the report builds the scorer; see ``untrusted.py``."""
+    """Read the run's config, from which the report builds the scorer; see ``untrusted.py``."""
     if not os.path.lexists(config):
         return {}
     options = load_yaml(config)

@@ -24,7 +24,7 @@ from s2s_plugin.text.normalize import SPACE
 from s2s_plugin.utils.digests import read_prepared
 
 PREFIX = "_metric_"  # of the sums in the logging outputs
-# The unknown token of a side that is decoded from ids: words as fairseq's, of which neither equals the other.
+# The unknown token of a side that is decoded from ids: fairseq's two words, which differ.
 UNKNOWN_IN_REFERENCE, UNKNOWN_IN_HYPOTHESIS = "UNKNOWNTOKENINREF", "UNKNOWNTOKENINHYP"
 
 

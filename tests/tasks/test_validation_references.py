@@ -93,13 +93,18 @@ def test_copy_slots_are_filled_before_scoring(tmp_path: Path):
     assert validated(task) == pytest.approx(expected["score"], abs=0.011)
 
 
-def test_several_references_count_as_in_the_score_stage(words: Path, tmp_path: Path):
-    """Where a recipe has several references of an item, each of them may be met; not in the other direction."""
-    folder = tmp_path / "several"
+def linked(prepared: Path, folder: Path) -> Path:
+    """Link the files of a prepared folder, but for its text and digests, in a new one."""
     folder.mkdir()
-    for path in words.iterdir():
+    for path in prepared.iterdir():
         if path.name not in ("text", digests.FILE):
             (folder / path.name).symlink_to(path)
+    return folder
+
+
+def test_several_references_count_as_in_the_score_stage(words: Path, tmp_path: Path):
+    """Where a recipe has several references of an item, each of them may be met; not in the other direction."""
+    folder = linked(words, tmp_path / "several")
     pairs = {split: [tuple(line) for line in zip(*((words / "text" / f"{split}.{lang}").read_text().splitlines()
              for lang in SIDES), strict=True)] for split in ("train", "valid", "test")}  # fmt: skip
     references = {"valid": [["nothing like it", "THE HOUSE"] for _ in pairs["valid"]]}
@@ -129,11 +134,7 @@ def test_in_plain_data_unknown_equals_nothing(tmp_path: Path, metric: str, imple
 
 
 def test_a_missing_line_of_the_references_is_said(words: Path, tmp_path: Path):
-    folder = tmp_path / "short"
-    folder.mkdir()
-    for path in words.iterdir():
-        if path.name not in ("text", digests.FILE):
-            (folder / path.name).symlink_to(path)
+    folder = linked(words, tmp_path / "short")
     (folder / "text").mkdir()
     (folder / "text" / "valid.de").write_text("one line\n")
     with pytest.raises(s2s_plugin.errors.UserError, match="12 items in split 'valid' but 1 references"):

@@ -68,7 +68,7 @@ def _cells(where: str, item: Any) -> Cells | UserError:
 
 
 def _elements(path: Path, text: IO[str]) -> Iterator[Any]:
-    """Yield the elements of a JSON list, of which no more than one and a part is in memory."""
+    """Yield the elements of a JSON list, holding little more than one of them in memory."""
     decoder, number, ended, opened = json.JSONDecoder(), 1, False, False
     buffer = ""
     size = io.DEFAULT_BUFFER_SIZE

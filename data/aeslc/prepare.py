@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from s2s_plugin.corpora.download import Expected, url_archive
+from s2s_plugin.corpora.fetching.download import Expected, url_archive
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.errors import UserError
 

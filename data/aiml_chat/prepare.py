@@ -26,8 +26,8 @@ from s2s_plugin.corpora.dialogues import (
     split_by_question,
     without_questions,
 )
-from s2s_plugin.corpora.download import Expected
-from s2s_plugin.corpora.packages import pip_package
+from s2s_plugin.corpora.fetching.download import Expected
+from s2s_plugin.corpora.fetching.packages import pip_package
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import dedup
 from s2s_plugin.errors import UserError

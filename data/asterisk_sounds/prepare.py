@@ -13,10 +13,10 @@ import wave
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from s2s_plugin.corpora.archive import check_whole
 from s2s_plugin.corpora.cleaning import LETTER, clean_text, is_speakable
-from s2s_plugin.corpora.download import Expected, url_archive
-from s2s_plugin.corpora.packages import apt_package, apt_package_or
+from s2s_plugin.corpora.fetching.archive import check_whole
+from s2s_plugin.corpora.fetching.download import Expected, url_archive
+from s2s_plugin.corpora.fetching.packages import apt_package, apt_package_or
 from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
 from s2s_plugin.corpora.splits import collect, split_name
 from s2s_plugin.datasets.manifest import Item

@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from s2s_plugin.corpora.cleaning import Pair, clean_text
-from s2s_plugin.corpora.download import Expected
-from s2s_plugin.corpora.packages import pip_package
+from s2s_plugin.corpora.fetching.download import Expected
+from s2s_plugin.corpora.fetching.packages import pip_package
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import split_by_group
 from s2s_plugin.errors import UserError

@@ -11,8 +11,8 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from s2s_plugin.corpora.download import Expected
-from s2s_plugin.corpora.packages import pip_package
+from s2s_plugin.corpora.fetching.download import Expected
+from s2s_plugin.corpora.fetching.packages import pip_package
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.corpora.splits import collect, split_name
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair, clean_text, word_count
-from s2s_plugin.corpora.download import Expected, url_file
-from s2s_plugin.corpora.packages import apt_lists, has_apt
+from s2s_plugin.corpora.fetching.download import Expected, url_file
+from s2s_plugin.corpora.fetching.packages import apt_lists, has_apt
 from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
 from s2s_plugin.corpora.splits import split_by_group
 from s2s_plugin.errors import UserError

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from s2s_plugin.corpora.archive import check_whole
 from s2s_plugin.corpora.cleaning import Pair, clean_text, has_length, word_count
-from s2s_plugin.corpora.download import Expected, url_file
-from s2s_plugin.corpora.packages import apt_package_or
+from s2s_plugin.corpora.fetching.archive import check_whole
+from s2s_plugin.corpora.fetching.download import Expected, url_file
+from s2s_plugin.corpora.fetching.packages import apt_package_or
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, read_text, recipe
 from s2s_plugin.corpora.splits import split_by_group
 from s2s_plugin.utils.progress import Progress

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from s2s_plugin.corpora.cleaning import clean_text
-from s2s_plugin.corpora.download import Expected
-from s2s_plugin.corpora.packages import npm_package
+from s2s_plugin.corpora.fetching.download import Expected
+from s2s_plugin.corpora.fetching.packages import npm_package
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import collect, split_name
 from s2s_plugin.datasets.manifest import Item

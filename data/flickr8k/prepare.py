@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.corpora.cleaning import clean_text
-from s2s_plugin.corpora.download import Expected, url_file
+from s2s_plugin.corpora.fetching.archive import unpack
+from s2s_plugin.corpora.fetching.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
 from s2s_plugin.corpora.splits import collect, split_name
 from s2s_plugin.datasets.manifest import Item

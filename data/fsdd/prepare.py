@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_plugin.corpora.download import Expected, url_archive
+from s2s_plugin.corpora.fetching.download import Expected, url_archive
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import collect
 from s2s_plugin.datasets.manifest import Item

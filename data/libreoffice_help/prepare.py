@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-from s2s_plugin.corpora.archive import unpack
 from s2s_plugin.corpora.cleaning import Pair, clean_text, has_length
-from s2s_plugin.corpora.download import Expected, url_file
-from s2s_plugin.corpora.packages import apt_package_or
+from s2s_plugin.corpora.fetching.archive import unpack
+from s2s_plugin.corpora.fetching.download import Expected, url_file
+from s2s_plugin.corpora.fetching.packages import apt_package_or
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import split_by_group
 from s2s_plugin.errors import UserError

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from s2s_plugin.corpora.download import Expected, url_file
+from s2s_plugin.corpora.fetching.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, read_text, recipe
 from s2s_plugin.errors import UserError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair, clean_pairs
 from s2s_plugin.corpora.dialogues import question_key, split_by_question
-from s2s_plugin.corpora.download import Expected, url_file
+from s2s_plugin.corpora.fetching.download import Expected, url_file
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, recipe
 from s2s_plugin.errors import UserError
 

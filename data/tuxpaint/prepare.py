@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import LETTER, clean_text, is_speakable
-from s2s_plugin.corpora.download import Expected, url_archive
-from s2s_plugin.corpora.packages import apt_package_or
+from s2s_plugin.corpora.fetching.download import Expected, url_archive
+from s2s_plugin.corpora.fetching.packages import apt_package_or
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import collect, split_name
 from s2s_plugin.datasets.manifest import Item

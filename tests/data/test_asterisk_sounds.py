@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from recipes import ANY_CONTENT, assert_no_leak, pack, package, read_splits, text_keys
 
-from s2s_plugin.corpora import packages
+from s2s_plugin.corpora.fetching import packages
 from s2s_plugin.corpora.recipe import default_cache, load_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.manifest import read_manifest

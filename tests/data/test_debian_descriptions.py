@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
 
-from s2s_plugin.corpora.packages import apt_lists, has_apt
+from s2s_plugin.corpora.fetching.packages import apt_lists, has_apt
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from recipes import ANY_CONTENT, assert_no_leak, pack, read_splits, sample
 
-from s2s_plugin.corpora.download import Expected
+from s2s_plugin.corpora.fetching.download import Expected
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError

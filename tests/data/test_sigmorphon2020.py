@@ -10,7 +10,7 @@ import pytest
 from parallel_recipes import assert_manifest, read
 from recipes import sample
 
-from s2s_plugin.corpora.download import Expected
+from s2s_plugin.corpora.fetching.download import Expected
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError

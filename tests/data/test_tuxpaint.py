@@ -12,8 +12,8 @@ import soundfile
 from PIL import Image
 from recipes import assert_no_leak, pack, package, read_splits, text_keys
 
-from s2s_plugin.corpora import packages
-from s2s_plugin.corpora.download import Expected
+from s2s_plugin.corpora.fetching import packages
+from s2s_plugin.corpora.fetching.download import Expected
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
 

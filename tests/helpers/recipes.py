@@ -21,7 +21,7 @@ import soundfile
 from command_line import SHARED
 from PIL import Image
 
-from s2s_plugin.corpora.download import Expected
+from s2s_plugin.corpora.fetching.download import Expected
 from s2s_plugin.corpora.recipe import default_cache
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.manifest import Item, read_manifest

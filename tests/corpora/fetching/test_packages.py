@@ -15,9 +15,9 @@ import pytest
 from archives import file, tar_bytes
 from recipes import ANY_CONTENT
 
-from s2s_plugin.corpora import packages
-from s2s_plugin.corpora.download import Expected
-from s2s_plugin.corpora.packages import (
+from s2s_plugin.corpora.fetching import packages
+from s2s_plugin.corpora.fetching.download import Expected
+from s2s_plugin.corpora.fetching.packages import (
     _error_line,
     apt_package,
     apt_package_or,

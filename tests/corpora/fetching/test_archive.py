@@ -28,8 +28,8 @@ from archives import (
     zip_bytes,
 )
 
-from s2s_plugin.corpora import archive, archive_formats
-from s2s_plugin.corpora.archive import check_whole, shown, unpack
+from s2s_plugin.corpora.fetching import archive, archive_formats
+from s2s_plugin.corpora.fetching.archive import check_whole, shown, unpack
 from s2s_plugin.errors import UserError
 
 FILES = [file("./usr/share/toy/a.txt", b"eins\n"), file("./usr/share/toy/b.txt", b"zwei\n")]

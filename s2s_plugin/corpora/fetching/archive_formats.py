@@ -1,4 +1,4 @@
-"""The members of zip, tar and Debian archives, as they are; :mod:`s2s_plugin.corpora.archive` judges them."""
+"""The members of zip, tar and Debian archives, as they are; :mod:`s2s_plugin.corpora.fetching.archive` judges them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pip that runs no code of the packages it downloads: ``python s2s_plugin/corpora/inert_pip.py download ...``.
+"""pip that runs no code of the packages it downloads: ``python s2s_plugin/corpora/fetching/inert_pip.py download ...``.
 
 To learn the name and dependencies of a source archive, ``pip download`` runs the archive's ``setup.py`` or build
 backend (PEP 517). Here every Python that pip starts becomes this file, which answers from the archive's ``PKG-INFO``;

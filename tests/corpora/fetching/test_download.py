@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from recipes import ANY_CONTENT, serving
 
-from s2s_plugin.corpora.download import Expected, content_sha256, url_archive, url_file
+from s2s_plugin.corpora.fetching.download import Expected, content_sha256, url_archive, url_file
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.paths import RECIPES

@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from s2s_plugin.corpora.archive import shown, unpack
-from s2s_plugin.corpora.download import MANUAL_HINT, Expected
+from s2s_plugin.corpora.fetching.archive import shown, unpack
+from s2s_plugin.corpora.fetching.download import MANUAL_HINT, Expected
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import build_folder, file_sha256, locked, read_json, write_json

@@ -16,7 +16,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2s_plugin.corpora.archive import check_whole, shown, unpack
+from s2s_plugin.corpora.fetching.archive import check_whole, shown, unpack
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import build_folder, file_sha256, locked

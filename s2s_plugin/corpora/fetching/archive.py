@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from s2s_plugin.corpora.archive_formats import Member, Refused, members_of, read_to_end
+from s2s_plugin.corpora.fetching.archive_formats import Member, Refused, members_of, read_to_end
 from s2s_plugin.errors import UserError
 
 MEMBERS = 200_000  # of an archive; AESLC has 18,306

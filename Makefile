@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint docs dist format bench clean
+.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint audit docs dist format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
@@ -82,6 +82,11 @@ test-slow: $(VENV)/ready-dev ## the long tests
 
 lint: $(VENV)/ready-dev ## ruff, mypy and the import layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+
+audit: $(VENV)/ready-dev ## look up known vulnerabilities of all that is installed
+	@$(PIP) pip-audit
+	@$(BIN)/pip freeze --exclude-editable | sed 's/+.*//' > $(VENV)/audit.txt
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(VENV)/audit.txt
 
 docs: $(VENV)/ready-dev ## build the documentation in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -84,7 +84,7 @@ def write_report(run_dir: Path, changed_options: Callable[[dict], dict] = dict) 
 
 def breakable(text: object) -> Markup:
     """Escape ``text`` and allow line breaks in signatures and paths."""
-    return Markup(re.sub(r"([|/])", r"\1<wbr>", str(escape(text))))
+    return Markup(re.sub(r"([|/])", r"\1<wbr>", str(escape(text))))  # noqa: S704
 
 
 def number(value: float | None, digits: int = 1) -> str:

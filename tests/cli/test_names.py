@@ -108,7 +108,7 @@ def test_from_a_file_of_any_name_to_its_translation(tmp_path: Path, name: str):
     generate = next(each for each in printed_commands(done.stderr) if each.startswith("fairseq-generate"))
     assert shlex.split(generate)[shlex.split(generate).index("--path") + 1].startswith(f"runs/nmt/{name}/")
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
-    shell = subprocess.run(generate, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    shell = subprocess.run(["sh", "-c", generate], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert shell.returncode == 0 and "Generate test" in shell.stdout + shell.stderr, shell.stderr[-2000:]
 
 

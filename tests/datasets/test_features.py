@@ -38,7 +38,7 @@ def test_packed_features_are_those_of_the_frontend(tmp_path, items, frontend, wo
     about = json.loads((tmp_path / "train.json").read_text())
     assert about["sha256"] == hashlib.sha256((tmp_path / "train.bin").read_bytes()).hexdigest()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.bin", "train.json"]
-    again = pickle.loads(pickle.dumps(packed))  # as a worker process gets it
+    again = pickle.loads(pickle.dumps(packed))  # noqa: S301 (as a worker process gets it)
     assert np.array_equal(again[69], packed[69])
 
 

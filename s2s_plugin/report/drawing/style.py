@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -80,7 +80,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
     ):
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
     svg = re.sub(r"#[0-9a-f]{6}", lambda match: VARIABLES.get(match[0], match[0]), svg)
-    return Markup(f'<svg {view_box} role="img" aria-label="{label}">{svg}')
+    return Markup(f'<svg {view_box} role="img" aria-label="{escape(label)}">{svg}')  # noqa: S704 (matplotlib escapes)
 
 
 def fonts_for(text: str) -> tuple[list[str], set[str]]:

@@ -88,5 +88,5 @@ def highlight(text: str, other: str, tag: str) -> Markup:
             parts.append(escape(piece))
         else:
             before, _, after = piece.partition(bare)
-            parts.append(Markup("{0}<{1}>{2}</{1}>{3}").format(before, Markup(tag), bare, after))
+            parts.append(Markup("{0}<{1}>{2}</{1}>{3}").format(before, tag, bare, after))
     return Markup("").join(parts)

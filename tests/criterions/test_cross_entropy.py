@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 from omegaconf import OmegaConf
+from two_letters import batch, build_model
 
 from s2s_plugin.criterions.cross_entropy import Seq2SeqCriterion, Seq2SeqCriterionConfig
 from s2s_plugin.criterions.losses import (
@@ -20,7 +21,6 @@ from s2s_plugin.criterions.losses import (
 )
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask
-from tests.criterions.conftest import batch, build_model
 
 PAD, EOS, BLANK = 1, 2, 0
 

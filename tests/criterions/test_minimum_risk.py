@@ -13,22 +13,12 @@ from command_line import TRAIN, call
 from fairseq.logging import metrics
 from fairseq.models.lstm import LSTMModel
 from fairseq.models.lstm import base_architecture as lstm_architecture
+from two_letters import EOS, MAX_LEN, PAD, all_targets, batch, build_criterion, build_model, log_probability, unpadded
 
 from s2s_plugin.criterions.minimum_risk import MinimumRiskCriterion
 from s2s_plugin.criterions.sampling import sample_targets
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask
-from tests.criterions.conftest import (
-    EOS,
-    MAX_LEN,
-    PAD,
-    all_targets,
-    batch,
-    build_criterion,
-    build_model,
-    log_probability,
-    without_padding,
-)
 
 CHOICES = [
     {"decoder_type": "luong", "attention": "general", "coverage": "sum"},
@@ -68,7 +58,7 @@ def test_gradient_is_the_formula(task: Seq2SeqTask, short: None, options: dict, 
             others = scores[:k] + scores[k + 1 :]
             rival = sum(others) / 5 if baseline == "mean" else criterion.reward(task.text(best[row]), reference)
             assert baselines[row, k].item() == pytest.approx(rival)
-            expected = expected + (rival - scores[k]) * log_probability(model, source, without_padding(tokens)) / 6
+            expected = expected + (rival - scores[k]) * log_probability(model, source, unpadded(tokens)) / 6
     assert expected.item() != 0
     assert risk.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-5)
     expected.backward()

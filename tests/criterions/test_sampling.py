@@ -6,21 +6,11 @@ from collections import Counter
 
 import pytest
 import torch
+from two_letters import EOS, MAX_LEN, PAD, all_targets, batch, build_criterion, build_model, log_probability, unpadded
 
 from s2s_plugin.criterions.sampling import sample_targets, scheduled_sampling, without_dropout
 from s2s_plugin.models.layers.dropout import Dropout
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask
-from tests.criterions.conftest import (
-    EOS,
-    MAX_LEN,
-    PAD,
-    all_targets,
-    batch,
-    build_criterion,
-    build_model,
-    log_probability,
-    without_padding,
-)
 
 
 def test_targets_end_with_eos_or_at_their_own_limit(task: Seq2SeqTask):
@@ -43,7 +33,7 @@ def test_samples_follow_the_distribution_of_the_model(task: Seq2SeqTask, decoder
     model.eval()
     for row in range(2):
         source = inputs["src_tokens"][row][: inputs["src_lengths"][row]]
-        counts = Counter(tuple(without_padding(tokens)) for tokens in drawn[row * draws : (row + 1) * draws])
+        counts = Counter(tuple(unpadded(tokens)) for tokens in drawn[row * draws : (row + 1) * draws])
         targets = all_targets(MAX_LEN)
         with torch.no_grad():
             expected = torch.stack([log_probability(model, source, target) for target in targets]).exp()

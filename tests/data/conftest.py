@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from recipes import Files, serving
+from web_server import Files, serving
 
 
 @pytest.fixture

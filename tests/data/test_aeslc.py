@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from parallel_recipes import assert_manifest, read
-from recipes import ANY_CONTENT, sample
+from recipes import ANY_CONTENT, assert_manifest, read, sample
 
 from s2s_plugin.corpora import recipe
 from s2s_plugin.corpora.splits import SPLITS

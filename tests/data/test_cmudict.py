@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from parallel_recipes import assert_manifest, read
-from recipes import assert_no_leak
+from recipes import assert_manifest, assert_no_leak, read
 
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
+from recipes import assert_languages_do_not_leak, assert_manifest, read
 
 from s2s_plugin.corpora.fetching.packages import apt_lists, has_apt
 from s2s_plugin.corpora.recipe import load_recipe

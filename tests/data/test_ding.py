@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import ROOT
-from parallel_recipes import assert_languages_do_not_leak, assert_manifest, read
+from recipes import assert_languages_do_not_leak, assert_manifest, read
 
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from parallel_recipes import assert_languages_do_not_leak, assert_manifest
+from recipes import assert_languages_do_not_leak, assert_manifest
 
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError

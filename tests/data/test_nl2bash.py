@@ -8,8 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from parallel_recipes import assert_manifest, read
-from recipes import sample
+from recipes import assert_manifest, read, sample
 
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS

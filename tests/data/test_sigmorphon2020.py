@@ -7,8 +7,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from parallel_recipes import assert_manifest, read
-from recipes import sample
+from recipes import assert_manifest, read, sample
 
 from s2s_plugin.corpora.fetching.download import Expected
 from s2s_plugin.corpora.recipe import load_recipe

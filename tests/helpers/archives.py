@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from s2s_plugin.corpora.fetching.archive import unpack
+from s2s_plugin.errors import UserError
+
 Entry = dict[str, Any]
+
+ZEROS = bytes(70_000_000)  # more than a small archive may hold
 
 
 def tar_bytes(entries: list[Entry], mode: str = "w") -> bytes:
@@ -107,3 +116,20 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
         content = bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
         found[path.relative_to(folder).as_posix()] = (status.st_mode, content)
     return found
+
+
+def refused(box: Path, content: bytes, message: str) -> None:
+    """Unpack: an error of one line, no harm, and nothing but plain files in the folder."""
+    path, out = box / "hostile", box / "in" / "out"
+    path.write_bytes(content)
+    shutil.rmtree(out, ignore_errors=True)
+    before = tree(box.parent)
+    with pytest.raises(UserError, match=message) as caught:
+        unpack(path, out)
+    text = str(caught.value)
+    assert text.isprintable() and len(text) < 700 and "delete it and run again" in text
+    after = tree(box.parent)
+    made = {name: mode for name, (mode, _) in after.items() if name.startswith("box/in/out")}
+    assert {name: entry for name, entry in after.items() if name not in made} == before
+    assert all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in made.values())
+    assert not any(stat.S_ISREG(mode) and mode & 0o7111 for mode in made.values())

@@ -1,19 +1,10 @@
-"""What the tests of the recipes share: the recipe itself, what it wrote, and a public home on this machine."""
+"""What the tests of the recipes share: samples, and what every recipe must have written."""
 
 from __future__ import annotations
 
-import atexit
-import functools
-import http.server
 import json
-import shutil
-import ssl
-import subprocess
 import tarfile
-import tempfile
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,6 +70,22 @@ def read_splits(name: str, modality: str, out: Path) -> dict[str, list[Item]]:
     return splits
 
 
+def read(out: Path, name: str) -> list[str]:
+    return (out / name).read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def assert_languages_do_not_leak(out: Path, languages: tuple[str, str]) -> None:
+    for lang in languages:
+        assert_no_leak({" ".join(line.casefold().split()) for line in read(out, f"{split}.{lang}")} for split in SPLITS)
+
+
+def assert_manifest(out: Path, name: str) -> dict:
+    files = read_meta(name, out)["files"]
+    for file, entry in files.items():
+        assert entry["lines"] == len(read(out, file))
+    return files
+
+
 def text_keys(splits: dict[str, list[Item]]) -> Iterator[set[str]]:
     """For each split, what its texts are compared by."""
     return ({match_key(text) for item in items for text in item.texts} for items in splits.values())
@@ -99,40 +106,3 @@ def pack(folder: Path, archive: Path, name: str) -> None:
     """``folder`` as ``name`` in a tar.gz archive."""
     with tarfile.open(archive, "w:gz") as packed:
         packed.add(folder, name)
-
-
-class Files(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, silently."""
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@functools.cache
-def _certificate() -> Path:
-    """A certificate of this machine with its key, in one file that goes with the process."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl on this machine")
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder)
-    files = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(["openssl", "req", "-x509", *kind, *files, *about], check=True, stderr=subprocess.DEVNULL)
-    return folder
-
-
-@contextmanager
-def serving(
-    handler: type[http.server.BaseHTTPRequestHandler] | functools.partial, secure: bool = True
-) -> Iterator[str]:
-    """A real web server on this machine, over TLS with a certificate that the test trusts; gives its address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, pytest.MonkeyPatch.context() as patch:
-        if secure:
-            patch.setenv("SSL_CERT_FILE", str(_certificate() / "certificate.pem"))
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(_certificate() / "certificate.pem", _certificate() / "key.pem")
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http{'s' * secure}://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()

@@ -1,4 +1,4 @@
-"""Unpacking real archives, and archives made to do harm: nothing outside of the folder, and one clear line."""
+"""Unpacking real archives, and what is none, broken or too large."""
 
 from __future__ import annotations
 
@@ -8,61 +8,18 @@ import lzma
 import os
 import shutil
 import stat
-import struct
 import subprocess
 import tarfile
 import zlib
-from pathlib import Path
 
 import pytest
-from archives import (
-    ar_member,
-    deb_bytes,
-    file,
-    link,
-    long_path_attack,
-    patched,
-    tar_bytes,
-    tree,
-    with_header,
-    zip_bytes,
-)
+from archives import ZEROS, ar_member, deb_bytes, file, link, refused, tar_bytes, tree, zip_bytes
 
 from s2s_plugin.corpora.fetching import archive, archive_formats
 from s2s_plugin.corpora.fetching.archive import check_whole, shown, unpack
 from s2s_plugin.errors import UserError
 
 FILES = [file("./usr/share/toy/a.txt", b"eins\n"), file("./usr/share/toy/b.txt", b"zwei\n")]
-ZEROS = bytes(70_000_000)  # more than a small archive may hold
-
-
-@pytest.fixture
-def box(tmp_path: Path) -> Path:
-    """A folder with a secret in it, and beside it the place that attacks aim at."""
-    (tmp_path / "box/in").mkdir(parents=True)
-    (tmp_path / "target").mkdir()
-    (tmp_path / "box/secret.txt").write_text("secret")
-    return tmp_path / "box"
-
-
-def refused(box: Path, content: bytes, message: str) -> None:
-    """Unpack: an error of one line, no harm, and nothing but plain files in the folder."""
-    path, out = box / "hostile", box / "in" / "out"
-    path.write_bytes(content)
-    shutil.rmtree(out, ignore_errors=True)
-    before = tree(box.parent)
-    with pytest.raises(UserError, match=message) as caught:
-        unpack(path, out)
-    text = str(caught.value)
-    assert text.isprintable() and len(text) < 700 and "delete it and run again" in text
-    after = tree(box.parent)
-    made = {name: mode for name, (mode, _) in after.items() if name.startswith("box/in/out")}
-    assert {name: entry for name, entry in after.items() if name not in made} == before
-    assert all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in made.values())
-    assert not any(stat.S_ISREG(mode) and mode & 0o7111 for mode in made.values())
-
-
-# --- whole archives ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", ["xz", "gz", "bz2"])
@@ -129,190 +86,12 @@ def test_links_between_members_of_a_debian_package_are_left_out(tmp_path):
     ]
 
 
-# --- hostile tar archives, as they are, compressed and in Debian packages ---------------------------------------------
-
-TARS = {
-    "absolute path": ([file("{top}/target/evil")], "must be a relative path"),
-    "parent": ([file("../evil")], "must be a relative path"),
-    "parent of the parent": ([file("a/../../evil")], "must be a relative path"),
-    "parent, inside": ([file("a/../evil")], "must be a relative path"),
-    "only dots": ([file("..")], "must be a relative path"),
-    "backslashes": ([file("..\\..\\evil")], "must be a relative path"),
-    "file as the folder": ([file("./")], "is there twice|no files"),
-    "file through a link to /": ([link("a", "{top}/target"), file("a/evil")], "'a' is a symbolic link"),
-    "file through a link up": ([link("a", "../../../target"), file("a/evil")], "'a' is a symbolic link"),
-    "link up behind folders": ([link("a/b", "../../x")], "'a/b' is a symbolic link"),
-    "link replaced by a file": ([link("a", "../../secret.txt"), file("a", b"owned")], "'a' is a symbolic link"),
-    "file through an inner link": ([file("b/x"), link("a", "b"), file("a/evil")], "symbolic link|below a member"),
-    "link twice": ([link("a", "b"), link("a", "c"), file("x")], "symbolic link|there twice"),
-    "hard link outside": ([link("a", "../../secret.txt", hard=True)], "'a' is a hard link"),
-    "hard link to /": ([link("a", "/etc/passwd", hard=True)], "'a' is a hard link"),
-    "hard link inside": ([file("b"), link("a", "b", hard=True)], "'a' is a hard link"),
-    "character device": ([{"name": "null", "type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}], "is a device"),
-    "block device": ([{"name": "sda", "type": tarfile.BLKTYPE, "devmajor": 8}], "is a device"),
-    "FIFO": ([{"name": "pipe", "type": tarfile.FIFOTYPE}], "is a FIFO"),
-    "unknown type": ([{"name": "a", "type": b"Z"}], "unknown type"),
-    "NUL in the name": ([file("a", pax_headers={"path": "evil\0.txt"})], r"'evil\\x00\.txt' has control"),
-    "line break in the name": ([file("a\nerror: all is well")], r"'a\\nerror: all is well' has control"),
-    "escape in the name": ([file("\x1b]0;owned\x07\x1b[2J")], r"'\\x1b\]0;owned\\x07\\x1b\[2J' has control"),
-    "C1 escape in the name": ([file("\x9b2Ja")], r"'\\x9b2Ja' has control"),
-    "no UTF-8": ([file("caf\udce9", pax_headers={})], "not UTF-8|surrogate"),
-    "twice": ([file("a", b"1"), file("a", b"2")], "'a' is there twice"),
-    "twice by dots": ([file("a", b"1"), file("./a", b"2")], "'./a' is there twice"),
-    "twice but for case": ([file("README"), file("readme")], "'readme' is there twice"),
-    "twice but for the Unicode form": ([file("caf\u00e9"), file("cafe\u0301")], "is there twice"),
-    "below a file": ([file("a"), file("a/b")], "'a/b' is below a member that is not a folder"),
-    "file in place of a folder": ([file("a/b"), file("A")], "'A' is there twice"),
-    "deep": ([file("a/" * 1000 + "b")], "at most 1000 bytes and 40 parts"),
-    "deep, short": ([file("a/" * 45 + "b")], "at most 1000 bytes and 40 parts"),
-    "long name": ([file("a" * 300)], "parts of at most 255 bytes"),
-    "no files": ([{"name": "a", "type": tarfile.DIRTYPE}], "it has no files"),
-    "empty": ([], "it has no files"),
-    "long header": ([file("a", pax_headers={"comment": "x" * 100_000})], "a header must have at most 16,384 bytes"),
-    "sparse": (
-        [
-            file(
-                "a",
-                b"1\n0\n1\n".ljust(513),
-                pax_headers={
-                    "GNU.sparse.major": "1",
-                    "GNU.sparse.minor": "0",
-                    "GNU.sparse.name": "a",
-                    "GNU.sparse.realsize": "999999999999",
-                },
-            )
-        ],
-        "unknown type",
-    ),
-}
-PACKERS = {
-    "tar": lambda entries: tar_bytes(entries),
-    "tar.gz": lambda entries: tar_bytes(entries, "w:gz"),
-    "tar.xz": lambda entries: tar_bytes(entries, "w:xz"),
-    "deb": lambda entries: deb_bytes(tar_bytes(entries, "w:gz"), "gz"),
-}
-
-
-@pytest.mark.parametrize("packer", PACKERS)
-@pytest.mark.parametrize("attack", TARS)
-def test_hostile_tar(box, packer, attack):
-    entries, message = TARS[attack]
-    filled = [
-        {key: value.format(top=box.parent) if key in ("name", "linkname") else value for key, value in entry.items()}
-        for entry in entries
-    ]
-    refused(box, PACKERS[packer](filled), message)
-
-
-@pytest.mark.parametrize("packer", PACKERS)
-def test_long_path_through_links(box, packer):
-    refused(box, PACKERS[packer](long_path_attack(box.parent / "target")), "is a symbolic link|at most 1000 bytes")
-
-
-BROKEN_TARS = {
-    "negative size": (with_header(124, b"\xff" * 12), "header must have|negative size|broken"),
-    "size beyond the end": (with_header(124, b"77777777777\0"), "at most 67 MB|cut or broken|end of data"),
-    "header broken": (tar_bytes([file("a")])[:1024] + b"x" * 512 + bytes(9216), "cut or broken"),
-    "cut in a header": (tar_bytes([file("a"), file("b")])[:1100], "cut or broken"),
-    "cut in a file": (tar_bytes([file("a", b"x" * 5000)])[:2000], "end of data|must have 5,000 bytes|cut or broken"),
-    "cut before the end": (tar_bytes([file("a")])[:1024], "cut or broken"),
-    "headers about headers": (
-        b"".join(with_header(156, b"L")[:1024] for _ in range(3000)) + tar_bytes([file("a")]),
-        "recursion|cut or broken|no archive",
-    ),
-}
-
-
-@pytest.mark.parametrize("attack", BROKEN_TARS)
-def test_broken_tar(box, attack):
-    content, message = BROKEN_TARS[attack]
-    refused(box, content, message)
-    refused(box, gzip.compress(content), message)
-
-
-# --- hostile zip archives ---------------------------------------------------------------------------------------------
-
-
-def flagged(content: bytes, flags: int) -> bytes:
-    """Flags of the first member, in both places."""
-
-    def change(array: bytearray) -> None:
-        struct.pack_into("<H", array, 6, flags)
-        struct.pack_into("<H", array, array.index(b"PK\1\2") + 8, flags)
-
-    return patched(content, change)
-
-
-def with_method(content: bytes, method: int) -> bytes:
-    def change(array: bytearray) -> None:
-        struct.pack_into("<H", array, 8, method)
-        struct.pack_into("<H", array, array.index(b"PK\1\2") + 10, method)
-
-    return patched(content, change)
-
-
-def with_size(content: bytes, size: int) -> bytes:
-    """A directory that lies about how much the first member has unpacked."""
-    return patched(content, lambda array: struct.pack_into("<I", array, array.index(b"PK\1\2") + 24, size))
-
-
-ZIPS = {
-    "absolute path": (zip_bytes({"/evil": b""}), "must be a relative path"),
-    "parent": (zip_bytes({"../evil": b""}), "must be a relative path"),
-    "parent behind folders": (zip_bytes({"a/b/../../../evil": b""}), "must be a relative path"),
-    "backslashes": (zip_bytes({"..\\evil": b""}), "must be a relative path"),
-    "drive": (zip_bytes({"C:\\evil": b""}), "must be a relative path"),
-    "NUL in the name": (zip_bytes({"evil#.txt": b""}).replace(b"evil#", b"evil\0"), r"'evil\\x00\.txt' has control"),
-    "escape in the name": (zip_bytes({"\x1b[2Jx": b""}), r"'\\x1b\[2Jx' has control"),
-    "line break in the name": (zip_bytes({"a\r\nb": b""}), r"'a\\r\\nb' has control"),
-    "link": (zip_bytes({"a": b"/etc/passwd"}, stat.S_IFLNK | 0o777), "'a' is a symbolic link"),
-    "device": (zip_bytes({"a": b""}, stat.S_IFCHR | 0o777), "'a' is a device"),
-    "FIFO": (zip_bytes({"a": b""}, stat.S_IFIFO | 0o777), "'a' is a FIFO"),
-    "socket": (zip_bytes({"a": b""}, stat.S_IFSOCK | 0o777), "'a' is a socket"),
-    "twice": (zip_bytes([("a", b"1"), ("a", b"2")]), "'a' is there twice"),
-    "twice but for case": (zip_bytes({"a/B": b"1", "A/b": b"2"}), "'A/b' is there twice"),
-    "below a file": (zip_bytes({"a": b"1", "a/b": b"2"}), "is below a member that is not a folder"),
-    "encrypted": (flagged(zip_bytes({"a": b"1"}), 0x1), "'a' is encrypted"),
-    "strongly encrypted": (flagged(zip_bytes({"a": b"1"}), 0x41), "'a' is encrypted"),
-    "encrypted directory": (flagged(zip_bytes({"a": b"1"}), 0x2000), "'a' is encrypted"),
-    "AES": (with_method(zip_bytes({"a": b"1"}), 99), "unknown method 99"),
-    "Deflate64": (with_method(zip_bytes({"a": b"1"}), 9), "unknown method 9"),
-    "bomb": (zip_bytes({"zeros": ZEROS}, deflate=True), "at most 67 MB"),
-    "bomb that lies about its size": (with_size(zip_bytes({"z": ZEROS}, deflate=True), 10), "CRC-32"),
-    "size beyond the end": (with_size(zip_bytes({"a": b"1"}), 1000), "must have 1,000 bytes|CRC-32|end"),
-    "names differ": (zip_bytes({"good": b"1"}).replace(b"good", b"../e", 1), "differ"),
-    "wrong content": (zip_bytes({"a": b"right"}).replace(b"right", b"wrong"), "CRC-32"),
-    "cut": (zip_bytes({"a": b"1" * 1000})[:500], "not a zip file"),
-    "cut directory": (zip_bytes({"a": b"1" * 1000})[:-30], "not a zip file"),
-    "deep": (zip_bytes({"a/" * 45 + "b": b""}), "40 parts"),
-    "long": (zip_bytes({"a" * 256: b""}), "at most 255 bytes"),
-    "empty": (zip_bytes({}), "it has no files"),
-    "only folders": (zip_bytes({"a/": b""}), "it has no files"),
-}
-
-
-@pytest.mark.parametrize("attack", ZIPS)
-def test_hostile_zip(box, attack):
-    refused(box, *ZIPS[attack])
-
-
-@pytest.mark.skipif(shutil.which("zip") is None, reason="no zip")
-def test_zip_with_a_real_password(box):
-    subprocess.run(["zip", "-qP", "secret", "locked.zip", "secret.txt"], cwd=box, check=True)
-    refused(box, (box / "locked.zip").read_bytes(), r"'secret\.txt' is encrypted")
-
-
-# --- other formats, outer shells, limits ------------------------------------------------------------------------------
-
 GOOD_TAR = tar_bytes([file("a", os.urandom(5000))])
 SHELLS = {
     "gzip in gzip": (gzip.compress(gzip.compress(GOOD_TAR)), "compressed more than once"),
     "xz in bzip2 in gzip": (gzip.compress(bz2.compress(lzma.compress(GOOD_TAR))), "compressed more than once"),
     "gzip of a text": (gzip.compress(b"some text" * 100), "it is no archive, or broken"),
     "gzip of a zip": (gzip.compress(zip_bytes({"a": b""})), "it is no archive, or broken"),
-    "gzip bomb": (gzip.compress(ZEROS * 2), "at most 84 MB"),
-    "bzip2 bomb": (bz2.compress(ZEROS * 2), "at most 84 MB"),
-    "gzip bomb in a package": (deb_bytes(gzip.compress(ZEROS * 2), "gz"), "at most 84 MB"),
     "cut gzip": (gzip.compress(GOOD_TAR)[:3000], "end-of-stream"),
     "cut xz": (lzma.compress(GOOD_TAR)[:3000], "end-of-stream"),
     "cut bzip2": (bz2.compress(GOOD_TAR)[:3000], "end-of-stream"),
@@ -339,6 +118,12 @@ SHELLS = {
 @pytest.mark.parametrize("attack", SHELLS)
 def test_other_formats_and_broken_shells(box, attack):
     refused(box, *SHELLS[attack])
+
+
+def test_bombs(box):
+    bomb = gzip.compress(ZEROS * 2)
+    for content in (bomb, deb_bytes(bomb, "gz"), bz2.compress(ZEROS * 2)):
+        refused(box, content, "at most 84 MB")
 
 
 @pytest.mark.parametrize(

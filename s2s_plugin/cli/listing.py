@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.utils.io import read_json
 from s2s_plugin.utils.paths import CONF
-from s2s_plugin.utils.run_dir import RunDir
 
 WIDTH = 80
 GROUPS = {"apps": "app", "corpora": "data", "models": "model", "experiments": "experiment"}

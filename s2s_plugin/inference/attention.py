@@ -10,8 +10,8 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.translator import Translator
-from s2s_plugin.utils.run_dir import RunDir
 
 KEEP_WEIGHTS = {"print_alignment": "soft", "replace_unk": None, "score_reference": False}
 

@@ -15,6 +15,7 @@ from sacrebleu.metrics import CHRF
 
 from s2s_plugin.corpora.dialogues import join_turns
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import windows
 from s2s_plugin.inference.translator import Hypothesis, Translator, generation_key
 from s2s_plugin.text.normalize import match_key
@@ -22,7 +23,6 @@ from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.digests import read_prepared
 from s2s_plugin.utils.io import fingerprint, read_json, write_json
-from s2s_plugin.utils.run_dir import RunDir
 
 QUIT = ("quit", "exit")
 CALIBRATION_ITEMS = 500  # of the validation set, to choose the threshold on

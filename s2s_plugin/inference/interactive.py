@@ -20,12 +20,12 @@ from s2s_plugin.corpora.directions import tagger
 from s2s_plugin.datasets.frontends.video import IMAGE_SUFFIXES, natural_key
 from s2s_plugin.datasets.manifest import existing_path
 from s2s_plugin.errors import UserError, visible
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import windows
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.run_dir import RunDir
 from s2s_plugin.utils.workers import Workers
 
 LIKE_FILE = re.compile(r"\S+\.[a-z]{2,4}")  # one word with the ending of a file

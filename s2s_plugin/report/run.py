@@ -14,11 +14,13 @@ from fairseq.dataclass.configs import FairseqConfig
 
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import REGENERATE, RunDir
 from s2s_plugin.report.log import Curves, read_curves
 from s2s_plugin.report.words import count_tokens
+from s2s_plugin.tasks.stored_config import check_config
+from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json
-from s2s_plugin.utils.run_dir import RunDir
-from s2s_plugin.utils.untrusted import check_config, load_yaml, show
+from s2s_plugin.utils.untrusted import load_yaml, show
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,6 @@ def read_run(folder: Path) -> RunData:
     if not folder.is_dir():
         raise UserError(f"{folder}: not a run folder; run the train stage first")
     run = RunDir(folder)
-    if run.config.is_file():
-        run.check_config()
     inputs = (run.config, run.log, run.outputs, run.attention, run.scores, run.commands)
     times = [path.stat().st_mtime for path in inputs if path.is_file()]
     options = _read_options(run.config)
@@ -160,7 +160,7 @@ def _read_attention(item: dict[str, Any], run: RunDir) -> Attention:
         path = run.folder / str(item.pop("features"))
         if not path.resolve().is_relative_to(run.folder.resolve()) or not path.is_file():
             raise UserError(f"{path}: features must be a file in {run.folder}; run the generate stage again")
-        run.check_generated(path)
+        check_digest(path, REGENERATE)
         try:
             signal = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError, MemoryError) as error:

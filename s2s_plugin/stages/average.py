@@ -17,10 +17,10 @@ from fairseq.logging import metrics
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import AVERAGE, RunDir
 from s2s_plugin.tasks.checkpoint import load_checkpoint, load_model
 from s2s_plugin.utils.checkpoint import save_checkpoint
 from s2s_plugin.utils.console import say, say_command
-from s2s_plugin.utils.run_dir import AVERAGE, RunDir
 
 
 def run(words: Sequence[str]) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.stages.prepare.folder import check_prepared
 from s2s_plugin.utils.console import route_logs
-from s2s_plugin.utils.run_dir import RunDir
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.scoring import bootstrap
 from s2s_plugin.scoring.evaluate import build_filled_scorer, check_metrics
 from s2s_plugin.stages.schema import load_config
-from s2s_plugin.utils.run_dir import RunDir
 
 
 def run(words: Sequence[str]) -> int:

@@ -12,13 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.models.embedding import FROM_CHECKPOINT
 from s2s_plugin.stages.same_run import refusal
 from s2s_plugin.stages.schema import load_config
 from s2s_plugin.tasks.checkpoint import load_checkpoint
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.utils.paths import existing_form
-from s2s_plugin.utils.run_dir import RunDir
 
 OVERRIDABLE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}  # may differ from the other run's
 DATA_KEYS = {"max_source_positions", "max_target_positions", "box", "max_seconds", "max_megapixels"}  # of this data

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.import_lstm import convert_config, convert_parameters
+from s2s_plugin.tasks.stored_config import check_config
 from s2s_plugin.utils.checkpoint import load_plain, save_checkpoint
-from s2s_plugin.utils.untrusted import check_config, show
+from s2s_plugin.utils.untrusted import show
 
 
 def run(words: Sequence[str]) -> int:

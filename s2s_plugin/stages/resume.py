@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.stages.commands import GENERATE, GENERATE_PARTS, TRAIN, TRAIN_PARTS
 from s2s_plugin.stages.finetune import check_same_base
 from s2s_plugin.stages.same_run import NON_TRAINING_KEYS, may_change, refusal
@@ -23,7 +24,6 @@ from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.options import options_affecting
 from s2s_plugin.utils.paths import CONF
-from s2s_plugin.utils.run_dir import RunDir
 
 DATA = re.compile(r"(data|subword|prepared_dir)\b.*|task(\.data)?")  # the keys that decide which data is meant
 # Our groups declare in the schema that they are saved, and their options what they affect; the rest are fairseq's.

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.stages.base import Job
 from s2s_plugin.stages.prepare.folder import resolve_preparation
 from s2s_plugin.stages.schema import fairseq_config
@@ -21,7 +22,6 @@ from s2s_plugin.tasks.loading import SOURCE_META, read_source_meta
 from s2s_plugin.utils.digests import FILE as DIGESTS
 from s2s_plugin.utils.digests import check_digest, record_digests
 from s2s_plugin.utils.io import atomic_folder, read_json, write_json
-from s2s_plugin.utils.run_dir import RunDir
 
 SHORTLISTS = "shortlist.*.pt"  # may be learned after the training
 

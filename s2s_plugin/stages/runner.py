@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.corpora.directions import join_languages
 from s2s_plugin.inference import chat, interactive
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import check_parser
 from s2s_plugin.scoring.evaluate import check_metrics
 from s2s_plugin.search.options import BeamOptions, check_generation
@@ -35,7 +36,6 @@ from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import clock, harmless, route_logs, say, say_command
 from s2s_plugin.utils.io import read_json, reserved
 from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
-from s2s_plugin.utils.run_dir import RunDir
 
 
 class ReportStage(Stage):

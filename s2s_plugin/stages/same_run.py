@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.stages.commands import DISPLAY_OPTIONS
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.io import fingerprint, read_json, write_json
 from s2s_plugin.utils.options import options_affecting
-from s2s_plugin.utils.run_dir import RunDir
 
 # The groups that decide what is learnt.
 TRAINING_GROUPS = ("task", "model", "criterion", "optimizer", "lr_scheduler", "optimization", "dataset", "common",

@@ -17,12 +17,12 @@ from s2s_plugin.datasets.frontends.video import VideoConfig
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
+from s2s_plugin.tasks.stored_config import check_config
 from s2s_plugin.text.vocabulary import SubwordConfig
 from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, TRAINING_AND_DECODING, option
 from s2s_plugin.utils.paths import CONF, existing_form
-from s2s_plugin.utils.run_dir import RunDir
-from s2s_plugin.utils.untrusted import check_config, load_yaml, require_file, show
+from s2s_plugin.utils.untrusted import load_yaml, show
 
 FAIRSEQ_GROUPS = ("criterion", "optimizer", "lr_scheduler")
 
@@ -152,8 +152,6 @@ def load_config(path: Path) -> DictConfig:
     Raises:
         UserError: it is not such a config.
     """
-    require_file(path, "config")
-    RunDir(path.parent).check_config()
     saved = check_config(load_yaml(path), RunConfig, path)
     if (other := (saved.get("generation") or {}).get("lm_path")) is not None:  # fairseq would load any model there
         raise UserError(f"{path}: generation.lm_path must be set on the command line, got {show(other)}; delete it")

@@ -7,14 +7,17 @@ import multiprocessing
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from fairseq import tasks
+from fairseq.checkpoint_utils import load_checkpoint as load_checkpoint_and_data
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import AVERAGE, EMA, RunDir
 from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
@@ -32,7 +35,7 @@ from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import save_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
 from s2s_plugin.utils.io import read_json, write_json, write_text
-from s2s_plugin.utils.run_dir import AVERAGE, EMA, RunDir
+from s2s_plugin.utils.untrusted import show, write_yaml
 
 
 class TrainStage(Stage):
@@ -46,7 +49,7 @@ class TrainStage(Stage):
     def begin(self, job: Job) -> None:
         super().begin(job)
         keep_data(job.cfg, job.prepared, job.run_dir, fresh=not job.run_dir.training_settings.is_file())
-        job.run_dir.write_config(OmegaConf.to_yaml(job.cfg, resolve=True))
+        write_yaml(job.run_dir.config, OmegaConf.to_yaml(job.cfg, resolve=True))
 
     def is_done(self, job: Job) -> bool:
         return job.run_dir.training_result.is_file() and not changed_settings(job.fairseq, job.run_dir)
@@ -119,6 +122,24 @@ def _copy_whole(source: str, target: str, overwrite: bool = False) -> bool:
     return True
 
 
+def _load_training(cfg: DictConfig, trainer: Any, **options: Any) -> tuple:
+    """Call fairseq's function, which raises anything on a state of optimizer, meters or data that is not one.
+
+    Raises:
+        UserError: it does.
+    """
+    try:
+        return load_checkpoint_and_data(cfg, trainer, **options)
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        reason = show(str(error) or type(error).__name__)
+        raise UserError(
+            f"{cfg.save_dir}: the training does not go on from the state in its checkpoint ({reason}); restore a copy, "
+            "or give this run another name=..."
+        ) from None
+
+
 def _load_initial(cfg: DictConfig, model: nn.Module) -> dict:
     """Return the checkpoint to fine-tune; raise UserError if it has another model or vocabulary."""
     path = Path(cfg.checkpoint.finetune_from_model)
@@ -148,7 +169,9 @@ def count_updates(run_dir: RunDir, model: nn.Module) -> int:
         say(f"      {error}: continues from {best.name}")
         shutil.copyfile(best, last.with_suffix(".partial"))
         last.with_suffix(".partial").replace(last)
-    check_parameters(last, state["model"], model)
+    for parameters in (state["model"], state["extra_state"].get("ema")):
+        if parameters is not None:
+            check_parameters(last, parameters, model)
     updates = state["optimizer_history"][-1]["num_updates"]
     say(f"      continues after {updates:,} updates")
     return updates
@@ -191,6 +214,7 @@ def train_process(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool)
     from fairseq_cli import train as fairseq_train
 
     fairseq_train.checkpoint_utils.PathManager.copy = staticmethod(_copy_whole)
+    fairseq_train.checkpoint_utils.load_checkpoint = _load_training
     # fairseq keeps these between trainings in one process (multirun), but not between processes.
     for function in (fairseq_train.checkpoint_utils.save_checkpoint, fairseq_train.should_stop_early):
         for name in ("best", "num_runs"):

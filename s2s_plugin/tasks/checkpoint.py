@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.tasks.stored_config import check_config
 from s2s_plugin.utils.checkpoint import load_plain
-from s2s_plugin.utils.untrusted import REMEDY, check_config, show
+from s2s_plugin.utils.untrusted import REMEDY, show
 
 STATE: dict[str, type | tuple[type, ...]] = {  # entries of a checkpoint
     "args": type(None),
@@ -78,8 +79,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     state["cfg"] = check_config(cfg, FairseqConfig, path)
     if not state["cfg"].get("task"):
         raise UserError(f"{path}: its config has no task; {REMEDY}")
-    _check_training_state(path, state)
-    _check_sizes(path, state)
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state["model"].items()):
+        raise UserError(f"{path}: model must have tensors alone; {REMEDY}")
+    _check_counters(path, state)
+    _check_counts(path, state)
     return state
 
 
@@ -101,47 +104,20 @@ def check_parameters(path: Path, saved: Mapping[str, Tensor], model: nn.Module) 
         )
 
 
-def _check_training_state(path: Path, state: dict[str, Any]) -> None:
-    """Raise UserError if fairseq could not continue from this, or would call what a name in it means."""
+def _check_counters(path: Path, state: dict[str, Any]) -> None:
+    """Raise UserError if the counters of the training are not what fairseq saves."""
     extra, history = state.get("extra_state") or {}, state.get("optimizer_history") or []
-    metrics, moving_average = extra.get("metrics") or {}, extra.get("ema") or {}
-    rules = {
-        "model": _has_tensors(state["model"]),
-        "extra_state.ema": _has_tensors(moving_average),
-        "extra_state.metrics": isinstance(metrics, dict) and all(map(_has_meters, metrics.values())),
-        "extra_state.train_iterator": isinstance(extra.get("train_iterator") or {}, dict),
-        "extra_state": all(
-            isinstance(extra.get(key), (int, float, type(None))) for key in ("best", "previous_training_time")
-        ),
-        "optimizer_history": all(
-            isinstance(each, dict) and isinstance(each.get("num_updates", 0), int) for each in history
-        ),
-    }
-    for key, holds in rules.items():
-        if not holds:
-            raise UserError(f"{path}: {key} is not what fairseq saves; {REMEDY}")
+    numbers = [extra.get("best"), extra.get("previous_training_time")]
+    numbers += [each.get("num_updates") if isinstance(each, dict) else each for each in history]
+    if not all(isinstance(number, (int, float, type(None))) for number in numbers):
+        raise UserError(f"{path}: its counters are not what fairseq saves; {REMEDY}")
 
 
-def _has_tensors(parameters: Any) -> bool:
-    return isinstance(parameters, dict) and all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in parameters.items()
-    )
-
-
-def _has_meters(rows: Any) -> bool:
-    """Return whether these are meters as fairseq saves them; it calls the third field of each."""
-    return isinstance(rows, list) and all(
-        isinstance(row, (list, tuple)) and len(row) == 4 and str(row[2]).endswith("Meter") for row in rows
-    )
-
-
-def _check_sizes(path: Path, state: dict[str, Any]) -> None:
-    """Raise UserError if the config describes a model that is much larger than the weights."""
-    weights = state["model"].values()
-    elements = sum(value.numel() for value in weights)
+def _check_counts(path: Path, state: dict[str, Any]) -> None:
+    """Raise UserError if the config describes a model of more modules than there are weights."""
+    limit = 10 + len(state["model"])
     for name, value in state["cfg"]["model"].items():
-        limit = 10 + len(weights) if name.endswith(COUNTS) else 10_000 + elements
-        if type(value) is int and not name.startswith("max_") and value > limit:
+        if name.endswith(COUNTS) and type(value) is int and value > limit:
             raise UserError(
                 f"{path}: model.{name} must be at most {limit:,} for these weights, got {value:,}; {REMEDY}"
             )

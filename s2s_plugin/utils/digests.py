@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
@@ -35,37 +35,32 @@ def crc32(path: Path, size: int | None = None) -> str:
     return f"{value:08x}"
 
 
-def record_digests(folder: Path) -> None:
-    """Write the digests of all files in a folder and below."""
-    write_json(folder / FILE, {str(path.relative_to(folder)): crc32(path) for path in _files(folder)})
+def record_digests(folder: Path, paths: Iterable[Path] | None = None) -> None:
+    """Write the digests of these files, by default of all in the folder and below."""
+    if paths is None:
+        paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != FILE)
+    write_json(folder / FILE, {path.relative_to(folder).as_posix(): crc32(path) for path in paths})
 
 
-def check_digest(path: Path) -> None:
+def check_digest(path: Path, remedy: str = "") -> None:
     """Check a file against the digests of its folder, or of the folder above; without any there is nothing to check.
 
     Raises:
-        UserError: the file is missing or has other content than when its folder was made.
+        UserError: the file is missing or has other content than when its folder was made; ``remedy``: what to do.
     """
-    for folder in path.parents[:2]:
-        if not (folder / FILE).is_file():
-            continue
-        expected = _digests(folder / FILE, (folder / FILE).stat().st_mtime_ns).get(str(path.relative_to(folder)))
-        if expected is None:
-            return
-        remedy = f"restore a copy, or delete {folder} and run the prepare stage again"
-        if not path.is_file():
-            raise UserError(f"{path}: missing; {remedy}")
-        stat = path.stat()
-        if _crc32(path, stat.st_size, stat.st_mtime_ns) != expected:
-            raise UserError(f"{path}: damaged, its content has changed since it was prepared; {remedy}")
-        return
+    folder = next((folder for folder in path.parents[:2] if (folder / FILE).is_file()), path.parent)
+    expected = _read_digests(folder).get(path.relative_to(folder).as_posix())
+    remedy = remedy or f"restore a copy, or delete {folder} and run the prepare stage again"
+    if expected is not None and not path.is_file():
+        raise UserError(f"{path}: missing; {remedy}")
+    if expected is not None and _crc32(path, path.stat().st_mtime_ns) != expected:
+        raise UserError(f"{path}: damaged, its content has changed since it was written; {remedy}")
 
 
-def check_folder(folder: Path) -> None:
-    """Check all files that the folder had when it was made."""
-    if (folder / FILE).is_file():
-        for name in _digests(folder / FILE, (folder / FILE).stat().st_mtime_ns):
-            check_digest(folder / name)
+def check_folder(folder: Path, remedy: str = "") -> None:
+    """Check all files whose digests the folder has."""
+    for name in _read_digests(folder):
+        check_digest(folder / name, remedy)
 
 
 def read_prepared(path: Path) -> list[str]:
@@ -74,16 +69,11 @@ def read_prepared(path: Path) -> list[str]:
     return read_lines(path)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != FILE)
-
-
-@functools.lru_cache(maxsize=32)
-def _digests(file: Path, mtime: int) -> dict[str, str]:
-    return read_json(file)
+def _read_digests(folder: Path) -> dict[str, str]:
+    return read_json(folder / FILE) or {}
 
 
 @functools.cache
-def _crc32(path: Path, size: int, mtime: int) -> str:
+def _crc32(path: Path, mtime: int) -> str:
     """Return the digest of a file, computed once for each of its versions."""
     return crc32(path)

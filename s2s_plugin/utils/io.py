@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -126,73 +125,45 @@ def build_folder(folder: Path, build: Callable[[Path], None]) -> Path:
 
 
 @contextmanager
-def locked(lock: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file ``lock``; the system releases it if the process dies.
+def locked(lock: Path, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on the file ``lock``, which forked processes do not inherit.
 
     If another process holds it, say for what this one waits: for the file or folder after which the lock is named.
+
+    Raises:
+        UserError: another process holds it, and ``wait`` is off.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.seek(0)
+            holder = file.read(100) or "another process"
+            if not wait:
+                rule = f"{lock.parent} is being worked on by {holder}"
+                raise UserError(f"{rule}: wait for it, or take another name=...") from None
             made = lock.with_name(lock.name.removeprefix(".").removesuffix(".lock"))
-            say(f"      waits for {made}, which is being worked on by {_holder(file)}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        _sign(file)
+            say(f"      waits for {made}, which is being worked on by {holder}")
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
+        file.flush()
         yield
 
 
 @contextmanager
 def reserved(folder: Path) -> Iterator[None]:
-    """Hold a lock on an existing folder while this process works on it; forked processes do not inherit it.
+    """Hold a lock on an existing folder while this process works on it.
 
     Raises:
-        UserError: another process holds it, or the folder cannot be written.
+        UserError: another process holds it.
     """
-    lock = folder / ".lock"
-    try:
-        file = _newest(lock)
-    except BlockingIOError as error:
-        raise UserError(f"{folder} is being worked on by {error}: wait for it, or take another name=...") from None
-    except OSError as error:
-        raise UserError(f"{lock}: cannot be written ({error.strerror})") from None
-    with file:
-        _sign(file)
+    with locked(folder / ".lock", wait=False):
         try:
             yield
         finally:
-            with suppress(OSError):  # the folder has been moved
-                lock.unlink()
-
-
-def _newest(lock: Path) -> TextIO:
-    """Return the locked file, opened again if its holder has just removed it."""
-    while True:
-        file = lock.open("a+", encoding="utf-8")
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            with file:
-                if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    raise
-                raise BlockingIOError(_holder(file)) from None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                return file
-        file.close()
-
-
-def _sign(file: TextIO) -> None:
-    """Write to a lock who holds it since when."""
-    file.truncate(0)
-    file.write(f"process {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
-    file.flush()
-
-
-def _holder(file: TextIO) -> str:
-    file.seek(0)
-    return file.read(100) or "another process"
+            (folder / ".lock").unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:

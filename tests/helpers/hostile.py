@@ -111,7 +111,6 @@ def hostile_states(state: dict, canary: Path) -> Iterator[tuple[str, Any]]:
     yield "deep", {**state, "task_state": {"a": nested(150)}}
     yield "laughs", {**state, "task_state": {"a": laughs(9)}}
     yield "key that is a tuple", {**state, "task_state": {(1, 2): 3}}
-    yield "meter", {**state, "extra_state": {"metrics": {"train": [[0, "x", "Namespace", {}]]}}}
     yield "history", {**state, "optimizer_history": [code]}
     yield "updates", {**state, "optimizer_history": [{"num_updates": code}]}
     name = next(iter(state["model"]))
@@ -133,6 +132,16 @@ def hostile_states(state: dict, canary: Path) -> Iterator[tuple[str, Any]]:
         (torch.load, str(canary)), (np.dtype, "O"), (np.zeros, 3), (open, canary, "w"), (os.mkdir, str(canary)),
     ):  # fmt: skip
         yield f"call {function.__name__}", {**state, "task_state": Calls(function, *arguments)}
+
+
+def hostile_training_states(state: dict) -> Iterator[tuple[str, dict]]:
+    """What only a training that goes on reads."""
+    optimizer, extra = state["last_optimizer_state"], state["extra_state"]
+    yield "optimizer", {**state, "last_optimizer_state": {**optimizer, "param_groups": []}}
+    for name, value in (
+        ("metrics", {"train": [[0, "x", "Namespace", {}]]}), ("train_iterator", {"epoch": "x"}), ("ema", {"x": "y"}),
+    ):  # fmt: skip
+        yield name, {**state, "extra_state": {**extra, name: value}}
 
 
 def hostile_pickles(canary: Path) -> Iterator[tuple[str, bytes]]:

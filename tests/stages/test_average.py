@@ -15,8 +15,8 @@ from command_line import BIN, GENERATE, ROOT, call
 from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import AVERAGE, RunDir
 from s2s_plugin.stages import average
-from s2s_plugin.utils.run_dir import AVERAGE, RunDir
 
 RECIPE = (
     "model=tiny model.share_all_embeddings=true subword.size=40 dataset.max_tokens=500 optimization.max_update=60 "

@@ -14,7 +14,16 @@ import pytest
 import torch
 import yaml
 from command_line import call, call_process
-from hostile import CANARY, changed, damaged, hostile_configs, hostile_pickles, hostile_states, rezipped
+from hostile import (
+    CANARY,
+    changed,
+    damaged,
+    hostile_configs,
+    hostile_pickles,
+    hostile_states,
+    hostile_training_states,
+    rezipped,
+)
 
 from s2s_plugin.cli import main
 from s2s_plugin.errors import UserError
@@ -150,6 +159,20 @@ def test_commands_refuse_a_checkpoint_that_names_code(run: Path, canary: Path, s
         torch.save(changed(state, "task", **task), path)
     assert_refused(run, COMMANDS[command].format(settings=small_settings), "task must be a part of s2s, got 'multiling")
     assert not canary.exists()
+
+
+def test_a_damaged_state_of_the_training(run: Path, small_settings: str):
+    """Decoding does not read it; a training that goes on ends in one line and leaves it as it was."""
+    path, problems = run / "checkpoints/checkpoint_last.pt", []
+    for name, state in hostile_training_states(torch.load(path, weights_only=True)):
+        torch.save(state, path)
+        before = path.read_bytes()
+        done = call(f"s2s train {small_settings} optimization.max_update=151", cwd=run.parents[2], check=False)
+        line = done.stderr.splitlines()[-1]
+        if done.returncode != 2 or "Traceback" in done.stderr or not line.startswith("s2s: error: "):
+            problems.append((name, done.stderr[-600:]))
+        assert path.read_bytes() == before, name
+    assert not problems
 
 
 @pytest.mark.parametrize("command", ["translate", "generate", "score", "report", "finetune"])

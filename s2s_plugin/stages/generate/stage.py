@@ -12,6 +12,7 @@ from fairseq.dataclass.configs import GenerationConfig
 from s2s_plugin.corpora.directions import untagged
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.attention import attention_examples
+from s2s_plugin.inference.run_dir import REGENERATE
 from s2s_plugin.inference.translator import generation_key
 from s2s_plugin.report.run import Output
 from s2s_plugin.report.sections.examples import choose
@@ -23,6 +24,7 @@ from s2s_plugin.stages.generate.outputs import make_rows, merge_same_source, rea
 from s2s_plugin.stages.same_run import check_dictionaries
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import search_options
+from s2s_plugin.utils.digests import check_folder, record_digests
 from s2s_plugin.utils.io import fingerprint, read_json, write_json, write_lines, write_text
 
 DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
@@ -48,9 +50,8 @@ class GenerateStage(Stage):
         run_dir, info = job.run_dir, read_json(job.run_dir.generation_info)
         if not run_dir.outputs.is_file() or info is None:
             return False
-        done = {key: value for key, value in info.items() if key != "digests"} == _generation_info(job)
-        for name in info.get("digests", {}) if done else ():
-            run_dir.check_generated(run_dir.folder / name)
+        if done := info == _generation_info(job):
+            check_folder(run_dir.folder, REGENERATE)
         return done
 
     def run(self, job: Job) -> None:
@@ -60,7 +61,7 @@ class GenerateStage(Stage):
         check_dictionaries(cfg, run_dir)
         task.load_dataset(subset)  # damage is noticed before the old results are deleted
         items, parser = read_items(cfg, data, subset), job.cfg.output_parser
-        for stale in (run_dir.generation_info, run_dir.scores, run_dir.search_comparison):
+        for stale in (run_dir.generation_info, run_dir.digests, run_dir.scores, run_dir.search_comparison):
             stale.unlink(missing_ok=True)
         partial = run_dir.folder / "generate.partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -82,8 +83,8 @@ class GenerateStage(Stage):
         if is_approximate(cfg) and not cfg.generation.score_reference:
             write_json(run_dir.search_comparison, compare_with_exact_search(cfg, checkpoint, data, job.cfg.metrics))
         signals = [run_dir.folder / "attention" / f"{row['id']}.npy" for row in shown if row["source"] is None]
-        digests = run_dir.digests(run_dir.outputs, run_dir.attention, *signals)
-        write_json(run_dir.generation_info, {**_generation_info(job), "digests": digests})
+        record_digests(run_dir.folder, [run_dir.outputs, run_dir.attention, *signals])
+        write_json(run_dir.generation_info, _generation_info(job))
 
     def summary(self, job: Job) -> str:
         return str(job.run_dir.outputs)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import zlib
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.utils.digests import crc32
-from s2s_plugin.utils.io import read_json, write_text
+from s2s_plugin.utils.digests import FILE, check_digest
+from s2s_plugin.utils.io import write_text
 from s2s_plugin.utils.untrusted import require_file
 
 EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best checkpoint
-CONFIG_CHECKSUM = "# crc32: "
 REGENERATE = "restore a copy, or delete generated.json and run the generate stage again"
 HEADING = re.compile(r"^# (\w+)\n", re.MULTILINE)  # of a stage in commands.txt
 AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
@@ -31,6 +29,7 @@ class RunDir:
         self.training_result = folder / "trained.json"  # duration, best metric, size; when training has ended
         self.divergence = folder / "diverged.json"  # where training has diverged; until it goes on
         self.generation_info = folder / "generated.json"  # checkpoint and search; when generation has ended
+        self.digests = folder / FILE  # of the outputs
         self.data = folder / "data"  # of the prepared folder: codec, dictionaries, held-out sets
         self.log = folder / "log.txt"
         self.checkpoints = folder / "checkpoints"
@@ -55,23 +54,6 @@ class RunDir:
                 return path
         raise UserError(f"{self.checkpoints}: no checkpoint; run the train stage first")
 
-    def write_config(self, text: str) -> None:
-        """Write ``config.yaml``; its first line, a comment, is the CRC-32 of the rest."""
-        write_text(self.config, f"{CONFIG_CHECKSUM}{zlib.crc32(text.encode('utf-8')):08x}\n{text}")
-
-    def check_config(self) -> None:
-        """Raise UserError if ``config.yaml`` is not what was written."""
-        try:
-            first, _, text = self.config.read_bytes().partition(b"\n")
-        except OSError as error:
-            raise UserError(f"{self.config}: cannot be read ({error.strerror})") from None
-        mark = CONFIG_CHECKSUM.encode()
-        if first.startswith(mark) and first != mark + b"%08x" % zlib.crc32(text):
-            raise UserError(
-                f"{self.config}: damaged, or edited without deleting its first line; restore a copy, or delete it and "
-                "run the train stage again"
-            )
-
     def read_outputs(self) -> list[dict]:
         """Return the rows of ``outputs.jsonl``; none if it is missing."""
         return self._read_rows(self.outputs)
@@ -80,23 +62,8 @@ class RunDir:
         """Return the rows of ``attention.jsonl``; none if it is missing."""
         return self._read_rows(self.attention)
 
-    def check_generated(self, path: Path) -> None:
-        """Check a file that the generate stage wrote.
-
-        Raises:
-            UserError: its content has changed since.
-        """
-        digests = (read_json(self.generation_info) or {}).get("digests", {})
-        name = path.relative_to(self.folder).as_posix()
-        if name in digests and not (path.is_file() and crc32(path) == digests[name]):
-            raise UserError(f"{path}: missing or damaged; {REGENERATE}")
-
-    def digests(self, *paths: Path) -> dict[str, str]:
-        """Return the digests of generated files, for ``generated.json``."""
-        return {path.relative_to(self.folder).as_posix(): crc32(path) for path in paths}
-
     def _read_rows(self, path: Path) -> list[dict]:
-        self.check_generated(path)
+        check_digest(path, REGENERATE)
         try:
             text = path.read_text(encoding="utf-8") if path.is_file() else ""
             return [dict(json.loads(line)) for line in text.split("\n") if line]

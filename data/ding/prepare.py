@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair, clean_text, has_length, word_count
-from s2s_plugin.corpora.fetching.archive import check_whole
 from s2s_plugin.corpora.fetching.download import Expected, url_file
 from s2s_plugin.corpora.fetching.packages import apt_package_or
 from s2s_plugin.corpora.recipe import Corpus, Request, find_file, read_text, recipe
@@ -137,7 +136,6 @@ def prepare(
     min_words = KINDS[kind][0] if min_words is None else min_words
     max_words = KINDS[kind][1] if max_words is None else max_words
     path, version = find_dictionary(request.cache, request.from_dir)
-    check_whole(path)
     lines = Progress(read_text(path).split("\n"), "reading entries", unit=" lines")
     items = [
         (line, (english, german) if request.src == "en" else (german, english))

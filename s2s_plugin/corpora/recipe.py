@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import argparse
 import ast
-import bz2
 import functools
-import gzip
 import importlib.util
 import inspect
 import json
-import lzma
 import os
 import sys
-import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +24,7 @@ from s2s_plugin.corpora import cleaning, dialogues, splits
 from s2s_plugin.corpora.writing import MANIFEST, write_corpus, write_manifests
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.compression import open_binary
 from s2s_plugin.utils.io import fingerprint
 from s2s_plugin.utils.paths import RECIPES
 
@@ -160,15 +157,13 @@ def find_file(folder: Path, names: Sequence[str], hint: str) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, which may be compressed with gzip, xz or bzip2; line ends stay as they are."""
-    openers: dict[str, Callable] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+    """Return the text of a UTF-8 file, which may be compressed; line ends stay as they are."""
+    with open_binary(path) as file:
+        content = file.read()
     try:
-        with openers.get(path.suffix, open)(path, "rb") as file:
-            return file.read().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start + 1:,} is not UTF-8; download it again, or convert it") from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"cannot read {path}: {error}; download it again") from error
 
 
 def run_recipe(cfg: DictConfig, out: Path) -> Path:

@@ -5,7 +5,6 @@ Only https is used, and no redirect to anything else.
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import http.client
 import re
@@ -13,11 +12,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2s_plugin.corpora.fetching.archive import check_whole, shown, unpack
+from s2s_plugin.corpora.fetching.archive import size_limit, unpack
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.compression import open_binary
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import build_folder, file_sha256, locked
 from s2s_plugin.utils.progress import Progress
@@ -26,6 +27,7 @@ from s2s_plugin.utils.progress import Progress
 MANUAL_HINT = "check the network and run again, or download it yourself and pass its folder with --from FOLDER"
 ATTEMPTS = 3  # connections per call
 TIMEOUT = 60.0  # seconds without a byte
+BLOCK = 1 << 16  # bytes read at once
 WEB_PAGE = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body|script)\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -136,7 +138,7 @@ def download_file(url: str, part: Path, most: int) -> None:
             break
         except (OSError, http.client.HTTPException) as error:
             problem = str(getattr(error, "reason", "") or error) or type(error).__name__
-    raise UserError(f"cannot download {url}: {shown(problem)}; {MANUAL_HINT}")
+    raise UserError(f"cannot download {url}: {problem}; {MANUAL_HINT}")
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -162,13 +164,15 @@ def _transfer(url: str, part: Path, most: int) -> int:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 (https alone)
     with opener.open(request, timeout=TIMEOUT) as answer:
         have = _start(answer, have)
-        version = _version(answer)
-        tag.write_text(version, encoding="utf-8") if version else tag.unlink(missing_ok=True)
+        version = answer.headers.get("ETag", "W/")
+        tag.unlink(missing_ok=True)
+        if not version.startswith("W/"):  # weak: would not tell the same bytes (RFC 9110, section 13.1.5)
+            tag.write_text(version, encoding="utf-8")
         total = _total(answer, have, most)
         say(f"fetching {url}" + (f" ({total / 1e6:.1f} MB)" if total else ""))
         bar = Progress(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem)
         with bar, part.open("ab" if have else "wb") as file:
-            while block := answer.read(1 << 16):
+            while block := answer.read(BLOCK):
                 if not have and WEB_PAGE.match(block):
                     raise _Final("it is a web page, not the file: log in or accept its terms in a browser")
                 have += len(block)
@@ -204,24 +208,16 @@ def _total(answer: http.client.HTTPResponse, have: int, most: int) -> int | None
     return have + int(length)
 
 
-def _version(answer: http.client.HTTPResponse) -> str | None:
-    """Return what names the version of the file for If-Range, if it is strong (RFC 9110, sections 8.8 and 13.1.5)."""
-    etag, modified, date = (answer.headers.get(key) for key in ("ETag", "Last-Modified", "Date"))
-    if etag:
-        return None if etag.startswith("W/") else etag
-    try:
-        seconds = [email.utils.parsedate_to_datetime(str(text)).timestamp() for text in (modified, date)]
-    except ValueError:
-        return None
-    return modified if seconds[0] < seconds[1] else None
-
-
 def _broken(path: Path) -> str:
+    """Return what is wrong with a compressed file or a zip archive; empty if nothing is, or it is another file."""
     try:
-        check_whole(path)
-    except UserError as error:
-        return str(error)
-    return ""
+        with open_binary(path) as file:
+            if file.read(2) == b"PK":
+                zipfile.ZipFile(path).close()
+            size = sum(len(block) for block in iter(lambda: file.read(BLOCK), b""))
+    except (UserError, zipfile.BadZipFile) as error:
+        return f"{path.name} is broken: {error}"
+    return "" if size <= size_limit(path) else f"unpacked it must have at most {size_limit(path):,} bytes, got {size:,}"
 
 
 def _md5(path: Path) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from s2s_plugin.corpora.fetching.archive import shown, unpack
+from s2s_plugin.corpora.fetching.archive import unpack
 from s2s_plugin.corpora.fetching.download import MANUAL_HINT, Expected
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.console import say
@@ -25,7 +25,6 @@ from s2s_plugin.utils.io import build_folder, file_sha256, locked, read_json, wr
 
 PACKAGE_NOTE = ".package.json"  # in every unpacked package: name, file (with the version), sha256
 APT_HELPER = "/usr/lib/apt/apt-helper"
-INERT_PIP = Path(__file__).with_name("inert_pip.py")
 LARGEST = 1 << 30  # bytes that a client may write to one file
 PACKED_LISTS = (".lz4", ".gz", ".xz", ".zst", ".bz2")  # as apt keeps them
 
@@ -95,11 +94,10 @@ def apt_lists(language: str, cache: Path) -> Path:
     return build_folder(Path(cache) / "apt" / f"lists-{language}", build)
 
 
-def pip_package(requirement: str, cache: Path, expected: Expected, source: bool = False) -> Path:
-    """Return the folder with the content of ``requirement`` (``name==version``): its wheel, or its source archive."""
-    kind = "--no-binary" if source else "--only-binary"
-    options = ["--no-deps", "--use-pep517", "--no-build-isolation", kind, ":all:", "--require-hashes"]
-    command = [sys.executable, str(INERT_PIP), "download", *options, "-r", "/dev/stdin", "--dest"]
+def pip_package(requirement: str, cache: Path, expected: Expected) -> Path:
+    """Return the folder with the content of the wheel of ``requirement`` (``name==version``)."""
+    options = ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    command = [sys.executable, "-m", "pip", "download", *options, "-r", "/dev/stdin", "--dest"]
     pinned = f"{requirement} --hash=sha256:{expected.sha256}\n"
     folder = Path(cache) / "pip" / _slug(requirement, expected)
     return _package(requirement, folder, expected, lambda to: _client([*command, str(to)], stdin=pinned))
@@ -176,8 +174,8 @@ def _client(command: list[str], cwd: Path | None = None, stdin: str = "") -> str
     streams |= {"stderr": subprocess.PIPE, "input": stdin, "text": True, "errors": "replace"}
     done = subprocess.run(command, cwd=cwd, preexec_fn=_bound, **streams)
     if done.returncode:
-        client = "pip" if str(INERT_PIP) in command else command[0]
-        raise UserError(f"{client}: {shown(_error_line(done.stderr)) or f'exit code {done.returncode}'}")
+        client = "pip" if "pip" in command else command[0]
+        raise UserError(f"{client}: {_error_line(done.stderr) or f'exit code {done.returncode}'}")
     return done.stderr
 
 

@@ -15,8 +15,9 @@ import zlib
 import pytest
 from archives import ZEROS, ar_member, deb_bytes, file, link, refused, tar_bytes, tree, zip_bytes
 
-from s2s_plugin.corpora.fetching import archive, archive_formats
-from s2s_plugin.corpora.fetching.archive import check_whole, shown, unpack
+from s2s_plugin.corpora.fetching import archive
+from s2s_plugin.corpora.fetching.archive import unpack
+from s2s_plugin.corpora.fetching.download import _broken
 from s2s_plugin.errors import UserError
 
 FILES = [file("./usr/share/toy/a.txt", b"eins\n"), file("./usr/share/toy/b.txt", b"zwei\n")]
@@ -42,13 +43,13 @@ def test_deb_with_zstd_is_read_by_dpkg_and_checked_here(box):
     unpack(box / "toy.deb", box / "good")
     assert (box / "good/usr/share/toy/a.txt").read_text() == "eins\n"
     refused(box, packed([link("a", "/etc"), file("a/x")]), "'a' is a symbolic link")
-    refused(box, packed([file("zeros", ZEROS)]), "at most 6[47] MB")
+    refused(box, packed([file("zeros", ZEROS)]), "at most 67 MB")
 
 
-def test_zstd_without_dpkg_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive_formats.shutil, "which", lambda name: None)
-    (tmp_path / "toy.deb").write_bytes(deb_bytes(b"(\xb5/\xfd", "zst"))
-    with pytest.raises(UserError, match=r"zstd.*dpkg"):
+def test_a_package_without_dpkg_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive.shutil, "which", lambda name: None)
+    (tmp_path / "toy.deb").write_bytes(deb_bytes(b""))
+    with pytest.raises(UserError, match=r"require dpkg-deb; install dpkg"):
         unpack(tmp_path / "toy.deb", tmp_path / "out")
 
 
@@ -88,30 +89,29 @@ def test_links_between_members_of_a_debian_package_are_left_out(tmp_path):
 
 GOOD_TAR = tar_bytes([file("a", os.urandom(5000))])
 SHELLS = {
-    "gzip in gzip": (gzip.compress(gzip.compress(GOOD_TAR)), "compressed more than once"),
-    "xz in bzip2 in gzip": (gzip.compress(bz2.compress(lzma.compress(GOOD_TAR))), "compressed more than once"),
+    "gzip in gzip": (gzip.compress(gzip.compress(GOOD_TAR)), "it is no archive, or broken"),
+    "xz in bzip2 in gzip": (gzip.compress(bz2.compress(lzma.compress(GOOD_TAR))), "it is no archive, or broken"),
     "gzip of a text": (gzip.compress(b"some text" * 100), "it is no archive, or broken"),
     "gzip of a zip": (gzip.compress(zip_bytes({"a": b""})), "it is no archive, or broken"),
-    "cut gzip": (gzip.compress(GOOD_TAR)[:3000], "end-of-stream"),
-    "cut xz": (lzma.compress(GOOD_TAR)[:3000], "end-of-stream"),
-    "cut bzip2": (bz2.compress(GOOD_TAR)[:3000], "end-of-stream"),
-    "wrong checksum": (gzip.compress(GOOD_TAR)[:-8] + bytes(8), "CRC"),
-    "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(600), "it is 7z; known are zip, .deb"),
-    "rar": (b"Rar!\x1a\x07\x01\x00" + bytes(600), "it is rar; known are"),
-    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(600), "it is zstd; known are"),
-    "web page": (b"<!DOCTYPE html><html>Log in</html>", "it is a web page; known are"),
+    "cut gzip": (gzip.compress(GOOD_TAR)[:3000], "cut short or damaged"),
+    "cut xz": (lzma.compress(GOOD_TAR)[:3000], "cut short or damaged"),
+    "cut bzip2": (bz2.compress(GOOD_TAR)[:3000], "cut short or damaged"),
+    "wrong checksum": (gzip.compress(GOOD_TAR)[:-8] + bytes(8), "cut short or damaged"),
+    "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(600), "it is no archive, or broken"),
+    "rar": (b"Rar!\x1a\x07\x01\x00" + bytes(600), "it is no archive, or broken"),
+    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(600), "cut short or damaged"),
+    "web page": (b"<!DOCTYPE html><html>Log in</html>", "it is no archive, or broken"),
     "nothing": (b"", "it is no archive, or broken"),
     "noise": (b"\x93" * 2000, "it is no archive, or broken"),
-    "package without content": (b"!<arch>\n" + ar_member("debian-binary", b"2.0\n"), "must have one data.tar, got 0"),
-    "package with two contents": (
-        deb_bytes(tar_bytes(FILES, "w:xz"), **{"data.tar.gz": tar_bytes(FILES, "w:gz")}),
-        "must have one data.tar, got 2",
+    "package without content": (b"!<arch>\n" + ar_member("debian-binary", b"2.0\n"), "dpkg-deb cannot read"),
+    "negative size in a package": (b"!<arch>\n" + ar_member("data.tar", b"x" * 99, "-99"), "dpkg-deb cannot read"),
+    "odd size in a package": (b"!<arch>\n" + ar_member("data.tar", b"x" * 99, "9_9"), "dpkg-deb cannot read"),
+    "size beyond the end of a package": (
+        b"!<arch>\n" + ar_member("data.tar", b"x", "999999999"),
+        "dpkg-deb cannot read",
     ),
-    "negative size in a package": (b"!<arch>\n" + ar_member("data.tar", b"x" * 99, "-99"), "it is cut or broken"),
-    "odd size in a package": (b"!<arch>\n" + ar_member("data.tar", b"x" * 99, "9_9"), "it is cut or broken"),
-    "size beyond the end of a package": (b"!<arch>\n" + ar_member("data.tar", b"x", "999999999"), "cut or broken"),
-    "package cut in a header": (deb_bytes(tar_bytes(FILES, "w:xz"))[:100], "cut or broken"),
-    "package cut in its content": (deb_bytes(tar_bytes(FILES, "w:xz"))[:400], "cut or broken"),
+    "package cut in a header": (deb_bytes(tar_bytes(FILES, "w:xz"))[:100], "dpkg-deb cannot read"),
+    "package cut in its content": (deb_bytes(tar_bytes(FILES, "w:xz"))[:400], "dpkg-deb cannot read"),
 }
 
 
@@ -121,9 +121,9 @@ def test_other_formats_and_broken_shells(box, attack):
 
 
 def test_bombs(box):
-    bomb = gzip.compress(ZEROS * 2)
-    for content in (bomb, deb_bytes(bomb, "gz"), bz2.compress(ZEROS * 2)):
-        refused(box, content, "at most 84 MB")
+    refused(box, gzip.compress(ZEROS * 2), "it has no files")
+    refused(box, gzip.compress(tar_bytes([file("zeros", ZEROS)])), "at most 67 MB")
+    refused(box, deb_bytes(gzip.compress(ZEROS * 2), "gz"), "more than 84 MB")
 
 
 @pytest.mark.parametrize(
@@ -143,27 +143,22 @@ def test_an_archive_in_an_archive_stays_packed(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["inner.zip"]
 
 
-def test_links_that_were_there_before_are_not_followed(box):
+def test_a_link_that_was_there_before_is_not_followed(box):
     (box / "in/out").mkdir()
-    (box / "in/out/a").symlink_to(box.parent / "target")
     (box / "in/out/secret").symlink_to(box / "secret.txt")
-    for name in ("a/evil", "secret"):
-        (box / "hostile").write_bytes(zip_bytes({name: b"owned"}))
-        with pytest.raises(UserError, match=r"is below a link|File exists"):
-            unpack(box / "hostile", box / "in/out")
-    assert (box / "secret.txt").read_text() == "secret" and not list((box.parent / "target").iterdir())
+    (box / "hostile").write_bytes(zip_bytes({"secret": b"owned"}))
+    with pytest.raises(UserError, match="File exists"):
+        unpack(box / "hostile", box / "in/out")
+    assert (box / "secret.txt").read_text() == "secret"
 
 
 def test_compressed_files_are_checked_to_their_end(tmp_path):
     text = os.urandom(5000)
     for pack in (gzip.compress, bz2.compress, lzma.compress, zlib.compress, lambda content: zip_bytes({"a": content})):
         (tmp_path / "a").write_bytes(pack(text))
-        check_whole(tmp_path / "a")
+        assert _broken(tmp_path / "a") == ""
         if pack is not zlib.compress:  # has no magic number: unknown, passes
             (tmp_path / "a").write_bytes(pack(text)[:4000])
-            with pytest.raises(UserError, match="a is broken: "):
-                check_whole(tmp_path / "a")
-
-
-def test_control_characters_are_shown_escaped():
-    assert shown("a\x1b[2J\u202eb\n\udce9é한") == "a\\x1b[2J\\u202eb\\n\\udce9é한"
+            assert _broken(tmp_path / "a").startswith("a is broken: ")
+    (tmp_path / "a").write_bytes(gzip.compress(ZEROS))
+    assert "unpacked it must have at most 67,108,864 bytes" in _broken(tmp_path / "a")

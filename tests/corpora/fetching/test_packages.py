@@ -129,32 +129,16 @@ def test_pip_package_from_a_local_source(tmp_path):
         pip_package(str(wheel), tmp_path / "cache", Expected(1, "0" * 64))
 
 
-BUILD_SYSTEM = b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-
-
-@pytest.mark.parametrize("backend", ["setup.py", "backend.py"])
-def test_code_of_a_source_archive_is_never_run(tmp_path, monkeypatch, backend):
-    """Not that of setup.py, nor of a build backend in the archive; plain pip runs both."""
+def test_a_source_archive_is_not_taken(tmp_path, monkeypatch):
+    """pip runs the setup.py of one to learn its name."""
     code = f"open({str(tmp_path / 'executed')!r}, 'w')\n".encode()
-    entries = [
-        file("toy-1.0/PKG-INFO", b"Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n"),
-        file("toy-1.0/data", b"eins"),
-    ]
-    entries += [file(f"toy-1.0/{name}", code) for name in ("setup.py", backend)][: 1 + (backend != "setup.py")]
-    if backend != "setup.py":
-        entries.append(file("toy-1.0/pyproject.toml", BUILD_SYSTEM))
     archive = tmp_path / "toy-1.0.tar.gz"
-    archive.write_bytes(tar_bytes(entries, "w:gz"))
+    archive.write_bytes(tar_bytes([file("toy-1.0/setup.py", code)], "w:gz"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    folder = pip_package("toy==1.0", tmp_path / "cache", fixed(archive), source=True)
-    assert (folder / "toy-1.0/data").read_text() == "eins"
+    with pytest.raises(UserError, match=r"pip: ERROR: No matching distribution found"):
+        pip_package("toy==1.0", tmp_path / "cache", fixed(archive))
     assert not (tmp_path / "executed").exists()
-    with pytest.raises(UserError, match=r"pip: ERROR: No matching distribution found"):  # a wheel was wanted
-        pip_package("toy==1.0", tmp_path / "other", fixed(archive))
-    plain = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-build-isolation", "toy==1.0"]
-    subprocess.run(plain, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    assert (tmp_path / "executed").exists()
 
 
 def test_npm_package_from_a_local_source(tmp_path):

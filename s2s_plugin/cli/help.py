@@ -92,7 +92,7 @@ COMMANDS = {
     ),
     "chat": Command(
         "app=chatbot", "converse in the terminal",
-        f"Replies to each line; an empty line starts a new conversation{INPUT}.", ("chat",), ("s2s chat app=chatbot",),
+        f"Replies to each line until quit or Ctrl-D{INPUT}.", ("chat",), ("s2s chat app=chatbot",),
     ),
     "transcribe": Command(
         "FILE ...", "recordings to text",

@@ -15,9 +15,10 @@ from sacrebleu.metrics import CHRF
 
 from s2s_plugin.corpora.dialogues import join_turns
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.stream import windows
-from s2s_plugin.inference.translator import Hypothesis, Translator, generation_key
+from s2s_plugin.inference.stream import Line, windows
+from s2s_plugin.inference.translator import Hypothesis, Translator, generation_key, load_translator
 from s2s_plugin.text.normalize import match_key
 from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.console import say
@@ -123,8 +124,7 @@ def chat(cfg: DictConfig, run: RunDir) -> None:
     if cfg.chat.candidates < 1:
         raise UserError(f"chat.candidates must be at least 1, got {cfg.chat.candidates}")
     cfg.generation.beam = max(cfg.chat.candidates, 0 if cfg.generation.sampling else cfg.generation.beam)
-    checkpoint, data = run.best_checkpoint(), Path(cfg.task.data)
-    translator = Translator(checkpoint, cfg.generation, cfg.task, data=data, cpu=cfg.common.cpu)
+    translator = load_translator(cfg, run)
     if translator.task.modality != "text" or translator.task.codec is None:
         raise UserError(f"s2s chat requires text made by s2s prepare, and {run.folder} has none; use app=chatbot")
     task = translator.task.cfg
@@ -138,25 +138,30 @@ def chat(cfg: DictConfig, run: RunDir) -> None:
             f"{result['correct']} of all are correct"
         )
     bot = Chatbot(translator, cfg.chat, cfg.data.history, frequency)
-    for turn in read_turns():
-        answer = bot.reply(turn)
-        print(f"{answer.text}\t{answer.confidence:.2f}", flush=True)
+    with report_failures("lines") as fail:
+        for where, turn in read_turns():
+            if isinstance(turn, UserError):
+                fail(where, turn)
+                continue
+            answer = bot.reply(turn)
+            print(f"{answer.text}\t{answer.confidence:.2f}", flush=True)
 
 
-def read_turns() -> Iterator[str]:
-    """Yield the user's turns, without empty lines, until ``quit`` or the end of the input."""
+def read_turns() -> Iterator[tuple[str, Line]]:
+    """Yield the user's turns and where they are, without empty lines, until ``quit`` or the end of the input."""
     if sys.stdin.isatty():
         say("type a message; quit or Ctrl-D ends")
         with contextlib.suppress(ImportError):  # not in every Python; lets the user edit the line
             import readline  # noqa: F401
-        lines = iter(lambda: input("> "), None)
+        lines: Iterator[tuple[str, Line]] = iter(lambda: ("", input("> ")), None)
     else:
-        lines = (line for _, window in windows(sys.stdin.fileno(), 1, str) for line in window)
+        lines = (line for window in windows(sys.stdin.fileno(), 1) for line in window)
     try:
-        for turn in map(str.strip, lines):
-            if turn.lower() in QUIT:
+        for where, line in lines:
+            turn = line if isinstance(line, UserError) else line.strip()
+            if isinstance(turn, str) and turn.lower() in QUIT:
                 return
             if turn:
-                yield turn
+                yield where, turn
     except EOFError:  # Ctrl-D
         print()

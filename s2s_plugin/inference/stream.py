@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from s2s_plugin.errors import UserError
 
@@ -15,13 +14,11 @@ BOM = b"\xef\xbb\xbf"  # that some programs write at the beginning of a file
 MAX_LINE = 2**22  # bytes
 MAX_WINDOW = 2 * MAX_LINE  # bytes, about
 
-T = TypeVar("T")
+Line = str | UserError  # an unusable line is the error that it is
 
 
-def windows(
-    file: int, max_lines: int, parse: Callable[[str], T], name: str = "standard input"
-) -> Iterator[tuple[int, list[T]]]:
-    """Yield windows of at least one parsed line, each with the number of its first line, from 0.
+def windows(file: int, max_lines: int, name: str = "standard input") -> Iterator[list[tuple[str, Line]]]:
+    """Yield windows of at least one line, each after where it is: ``name, line 1``.
 
     A window ends where the stream pauses, or with ``max_lines`` lines. The first ones are smaller, so that a stream
     without pauses is answered soon too. No more than one window is buffered.
@@ -29,34 +26,22 @@ def windows(
     Args:
         file: descriptor of a file, pipe or terminal with UTF-8.
         max_lines: of a window.
-        parse: applied to each line, without its end; raises UserError if the line is unusable.
-        name: of the file, for messages.
-
-    Raises:
-        UserError: a line is unusable, not UTF-8 or too long; the lines before it have been yielded.
+        name: of the file.
     """
     buffer, ended, number, limit = b"", False, 0, min(FIRST_WINDOW, max_lines)
     while buffer or not ended:
         while not ended and _wants_more(file, buffer, limit):
+            unfinished = buffer.rfind(b"\n") + 1
             chunk = os.read(file, CHUNK)
-            buffer, ended = buffer + chunk, not chunk
+            buffer, ended = buffer[: unfinished + MAX_LINE + 1] + chunk, not chunk
         *lines, buffer = buffer.split(b"\n", limit)
         if ended and buffer and len(lines) < limit:
             lines, buffer = [*lines, buffer], b""
-        elif len(buffer) > MAX_LINE and b"\n" not in buffer:
-            lines = [*lines, buffer]  # refused below
-        parsed: list[T] = []
-        for line in lines:
-            try:
-                first = number + len(parsed) == 0
-                parsed.append(parse(_decode(line.removeprefix(BOM) if first else line)))
-            except UserError as error:
-                if parsed:
-                    yield number, parsed
-                raise UserError(f"{name}, line {number + len(parsed) + 1}: {error}") from None
-        if parsed:
-            yield number, parsed
-        number, limit = number + len(parsed), min(2 * limit, max_lines)
+        if lines and number == 0:
+            lines[0] = lines[0].removeprefix(BOM)
+        if lines:
+            yield [(f"{name}, line {place}", decode(line)) for place, line in enumerate(lines, start=number + 1)]
+        number, limit = number + len(lines), min(2 * limit, max_lines)
 
 
 def _wants_more(file: int, buffer: bytes, max_lines: int) -> bool:
@@ -66,10 +51,11 @@ def _wants_more(file: int, buffer: bytes, max_lines: int) -> bool:
     return b"\n" not in buffer or bool(select.select([file], [], [], 0)[0])
 
 
-def _decode(line: bytes) -> str:
+def decode(line: bytes) -> Line:
+    """Return a line as text, without carriage returns at its end, or why it is none."""
     if len(line) > MAX_LINE:
-        raise UserError(f"a line must have at most {MAX_LINE:,} bytes; split it")
+        return UserError(f"a line must have at most {MAX_LINE:,} bytes; split it")
     try:
-        return line.decode("utf-8").removesuffix("\r")
+        return line.decode("utf-8").rstrip("\r")
     except UnicodeDecodeError as error:
-        raise UserError(f"byte {error.start + 1} is not UTF-8; convert it") from None
+        return UserError(f"byte {error.start + 1} is not UTF-8; convert it")

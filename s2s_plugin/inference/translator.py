@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,13 @@ from torch import Tensor
 
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import first_parsable
 from s2s_plugin.inference.workers import resolve_workers
+from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import DECODING_OPTIONS, decoding_options
+from s2s_plugin.text.literals import reveal
 from s2s_plugin.text.normalize import SPACE
 from s2s_plugin.utils.workers import Workers
 
@@ -47,7 +51,7 @@ class Batch(NamedTuple):
     numbers: list[int]  # of the sources, which seed sampling
     sources: list[np.ndarray]
     constraints: np.ndarray | None  # as fairseq packs them
-    nbest: bool
+    nbest: int | None  # hypotheses of each; None: all
 
 
 class Translator:
@@ -95,7 +99,11 @@ class Translator:
         self.workers: Workers | None = None
 
     def translate(self, lines: Sequence[str], first: int = 0) -> list[Hypothesis]:
-        """Return the best hypothesis of each line of text; an empty one for a line without tokens.
+        """Return the best hypothesis of each line of text, see :meth:`candidates`."""
+        return [hypotheses[0] for hypotheses in self.candidates(lines, first, nbest=1)]
+
+    def candidates(self, lines: Sequence[str], first: int = 0, nbest: int | None = None) -> list[list[Hypothesis]]:
+        """Return the hypotheses of each line of text, best first; an empty one for a line without tokens.
 
         Lines longer than :attr:`max_source_tokens` are truncated. With ``generation.constraints`` a line may carry
         words that its output must contain, each after a tab.
@@ -103,12 +111,22 @@ class Translator:
         Args:
             lines: any number, without line ends.
             first: number of the first line, from 0, which seeds sampling.
-        """
-        return [hypotheses[0] for hypotheses in self._translate(lines, first, nbest=False)]
+            nbest: number of hypotheses; None: all.
 
-    def candidates(self, lines: Sequence[str]) -> list[list[Hypothesis]]:
-        """Return all hypotheses of each line of text, best first."""
-        return self._translate(lines, first=0, nbest=True)
+        Raises:
+            UserError: a constraint cannot be spelled, see :meth:`constraints`.
+        """
+        rows, sources = [self._fields(line) for line in lines], [self.encode(line) for line in lines]
+        nonempty = [index for index, source in enumerate(sources) if len(source) > 1]  # more than </s>
+        constraints = None
+        if self.constrained:
+            constraints = pack_constraints([self.constraints(lines[i]) for i in nonempty])
+        cut = [torch.cat((sources[i][:-1][: self.max_source_tokens], sources[i][-1:])) for i in nonempty]
+        outputs = [[Hypothesis()]] * len(lines)
+        found = self._search(cut, [first + index for index in nonempty], constraints, nbest)
+        for index, hypotheses in zip(nonempty, found, strict=True):
+            outputs[index] = [self._copy_from_source(hypothesis, rows[index][0]) for hypothesis in hypotheses]
+        return outputs
 
     def decode(self, sources: Sequence[Tensor]) -> list[Hypothesis]:
         """Return the best hypothesis of each source (S ids, or S x ... features)."""
@@ -127,6 +145,31 @@ class Translator:
         ids = self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
         return self.task.loader.truncate([ids], np.asarray([len(ids)]))[0]
 
+    def unknown(self, line: str) -> list[str]:
+        """Return the letters of a line, or the words, that the source vocabulary lacks and no copy slot stands for."""
+        text, *_ = self._fields(line)
+        codec = self.task.codec
+        if codec is None:
+            return [word for word in dict.fromkeys(text.split()) if word not in self.task.source_dictionary]
+        words = [reveal(word) for word in codec.source.unknown(text)[codec.copy_slots :]]
+        if codec.source.whole_words:
+            return words
+        return [f"\u25cc{mark}" if unicodedata.combining(mark) else mark for mark in dict.fromkeys("".join(words))]
+
+    def constraints(self, line: str) -> list[Tensor]:
+        """Return the ids of the words that the output of a line must contain.
+
+        Raises:
+            UserError: the target vocabulary lacks some.
+        """
+        dictionary, result = self.task.target_dictionary, []
+        for text in self._fields(line)[1:]:
+            tokens = text if self.task.codec is None else self.task.codec.target.encode(text)
+            result.append(dictionary.encode_line(tokens, add_if_not_exist=False, append_eos=False).long())
+            if dictionary.unk() in result[-1]:
+                raise UserError(f"constraints must be in the target vocabulary, got '{text}'")
+        return result
+
     def source_tokens(self, source: Tensor) -> list[str]:
         """Return the tokens of a source, S ids, behind each step of the memory; without their factors."""
         encoder, tokens = self.models[0].encoder, [self.task.source_dictionary[i] for i in source.tolist()]
@@ -141,21 +184,12 @@ class Translator:
             self.task.load_dataset(split)
         return self.task.datasets[split]
 
-    def _translate(self, lines: Sequence[str], first: int, nbest: bool) -> list[list[Hypothesis]]:
-        rows, sources = [self._fields(line) for line in lines], [self.encode(line) for line in lines]
-        nonempty = [index for index, source in enumerate(sources) if len(source) > 1]  # more than </s>
-        constraints = None
-        if self.constrained:
-            constraints = pack_constraints([[self._constraint(text) for text in rows[i][1:]] for i in nonempty])
-        cut = [torch.cat((sources[i][:-1][: self.max_source_tokens], sources[i][-1:])) for i in nonempty]
-        outputs = [[Hypothesis()]] * len(lines)
-        found = self._search(cut, [first + index for index in nonempty], constraints, nbest)
-        for index, hypotheses in zip(nonempty, found, strict=True):
-            outputs[index] = [self._copy_from_source(hypothesis, rows[index][0]) for hypothesis in hypotheses]
-        return outputs
-
     def _search(
-        self, sources: Sequence[Tensor], numbers: Sequence[int], constraints: Tensor | None = None, nbest: bool = False
+        self,
+        sources: Sequence[Tensor],
+        numbers: Sequence[int],
+        constraints: Tensor | None = None,
+        nbest: int | None = 1,
     ) -> list[list[Hypothesis]]:
         """Return the hypotheses of each source (S ids, or S x ... features), in the order of the sources."""
         workers = resolve_workers(self.requested_workers, len(sources), not self.cuda)
@@ -194,25 +228,11 @@ class Translator:
         """Return the text of a line, then its constraints."""
         return line.split("\t") if self.constrained else [line]
 
-    def _constraint(self, text: str) -> Tensor:
-        """Return the ids of words that the output must contain.
-
-        Raises:
-            UserError: the target vocabulary lacks some.
-        """
-        dictionary = self.task.target_dictionary
-        tokens = text if self.task.codec is None else self.task.codec.target.encode(text)
-        ids = dictionary.encode_line(tokens, add_if_not_exist=False, append_eos=False).long()
-        if dictionary.unk() in ids:
-            raise UserError(f"constraints must be in the target vocabulary, got '{text}'")
-        return ids
-
-    def _hypotheses(self, found: list[dict], nbest: bool) -> list[Hypothesis]:
+    def _hypotheses(self, found: list[dict], nbest: int | None) -> list[Hypothesis]:
         """Return the hypotheses of one source, best first."""
-        parsed = self.output_parser != "none"
-        hypotheses = [self._hypothesis(each) for each in found[: None if nbest or parsed else 1]]
+        hypotheses = [self._hypothesis(each) for each in found[: nbest if self.output_parser == "none" else None]]
         best = hypotheses.pop(first_parsable([each.text for each in hypotheses], self.output_parser))
-        return [best, *hypotheses]
+        return [best, *hypotheses][:nbest]
 
     def _hypothesis(self, found: dict) -> Hypothesis:
         tokens = self.task.target_dictionary.string(found["tokens"])
@@ -235,6 +255,21 @@ class Translator:
             text = utils.replace_unk(tokens, source, hypothesis.alignment, self.replacements, unknown)
             text = text if codec is None else codec.decode(text)
         return replace(hypothesis, text=text if codec is None else codec.fill(text, line))
+
+
+def load_translator(cfg: DictConfig, run: RunDir) -> Translator:
+    """Return the translator of a trained run, with the search of the config."""
+    check_without_targets(cfg.generation)
+    return Translator(
+        run.best_checkpoint(),
+        cfg.generation,
+        cfg.task,
+        data=Path(cfg.task.data),
+        cpu=cfg.common.cpu,
+        max_tokens=cfg.dataset.max_tokens,
+        workers=cfg.workers,
+        output_parser=cfg.output_parser,
+    )
 
 
 def batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[list[int]]:

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.corpora.directions import join_languages
-from s2s_plugin.inference import chat, interactive
+from s2s_plugin.inference import chat, interactive, lines
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import check_parser
 from s2s_plugin.scoring.evaluate import check_metrics
@@ -57,7 +57,7 @@ TRAINING_STAGES = ("prepare", "train", "run")  # the others take the config of t
 
 # What a trained run is used for. Each takes the config, the run's folder, and the files or words on the command line.
 INTERACTIVE: dict[str, Callable[[DictConfig, RunDir, Sequence[str]], None]] = {
-    "translate": interactive.translate,
+    "translate": lines.translate,
     "chat": lambda cfg, run_dir, _: chat.chat(cfg, run_dir),
     "pronounce": interactive.pronounce,
     **dict.fromkeys(interactive.MEDIA, interactive.recognize),

@@ -35,7 +35,8 @@ def load_model(path: Path, data: str | Path | None = None) -> tuple[Seq2SeqModel
     """Return the model of a checkpoint, its config and its task, by default with the data of its training.
 
     Raises:
-        UserError: the checkpoint is unreadable, of another architecture, or older than a change of the model's code.
+        UserError: the checkpoint is unreadable, of another architecture, older than a change of the model's code, or
+            has weights that are not finite.
     """
     state = load_checkpoint(path)
     cfg = OmegaConf.create(state["cfg"])
@@ -48,6 +49,8 @@ def load_model(path: Path, data: str | Path | None = None) -> tuple[Seq2SeqModel
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path}: its config describes no model ({show(str(error))}); {REMEDY}") from None
     check_parameters(path, state["model"], outline)
+    if broken := [name for name, weights in state["model"].items() if not weights.isfinite().all()]:
+        raise UserError(f"{path}: {broken[0]} has weights that are NaN or infinite; restore a copy, or train again")
     model = task.build_model(cfg.model, from_checkpoint=True)
     model.load_state_dict(state["model"], model_cfg=cfg.model)
     return model, cfg, task

@@ -31,69 +31,63 @@ def pipe() -> Iterator[tuple[int, int]]:
             continue
 
 
-def read(ends: tuple[int, int], content: bytes) -> list[tuple[int, list[str]]]:
+def numbered(texts: list[str], first: int = 1) -> list[tuple[str, str]]:
+    return [(f"standard input, line {number}", text) for number, text in enumerate(texts, start=first)]
+
+
+def read(ends: tuple[int, int], content: bytes) -> list[list[tuple[str, str]]]:
     """The windows of a stream that is there as a whole."""
     os.write(ends[1], content)
     os.close(ends[1])
-    return list(windows(ends[0], LARGEST, str.strip))
+    return list(windows(ends[0], LARGEST))
 
 
 def test_a_pause_ends_a_window(pipe):
-    found = windows(pipe[0], LARGEST, str.strip)
-    for number, text in enumerate(("one", "two", "three")):
+    found = windows(pipe[0], LARGEST)
+    for number, text in enumerate(("one", "two", "three"), start=1):
         os.write(pipe[1], f" {text}\r\n".encode())
-        assert next(found) == (number, [text])
+        assert next(found) == numbered([f" {text}"], number)
     os.write(pipe[1], b"four\nfive\nand no more")
-    assert next(found) == (3, ["four", "five"])
+    assert next(found) == numbered(["four", "five"], 4)
     os.close(pipe[1])
-    assert list(found) == [(5, ["and no more"])]
+    assert list(found) == [numbered(["and no more"], 6)]
 
 
 def test_windows_of_plenty_grow_and_lose_nothing(pipe):
     texts = [f"line {number}" for number in range(500)]
     found = read(pipe, "\n".join(texts).encode())
-    assert [text for _, window in found for text in window] == texts
-    sizes = [len(window) for _, window in found]
+    assert [line for window in found for line in window] == numbered(texts)
+    sizes = list(map(len, found))
     assert sizes[:4] == [FIRST_WINDOW, 2 * FIRST_WINDOW, LARGEST, LARGEST] and max(sizes) == LARGEST
-    assert [first for first, _ in found] == [sum(sizes[:n]) for n in range(len(sizes))]
 
 
-@pytest.mark.parametrize("content, texts", [(b"", []), (b"\n", [""]), (b"\n\na", ["", "", "a"]), (b" \n", [""])])
+@pytest.mark.parametrize("content, texts", [(b"", []), (b"\n", [""]), (b"\n\na", ["", "", "a"]), (b" \n", [" "])])
 def test_empty_lines_are_lines(pipe, content: bytes, texts: list[str]):
-    assert [text for _, window in read(pipe, content) for text in window] == texts
+    assert [line for window in read(pipe, content) for line in window] == numbered(texts)
 
 
 def test_white_space_and_the_mark_of_a_file(pipe):
     """A line keeps all but its end; a byte order mark goes from the first, and from no other."""
-    content = "\ufeff\tif x:\r\n\ufeff a \r b\f\n".encode()
-    os.write(pipe[1], content)
-    os.close(pipe[1])
-    assert list(windows(pipe[0], LARGEST, str)) == [(0, ["\tif x:", "\ufeff a \r b\f"])]
-
-
-def take(text: str) -> str:
-    if text == "bad":
-        raise UserError("that is bad")
-    return text
+    content = "\ufeff\tif x:\r\n\ufeff a \r b\f\n\ufeff\r\r\n".encode()
+    assert read(pipe, content) == [numbered(["\tif x:", "\ufeff a \r b\f", "\ufeff"])]
 
 
 @pytest.mark.parametrize(
     "third, mistake",
     [
-        (b"caf\xe9\n", "line 3: byte 4 is not UTF-8"),
-        (b"bad\n", "line 3: that is bad"),
-        (b" " * (MAX_LINE + 1) + b"\n", f"line 3: a line must have at most {MAX_LINE:,} bytes"),
-        (b"x" * (MAX_LINE + 1), f"line 3: a line must have at most {MAX_LINE:,} bytes"),
+        (b"caf\xe9", "byte 4 is not UTF-8"),
+        (b" " * (MAX_LINE + 1), f"a line must have at most {MAX_LINE:,} bytes"),
+        (b"x" * (3 * MAX_LINE), f"a line must have at most {MAX_LINE:,} bytes"),
     ],
-    ids=["bytes", "refused", "long", "endless"],
+    ids=["bytes", "long", "endless"],
 )
-def test_what_comes_before_a_mistake_is_given(tmp_path: Path, third: bytes, mistake: str):
-    (tmp_path / "lines").write_bytes(b"one\ntwo\n" + third + b"four\n" * 20)
+def test_a_mistake_has_its_place_among_the_lines(tmp_path: Path, third: bytes, mistake: str):
+    (tmp_path / "lines").write_bytes(b"one\ntwo\n" + third + b"\nfour" * 40)
     with (tmp_path / "lines").open("rb") as file:
-        found = windows(file.fileno(), LARGEST, take)
-        assert next(found) == (0, ["one", "two"])
-        with pytest.raises(UserError, match=mistake):
-            next(found)
+        found = [line for window in windows(file.fileno(), LARGEST, "my") for line in window]
+    assert [where for where, _ in found] == [f"my, line {number}" for number in range(1, 44)]
+    assert [line for _, line in found[:2] + found[3:]] == ["one", "two", *["four"] * 40]
+    assert isinstance(found[2][1], UserError) and mistake in str(found[2][1])
 
 
 # ------------------------------------------------------------------ the command

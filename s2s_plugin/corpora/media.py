@@ -84,7 +84,10 @@ def pack_corpus(cfg: DictConfig) -> Path:
         for split in SPLITS:
             _, items = read_manifest(manifests / f"{split}.tsv")
             if not (out / f"{split}.json").is_file():
-                skipped[split] = pack(items, frontend, out / split, skip, cfg.workers or None)
+                try:
+                    skipped[split] = pack(items, frontend, out / split, skip, cfg.workers or None)
+                except UserError as error:
+                    raise _with_limits(error, cfg) from None
                 for name, reason in skipped[split].items():
                     say(f"      skipped {split} {name}: {reason}")
             packed = PackedFeatures(out / split)
@@ -94,6 +97,20 @@ def pack_corpus(cfg: DictConfig) -> Path:
         record_digests(out)
         write_json(out / PACKED, {"skipped": skipped})
     return out
+
+
+def steps_per_second(cfg: DictConfig) -> float:
+    """Return the number of source steps of a second of audio or video."""
+    return cfg.video.fps if cfg.data.source_lang == "video" else 1000 / cfg.audio.frame_shift_ms
+
+
+def _with_limits(error: UserError, cfg: DictConfig) -> UserError:
+    """Return the error; of a recording that is too long, with all options that limit its length."""
+    limit = f"{cfg.data.source_lang}.max_seconds"
+    if f"{limit}=" not in str(error):
+        return error
+    others, rate = "task.max_source_positions and dataset.max_tokens", steps_per_second(cfg)
+    return UserError(f"{error}. To use it raise {limit}, and {others} to {rate:g} a second")
 
 
 def _manifests(cfg: DictConfig, out: Path) -> None:

@@ -29,7 +29,8 @@ class Tally:
     def __init__(self) -> None:
         self.read = 0
         self.left_out: dict[str, int] = {}  # by reason
-        self.blank = 0  # held-out pairs that are kept with an empty side
+        self.blank: dict[str, list[str]] = {}  # places of held-out pairs that are kept with an empty side, by reason
+        self.to_keep_long = ""  # what to set
         self.characters: Counter[str] = Counter()
         self._first: dict[str, list[str]] = {}
         self._places: dict[Pair, str] = {}
@@ -58,11 +59,9 @@ class Tally:
             first = self._first.setdefault(reason, [])
             first += found[: SHOWN - len(first)]
 
-    def keep_blank(self, place: str) -> None:
-        """Count a held-out pair with an empty side, which is kept."""
-        self.blank += 1
-        first = self._first.setdefault("blank", [])
-        first += [place][: SHOWN - len(first)]
+    def keep_blank(self, place: str, reason: str = "with an empty side") -> None:
+        """Count a held-out pair that is kept with an empty side."""
+        self.blank.setdefault(reason, []).append(place)
 
     def lines(self, kept: int) -> Iterator[str]:
         """Yield the lines that say what has become of the pairs."""
@@ -70,8 +69,10 @@ class Tally:
         yield f"{self.read:,} pairs read, {kept:,} kept, {gone:,} left out"
         for reason, count in self.left_out.items():
             yield f"  {count:,} {reason}{self._examples(reason, count)}"
-        if self.blank:
-            yield f"  {self.blank:,} held-out with an empty side, kept{self._examples('blank', self.blank)}"
+        for reason, places in self.blank.items():
+            yield f"  {len(places):,} held-out {reason}, kept: {name_some(places)}"
+        if self.to_keep_long:
+            yield f"  to keep long ones: {self.to_keep_long}"
         if self.characters:
             most = self.characters.most_common(SHOWN_CHARACTERS)
             counts = ", ".join(f"{character_name(character)}: {count:,}" for character, count in most)
@@ -81,6 +82,11 @@ class Tally:
     def _examples(self, reason: str, count: int) -> str:
         first = self._first.get(reason, [])
         return f": {', '.join(first)}{', ...' if count > len(first) else ''}" if first else ""
+
+
+def name_some(places: Sequence[str]) -> str:
+    """Return the first places, and dots if there are more."""
+    return ", ".join([*places[:SHOWN], *(["..."] if len(places) > SHOWN else [])])
 
 
 def _untagged(pair: Pair) -> Pair:

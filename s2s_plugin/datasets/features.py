@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import time
@@ -51,14 +52,29 @@ class PackedFeatures(Sequence):
         if size != expected:
             raise UserError(f"{self.path}: expected {expected:,} bytes, got {size:,}; delete its folder, prepare again")
         check_digest(self.path)
+        self._steps = int(self.sizes.sum())  # of all items in the file
         self._rows: np.memmap | None = None
+
+    def select(self, items: Sequence[Item], manifest: Path) -> PackedFeatures:
+        """Return the features of these items of a manifest alone.
+
+        Raises:
+            UserError: one of them has none.
+        """
+        numbers, selected = {name: number for number, name in enumerate(self.ids)}, copy.copy(self)
+        selected.ids = [item.id for item in items]
+        if not numbers.keys() >= set(selected.ids):
+            raise UserError(f"{manifest}: its items differ from those of {self.path}; run the prepare stage again")
+        chosen = [numbers[name] for name in selected.ids]
+        selected.sizes, selected.starts = self.sizes[chosen], self.starts[chosen]
+        return selected
 
     def __len__(self) -> int:
         return len(self.sizes)
 
     def __getitem__(self, index):
         if self._rows is None:
-            self._rows = np.memmap(self.path, self.dtype, "r", shape=(int(self.sizes.sum()), *self.shape))
+            self._rows = np.memmap(self.path, self.dtype, "r", shape=(self._steps, *self.shape))
         start = self.starts[index]
         return np.asarray(self._rows[start : start + self.sizes[index]])
 

@@ -94,7 +94,8 @@ def _signal_baselines(data: Path, subset: str, count: int) -> dict[str, list[str
     _, train = read_manifest(data / "train.tsv")
     frequent = Counter(text for item in train for text in item.texts).most_common(1)[0][0]
     features = data / read_source_meta(data)["features"]
-    nearest = nearest_items(PackedFeatures(features / "train"), PackedFeatures(features / subset))
+    known = PackedFeatures(features / "train").select(train, data / "train.tsv")
+    nearest = nearest_items(known, PackedFeatures(features / subset))
     return {"frequent": [frequent] * count, "neighbour": [train[number].texts[0] for number in nearest]}
 
 

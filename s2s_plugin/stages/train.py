@@ -22,6 +22,7 @@ from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
+from s2s_plugin.stages.prepare.lengths import largest_batch
 from s2s_plugin.stages.run_data import keep_data
 from s2s_plugin.stages.same_run import (
     BATCH_KEYS,
@@ -57,7 +58,8 @@ class TrainStage(Stage):
     def run(self, job: Job) -> None:
         cfg, run_dir = job.fairseq, job.run_dir
         _check_options(cfg)
-        model = tasks.setup_task(cfg.task).build_model(cfg.model)
+        task = tasks.setup_task(cfg.task)
+        model = task.build_model(cfg.model)
         if (updates := count_updates(run_dir, model)) > 0:
             check_dictionaries(cfg, run_dir)
             if BATCH_KEYS & changed_settings(cfg, run_dir).keys():
@@ -73,6 +75,8 @@ class TrainStage(Stage):
         for stale in (*weights, run_dir.divergence, run_dir.generation_info):
             stale.unlink(missing_ok=True)
         if not 0 < cfg.optimization.max_update <= updates:
+            task.load_dataset("train")
+            say(f"      {largest_batch(cfg, task.dataset('train'), len(task.target_dictionary))}")
             _train(cfg, run_dir, updates, job.cfg.verbose)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         _finish(cfg, run_dir, job.cfg.average, seconds_before, parameters)

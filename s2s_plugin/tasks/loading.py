@@ -216,12 +216,10 @@ class PairLoader:
         """Return a split's features; in training once for each text of an item, and augmented."""
         assert self.frontend is not None
         train = split == "train"
-        features = PackedFeatures(self.folder / self._meta["features"] / split)
         manifest = self.folder / f"{split}.tsv"
         check_digest(manifest)
         _, items = read_manifest(manifest)
-        if [item.id for item in items] != features.ids:
-            raise UserError(f"{manifest}: its items differ from those of {features.path}; run the prepare stage again")
+        features = PackedFeatures(self.folder / self._meta["features"] / split).select(items, manifest)
         repeats = [len(item.texts) if train else 1 for item in items]
         augmentation = Augmentation(**{field.name: getattr(self.cfg, field.name) for field in fields(Augmentation)})
         augment = getattr(augmentation, self.modality) if train else None

@@ -17,9 +17,11 @@ from command_line import BIN, call, printed_commands
 from media import make_items, write_wav
 
 from s2s_plugin.corpora import media as packing
+from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import read_manifest, write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.interactive import media_files
+from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 
 APPS = {
     "audio": ("asr", "transcribe", "audio.sample_rate=8000 audio.mel_bins=20"),
@@ -225,6 +227,37 @@ def test_bad_media_are_left_out_by_option(recordings: Path):
     assert sum(counts) == 58
     packed = json.loads(next(recordings.glob("data-bin/features/*/packed.json")).read_text())
     assert sorted(name for split in packed["skipped"].values() for name in split) == ["i21", "i7"]
+
+
+def test_long_texts_are_left_out_by_option(tmp_path: Path):
+    items = make_items(tmp_path / "media", "audio", 60)
+    write_manifest(tmp_path / "my.tsv", "audio", [item._replace(texts=("a " * 9,)) if item.id == "i3" else item
+                                                  for item in items])  # fmt: skip
+    limit = "data.max_length=5 audio.max_seconds=20"
+    done = call(f"{command('audio', 'prepare')} {limit}", cwd=tmp_path, check=False)
+    assert (
+        "train i3: texts must have at most data.max_length=5 tokens, got up to 9; set data.max_length=9, or leave "
+        in (done.stderr)
+    )
+    call(f"{command('audio', 'prepare')} {limit} data.on_bad_item=skip", cwd=tmp_path)
+    prepared = next((tmp_path / "data-bin").glob("manifest.*"))
+    task = Seq2SeqTask.setup_task(Seq2SeqTaskConfig(data=str(prepared)))
+    task.load_dataset("train")
+    sources, names = task.dataset("train").sources, [item.id for item in read_manifest(prepared / "train.tsv")[1]]
+    assert "i3" not in names and len(names) == len(sources) == len(sources.features)
+    packed = PackedFeatures(packing.packed_folder(prepared) / "train")
+    assert len(packed) == len(names) + 1
+    for number, name in enumerate(names):
+        assert (sources.features[number] == packed[packed.ids.index(name)]).all()
+
+
+def test_a_long_recording_names_all_limits(tmp_path: Path):
+    write_manifest(tmp_path / "my.tsv", "audio", make_items(tmp_path / "media", "audio", 60))
+    done = call(f"{command('audio', 'prepare')} audio.max_seconds=0.2", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert (
+        "raise audio.max_seconds, and task.max_source_positions and dataset.max_tokens to 100 a second" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(

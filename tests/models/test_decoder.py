@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.testing import assert_close
+
+from s2s_plugin.models.seq2seq import Seq2SeqConfig
+from s2s_plugin.stages.prepare.lengths import batch_floats
 
 LAYERS = pytest.mark.parametrize("layers", [1, 2, 3])
 
@@ -186,3 +190,24 @@ def test_reorder_leaves_the_old_memory_alone(build, batch):
     assert all(torch.equal(a, b) for a, b in zip(memory[:3], copy, strict=True))
     assert torch.equal(moved.padding_mask, memory.padding_mask[[2, 0, 0, 1]])
     assert moved.keys is None
+
+
+@pytest.mark.parametrize("options", [{}, {"pointer": True}, {"attention": "additive"}, {"coverage": "sum"}], ids=str)
+def test_memory_of_a_training_step_is_about_as_foretold(build, batch, options: dict):
+    """What is kept for the gradients is at least a quarter of that, and no more."""
+    sizes = {"encoder_hidden_size": 64, "decoder_hidden_size": 64, "attention": "normalized", "attention_size": 32}
+    if not options.get("coverage"):
+        sizes["attention"] = "general"
+    model = build(500, 500, joint=True, max_source_positions=300, max_target_positions=300, **(sizes | options)).train()
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = model(*batch(model, [200, 200], 200))
+        loss = model.get_normalized_probs(output, log_probs=True).sum()
+    config = OmegaConf.create({**vars(Seq2SeqConfig()), **sizes, **options})
+    assert loss.requires_grad
+    assert 0.25 < sum(kept.values()) / (4 * batch_floats(config, 500, 2, 200, 200)) < 1

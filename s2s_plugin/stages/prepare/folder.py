@@ -16,6 +16,7 @@ from s2s_plugin.corpora.own_files import check_own_files
 from s2s_plugin.corpora.recipe import recipe_stamp
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.commands import preprocess_command
+from s2s_plugin.stages.prepare.lengths import check_lengths
 from s2s_plugin.stages.schema import DataConfig
 from s2s_plugin.text.vocabulary import codec_files
 from s2s_plugin.utils.console import say
@@ -93,19 +94,8 @@ def check_prepared(cfg: DictConfig) -> None:
     if (summary := read_summary(Path(cfg.task.data))) is None:
         return  # of fairseq-preprocess
     longest = dict(zip(summary["languages"], summary["longest"].values(), strict=True))
-    source, target = longest[cfg.task.source_lang], longest[cfg.task.target_lang]
-    if cfg.task.truncate_source:
-        source = min(source, cfg.task.max_source_positions)
-    for key, limit, length in (
-        ("dataset.max_tokens", cfg.dataset.max_tokens, max(source, target)),
-        ("task.max_source_positions", cfg.task.max_source_positions, source),
-        ("task.max_target_positions", cfg.task.max_target_positions, target),
-    ):
-        if limit is not None and limit < length:
-            raise UserError(
-                f"{key} must be at least {length}, the length of the longest pair, got {limit}; raise it, or leave out "
-                f"long pairs with data.max_length={limit - 1}"
-            )
+    if problem := check_lengths(cfg, longest[cfg.task.source_lang], longest[cfg.task.target_lang]):
+        raise UserError(problem)
 
 
 def write_dictionary(cfg: DictConfig, folder: Path, lang: str, dictionary: Dictionary) -> None:

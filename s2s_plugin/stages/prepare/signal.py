@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from s2s_plugin.corpora import media
+from s2s_plugin.corpora.parallel import skips_bad
 from s2s_plugin.corpora.splits import SPLITS
-from s2s_plugin.datasets.manifest import write_manifest
+from s2s_plugin.corpora.tally import name_some
+from s2s_plugin.datasets.manifest import Item, write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.prepare.folder import SUMMARY, binarize, write_dictionary
+from s2s_plugin.stages.prepare.lengths import SKIP, remedies
 from s2s_plugin.text.vocabulary import copy_codec, learn_codec
+from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import write_json, write_lines
 
 
@@ -26,26 +31,50 @@ def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> 
         codec = learn_codec(cfg.subword, folder, {lang: texts}).target
     else:
         codec = copy_codec(Path(cfg.subword.from_dir), folder, [lang]).target
-    longest, counts = 0, {}
-    for split in SPLITS:
+    frames = max(item.frames for split in items.values() for item in split)
+    encoded = {split: [codec.encode(text) for _, text in media.pairs(split, items[split])] for split in SPLITS}
+    _leave_out_long(cfg, items, encoded, frames)
+    for split, pieces in encoded.items():
         write_manifest(folder / f"{split}.tsv", cfg.data.source_lang, items[split])
-        pieces = []
-        for item, text in media.pairs(split, items[split]):
-            pieces.append(codec.encode(text))
-            length = pieces[-1].count(" ") + 1
-            if length > cfg.data.max_length:
-                raise UserError(
-                    f"{split} {item.id}: expected a text of at most data.max_length={cfg.data.max_length} tokens, "
-                    f"got {length:,}: '{text[:40]}...'"
-                )
-            longest = max(longest, length + 1)  # </s>
         write_lines(folder / "pieces" / f"{split}.{lang}", pieces)
-        counts[split] = len(pieces)
+    counts = {split: len(pieces) for split, pieces in encoded.items()}
     write_dictionary(cfg, folder, lang, codec.dictionary())
     binarize(cfg, folder)
     media.write_source(cfg, folder, final_folder, features)
-    frames = max(item.frames for split in items.values() for item in split)
-    lengths, vocabulary = {"source": frames, "target": longest}, f"{codec.pieces.get_piece_size():,}"
+    lengths = {"source": frames, "target": _longest(encoded) + 1}  # </s>
+    vocabulary = f"{codec.pieces.get_piece_size():,}"
     languages = [cfg.data.source_lang, lang]
     summary = {"pairs": counts, "longest": lengths, "vocabulary": vocabulary, "languages": languages}
     write_json(folder / SUMMARY, summary)
+
+
+def _longest(encoded: dict[str, list[str]]) -> int:
+    return max(pieces.count(" ") + 1 for texts in encoded.values() for pieces in texts)
+
+
+def _leave_out_long(cfg: DictConfig, items: dict[str, list[Item]], encoded: dict[str, list[str]], frames: int) -> None:
+    """Remove training texts longer than ``data.max_length`` tokens, and empty those that are held out.
+
+    Raises:
+        UserError: there are such texts, and ``data.on_bad_item`` is error.
+    """
+    limit, longest, long = cfg.data.max_length, _longest(encoded), []
+    for split, pieces in encoded.items():
+        pairs = media.pairs(split, items[split])
+        fits = [piece.count(" ") < limit for piece in pieces]
+        long += [f"{split} {item.id}" for (item, _), fit in zip(pairs, fits, strict=True) if not fit]
+        if split == "train" and not all(fits):
+            texts: dict[str, list[str]] = {item.id: [] for item in items[split]}
+            for item, text in compress(pairs, fits):
+                texts[item.id].append(text)
+            items[split] = [item._replace(texts=tuple(texts[item.id])) for item in items[split] if texts[item.id]]
+            encoded[split] = list(compress(pieces, fits))
+        else:
+            encoded[split] = [piece if fit else "" for piece, fit in zip(pieces, fits, strict=True)]
+    rule = f"{name_some(long)}: texts must have at most data.max_length={limit} tokens, got up to {longest:,}"
+    if long and not skips_bad(cfg.data):
+        raise UserError(f"{rule}; {remedies(cfg, frames, longest + 1, longest)}, or leave them out by {SKIP}")
+    if long:
+        say(f"      {rule}: left out of training, and of the validation loss")
+    if not encoded["train"]:
+        raise UserError(f"no text of at most data.max_length={limit} tokens is left for training")

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from omegaconf import DictConfig
 
 from s2s_plugin.corpora import directions
 from s2s_plugin.corpora.cleaning import Pair
-from s2s_plugin.corpora.parallel import extra_pairs, own_splits
+from s2s_plugin.corpora.parallel import extra_pairs, own_splits, skips_bad
 from s2s_plugin.corpora.recipe import run_recipe
 from s2s_plugin.corpora.splits import SPLITS
-from s2s_plugin.corpora.tally import Tally
+from s2s_plugin.corpora.tally import Tally, name_some
 from s2s_plugin.corpora.writing import write_corpus
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.prepare.folder import SUMMARY, binarize, write_dictionary
+from s2s_plugin.stages.prepare.lengths import SKIP, longest_up_to, remedies
 from s2s_plugin.text.codec import PairCodec, copy_tokens
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.text.vocabulary import copy_codec, learn_codec
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import read_lines, write_json, write_lines
 from s2s_plugin.utils.progress import Progress
+
+Encoded = dict[int, tuple[Pair, Pair]]  # pairs and their pieces, by line number
 
 
 def build(cfg: DictConfig, folder: Path) -> None:
@@ -103,32 +107,65 @@ def _write_pieces(
     cfg: DictConfig, folder: Path, lines: dict[str, list[Pair]], codec: PairCodec, tally: Tally
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Write pieces and text without the pairs that are too long; return the size of each split, and the lengths."""
-    longest, counts = [0, 0], {}
+    encoded: dict[str, Encoded] = {}
+    lengths: dict[str, np.ndarray] = {}  # in tokens, N x 2
     for split, pairs in lines.items():
-        kept: dict[int, tuple[Pair, Pair]] = {}
-        for number, pair in enumerate(Progress(pairs, f"      {split}", unit="pair")):
-            pieces = codec.encode(pair[0], pair[1] if split == "train" else None), codec.encode_target(pair[1], pair[0])
-            lengths = [side.count(" ") + 1 for side in pieces]
-            if max(lengths) <= cfg.data.max_length:
-                kept[number] = pair, pieces
-                longest = [max(length + 1, so_far) for length, so_far in zip(lengths, longest, strict=True)]  # </s>
-            elif split != "train" and (own := cfg.data[f"{split}_pairs"] or cfg.data[f"{split}_source"]) is not None:
-                raise UserError(
-                    f"{tally.place(pair) or f'{own}:{number + 1}'}: expected at most data.max_length="
-                    f"{cfg.data.max_length} tokens, got {max(lengths):,}: '{pair[0][:40]}...'"
-                )
-        left_out = [pair for number, pair in enumerate(pairs) if number not in kept]
-        tally.leave_out(f"longer than {cfg.data.max_length:,} tokens (data.max_length)", left_out)
-        if left_out and cfg.data.recipe is not None:
-            say(f"      {split}: {len(left_out):,} pairs longer than {cfg.data.max_length} tokens left out")
+        bar = Progress(pairs, f"      {split}", unit="pair")
+        sides = (
+            (codec.encode(source, target if split == "train" else None), codec.encode_target(target, source))
+            for source, target in bar
+        )
+        encoded[split] = dict(enumerate(zip(pairs, sides, strict=True)))
+        pieces = (pieces for _, pieces in encoded[split].values())
+        lengths[split] = np.asarray([[side.count(" ") + 1 for side in pair] for pair in pieces]).reshape(-1, 2)
+    _leave_out_long(cfg, encoded, lengths, tally)
+    for split, kept in encoded.items():
         _write_kept(cfg, folder, split, kept)
-        counts[split] = len(kept)
+    counts = {split: len(kept) for split, kept in encoded.items()}
     if not all(counts.values()):
         raise UserError(f"no pair of at most data.max_length={cfg.data.max_length} tokens in some split: {counts}")
-    return counts, dict(zip(("source", "target"), longest, strict=True))
+    return counts, dict(zip(("source", "target"), longest_up_to(lengths.values(), cfg.data.max_length), strict=True))
 
 
-def _write_kept(cfg: DictConfig, folder: Path, split: str, kept: dict[int, tuple[Pair, Pair]]) -> None:
+def _leave_out_long(cfg: DictConfig, encoded: dict[str, Encoded], lengths: dict[str, np.ndarray], tally: Tally) -> None:
+    """Remove pairs longer than ``data.max_length``; of the user's own held-out ones, empty the side that is too long.
+
+    Raises:
+        UserError: there are such held-out pairs, and ``data.on_bad_item`` is error.
+    """
+    limit = cfg.data.max_length
+    own = [name for name in SPLITS[1:] if any(cfg.data[f"{name}_{part}"] for part in ("pairs", "source", "dialogues"))]
+    long = {split: np.flatnonzero((each > limit).any(1)).tolist() for split, each in lengths.items()}
+    places = {split: [tally.place(encoded[split][n][0]) or f"{split}:{n + 1}" for n in long[split]] for split in own}
+    if (refused := [place for split in own for place in places[split]]) and not skips_bad(cfg.data):
+        needed = max(int(lengths[split].max()) for split in own)
+        raise UserError(
+            f"{name_some(refused)}: held-out lines must have at most data.max_length={limit} tokens, got up to "
+            f"{needed:,}; {_remedies(cfg, lengths, needed)}, or give such a line an empty output by {SKIP}"
+        )
+    if any(long.values()):
+        tally.to_keep_long = _remedies(cfg, lengths, max(int(each.max()) for each in lengths.values()))
+    reason = f"longer than {limit:,} tokens (data.max_length)"
+    for split, numbers in long.items():
+        if split in own:
+            for place, number in zip(places[split], numbers, strict=True):
+                (source, target), pieces = encoded[split][number]
+                fits = (lengths[split][number] <= limit).tolist()
+                read = pieces[0] if fits[0] else "", pieces[1] if fits[1] else ""
+                encoded[split][number] = (source if fits[0] else "", target), read
+                tally.keep_blank(place, f"with a side {reason}, not read")
+            lengths[split] = np.where(lengths[split] > limit, 0, lengths[split])
+        else:
+            tally.leave_out(reason, [encoded[split].pop(number)[0] for number in numbers])
+            if numbers and cfg.data.recipe is not None:
+                say(f"      {split}: {len(numbers):,} pairs {reason} left out")
+
+
+def _remedies(cfg: DictConfig, lengths: dict[str, np.ndarray], max_length: int) -> str:
+    return remedies(cfg, *longest_up_to(lengths.values(), max_length), max_length)
+
+
+def _write_kept(cfg: DictConfig, folder: Path, split: str, kept: Encoded) -> None:
     """Write the text and the pieces of these pairs, by line number, and shorten the files that go along with them."""
     for side, lang in enumerate((cfg.data.source_lang, cfg.data.target_lang)):
         write_lines(folder / "text" / f"{split}.{lang}", [pair[side] for pair, _ in kept.values()])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.utils.io import read_json
+from s2s_plugin.utils.io import NUMBER, read_json
 from s2s_plugin.utils.paths import CONF
 
 WIDTH = 80
@@ -75,7 +75,7 @@ def _run_row(folder: Path) -> tuple[str, ...]:
     newest = max(path.stat().st_mtime for path in folder.iterdir())
     corpus = score = ""
     try:
-        corpus = Path((read_json(run.training_settings) or {}).get("task.data", "")).name.partition(".")[0]
+        corpus = Path(run.read_settings().get("task.data", "")).name.partition(".")[0]
         score = _score(run)
     except UserError:  # the other runs are listed all the same
         state = "damaged"
@@ -84,7 +84,7 @@ def _run_row(folder: Path) -> tuple[str, ...]:
 
 def _score(run: RunDir) -> str:
     """Return the first metric of the scores, else the best validation metric."""
-    if scores := read_json(run.scores):
+    if scores := read_json(run.scores, {"metrics": {str: {"score": NUMBER}}}):
         return next((f"{name} {value['score']:.2f}" for name, value in scores["metrics"].items()), "")
-    result = read_json(run.training_result)
-    return f"valid {result['best']:.2f}" if result else ""
+    best = run.read_result().get("best")
+    return "" if best is None else f"valid {best:.2f}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import os
 import time
 import zlib
@@ -29,6 +30,9 @@ from s2s_plugin.utils.workers import Workers
 
 SAVE_INTERVAL = 2.0  # seconds between two records of the progress of packing
 MIN_ITEMS_FOR_WORKERS = 64
+ABOUT = {"dtype": str, "shape": [int], "ids": [str], "sizes": [int]}
+PROGRESS = ABOUT | {"done": int, "bytes": int, "checksum": int, "skipped": {str: str}}
+DTYPES = ("float16", "float32", "uint8")
 
 
 class PackedFeatures(Sequence):
@@ -40,14 +44,17 @@ class PackedFeatures(Sequence):
 
     def __init__(self, prefix: Path):
         check_digest(prefix.with_suffix(".json"))
-        about = read_json(prefix.with_suffix(".json"))
+        about = read_json(prefix.with_suffix(".json"), ABOUT)
         if about is None:
             raise UserError(f"{prefix}.json: no packed features; run the prepare stage")
+        sizes = about["sizes"]
+        if about["dtype"] not in DTYPES or len(about["ids"]) != len(sizes) or min(sizes, default=0) < 0:
+            raise UserError(f"{prefix}.json: damaged; delete its folder, prepare again")
         self.path, self.dtype, self.shape = prefix.with_suffix(".bin"), np.dtype(about["dtype"]), tuple(about["shape"])
         self.ids: list[str] = about["ids"]
-        self.sizes = np.asarray(about["sizes"], dtype=np.int64)
+        self.sizes = np.asarray(sizes, dtype=np.int64)
         self.starts = np.cumsum(self.sizes) - self.sizes
-        expected = int(self.sizes.sum() * np.prod(self.shape) * self.dtype.itemsize)
+        expected = sum(sizes) * math.prod(self.shape) * self.dtype.itemsize
         size = self.path.stat().st_size if self.path.is_file() else 0
         if size != expected:
             raise UserError(f"{self.path}: expected {expected:,} bytes, got {size:,}; delete its folder, prepare again")
@@ -94,6 +101,9 @@ class FeatureSource(Sequence):
     epoch: int = 1
 
     def __post_init__(self):
+        if self.features.shape != self.frontend.shape:
+            wanted, got = (" x ".join(map(str, each.shape)) for each in (self.frontend, self.features))
+            raise UserError(f"{self.features.path}: a source step must be {wanted}, got {got}; prepare again")
         self.items = np.asarray(self.items)
         self.sizes = self.features.sizes[self.items]
 
@@ -122,7 +132,8 @@ def pack(
         UserError: an item is unusable and ``skip_bad`` is off, or all are.
     """
     data, about, state = (prefix.with_suffix(end) for end in (".bin", ".json", ".state"))
-    progress = PackingProgress(**read_json(state)) if state.is_file() and data.is_file() else PackingProgress()
+    saved = read_json(state, PROGRESS) if data.is_file() else None
+    progress = PackingProgress(**(saved or {}))
     todo, read = items[progress.done :], functools.partial(_load, frontend)
     parallel = workers != 1 and len(todo) >= MIN_ITEMS_FOR_WORKERS
     if progress.bytes and crc32(data, progress.bytes) != f"{progress.checksum:08x}":

@@ -23,7 +23,7 @@ from s2s_plugin.text.normalize import match_key
 from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.digests import read_prepared
-from s2s_plugin.utils.io import fingerprint, read_json, write_json
+from s2s_plugin.utils.io import NUMBER, fingerprint, read_json, write_json
 
 QUIT = ("quit", "exit")
 CALIBRATION_ITEMS = 500  # of the validation set, to choose the threshold on
@@ -99,7 +99,7 @@ def calibrate(cfg: DictConfig, run: RunDir, translator: Translator, frequency: M
     checkpoint, path = run.best_checkpoint(), run.folder / "chat.json"
     version, task = (checkpoint.name, checkpoint.stat().st_mtime_ns), translator.task.cfg
     key = fingerprint(*version, *generation_key(cfg), cfg.chat.generic_penalty, cfg.chat.candidates, TARGET_RECALL)
-    if (cached := read_json(path)) is not None and cached["key"] == key:
+    if (cached := read_json(path, {"key": str, "threshold": NUMBER})) is not None and cached["key"] == key:
         return cached
     say(f"      {run.folder}: first use; choosing the confidence threshold on validation replies")
     text = Path(task.data) / "text"

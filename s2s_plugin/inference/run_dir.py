@@ -6,16 +6,25 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.digests import FILE, check_digest
-from s2s_plugin.utils.io import write_text
+from s2s_plugin.utils.io import NUMBER, check_shape, read_json, write_text
 from s2s_plugin.utils.untrusted import require_file
 
 EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best checkpoint
 REGENERATE = "restore a copy, or delete generated.json and run the generate stage again"
 HEADING = re.compile(r"^# (\w+)\n", re.MULTILINE)  # of a stage in commands.txt
 AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
+OPTIONAL = (str, type(None))
+# Shapes of the files, see check_shape
+SETTINGS = {"dictionaries?": {str: str}, "task.data?": str, "seconds_before?": NUMBER}
+RESULT = {"updates": int, "seconds": int, "best": (*NUMBER, type(None))}
+INFO = {"subset": str, "checkpoint": str, "search": dict, "beam": int}
+OUTPUT = {"id": int, "hypothesis": str, "reference?": (list, *OPTIONAL), "source?": OPTIONAL, "length?": int}
+ATTENTION = {"id": int, "target_tokens": [str], "attention": [[NUMBER]], "source_tokens?": [str]}
+OUTPUT |= {"score?": (*NUMBER, type(None)), "item?": str, "media?": str, "speaker?": str, "direction?": str}
 
 
 class RunDir:
@@ -56,18 +65,32 @@ class RunDir:
 
     def read_outputs(self) -> list[dict]:
         """Return the rows of ``outputs.jsonl``; none if it is missing."""
-        return self._read_rows(self.outputs)
+        return self._read_rows(self.outputs, OUTPUT)
 
     def read_attention(self) -> list[dict]:
         """Return the rows of ``attention.jsonl``; none if it is missing."""
-        return self._read_rows(self.attention)
+        return self._read_rows(self.attention, ATTENTION)
 
-    def _read_rows(self, path: Path) -> list[dict]:
+    def read_settings(self) -> dict[str, Any]:
+        """Return ``settings.json``; nothing if it is missing."""
+        return read_json(self.training_settings, SETTINGS) or {}
+
+    def read_result(self) -> dict[str, Any]:
+        """Return ``trained.json``; nothing if it is missing."""
+        return read_json(self.training_result, RESULT) or {}
+
+    def read_generation_info(self) -> dict[str, Any]:
+        """Return ``generated.json``; nothing if it is missing."""
+        return read_json(self.generation_info, INFO) or {}
+
+    def _read_rows(self, path: Path, shape: dict) -> list[dict]:
         check_digest(path, REGENERATE)
         try:
             text = path.read_text(encoding="utf-8") if path.is_file() else ""
-            return [dict(json.loads(line)) for line in text.split("\n") if line]
-        except (ValueError, TypeError, RecursionError) as error:
+            rows = [json.loads(line) for line in text.split("\n") if line]
+            check_shape(rows, [shape])
+            return rows
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: damaged ({error}); {REGENERATE}") from None
 
     def read_commands(self) -> dict[str, str]:

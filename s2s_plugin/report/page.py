@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from markupsafe import Markup, escape
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.report.run import RunData, read_run
 from s2s_plugin.report.sections.curves import curves_section
 from s2s_plugin.report.sections.examples import examples_section
 from s2s_plugin.report.sections.lengths import length_section
 from s2s_plugin.report.sections.media import data_uri
 from s2s_plugin.utils.io import write_bytes, write_text
+from s2s_plugin.utils.untrusted import show
 
 
 class Section(NamedTuple):
@@ -51,9 +53,17 @@ def write_report(run_dir: Path, changed_options: Callable[[dict], dict] = dict) 
         changed_options: selects the options of a config that differ from the defaults.
 
     Raises:
-        UserError: no such folder.
+        UserError: no such folder, or one of its files is not what the stages write.
     """
-    run = read_run(run_dir)
+    try:
+        return _write(read_run(run_dir), changed_options)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, TemplateError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        rule = "a file in it is not what the stages of this version write"
+        raise UserError(f"{run_dir}: {rule} ({show(reason, 120)}); run them again") from error
+
+
+def _write(run: RunData, changed_options: Callable[[dict], dict]) -> Path:
     sections = [(section, section.values(run) or {}) for section in SECTIONS]
     environment = Environment(
         loader=PackageLoader(__package__, "."),

@@ -21,7 +21,7 @@ from s2s_plugin.stages.schema import fairseq_config
 from s2s_plugin.tasks.loading import SOURCE_META, read_source_meta
 from s2s_plugin.utils.digests import FILE as DIGESTS
 from s2s_plugin.utils.digests import check_digest, record_digests
-from s2s_plugin.utils.io import atomic_folder, read_json, write_json
+from s2s_plugin.utils.io import atomic_folder, write_json
 
 SHORTLISTS = "shortlist.*.pt"  # may be learned after the training
 
@@ -48,8 +48,7 @@ def keep_data(cfg: DictConfig, prepared: Path, run_dir: RunDir, fresh: bool = Fa
 
 def is_own_data(prepared: Path, run_dir: RunDir) -> bool:
     """Return whether the run was trained on this prepared folder; its name tells its content, wherever it is."""
-    settings = read_json(run_dir.training_settings) or {}
-    return Path(settings.get("task.data", "")).name == prepared.name
+    return Path(run_dir.read_settings().get("task.data", "")).name == prepared.name
 
 
 def decoding_data(cfg: DictConfig, prepared: Path, run_dir: RunDir) -> Path:

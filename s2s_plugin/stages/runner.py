@@ -95,8 +95,7 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
         cfg.task.data = str(prepared)
         resolve_averaging(cfg, overridden)
         _run_stages(stage, Job(cfg, fairseq_config(cfg), run_dir, prepared, preparation), own)
-    result = read_json(run_dir.training_result)
-    return result["best"] if result else None
+    return run_dir.read_result().get("best")
 
 
 def _restore(stage: str, cfg: DictConfig, run_dir: RunDir, overridden: set[str]) -> tuple[DictConfig, bool]:

@@ -15,7 +15,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.stages.commands import DISPLAY_OPTIONS
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
-from s2s_plugin.utils.io import fingerprint, read_json, write_json
+from s2s_plugin.utils.io import fingerprint, write_json
 from s2s_plugin.utils.options import options_affecting
 
 # The groups that decide what is learnt.
@@ -66,7 +66,7 @@ def write_training_settings(cfg: DictConfig, run_dir: RunDir, seconds_before: fl
 
 def changed_settings(cfg: DictConfig, run_dir: RunDir) -> dict[str, tuple[Any, Any]]:
     """Return the options of the training that have changed since it began, with both values."""
-    before, now = read_json(run_dir.training_settings) or {}, _settings(cfg)
+    before, now = run_dir.read_settings(), _settings(cfg)
     changed = {key: (before[key], now[key]) for key in sorted(now.keys() & before.keys()) if now[key] != before[key]}
     if "task.data" in changed and len({Path(folder).name for folder in changed["task.data"]}) == 1:
         del changed["task.data"]  # the same data in another place
@@ -108,7 +108,7 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
 
 def check_dictionaries(cfg: DictConfig, run_dir: RunDir) -> None:
     """Raise UserError if the data has other dictionaries than the training had."""
-    trained = (read_json(run_dir.training_settings) or {}).get("dictionaries", {})
+    trained = run_dir.read_settings().get("dictionaries", {})
     for lang, now in dictionary_fingerprints(cfg).items():
         if now != trained.get(lang, now):
             raise UserError(

@@ -29,8 +29,8 @@ class ScoreStage(Stage):
 
     def run(self, job: Job) -> None:
         cfg, run_dir = job.cfg, job.run_dir
-        info, training = read_json(run_dir.generation_info), read_json(run_dir.training_result) or {}
-        if info is None or not run_dir.outputs.is_file():
+        info, training = run_dir.read_generation_info(), run_dir.read_result()
+        if not info or not run_dir.outputs.is_file():
             raise UserError(f"{run_dir.folder}: nothing to score; run the generate stage first")
         rows = run_dir.read_outputs()
         trivial = _kept_baselines(job, info["subset"], rows)
@@ -56,7 +56,7 @@ def _kept_baselines(job: Job, subset: str, rows: list[dict]) -> dict[str, list[s
     """Return the outputs of each baseline; those of the same test set are kept, as the training data may go."""
     cfg, path = job.cfg, job.run_dir.baselines
     key = fingerprint(job.prepared.name, subset, [(row["source"], row.get("item"), row["reference"]) for row in rows])
-    kept = read_json(path) or {}
+    kept = read_json(path, {"key": str, "outputs": {str: [str]}}) or {}
     outputs = kept["outputs"] if kept.get("key") == key else {}
     if missing := [name for name in cfg.baselines if LABELS[name] not in outputs]:
         outputs |= baselines(missing, job.prepared, cfg.data.source_lang, cfg.data.target_lang, subset, rows)

@@ -35,7 +35,7 @@ from s2s_plugin.tasks.checkpoint import check_parameters, load_checkpoint
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import save_checkpoint
 from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
-from s2s_plugin.utils.io import read_json, write_json, write_text
+from s2s_plugin.utils.io import write_json, write_text
 from s2s_plugin.utils.untrusted import show, write_yaml
 
 
@@ -65,7 +65,7 @@ class TrainStage(Stage):
             if BATCH_KEYS & changed_settings(cfg, run_dir).keys():
                 _start_next_epoch(run_dir)
         # Of the other run's training, from which fairseq goes on to count.
-        seconds_before = (read_json(run_dir.training_settings) or {}).get("seconds_before", 0)
+        seconds_before = run_dir.read_settings().get("seconds_before", 0)
         if cfg.checkpoint.finetune_from_model and (not updates or Path(cfg.checkpoint.finetune_from_model).is_file()):
             seconds_before = _load_initial(cfg, model)["extra_state"].get("previous_training_time", 0)
         run_dir.training_result.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ class TrainStage(Stage):
         _finish(cfg, run_dir, job.cfg.average, seconds_before, parameters)
 
     def summary(self, job: Job) -> str:
-        result = read_json(job.run_dir.training_result)
+        result = job.run_dir.read_result()
         return f"{result['updates']:,} updates in {clock(result['seconds'])}"
 
 
@@ -148,7 +148,7 @@ def _load_initial(cfg: DictConfig, model: nn.Module) -> dict:
     """Return the checkpoint to fine-tune; raise UserError if it has another model or vocabulary."""
     path = Path(cfg.checkpoint.finetune_from_model)
     state = load_checkpoint(path)
-    dictionaries = (read_json(RunDir(path.parent.parent).training_settings) or {}).get("dictionaries")
+    dictionaries = RunDir(path.parent.parent).read_settings().get("dictionaries")
     if dictionaries not in (None, dictionary_fingerprints(cfg)):
         raise UserError(f"{path} has another model or vocabulary; finetune_from=RUN takes both from a run")
     check_parameters(path, state["model"], model)

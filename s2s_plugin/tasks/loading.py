@@ -25,10 +25,12 @@ from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import locked, read_json
+from s2s_plugin.utils.untrusted import show
 
 logger = logging.getLogger(__name__)
 
 SOURCE_META = "source.json"  # of a folder whose source is a signal: modality, frontend, folder of the features
+META = {"modality": str, "frontend": dict, "features": str}
 
 
 def data_folder(cfg: Seq2SeqTaskConfig) -> Path:
@@ -39,7 +41,7 @@ def data_folder(cfg: Seq2SeqTaskConfig) -> Path:
 def read_source_meta(folder: Path) -> dict[str, Any]:
     """Return the modality, the frontend's config and the features' folder of a folder whose source is a signal."""
     check_digest(folder / SOURCE_META)
-    return read_json(folder / SOURCE_META)
+    return read_json(folder / SOURCE_META, META)
 
 
 def infer_languages(cfg: Seq2SeqTaskConfig) -> None:
@@ -74,7 +76,7 @@ def load_dictionary(folder: Path, lang: str) -> Dictionary:
     except (OSError, MemoryError):  # not of the file
         raise
     except Exception as error:  # fairseq raises anything on a damaged file
-        raise UserError(f"{path}: not a dictionary of fairseq ({error}); make it again") from None
+        raise UserError(f"{path}: not a dictionary of fairseq ({show(str(error))}); make it again") from None
     logger.info("[%s] dictionary: %d types", lang, len(dictionary))
     return dictionary
 
@@ -92,7 +94,7 @@ def _load_binaries(path: Path, dictionary: Dictionary | None) -> Any:
     except (OSError, MemoryError):  # not of the file
         raise
     except Exception as error:  # fairseq raises anything on a damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = show((str(error).splitlines() or [type(error).__name__])[0])
         raise UserError(f"{path}.idx: damaged ({reason}); run the prepare stage or fairseq-preprocess again") from None
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from fairseq.data import Dictionary
 
@@ -55,10 +56,10 @@ class TextCodec:
             raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
         try:
             self.pieces = SentencePieceProcessor(model_file=str(model))
-        except RuntimeError:
+            names = [self.pieces.id_to_piece(number) for number in range(self.pieces.get_piece_size())]
+        except (RuntimeError, UnicodeDecodeError):
             raise UserError(f"{model}: not a SentencePiece model, or damaged; run the prepare stage again") from None
         self.jamo, self.factors, self.strip = jamo, dict(factors or {}), strip
-        names = map(self.pieces.id_to_piece, range(self.pieces.get_piece_size()))
         self.literals = Literals(tags, all_of_them=any(MARK in name for name in names))
         self.factor_tokens = {factor_token(name, value) for name in self.factors for value in self.factors[name]}
 
@@ -147,6 +148,10 @@ class PairCodec:
     """
 
     FILE = "codec.json"
+    SHAPE: ClassVar[dict] = {  # by language
+        str: {"model": str, "jamo?": bool, "copy_slots?": int, "lossless?": bool, "strip?": bool}
+        | {"factors?": {str: [str]}, "tags?": [str]}
+    }
 
     source: TextCodec | None  # None for a signal
     target: TextCodec
@@ -163,7 +168,7 @@ class PairCodec:
         """Load the codec that the prepare stage wrote, in either direction; None for a corpus binarized otherwise."""
         path = folder / cls.FILE
         check_digest(path)
-        if (sides := read_json(path)) is None:
+        if (sides := read_json(path, cls.SHAPE)) is None:
             return None
         if target_lang not in sides:
             raise UserError(f"{path}: has the languages {', '.join(sides)}, not {target_lang}; check the languages")
@@ -217,12 +222,12 @@ class PairCodec:
 
 def _load_side(folder: Path, side: Mapping) -> TextCodec:
     """Load the codec of one language, as ``codec.json`` describes it."""
-    model = folder / side["model"]
+    model = folder / Path(side["model"]).name
     check_digest(model)
     tags = side.get("tags", ())
     if side.get("lossless"):
         return CodeCodec(model, tags=tags)
-    return TextCodec(model, side["jamo"], side.get("factors"), side.get("strip", False), tags)
+    return TextCodec(model, side.get("jamo", False), side.get("factors"), side.get("strip", False), tags)
 
 
 def copy_tokens(count: int) -> list[str]:

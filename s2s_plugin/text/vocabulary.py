@@ -101,7 +101,7 @@ def copy_codec(from_dir: Path, folder: Path, langs: Sequence[str]) -> PairCodec:
     ``langs``: languages of the text sides: source and target, or the target alone.
     """
     files = codec_files(from_dir)
-    sides = read_json(files[0])
+    sides = read_json(files[0], PairCodec.SHAPE)
     if sides.keys() != set(langs):
         raise UserError(f"{files[0]}: the languages must be {', '.join(sorted(langs))}, got {', '.join(sides)}")
     for path in files:
@@ -112,7 +112,7 @@ def copy_codec(from_dir: Path, folder: Path, langs: Sequence[str]) -> PairCodec:
 def codec_files(folder: Path) -> list[Path]:
     """List ``codec.json`` of a prepared folder, and the SentencePiece models that it names."""
     file = folder / PairCodec.FILE
-    if (sides := read_json(file)) is None:
+    if (sides := read_json(file, PairCodec.SHAPE)) is None:
         raise UserError(f"{file}: no such file; prepare the data of this vocabulary again")
     files = [file, *sorted({folder / side["model"] for side in sides.values()})]
     for path in files:

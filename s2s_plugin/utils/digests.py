@@ -70,7 +70,7 @@ def read_prepared(path: Path) -> list[str]:
 
 
 def _read_digests(folder: Path) -> dict[str, str]:
-    return read_json(folder / FILE) or {}
+    return read_json(folder / FILE, {str: str}) or {}
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.utils.console import say
 
 CHECKSUM = "crc32"  # key of a JSON file
+NUMBER = (int, float)
 
 
 @contextmanager
@@ -67,11 +68,13 @@ def read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def read_json(path: Path, remedy: str = "restore a copy, or delete it and run the stage that writes it again") -> Any:
+def read_json(
+    path: Path, shape: Any = dict, remedy: str = "restore a copy, or delete it and run the stage that writes it again"
+) -> Any:
     """Read a JSON file; return None if it is missing.
 
     Raises:
-        UserError: the file is damaged: not JSON, or not what :func:`write_json` wrote.
+        UserError: the file is damaged: not JSON, not what :func:`write_json` wrote, or of another ``shape``.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -84,7 +87,33 @@ def read_json(path: Path, remedy: str = "restore a copy, or delete it and run th
     checksum = value.pop(CHECKSUM, None) if isinstance(value, dict) else None
     if checksum not in (None, _checksum(_json_text(value))):
         raise UserError(f"{path}: damaged, or edited without deleting its line {CHECKSUM}; {remedy}")
+    try:
+        check_shape(value, shape)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; {remedy}") from None
     return value
+
+
+def check_shape(value: Any, shape: Any, place: str = "content") -> None:
+    """Raise ValueError unless plain data has this shape.
+
+    A shape is a type, or a tuple of types; a list of the shape of the elements; or a dictionary of shapes by key, where
+    ``str`` is any other key, and a key that ends with ``?`` may be missing.
+    """
+    kinds = type(shape) if isinstance(shape, (list, dict)) else shape
+    too_large = isinstance(value, int) and abs(value) >= 2**63
+    if type(value) not in (kinds if isinstance(kinds, tuple) else (kinds,)) or too_large:
+        raise ValueError(f"{place} must not be {'so large' if too_large else f'a {type(value).__name__}'}")
+    if isinstance(shape, list):
+        for element in value:
+            check_shape(element, shape[0], f"each of {place}")
+    elif isinstance(shape, dict):
+        rules = {key.removesuffix("?"): rule for key, rule in shape.items() if key is not str}
+        if missing := [key for key in shape if key is not str and not key.endswith("?") and key not in value]:
+            raise ValueError(f"{missing[0]} is missing")
+        for key in value:
+            if key in rules or str in shape:
+                check_shape(value[key], rules.get(key, shape.get(str)), key if key in rules else f"each of {place}")
 
 
 def _json_text(value: object) -> str:

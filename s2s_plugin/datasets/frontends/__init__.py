@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from s2s_plugin.datasets.manifest import Item
+from s2s_plugin.datasets.manifest import MODALITIES, Item
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.paths import check_regular
+from s2s_plugin.utils.untrusted import REMEDY, show
 
 
 class Frontend(Protocol):
@@ -36,9 +39,19 @@ class Frontend(Protocol):
 
 
 def build_frontend(modality: str, options: Mapping) -> Frontend:
-    """Build the frontend of a modality with these options of its config."""
+    """Build the frontend of a modality with these options of its config.
+
+    Raises:
+        UserError: there is no such modality or option, or a value is not of the declared type.
+    """
+    if modality not in MODALITIES:
+        raise UserError(f"the modality must be {', '.join(MODALITIES)}, got {show(modality)}")
     module, name = importlib.import_module(f"{__name__}.{modality}"), modality.capitalize()
-    return getattr(module, f"{name}Frontend")(getattr(module, f"{name}Config")(**options))
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(getattr(module, f"{name}Config")), dict(options))
+        return getattr(module, f"{name}Frontend")(OmegaConf.to_object(config))
+    except OmegaConfBaseException as error:
+        raise UserError(f"options of {modality}: {show(str(error).splitlines()[0])}; {REMEDY}") from None
 
 
 def load(frontend: Frontend, item: Item) -> np.ndarray:

@@ -25,7 +25,7 @@ from s2s_plugin.stages.same_run import check_dictionaries
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import search_options
 from s2s_plugin.utils.digests import check_folder, record_digests
-from s2s_plugin.utils.io import fingerprint, read_json, write_json, write_lines, write_text
+from s2s_plugin.utils.io import fingerprint, write_json, write_lines, write_text
 
 DEFAULT_SEARCH = {name: field.default for name, field in GenerationConfig.__dataclass_fields__.items()}
 
@@ -47,8 +47,8 @@ class GenerateStage(Stage):
         super().begin(job)
 
     def is_done(self, job: Job) -> bool:
-        run_dir, info = job.run_dir, read_json(job.run_dir.generation_info)
-        if not run_dir.outputs.is_file() or info is None:
+        run_dir, info = job.run_dir, job.run_dir.read_generation_info()
+        if not run_dir.outputs.is_file() or not info:
             return False
         if done := info == _generation_info(job):
             check_folder(run_dir.folder, REGENERATE)

@@ -26,6 +26,12 @@ from s2s_plugin.utils.options import options_affecting
 from s2s_plugin.utils.workers import Pool
 
 SUMMARY = "prepared.json"  # pairs in each split, lengths of the longest sides in steps, vocabulary, languages
+SHAPE = {
+    "pairs": {"train": int, "valid": int, "test": int},
+    "longest": {"source": int, "target": int},
+    "vocabulary": str,
+    "languages": [str],
+}
 OWN_FILES = (*directions.FILES, "dialogues", "valid_dialogues", "test_dialogues")
 
 
@@ -84,7 +90,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
         UserError: it is damaged, or missing.
     """
     check_digest(folder / SUMMARY)
-    return read_json(folder / SUMMARY, f"restore a copy, or delete {folder} and run the prepare stage again")
+    return read_json(folder / SUMMARY, SHAPE, f"restore a copy, or delete {folder} and run the prepare stage again")
 
 
 def check_prepared(cfg: DictConfig) -> None:
@@ -93,8 +99,9 @@ def check_prepared(cfg: DictConfig) -> None:
         raise UserError(f"{cfg.task.data}: no such folder; run the prepare stage first")
     if (summary := read_summary(Path(cfg.task.data))) is None:
         return  # of fairseq-preprocess
-    longest = dict(zip(summary["languages"], summary["longest"].values(), strict=True))
-    if problem := check_lengths(cfg, longest[cfg.task.source_lang], longest[cfg.task.target_lang]):
+    longest = summary["longest"]["source"], summary["longest"]["target"]
+    source, target = longest if summary["languages"][:1] == [cfg.task.source_lang] else longest[::-1]
+    if problem := check_lengths(cfg, source, target):
         raise UserError(problem)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+MAX_LENGTH = 1000  # characters of a message
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -28,4 +29,5 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str):
-        super().__init__(visible(" ".join(message.split())))
+        line = visible(" ".join(message.split()))
+        super().__init__(line if len(line) <= MAX_LENGTH else f"{line[:700]} ... {line[-250:]}")  # with the remedy

@@ -24,7 +24,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from s2s_plugin.errors import CONTROLS, UserError
+from s2s_plugin.errors import CONTROLS, MAX_LENGTH, UserError
 from s2s_plugin.utils.io import _checksum, _json_text
 
 MAX_SECONDS, MAX_BYTES = 10, 10**9  # of an input
@@ -200,7 +200,7 @@ def watched(folder: Path) -> Iterator[None]:
         yield
     except UserError as error:
         message = str(error)
-        if CONTROLS.search(message) or len(message) > 1500:
+        if CONTROLS.search(message) or len(message) > MAX_LENGTH:
             raise Finding(f"message {message[:2000]!r}") from None
     finally:
         faulthandler.cancel_dump_traceback_later()

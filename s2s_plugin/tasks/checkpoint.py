@@ -11,6 +11,7 @@ from fairseq import tasks
 from fairseq.dataclass.configs import FairseqConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqModel
@@ -31,6 +32,13 @@ STATE: dict[str, type | tuple[type, ...]] = {  # entries of a checkpoint
 COUNTS = ("_layers", "_pyramid", "_convolutions", "_factors")  # endings of the model's options that count modules
 
 
+class _WithoutInitialization(TorchFunctionMode):
+    """Leaves new parameters as they are: on the meta device, normal_ would import torch's compiler for seconds."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return kwargs["tensor"] if func is nn.init.normal_ else func(*args, **(kwargs or {}))
+
+
 def load_model(path: Path, data: str | Path | None = None) -> tuple[Seq2SeqModel, DictConfig, Any]:
     """Return the model of a checkpoint, its config and its task, by default with the data of its training.
 
@@ -44,7 +52,7 @@ def load_model(path: Path, data: str | Path | None = None) -> tuple[Seq2SeqModel
         cfg.task.data = str(data)
     task = tasks.setup_task(cfg.task, from_checkpoint=True)
     try:
-        with torch.device("meta"):  # which allocates nothing, whatever sizes the config has
+        with torch.device("meta"), _WithoutInitialization():  # allocates nothing, whatever sizes the config has
             outline = task.build_model(cfg.model, from_checkpoint=True)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path}: its config describes no model ({show(str(error))}); {REMEDY}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_validation_of_an_average_and_perplexity_too(folder: Path, monkeypatch: 
         assert_explained(str(error.value))
 
 
-def test_load_model_gives_the_saved_parameters(trained: Path, toy: Path):
+def test_load_model_gives_the_saved_parameters(trained: Path, toy: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # the import takes longer than the rest
     model, _, task = load_model(trained, toy)
     saved = torch.load(trained, weights_only=True)["model"]
     assert saved.keys() == model.state_dict().keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -15,7 +16,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -32,35 +36,65 @@ TRAIN = (
 GENERATE = "fairseq-generate {data} --user-dir s2s_plugin --task s2s --cpu --path {path}"
 
 
-LIBRARIES = ("torch", "fairseq", "hydra", "sacrebleu", "sentencepiece")
-PRELOADED = {"s2s": ("s2s_plugin.stages.runner", "fairseq_cli.train", "matplotlib.pyplot"), "sacrebleu": ("sacrebleu",)}
+# What the commands import: all that is slow, torch's compiler for their optimizers too.
+LIBRARIES = ("torch._dynamo", "fairseq", "hydra", "sacrebleu", "sentencepiece", "scipy.sparse.csgraph")
+PRELOADED = {
+    "s2s": ("s2s_plugin.stages.runner", "s2s_plugin.report.page", "fairseq_cli.train", *LIBRARIES),
+    "sacrebleu": ("sacrebleu",),
+}
 
 
 def call(
-    command: str | list[str], cwd: Path = ROOT, stdin: str | None = None, check: bool = True, timeout: float = 600
+    command: str | list[str],
+    cwd: Path = ROOT,
+    stdin: str | bytes | None = None,
+    check: bool = True,
+    timeout: float = 600,
+    limits: dict[int, int] | None = None,
 ) -> subprocess.CompletedProcess:
     """Run one of the environment's commands as a user would, and return what it printed.
 
     Our own and fairseq's commands are forked from a process that has imported their libraries (see ``fork_server``),
-    which gives the same results as ``call_process`` without the seconds that a start takes.
+    which gives the same results as ``call_process`` without the seconds that a start takes. ``limits``: of resources.
     """
     words = shlex.split(command) if isinstance(command, str) else command
+    source = stdin.encode() if isinstance(stdin, str) else stdin or b""
     if not words[0].startswith(("s2s", "fairseq", "sacrebleu")):
-        return call_process(words, cwd, stdin, check, timeout)
-    with (
-        tempfile.TemporaryFile() as source,
-        tempfile.TemporaryFile() as stdout,
-        tempfile.TemporaryFile() as stderr,
-    ):
-        source.write((stdin or "").encode())
-        source.seek(0)
-        streams = [source.fileno(), stdout.fileno(), stderr.fileno()]
-        returncode = _server(words[0]).run([str(BIN / words[0]), *words[1:]], cwd, streams, timeout)
+        return call_process(words, cwd, source.decode(), check, timeout)
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = start(words, cwd, source, stdout, stderr, limits)
+        try:
+            returncode = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait(60)
+            raise
         outputs = []
         for stream in (stdout, stderr):
             stream.seek(0)
             outputs.append(io.TextIOWrapper(stream, encoding="utf-8").read())
     return _checked(subprocess.CompletedProcess(words, returncode, *outputs), check)
+
+
+def start(
+    command: str | list[str],
+    cwd: Path = ROOT,
+    stdin: bytes | int | IO = b"",
+    stdout: int | IO = subprocess.DEVNULL,
+    stderr: int | IO = subprocess.DEVNULL,
+    limits: dict[int, int] | None = None,
+) -> Forked:
+    """Start one of our own or fairseq's commands like ``call``, and do not wait for its end."""
+    words = shlex.split(command) if isinstance(command, str) else command
+    with tempfile.TemporaryFile() as source, Path(os.devnull).open("wb") as nowhere:
+        if isinstance(stdin, bytes):
+            source.write(stdin)
+            source.seek(0)
+            stdin = source
+        streams = [nowhere if stream == subprocess.DEVNULL else stream for stream in (stdin, stdout, stderr)]
+        numbers = [stream if isinstance(stream, int) else stream.fileno() for stream in streams]
+        server = _server(PRELOADED.get(words[0], LIBRARIES))
+        return server.start([str(BIN / words[0]), *words[1:]], cwd, numbers, limits or {})
 
 
 def call_process(
@@ -91,6 +125,7 @@ class ForkServer:
 
     def __init__(self, modules: tuple[str, ...]):
         self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.codes: dict[int, int] = {}  # exit codes by process
         self.lock = threading.Lock()
         program = Path(__file__).with_name("fork_server.py")
         with theirs:
@@ -99,21 +134,53 @@ class ForkServer:
                 cwd=ROOT, env=_environment(),
             )  # fmt: skip
 
-    def run(self, words: list[str], cwd: Path, streams: list[int], timeout: float) -> int:
-        """Run a command to its end and return its exit code."""
-        request = {"words": words, "cwd": str(cwd), "environment": _environment()}
+    def start(self, words: list[str], cwd: Path, streams: list[int], limits: dict[int, int]) -> Forked:
+        """Start a command with these standard streams."""
+        request = {"words": words, "cwd": str(cwd), "environment": _environment(), "limits": list(limits.items())}
         with self.lock:
-            self.requests.settimeout(60)
             socket.send_fds(self.requests, [json.dumps(request).encode()], streams)
-            child = int(self.requests.recv(100))
-            self.requests.settimeout(timeout)
-            try:
-                return int(self.requests.recv(100))
-            except TimeoutError:
-                os.kill(child, signal.SIGKILL)
-                self.requests.settimeout(60)
-                self.requests.recv(100)
-                raise subprocess.TimeoutExpired(words, timeout) from None
+            while (answer := self.receive(60)) is None:
+                pass
+            return Forked(self, words, answer)
+
+    def receive(self, timeout: float) -> int | None:
+        """Return the process that has been started, or keep the code of one that has ended."""
+        self.requests.settimeout(timeout)
+        process, *code = map(int, self.requests.recv(100).split())
+        if not code:
+            return process
+        self.codes[process] = code[0]
+        return None
+
+
+@dataclass
+class Forked:
+    """A command that runs, like ``subprocess.Popen``."""
+
+    server: ForkServer
+    words: list[str]
+    pid: int
+
+    def wait(self, timeout: float) -> int:
+        """Return the exit code when the command has ended."""
+        deadline = time.monotonic() + timeout
+        with self.server.lock:
+            while self.pid not in self.server.codes:
+                try:
+                    self.server.receive(max(0.0, deadline - time.monotonic()))
+                except (TimeoutError, BlockingIOError):
+                    raise subprocess.TimeoutExpired(self.words, timeout) from None
+        return self.server.codes[self.pid]
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
 
 def printed_commands(stderr: str) -> list[str]:
@@ -123,8 +190,8 @@ def printed_commands(stderr: str) -> list[str]:
 
 
 @functools.cache
-def _server(command: str) -> ForkServer:
-    return ForkServer(PRELOADED.get(command, LIBRARIES))
+def _server(modules: tuple[str, ...]) -> ForkServer:
+    return ForkServer(modules)
 
 
 def write_reversed(

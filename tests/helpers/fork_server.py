@@ -2,8 +2,9 @@
 
     python fork_server.py MODULE ...
 
-Each request on standard input (a socket) is a JSON object of ``words``, ``cwd`` and ``environment``, with three file
-descriptors for the command's standard streams; the answers are its process id and, when it has ended, its exit code.
+Each request on standard input (a socket) is a JSON object of ``words``, ``cwd``, ``environment`` and ``limits``, with
+three file descriptors for the command's standard streams; the answers are its process id and, when it has ended, its
+process id and exit code. Several commands may run at once.
 The command runs as in a process of its own: it is the child of a fork, of which the server keeps nothing.
 """
 
@@ -16,7 +17,9 @@ import json
 import logging
 import os
 import random
+import resource
 import runpy
+import select
 import socket
 import sys
 import threading
@@ -42,26 +45,41 @@ def preload(modules: list[str]) -> None:
 
 def serve(requests: socket.socket) -> str:
     """Fork for each request; return only in the children, with the path of the program to run."""
+    children: dict[int, int] = {}  # by the descriptor that is readable when they have ended
+    events = select.poll()
+    events.register(requests, select.POLLIN)
     while True:
-        message, streams, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 3)
-        if not message:
-            os._exit(0)
-        child = os.fork()
-        if child == 0:
-            requests.close()
-            return become(json.loads(message), streams)
-        for stream in streams:
-            os.close(stream)
-        requests.send(str(child).encode())
-        _, status = os.waitpid(child, 0)
-        requests.send(str(os.waitstatus_to_exitcode(status)).encode())
+        for descriptor, _ in events.poll():
+            if descriptor in children:
+                child = children.pop(descriptor)
+                events.unregister(descriptor)
+                os.close(descriptor)
+                _, status = os.waitpid(child, 0)
+                requests.send(f"{child} {os.waitstatus_to_exitcode(status)}".encode())
+                continue
+            message, streams, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 3)
+            if not message:
+                os._exit(0)
+            child = os.fork()
+            if child == 0:
+                requests.close()
+                return become(json.loads(message), streams)
+            for stream in streams:
+                os.close(stream)
+            descriptor = os.pidfd_open(child)
+            children[descriptor] = child
+            events.register(descriptor, select.POLLIN)
+            requests.send(str(child).encode())
 
 
 def become(request: dict, streams: list[int]) -> str:
-    """Take over the streams, folder, environment and arguments of a request."""
+    """Take over the streams, folder, environment, arguments and limits of a request."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
@@ -69,6 +87,8 @@ def become(request: dict, streams: list[int]) -> str:
     sys.path[0] = str(Path(sys.argv[0]).parent)
     random.seed()
     np.random.seed()  # noqa: NPY002 (fairseq draws from it)
+    for limit, value in request["limits"]:
+        resource.setrlimit(limit, (value, value))
     return sys.argv[0]
 
 

@@ -8,12 +8,11 @@ import os
 import pty
 import random
 import re
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from command_line import BIN, call
+from command_line import call, start
 from omegaconf import OmegaConf
 
 from s2s_plugin.inference import chat
@@ -174,10 +173,7 @@ def test_two_ways_to_choose_are_refused(run: tuple[Path, str]):
 
 def test_a_terminal_has_a_prompt_and_ends_with_ctrl_d(run: tuple[Path, str]):
     outer, inner = pty.openpty()
-    process = subprocess.Popen(
-        [BIN / "s2s", "chat", "app=chatbot", "chat.threshold=0"], cwd=run[0], stdin=inner, stdout=inner, stderr=inner,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    process = start("s2s chat app=chatbot chat.threshold=0", run[0], inner, inner, inner)
     os.close(inner)
     seen = b""
     for typed, awaited in ((b"my friend dan reads fay\n", rb"> $"), (b"\x04", rb"(?s)\t[\d.]+\s.*> $")):
@@ -190,13 +186,8 @@ def test_a_terminal_has_a_prompt_and_ends_with_ctrl_d(run: tuple[Path, str]):
 
 
 def test_what_is_not_text_is_named(run: tuple[Path, str]):
-    done = subprocess.run(
-        [BIN / "s2s", "chat", "app=chatbot", "chat.threshold=0"],
-        cwd=run[0],
-        input=b"hello\n\xff\n",
-        capture_output=True,
-    )
-    assert done.returncode == 2 and b"standard input, line 2: byte 1 is not UTF-8" in done.stderr
+    done = call("s2s chat app=chatbot chat.threshold=0", run[0], stdin=b"hello\n\xff\n", check=False)
+    assert done.returncode == 2 and "standard input, line 2: byte 1 is not UTF-8" in done.stderr
 
 
 # ------------------------------------------------------------ confidence, choice

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import BIN, call
+from command_line import call, start
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.stream import FIRST_WINDOW, MAX_LINE, windows
@@ -97,24 +96,24 @@ class Talk:
     """A running ``s2s translate``; one that hangs is ended, and then says nothing."""
 
     def __init__(self, folder: Path, overrides: str, errors: Path):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.errors = errors  # a file: a pipe would end only with the last process that holds it
+        (source, stdin), (stdout, sink) = os.pipe(), os.pipe()
         with errors.open("wb") as file:
-            self.process = subprocess.Popen(
-                [str(BIN / "s2s"), "translate", "app=nmt", *overrides.split()], cwd=folder, env=environment,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file,
-            )  # fmt: skip
-        self.watch = threading.Timer(300, self.process.kill)
+            self.process = start(f"s2s translate app=nmt {overrides}", folder, source, sink, file)
+        os.close(source)
+        os.close(sink)
+        self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
+        self.watch = threading.Timer(300, self.process.send_signal, [signal.SIGKILL])
         self.watch.start()
         self.sent = 0
 
     def send(self, text: str) -> None:
-        self.process.stdin.write(f"{text}\n".encode())
-        self.process.stdin.flush()
+        self.stdin.write(f"{text}\n".encode())
+        self.stdin.flush()
         self.sent += 1
 
     def answer(self) -> str:
-        line = self.process.stdout.readline().decode()
+        line = self.stdout.readline().decode()
         assert line.endswith("\n"), "no answer"
         return line[:-1]
 
@@ -129,7 +128,7 @@ class Talk:
 
     def end(self) -> tuple[int, str]:
         """Exit code and what was said on standard error."""
-        code = self.process.wait()
+        code = self.process.wait(300)
         self.watch.cancel()
         return code, self.errors.read_text()
 
@@ -171,21 +170,21 @@ def test_an_endless_stream(small_model: Path, tmp_path: Path, workers: int):
                 assert talk.sent - number < 4 * 512 + 2 * 2**16 / 8
         assert sizes[1] - sizes[0] < 30_000
         assert len(talk.children()) == (workers if workers > 1 else 0)
-        talk.process.stdout.close()
+        talk.stdout.close()
         code, errors = talk.end()
     finally:
         stopped.set()
-        talk.process.kill()
+        talk.process.send_signal(signal.SIGKILL)
         feeder.join()
-    assert code == 0 and errors == ""
+    assert (code, errors) == (0, "")
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
 def test_stopped_while_it_waits(small_model: Path, tmp_path: Path, stop: int):
     """No process is left behind."""
     talk = Talk(small_model, "workers=2", tmp_path / "errors")
-    talk.process.stdin.write(b"a b c d\n" * 40)
-    talk.process.stdin.flush()
+    talk.stdin.write(b"a b c d\n" * 40)
+    talk.stdin.flush()
     for _ in range(40):
         talk.answer()
     children = talk.children()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import BIN, TRAIN, call, write_reversed
+from command_line import TRAIN, call, write_reversed
 from mistakes import TINY, mistake
 
 from s2s_plugin.utils.digests import record_digests
@@ -57,10 +56,9 @@ def test_batch_that_cannot_hold_a_sentence(small_run):
 
 def test_no_utf8_on_standard_input(small_run):
     folder, overrides = small_run
-    command = [str(BIN / "s2s"), "translate", *overrides.split()]
-    done = subprocess.run(command, cwd=folder, input=b"a b c\n\ncaf\xe9\n", capture_output=True)
-    assert done.returncode == 2 and done.stdout.split(b"\n")[1] == b""
-    assert done.stderr.decode().splitlines()[-1].startswith("s2s: error: standard input, line 3: byte 4 is not UTF-8")
+    done = call(f"s2s translate {overrides}", folder, stdin=b"a b c\n\ncaf\xe9\n", check=False)
+    assert done.returncode == 2 and done.stdout.split("\n")[1] == ""
+    assert done.stderr.splitlines()[-1].startswith("s2s: error: standard input, line 3: byte 4 is not UTF-8")
 
 
 def damaged(small_run, name: str) -> tuple[Path, str, Path]:

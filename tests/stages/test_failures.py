@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import math
 import resource
-import shlex
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from command_line import BIN, _environment, call
+from command_line import call
 from mistakes import TINY, mistake
 
 
@@ -22,19 +20,6 @@ def prepared(own_files: Path, tmp_path: Path) -> tuple[Path, str]:
     overrides = overrides.replace("optimization.max_update=3", "optimization.max_update=12")
     call(f"s2s prepare {overrides}", cwd=tmp_path)
     return tmp_path, f"{overrides} checkpoint.save_interval_updates=3 dataset.validate_interval_updates=3"
-
-
-def limited(command: str, cwd: Path, limit: int, value: int) -> subprocess.CompletedProcess:
-    """Run a command under a limit, in a process that does not end by SIGXFSZ."""
-
-    def lower() -> None:
-        resource.setrlimit(limit, (value, value))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    words = shlex.split(command)
-    return subprocess.run(
-        [str(BIN / words[0]), *words[1:]], cwd=cwd, env=_environment(), preexec_fn=lower, capture_output=True, text=True
-    )
 
 
 def one_line(done: subprocess.CompletedProcess, *words: str) -> None:
@@ -71,7 +56,7 @@ def test_divergence(prepared, words: str):
 def test_full_disk(prepared, size: int):
     """As on a full disk each write fails after so many bytes of a file; afterwards the same command does it."""
     folder, overrides = prepared
-    done = limited(f"s2s train {overrides}", folder, resource.RLIMIT_FSIZE, size)
+    done = call(f"s2s train {overrides}", folder, check=False, limits={resource.RLIMIT_FSIZE: size})
     one_line(done, "File too large" if size < 30_000 else "")
     run = folder / "runs/nmt/default"
     assert not list(run.rglob("*.tmp")) and not list(run.rglob("*.partial")) and not (run / "trained.json").exists()
@@ -81,7 +66,7 @@ def test_full_disk(prepared, size: int):
 
 def test_full_disk_of_prepare(own_files: Path, tmp_path: Path):
     overrides = f"app=nmt data=files data.source={own_files}/letters.en data.target={own_files}/letters.de {TINY}"
-    done = limited(f"s2s prepare {overrides}", tmp_path, resource.RLIMIT_FSIZE, 2_000)
+    done = call(f"s2s prepare {overrides}", tmp_path, check=False, limits={resource.RLIMIT_FSIZE: 2_000})
     one_line(done)
     assert not [path for path in (tmp_path / "data-bin").iterdir() if path.is_dir()]
 
@@ -101,11 +86,12 @@ def test_log_that_cannot_be_written(prepared):
 def test_limit_of_memory(prepared, megabytes: int):
     folder, overrides = prepared
     big = "model.encoder_hidden_size=9000 model.decoder_hidden_size=9000"
-    done = limited(f"s2s train {overrides} name=big {big}", folder, resource.RLIMIT_AS, megabytes * 2**20)
+    limits = {resource.RLIMIT_AS: megabytes * 2**20}
+    done = call(f"s2s train {overrides} name=big {big}", folder, check=False, limits=limits)
     one_line(done, "memory")
 
 
 def test_too_many_open_files(prepared):
     folder, overrides = prepared
-    done = limited(f"s2s train {overrides} name=open", folder, resource.RLIMIT_NOFILE, 12)
+    done = call(f"s2s train {overrides} name=open", folder, check=False, limits={resource.RLIMIT_NOFILE: 12})
     one_line(done, "open files")

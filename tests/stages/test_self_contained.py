@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
+import signal
 import time
 from pathlib import Path
 
 import pytest
-from command_line import BIN, ROOT, call, write_reversed
+from command_line import ROOT, call, start, write_reversed
 from media import make_items
 from mistakes import mistake
 from own_run import overrides
@@ -116,17 +115,20 @@ def test_one_process_at_a_time_works_on_a_run(finished, own_files: Path, tmp_pat
     """What a killed process has left is in nobody's way."""
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
-    run, environment = folder / "runs/nmt/default", {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [str(BIN / "s2s"), "train", *overrides(own_files).split(), "optimization.max_update=100000"]
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while (run / "trained.json").is_file() and time.monotonic() < deadline:
-            time.sleep(0.05)
+    run = folder / "runs/nmt/default"
+    process = start(f"s2s train {overrides(own_files)} optimization.max_update=100000", folder)
+    deadline = time.monotonic() + 120
+    while (run / "trained.json").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGSTOP)  # alive, and no burden
+    try:
         for stage in ("run", "train", "generate", "score"):
             who = f"runs/nmt/default is being worked on by process {process.pid} since"
             mistake(folder, f"s2s {stage} app=nmt", who, "another name=")
         assert call("s2s translate app=nmt", cwd=folder, stdin="a b\n").stdout.count("\n") == 1
-        process.kill()
+    finally:
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(60) == -signal.SIGKILL
     assert (run / ".lock").is_file()
     call("s2s generate app=nmt", cwd=folder)
     assert not (run / ".lock").exists()

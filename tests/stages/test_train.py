@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from command_line import BIN, call
+from command_line import call, start
 from own_run import overrides
 
 
@@ -72,12 +69,8 @@ def test_parameters_are_counted_once_with_bf16_weights(tmp_path: Path, own_files
 
 
 def test_two_preparations_at_once(tmp_path: Path, own_files: Path):
-    command = shlex.split(f"s2s prepare {overrides(own_files)}")
-    both = [subprocess.Popen([str(BIN / command[0]), *command[1:]], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-            for _ in range(2)]  # fmt: skip
-    for process in both:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+    both = [start(f"s2s prepare {overrides(own_files)}", tmp_path) for _ in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
 
 
 @pytest.mark.slow
@@ -96,23 +89,21 @@ def test_jobs_of_a_sweep_do_not_disturb_each_other(tmp_path: Path, own_files: Pa
 )
 def test_stopped_anywhere_it_continues_to_the_same_scores(tmp_path: Path, own_files: Path, finished, stop: int):
     """Stopped in preparation, in training and in generation; the same command each time."""
-    command = shlex.split(f"s2s run {overrides(own_files)}")
     run, prepared = tmp_path / "runs" / "nmt" / "default", tmp_path / "data-bin"
     moments = (
         lambda: list(prepared.glob("*.partial")),
         lambda: (run / "checkpoints" / "checkpoint_last.pt").is_file(),
         lambda: (run / "generate.partial").is_dir(),
     )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for moment in moments:
-        process = subprocess.Popen([str(BIN / command[0]), *command[1:]], cwd=tmp_path, env=environment,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        with (tmp_path / "stderr").open("wb") as stderr:
+            process = start(f"s2s run {overrides(own_files)}", tmp_path, stderr=stderr)
         deadline = time.monotonic() + 120
         while not moment() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.001)
         process.send_signal(stop)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == (130 if stop == signal.SIGINT else -stop), errors
+        code, errors = process.wait(60), (tmp_path / "stderr").read_text()
+        assert code == (130 if stop == signal.SIGINT else -stop), errors
         assert "Traceback" not in errors
     call(f"s2s run {overrides(own_files)}", cwd=tmp_path)
     whole = finished[0] / "runs" / "nmt" / "default"

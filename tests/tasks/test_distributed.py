@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from command_line import BIN, GENERATE, ROOT, TRAIN, call
+from command_line import GENERATE, TRAIN, call, start
 
 
 def train_by_two(data: Path, folder: Path, options: str) -> list[str]:
@@ -25,20 +22,11 @@ def train_by_two(data: Path, folder: Path, options: str) -> list[str]:
         "--distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo --ddp-backend legacy_ddp "
         f"--distributed-init-method tcp://127.0.0.1:{port} --distributed-rank"
     )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    processes = [
-        subprocess.Popen(
-            [str(BIN / "fairseq-train"), *shlex.split(command)[1:], rank],
-            cwd=ROOT,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for rank in ("0", "1")
-    ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
+    with (folder / "0.log").open("wb") as first, (folder / "1.log").open("wb") as second:
+        processes = [start(f"{command} {rank}", stdout=log, stderr=log) for rank, log in enumerate((first, second))]
+        codes = [process.wait(300) for process in processes]
+    outputs = [(folder / f"{rank}.log").read_text() for rank in range(2)]
+    assert codes == [0, 0], outputs
     return outputs
 
 

@@ -130,7 +130,8 @@ def systems(models: dict[str, Any], dictionary, beam: int, length: dict[str, Any
         if name in (STOCK, STOCK_SEARCH):
             search: object = SequenceGenerator([model], dictionary, beam_size=beam, **length)
         else:
-            search = build_search([model], dictionary, BeamOptions(beam=beam, **length), name.split(", ")[1])
+            options = BeamOptions(beam=beam, search_patience=1.0, **length)  # ends like stock's
+            search = build_search([model], dictionary, options, name.split(", ")[1])
         built[name] = System(model, search)
     return built
 

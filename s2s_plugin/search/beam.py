@@ -28,10 +28,20 @@ class BeamSearch:
     """Find argmax_Y log P(Y|X) / |Y|^lenpen approximately, K hypotheses at a time.
 
     The semantics are those of ``fairseq.sequence_generator``: 2K candidates a step; </s> finishes a hypothesis only
-    among the best K; a sentence is done with K finished hypotheses or at its maximum length; |Y| counts </s>. Unlike
-    there, no output depends on the batch: the maximum length, max_len_a * |X| + max_len_b, is each sentence's own. The
-    memory is never copied per hypothesis. Several models are averaged in probability. With ``ctc_search_weight`` w the
-    score is (1 - w) log P(Y|X) + w log P_CTC(Y|X), the latter of the first model (Hori et al. 2017).
+    among the best K; |Y| counts </s>. Unlike there, no output depends on the batch: the maximum length, max_len_a * |X|
+    + max_len_b, is each sentence's own. The memory is never copied per hypothesis. Several models are averaged in
+    probability. With ``ctc_search_weight`` w the score is (1 - w) log P(Y|X) + w log P_CTC(Y|X), the latter of the
+    first model (Hori et al. 2017).
+
+    A sentence is done at its maximum length, or when K hypotheses have finished, the greedy one among them, and no
+    unfinished one could overtake the best of them with its next token, even if that were a certain </s>. For
+    lenpen <= 0 none can overtake it later either (Huang et al. 2017, section 3; unkpen >= 0). For lenpen > 0 that
+    would need many tokens likelier than those so far; to exclude it too, by log P / max_len^lenpen, takes up to nine
+    times as long. Because the greedy hypothesis keeps its place in the beam until it ends, no output scores lower than
+    with K = 1.
+
+    With ``search_patience`` p, a sentence is done with p * K finished hypotheses (Kasai et al. 2022), whatever they
+    are: p = 1 is fairseq's search. Constraints imply it: hypotheses that lack a constraint would always seem to lead.
 
     The models must share their dictionaries, and are put into evaluation mode. ``encoder_dtype`` is autocast's in the
     encoders; without a ``shortlist`` the search is among the whole vocabulary of the target's ``dictionary``.
@@ -52,7 +62,10 @@ class BeamSearch:
         self.blank = dictionary.bos()
         self.symbols_to_strip_from_output = {self.eos}
         self.max_positions = min(model.max_decoder_positions() for model in models) - 1
-        self.num_finished = max(1, round(options.search_patience * options.beam))  # hypotheses of a sentence
+        patience = options.search_patience or 1.0
+        self.num_finished = max(1, round(patience * options.beam))  # hypotheses of a sentence
+        # With K = 1 the greedy hypothesis is the whole beam.
+        self.stop_at_count = options.search_patience is not None or options.constraints is not None or options.beam == 1
 
     def generate(
         self,
@@ -101,22 +114,25 @@ class BeamSearch:
             for each in collaborators:
                 scores = each.process(scores, state)
             total, parent, token = selector.choose(scores, end, state)  # n x C candidates, best first
-            ends = token.eq(self.eos) & total.ne(NEG_INF)
-            finished = ends[:, :beam]
-            finished = finished & (finished.cumsum(1) + state.count.unsqueeze(1) <= self.num_finished)
+            ends, dead = token.eq(self.eos), total.eq(NEG_INF)
+            out = ends | dead
+            finished = (ends & ~(dead | state.done.unsqueeze(1)))[:, :beam]
+            if self.stop_at_count:
+                finished = finished & (finished.cumsum(1) + state.count.unsqueeze(1) <= self.num_finished)
             state.count = state.count + finished.sum(1)
             finished_steps = finished, parent[:, :beam], total[:, :beam]
+            state.greedy = state.greedy & ~out[:, 0]
             # The best K candidates that do not end continue; where there are fewer, dead hypotheses fill the beam.
-            order = ends.sort(dim=1, stable=True).indices[:, :beam]  # n x K
+            order = out.sort(dim=1, stable=True).indices[:, :beam]  # n x K
             total = total.masked_fill(ends, NEG_INF).gather(1, order)
             parent, token = parent.gather(1, order), token.gather(1, order)
             steps.append(Step(state.sentence, parent, token, total, *finished_steps, attention))
             for each in collaborators:
                 each.advance(parent, token)
             state.advance(parent, token, total)
+            self._update_done(state, finished, finished_steps[2])
             if (step + 1) % interval == 0:
-                active = (state.count < self.num_finished) & (state.max_len > step) & total.amax(1).ne(NEG_INF)
-                active = active.nonzero().squeeze(1)
+                active = (~state.done & (state.max_len > step) & total.amax(1).ne(NEG_INF)).nonzero().squeeze(1)
                 if not len(active):
                     break
                 if len(active) < len(total):
@@ -127,12 +143,22 @@ class BeamSearch:
                 state.reorder()
         return steps, state.vocabulary, memory_lengths.tolist()
 
+    def _update_done(self, state: BeamState, finished: Tensor, totals: Tensor) -> None:
+        """Note which sentences are done, after a step with these ``finished`` candidates of n x K ``totals``."""
+        done, score = state.count >= self.num_finished, self.options.score
+        if not self.stop_at_count:
+            best = score(totals.masked_fill(~finished, NEG_INF).amax(1), state.step)
+            state.best = torch.maximum(state.best, best)
+            attainable = score(state.total.amax(1), state.step + 1)
+            done = done & ~state.greedy & (attainable <= state.best)
+        state.done = state.done | done
+
     def _selector(self, sample: dict, constraints: Tensor | None) -> Selector:
         if self.options.sampling:
             return Sampler(self.options, sample, self._max_len(sample), self.eos)
         if constraints is not None:
             return LexicalConstraints(constraints, self.options.constraints == "ordered", self.options.beam, self.eos)
-        return TopK(self.options.beam, self.eos)
+        return TopK(self.options.beam, self.eos, keep_greedy=not self.stop_at_count)
 
     def _start(self, sample: dict, prefix: Tensor | None, selector: Selector) -> tuple[BeamState, list[Collaborator]]:
         """Encode the sources; return the state before the first step and what takes part in the steps."""
@@ -211,12 +237,13 @@ class BeamSearch:
 
     def finalize(self, hypotheses: list[Finished], memory_length: int) -> list[dict]:
         """Return the best hypotheses of a sentence in fairseq's format, best first."""
-        options, results = self.options, []
+        options, scored = self.options, []
         for tokens, token_logprobs, total, attention in hypotheses:
             score = options.score(total, len(tokens))
             if attention is not None:
                 attention = attention[:, :memory_length]  # T x S
                 if options.coverage_penalty:
                     score += options.coverage_penalty * attention.sum(0).clamp(1e-30, 1).log().sum().item()
-            results.append(to_fairseq(tokens, score, token_logprobs, attention, options))
-        return sorted(results, key=lambda hypothesis: -hypothesis["score"])[: options.beam]
+            scored.append((tokens, score, token_logprobs, attention))
+        best = sorted(scored, key=lambda hypothesis: -hypothesis[1])[: options.beam]
+        return [to_fairseq(*hypothesis, options) for hypothesis in best]

@@ -24,9 +24,9 @@ class DiverseTopK(TopK):
     To the search each of the G groups of an item is a sentence of its own; they are adjacent.
     """
 
-    def __init__(self, beam: int, eos: int, groups: int, strength: float, num_finished: int):
-        super().__init__(beam, eos)
-        self.groups, self.strength, self.num_finished = groups, strength, num_finished
+    def __init__(self, beam: int, eos: int, keep_greedy: bool, groups: int, strength: float):
+        super().__init__(beam, eos, keep_greedy)
+        self.groups, self.strength = groups, strength
 
     def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
         """Return unpenalized totals, parents and tokens, best by the penalized score first."""
@@ -43,7 +43,7 @@ class DiverseTopK(TopK):
             unpenalized = scores[rows].flatten(1).gather(1, parent * scores.size(2) + token)
             possible = best.isfinite() & unpenalized.isfinite()  # a forced </s> was not penalized
             best = torch.where(possible, total.gather(1, parent) + unpenalized, best)
-            active = (count < self.num_finished).unsqueeze(1)  # a finished group may remain for some steps
+            active = ~state.done[rows].unsqueeze(1)  # a finished group may remain for some steps
             times = (best.isfinite() & active).to(chosen.dtype)[:, : self.beam]
             chosen.index_put_((item[rows].unsqueeze(1), token[:, : self.beam]), times, accumulate=True)
             results.append((rows, best, parent, token))
@@ -91,4 +91,4 @@ class DiverseBeamSearch(BeamSearch):
         return [memory.repeat(self.groups) for memory in memories]
 
     def _selector(self, sample: dict, constraints: Tensor | None) -> Selector:
-        return DiverseTopK(self.options.beam, self.eos, self.groups, self.strength, self.num_finished)
+        return DiverseTopK(self.options.beam, self.eos, not self.stop_at_count, self.groups, self.strength)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from fairseq.dataclass.configs import GenerationConfig
+from torch import Tensor
 
 from s2s_plugin.errors import UserError
+
+Number = TypeVar("Number", float, Tensor)
 
 FAIRSEQ_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(GenerationConfig)}
 # Options that our search leaves to fairseq's own.
 DELEGATED = ("diversity_rate", "match_source_len", "prefix_allowed_tokens_fn", "lm_path")
 # Options without an effect on our models, and what to use instead.
 UNSUPPORTED = {
-    "no_early_stop": "has no effect in fairseq any more; use task.search_patience=2",
+    "no_early_stop": "has no effect in fairseq any more; its rule is the default, which task.search_patience=1 changes",
     "sacrebleu": "has no effect in fairseq any more; use --scoring s2s_bleu",
     "retain_dropout": "affects only fairseq's own dropout layers; use --sampling for varied outputs",
     "eos_token": "is for fairseq's multilingual tasks; use a tag in the source (subword.special_tokens)",
@@ -55,7 +58,7 @@ class BeamOptions:
     repetition_penalty: float = 1.0  # Keskar et al. 2019, section 4.1, who multiply scores before the softmax
     wu_length_penalty: bool = False  # Wu et al. 2016, equation 14
     coverage_penalty: float = 0.0  # weight of sum_s log min(sum_t a_ts, 1), same equation
-    search_patience: float = 1.0  # Kasai et al. 2022
+    search_patience: float | None = None  # Kasai et al. 2022
     typical_sampling: float = 0.0
     mbr: str = "none"
     seed: int = 1
@@ -76,12 +79,12 @@ class BeamOptions:
             (self.temperature > 0, f"generation.temperature must be positive, got {self.temperature}"),
             (0 <= ctc_weight < 1, f"task.ctc_search_weight must be in [0, 1), got {ctc_weight}"),
             (penalty > 0, f"task.repetition_penalty must be positive, got {penalty}"),
-            (patience > 0, f"task.search_patience must be positive, got {patience}"),
+            (patience is None or patience > 0, f"task.search_patience must be positive, got {patience}"),
             (self.coverage_penalty >= 0, f"task.coverage_penalty must not be negative, got {self.coverage_penalty}"),
             (self.sampling_topp <= 1, f"generation.sampling_topp must be at most 1, got {self.sampling_topp}"),
             (self.typical_sampling <= 1, f"task.typical_sampling must be at most 1, got {self.typical_sampling}"),
             (self.sampling or truncated <= 0, "sampling_topk, sampling_topp and typical_sampling require sampling"),
-            (not self.sampling or patience == 1, f"sampling requires task.search_patience=1, got {patience}"),
+            (not self.sampling or patience in (None, 1), f"sampling requires task.search_patience=1, got {patience}"),
             (groups <= 0 or beam % groups == 0, f"generation.beam must be a multiple of {groups} groups, got {beam}"),
             (groups > 0 or self.diverse_beam_strength == 0.5, "diverse_beam_strength requires diverse_beam_groups"),
             (self.mbr == "none" or beam > 1, f"task.mbr={self.mbr} requires generation.beam > 1, got {beam}"),
@@ -96,7 +99,7 @@ class BeamOptions:
         """Whether the search must record attention weights."""
         return self.print_alignment is not None or self.replace_unk is not None or self.coverage_penalty > 0
 
-    def score(self, total: float, length: int) -> float:
+    def score(self, total: Number, length: int) -> Number:
         """Return the score of a hypothesis of ``length`` tokens, with </s>, and a log-probability of ``total``."""
         if self.unnormalized:
             return total

@@ -29,12 +29,17 @@ class BeamState:
     vocabulary: Tensor | None = None  # ids of the V tokens, which the search numbers 0, 1, ...; None: all
     sentence: Tensor = field(init=False)  # n positions in the batch, ascending
     count: Tensor = field(init=False)  # n numbers of finished hypotheses
+    best: Tensor = field(init=False)  # n scores of the best of them
+    greedy: Tensor = field(init=False)  # n: whether the greedy hypothesis, number 0, is unfinished
+    done: Tensor = field(init=False)  # n: whether no more hypotheses count
     rows: Tensor = field(init=False)  # n x K rows of decoder_states that the hypotheses continue
 
     def __post_init__(self):
         sentences, beam = self.total.shape
         self.sentence = torch.arange(sentences, device=self.total.device)
         self.count = torch.zeros_like(self.sentence)
+        self.best = torch.full_like(self.total[:, 0], NEG_INF)
+        self.greedy, self.done = self.count.eq(0), self.count.ne(0)
         self.rows = torch.arange(sentences * beam, device=self.total.device).view(sentences, beam)
 
     @property
@@ -52,7 +57,8 @@ class BeamState:
     def keep(self, active: Tensor) -> None:
         """Drop all sentences except those at the positions ``active``."""
         self.tokens, self.total, self.rows = self.tokens[active], self.total[active], self.rows[active]
-        self.max_len, self.sentence, self.count = self.max_len[active], self.sentence[active], self.count[active]
+        for name in ("max_len", "sentence", "count", "best", "greedy", "done"):
+            setattr(self, name, getattr(self, name)[active])
         self.memories = [memory.reorder(active) for memory in self.memories]
 
     def reorder(self) -> None:

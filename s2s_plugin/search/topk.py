@@ -12,20 +12,27 @@ COLUMNS = 320  # a multiple of the width of a vector register
 
 
 class TopK(Selector):
-    """Beam search's choice: the best 2K continuations of each sentence's K hypotheses."""
+    """Beam search's choice: the best 2K continuations of each sentence's K hypotheses.
 
-    def __init__(self, beam: int, eos: int):
-        self.beam, self.eos = beam, eos
+    With ``keep_greedy`` the best continuation of hypothesis 0 comes before them. So hypothesis 0 is the greedy one
+    until that ends, then the best of the others.
+    """
+
+    def __init__(self, beam: int, eos: int, keep_greedy: bool = False):
+        self.beam, self.eos, self.keep_greedy = beam, eos, keep_greedy
 
     def choose(self, scores: Tensor, end: Tensor, state: BeamState) -> tuple[Tensor, Tensor, Tensor]:
         return self.best(scores, state.total, end, state.count)
 
     def best(self, scores: Tensor, total: Tensor, end: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return totals, parents and tokens, n x 2K each; </s> where a sentence has no other hypothesis."""
-        best, parent, token = best_continuations(scores, total, 2 * self.beam)
+        """Return totals, parents and tokens, n x C each; </s> where a sentence has no other hypothesis.
+
+        ``scores`` may be changed in place.
+        """
+        best, parent, token = self._candidates(scores, total)
         # On a GPU the check would cost more than it saves.
         if SYNC_INTERVAL.get(best.device.type, 1) > 1 or best[:, 0].min() == NEG_INF:
-            stuck = (best[:, 0].eq(NEG_INF) & count.eq(0)).unsqueeze(1)
+            stuck = (best.amax(1).eq(NEG_INF) & count.eq(0)).unsqueeze(1)
             last = total + end.nan_to_num(nan=NEG_INF).clamp(min=FORCED_EOS_LOGPROB)  # n x K
             last, at = last.topk(min(self.beam, last.size(1)), dim=1)
             missing = (0, best.size(1) - last.size(1))
@@ -33,6 +40,14 @@ class TopK(Selector):
             parent = torch.where(stuck, F.pad(at, missing), parent)
             token = token.masked_fill(stuck, self.eos)
         return best, parent, token
+
+    def _candidates(self, scores: Tensor, total: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.keep_greedy:
+            return best_continuations(scores, total, 2 * self.beam)
+        score, first = _numbers(scores[:, 0]).max(1, keepdim=True)  # n x 1
+        scores[:, 0].scatter_(1, first, NEG_INF)
+        best, parent, token = best_continuations(scores, total, 2 * self.beam)
+        return torch.cat((total[:, :1] + score, best), 1), F.pad(parent, (1, 0)), torch.cat((first, token), 1)
 
 
 def best_continuations(scores: Tensor, total: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -52,7 +52,12 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     coverage_penalty: float = option(
         0.0, "weight of the penalty for source positions without attention; try 0.2", DECODING
     )
-    search_patience: float = option(1.0, "search until patience * --beam hypotheses have finished; try 2", DECODING)
+    search_patience: Optional[float] = option(
+        None,
+        "end a search with patience * --beam finished hypotheses, 1: as fairseq does; default: when none can overtake "
+        "the best with its next token",
+        DECODING,
+    )
     typical_sampling: float = option(
         0.0, "with --sampling: sample from the locally typical tokens with this probability mass", DECODING
     )

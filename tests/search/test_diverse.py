@@ -52,6 +52,7 @@ def test_equals_the_paper(build, batch, search, beam, groups, strength):
     for seed in range(2):
         model, sample = build(12, seed=seed, peak=1.5, end=2), batch([4, 7], seed=seed)
         options = {"beam": beam, "diverse_beam_groups": groups, "diverse_beam_strength": strength, "max_len_b": 4}
+        options["search_patience"] = 1.0  # a group ends with its number of hypotheses
         for row, hypotheses in enumerate(search(model, sample, **options)):
             expected = by_the_paper(model, alone(sample, row), beam, groups, strength, 4)
             assert {tuple(h["tokens"].tolist()) for h in hypotheses} == set().union(*expected)

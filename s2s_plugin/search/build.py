@@ -16,6 +16,7 @@ from s2s_plugin.search.diverse import DiverseBeamSearch
 from s2s_plugin.search.options import BeamOptions, require
 from s2s_plugin.search.precision import convert
 from s2s_plugin.search.shortlist import Shortlist
+from s2s_plugin.search.state import NEG_INF
 
 
 def build_search(
@@ -50,7 +51,12 @@ def check_replace_unk(models: Sequence[nn.Module], modality: str, whole_words: b
 
 
 class NGramBlocker(NGramRepeatBlock):
-    """Fix ``--no-repeat-ngram-size`` in fairseq's own search, which without its CUDA extension reads unset tokens."""
+    """Fix ``--no-repeat-ngram-size`` in fairseq's own search.
+
+    Without its CUDA extension that reads unset tokens, and blocks none with size 1.
+    """
 
     def _no_repeat_ngram(self, tokens: Tensor, lprobs: Tensor, bsz: int, beam_size: int, step: int) -> Tensor:
+        if self.no_repeat_ngram_size == 1:
+            return lprobs.scatter_(1, tokens[:, 1 : step + 1], NEG_INF)  # all but the </s> at the start
         return super()._no_repeat_ngram(tokens[:, : step + 1], lprobs, bsz, beam_size, step)

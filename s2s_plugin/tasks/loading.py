@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from fairseq import utils
 from fairseq.data import Dictionary, data_utils
+from fairseq.data.indexed_dataset import IndexedCachedDataset
 from torch import Tensor
 
 from s2s_plugin.datasets.augment import Augmentation
@@ -82,7 +83,7 @@ def load_dictionary(folder: Path, lang: str) -> Dictionary:
 
 
 def _load_binaries(path: Path, dictionary: Dictionary | None) -> Any:
-    """Return the dataset of one side, as fairseq-preprocess has written it.
+    """Return the dataset of one side, as fairseq-preprocess has written it; all in memory unless that can be mapped.
 
     Raises:
         UserError: its files are damaged.
@@ -90,7 +91,10 @@ def _load_binaries(path: Path, dictionary: Dictionary | None) -> Any:
     for name in (f"{path}.idx", f"{path}.bin"):
         check_digest(Path(name))
     try:
-        return data_utils.load_indexed_dataset(str(path), dictionary)
+        dataset = data_utils.load_indexed_dataset(str(path), dictionary)
+        if isinstance(dataset, IndexedCachedDataset):  # --dataset-impl lazy or cached
+            dataset.prefetch(range(len(dataset)))
+        return dataset
     except (OSError, MemoryError):  # not of the file
         raise
     except Exception as error:  # fairseq raises anything on a damaged file

@@ -106,16 +106,22 @@ def test_an_ensemble_with_a_transformer_averages_probabilities(build, batch, tas
             assert each["positional_scores"].tolist() == pytest.approx(expected, abs=1e-4)
 
 
-def test_fairseqs_own_search_blocks_ngrams_for_once(build, batch, task, transformer):
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("diversity_rate", [-1.0, 0.5])
+def test_fairseqs_own_search_blocks_ngrams_for_once(build, batch, task, transformer, size, diversity_rate):
     model, sample = build(12, seed=3, end=-20), batch([6, 4])
-    for size in (2, 3):
-        changed = options(beam=3, max_len_b=14, no_repeat_ngram_size=size)
-        search = task().build_generator([model, transformer], changed, extra_gen_cls_kwargs={})
-        for found in search.generate([model, transformer], sample):
-            for each in found:
-                words = each["tokens"].tolist()
-                grams = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
-                assert len(set(grams)) == len(grams)
+    models = [model, transformer] if diversity_rate < 0 else [model]
+
+    def repeats(blocked: int) -> list[bool]:
+        changed = options(beam=3, max_len_b=14, no_repeat_ngram_size=blocked, diversity_rate=diversity_rate)
+        search = task().build_generator(models, changed, extra_gen_cls_kwargs={})
+        assert type(search) is SequenceGenerator
+        words = [each["tokens"].tolist() for found in search.generate(models, sample) for each in found]
+        grams = [[tuple(line[i : i + size]) for i in range(len(line) - size + 1)] for line in words]
+        return [len(set(each)) < len(each) for each in grams]
+
+    assert any(repeats(0))
+    assert not any(repeats(size))
 
 
 # --------------------------------------------------------------- refusals

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import GENERATE, ROOT, TRAIN, call
+from command_line import GENERATE, PREPROCESS, ROOT, TRAIN, call, write_reversed
 
 import s2s_plugin
+from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 
 
 def hypotheses(output: str) -> dict[int, str]:
@@ -165,6 +166,18 @@ def test_both_architectures_train(toy: Path, tmp_path: Path):
         assert losses(call(command).stdout), arch
         path = tmp_path / arch / "checkpoint_last.pt"
         assert torch.serialization.get_unsafe_globals_in_checkpoint(str(path)) == []
+
+
+def test_trains_on_binaries_that_are_not_mapped(tmp_path: Path):
+    """Items are those of the text, in every worker."""
+    write_reversed(tmp_path, {"train": 300, "valid": 20})
+    call(f"{PREPROCESS} --trainpref train --validpref valid --dataset-impl lazy", cwd=tmp_path)
+    command = TRAIN.replace("--num-workers 0", "--num-workers 2").format(data=tmp_path / "bin", save_dir=tmp_path)
+    assert losses(call(f"{command} --dataset-impl lazy --max-update 2 --no-save").stdout)
+    task = Seq2SeqTask.setup_task(Seq2SeqTaskConfig(data=str(tmp_path / "bin"), seed=1))
+    task.load_dataset("train")
+    for number, line in enumerate((tmp_path / "train.tgt").read_text().splitlines()):
+        assert task.target_dictionary.string(task.dataset("train")[number]["target"]) == line
 
 
 def test_training_continues_where_it_stopped(toy: Path, tmp_path: Path):

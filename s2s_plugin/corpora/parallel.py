@@ -192,8 +192,7 @@ def own_splits(cfg: DictConfig, shared: str | None = None, tally: Tally | None =
         splits, groups = _read_dialogues(cfg.data, tally)
     lacking = [split for split in SPLITS if split not in splits]
     held_out = [pair for split in SPLITS[1:] for pair in splits.get(split, [])]
-    if leaks := len(splits["train"]) - len(_without_leaks(cfg, splits["train"], held_out)):
-        say(f"      {leaks:,} training pairs overlap your own held-out files: scores will be inflated by leakage")
+    splits["train"], groups = _own_leaks(cfg, splits["train"], groups, held_out, tally)
     splits |= _hold_out(cfg, splits["train"], groups, lacking, shared, tally)
     if not all(splits.values()):
         remedy = "add more, or set held-out files of your own (data.valid_* and data.test_*)"
@@ -202,6 +201,24 @@ def own_splits(cfg: DictConfig, shared: str | None = None, tally: Tally | None =
     for pairs in splits.values():
         tally.keep(pairs)
     return splits
+
+
+def _own_leaks(
+    cfg: DictConfig, train: list[Pair], groups: list[str], held_out: list[Pair], tally: Tally
+) -> tuple[list[Pair], list[str]]:
+    """Say how many training pairs share a side with own held-out pairs; with ``data.drop_overlap`` drop them."""
+    clean = _without_leaks(cfg, train, held_out)
+    if not (leaks := missing(train, clean)):
+        return train, groups
+    if cfg.data.drop_overlap:
+        tally.leave_out(OVERLAP, leaks)
+        kept = set(map(id, clean))
+        return clean, [group for group, pair in zip(groups, train, strict=False) if id(pair) in kept]
+    touched = f"{len(held_out) - len(_without_leaks(cfg, held_out, leaks)):,} of {len(held_out):,} lines"
+    problem = f"{len(leaks):,} training pairs overlap your own held-out files ({touched})"
+    remedy = "data.drop_overlap=true leaves these training pairs out"
+    say(f"      {problem}: scores will be inflated by leakage; {remedy}")
+    return train, groups
 
 
 def _read_dialogues(data: DictConfig, tally: Tally) -> tuple[Splits, list[str]]:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import ast
+import functools
 import shutil
 import subprocess
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
+from omegaconf import DictConfig
+
+from s2s_plugin.datasets.references import read_references
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.escape import unescape
+from s2s_plugin.utils.console import say
 
 PARSE_TIMEOUT = 10  # seconds
+SAMPLE = 100  # validation references, about, that decide whether a parser is used
+MIN_PARSABLE, SURELY_PARSABLE = 0.75, 0.95  # share of them that it must accept; below the second it is said
 
 
 def is_bash(program: str) -> bool:
@@ -49,6 +58,49 @@ def check_parser(name: str) -> None:
         raise UserError(f"output_parser must be none, {' or '.join(PARSERS)}, got {name}")
     if name == "bash" and shutil.which("bash") is None:
         raise UserError("output_parser=bash requires bash, which is not installed: set output_parser=none")
+
+
+def usable_parser(cfg: DictConfig) -> str:
+    """Return ``output_parser``, or "none", with a message, if the validation references show that it would do harm.
+
+    Correct outputs do not parse where references do not, such as ``else :`` or programs in another language.
+    """
+    return _usable_parser(cfg.output_parser, *_references(cfg))
+
+
+def is_shell(cfg: DictConfig) -> bool:
+    """Return whether the outputs are to be shell commands, as far as their references tell."""
+    if cfg.output_parser == "python" or shutil.which("bash") is None:
+        return cfg.output_parser != "python"
+    return _parsable_share("bash", *_references(cfg)) >= MIN_PARSABLE
+
+
+def _references(cfg: DictConfig) -> tuple[Path, str, str, str]:
+    return Path(cfg.task.data), cfg.dataset.valid_subset, cfg.task.source_lang, cfg.task.target_lang
+
+
+@functools.cache
+def _usable_parser(name: str, *references: Any) -> str:
+    share = 1.0 if name == "none" else _parsable_share(name, *references)
+    accepts = f"it accepts {share:.0%} of the validation references"
+    if share < MIN_PARSABLE:
+        better = "; set output_parser=python" if _parsable_share("python", *references) >= MIN_PARSABLE else ""
+        say(f"      output_parser={name} is not used: {accepts}{better}")
+        return "none"
+    if share < SURELY_PARSABLE:
+        say(f"      output_parser={name}: {accepts}; a right output may lose to one that parses (output_parser=none)")
+    return name
+
+
+@functools.cache
+def _parsable_share(name: str, folder: Path, split: str, source_lang: str, target_lang: str) -> float:
+    """Return the share of a sample of references that a parser accepts; 1 if the folder has no texts."""
+    if not (folder / "text" / f"{split}.{target_lang}").is_file():
+        return 1.0
+    items = read_references(folder, split, source_lang, target_lang)
+    texts = [text for item in items for text in ([item] if isinstance(item, str) else item) if text.strip()]
+    sample = texts[:: max(1, len(texts) // SAMPLE)]
+    return sum(PARSERS[name](unescape(text)) for text in sample) / max(1, len(sample))
 
 
 def first_parsable(lines: Sequence[str], parser: str) -> int:

@@ -20,7 +20,7 @@ from torch import Tensor
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.syntax import first_parsable
+from s2s_plugin.inference.syntax import first_parsable, usable_parser
 from s2s_plugin.inference.workers import resolve_workers
 from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.tasks.checkpoint import load_model
@@ -268,7 +268,7 @@ def load_translator(cfg: DictConfig, run: RunDir) -> Translator:
         cpu=cfg.common.cpu,
         max_tokens=cfg.dataset.max_tokens,
         workers=cfg.workers,
-        output_parser=cfg.output_parser,
+        output_parser=usable_parser(cfg),
     )
 
 

@@ -13,6 +13,7 @@ from fairseq import utils
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.syntax import is_shell
 from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.base import Job, Stage
@@ -34,6 +35,8 @@ class ScoreStage(Stage):
             raise UserError(f"{run_dir.folder}: nothing to score; run the generate stage first")
         rows = run_dir.read_outputs()
         trivial = _kept_baselines(job, info["subset"], rows)
+        cfg = cfg.copy()
+        cfg.metrics = applicable_metrics(cfg)
         scores = {"subset": info["subset"], **_scores(cfg, rows, trivial)}
         if cfg.perplexity:
             checkpoint = run_dir.best_checkpoint()
@@ -50,6 +53,14 @@ class ScoreStage(Stage):
                 say(f"      {direction}")
             for line in score_lines(each, signatures=True):
                 say(f"      {line}")
+
+
+def applicable_metrics(cfg: DictConfig) -> list[str]:
+    """Return the metrics of the run; that of shell commands only if the references are such."""
+    if "s2s_template" not in cfg.metrics or is_shell(cfg):
+        return list(cfg.metrics)
+    say("      s2s_template is left out: it is of shell commands, and the references are none")
+    return [name for name in cfg.metrics if name != "s2s_template"]
 
 
 def _kept_baselines(job: Job, subset: str, rows: list[dict]) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from s2s_plugin.corpora.dialogues import exchanges, question_key, split_by_question
 from s2s_plugin.corpora.parallel import extra_pairs, own_splits, read_conversations
 from s2s_plugin.corpora.splits import SPLITS
+from s2s_plugin.corpora.tally import Tally
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages import schema as config
 
@@ -105,13 +106,19 @@ def test_own_held_out_files_that_leak_are_told(tmp_path: Path, capsys: pytest.Ca
         (tmp_path / split).write_text(text)
     names = {"dialogues": "train", "valid_dialogues": "valid", "test_dialogues": "test"}
     files = {key: f"{tmp_path}/{name}" for key, name in names.items()}
-    cfg = OmegaConf.create({"data": {"history": 1, "held_out": 1000, "shared_targets": True, **files}})
+    options = {"history": 1, "held_out": 1000, "shared_targets": True, "drop_overlap": False}
+    cfg = OmegaConf.create({"data": {**options, **files}})
     assert {split: len(pairs) for split, pairs in own_splits(cfg).items()} == {
         "train": 4,
         "valid": 1,
         "test": 1,
     }
-    assert "1 training pairs overlap your own held-out files" in capsys.readouterr().err
+    assert "1 training pairs overlap your own held-out files (1 of 2 lines): " in capsys.readouterr().err
+    cfg.data.drop_overlap, tally = True, Tally()
+    dropped = own_splits(cfg, tally=tally)
+    assert {split: len(pairs) for split, pairs in dropped.items()} == {"train": 3, "valid": 1, "test": 1}
+    assert "who are you?" not in [source for source, _ in dropped["train"]]
+    assert list(tally.left_out.values()) == [1]
 
 
 def test_too_few_to_hold_some_out(tmp_path: Path):

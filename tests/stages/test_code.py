@@ -81,6 +81,15 @@ def test_the_parser_has_looked_at_all_hypotheses(run: tuple[Path, str, str]):
     assert outputs(run[0])[0]["hypothesis"] == (first or written[0].split("\t", 2)[2])
 
 
+def test_what_is_of_shell_commands_is_not_for_python(run: tuple[Path, str, str]):
+    scores = json.loads((run[0] / "runs/code/default/scores.json").read_text())
+    assert list(scores["metrics"]) == ["exact", "char-BLEU"]
+    done = call("s2s translate app=code output_parser=bash", cwd=run[0], stdin=request(NAMES[-1]) + "\n")
+    assert "output_parser=bash is not used: it accepts 0% of the validation references; set output_parser=python" in (
+        done.stderr
+    )
+
+
 def test_by_hand_the_parser_looks_too(run: tuple[Path, str, str]):
     rows = outputs(run[0])[:3]
     found = call("s2s translate app=code", cwd=run[0], stdin="".join(row["source"] + "\n" for row in rows)).stdout

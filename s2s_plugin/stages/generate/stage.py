@@ -13,6 +13,7 @@ from s2s_plugin.corpora.directions import untagged
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.attention import attention_examples
 from s2s_plugin.inference.run_dir import REGENERATE
+from s2s_plugin.inference.syntax import usable_parser
 from s2s_plugin.inference.translator import generation_key
 from s2s_plugin.report.run import Output
 from s2s_plugin.report.sections.examples import choose
@@ -22,6 +23,7 @@ from s2s_plugin.stages.generate.comparison import compare_with_exact_search, is_
 from s2s_plugin.stages.generate.decode import decode, generate_config
 from s2s_plugin.stages.generate.outputs import make_rows, merge_same_source, read_hypotheses, read_items
 from s2s_plugin.stages.same_run import check_dictionaries
+from s2s_plugin.stages.score import applicable_metrics
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import search_options
 from s2s_plugin.utils.digests import check_folder, record_digests
@@ -60,7 +62,7 @@ class GenerateStage(Stage):
         _, _, task = load_model(checkpoint, data)  # fairseq-generate would refuse it with a traceback
         check_dictionaries(cfg, run_dir)
         task.load_dataset(subset)  # damage is noticed before the old results are deleted
-        items, parser = read_items(cfg, data, subset), job.cfg.output_parser
+        items, parser = read_items(cfg, data, subset), usable_parser(job.cfg)
         for stale in (run_dir.generation_info, run_dir.digests, run_dir.scores, run_dir.search_comparison):
             stale.unlink(missing_ok=True)
         partial = run_dir.folder / "generate.partial"
@@ -81,7 +83,9 @@ class GenerateStage(Stage):
         write_lines(run_dir.outputs, [json.dumps(row, ensure_ascii=False) for row in rows])
         write_lines(run_dir.folder / f"{subset}.hyp", [row["hypothesis"] for row in rows])
         if is_approximate(cfg) and not cfg.generation.score_reference:
-            write_json(run_dir.search_comparison, compare_with_exact_search(cfg, checkpoint, data, job.cfg.metrics))
+            write_json(
+                run_dir.search_comparison, compare_with_exact_search(cfg, checkpoint, data, applicable_metrics(job.cfg))
+            )
         signals = [run_dir.folder / "attention" / f"{row['id']}.npy" for row in shown if row["source"] is None]
         record_digests(run_dir.folder, [run_dir.outputs, run_dir.attention, *signals])
         write_json(run_dir.generation_info, _generation_info(job))
@@ -95,8 +99,8 @@ def _generation_info(job: Job) -> dict[str, Any]:
     cfg, checkpoint = job.fairseq, job.run_dir.best_checkpoint()
     search = {name: value for name, value in cfg.generation.items() if value != DEFAULT_SEARCH[name]}
     search |= search_options(cfg.task)
-    if job.cfg.output_parser != "none":
-        search["output_parser"] = job.cfg.output_parser
+    if (parser := usable_parser(job.cfg)) != "none":
+        search["output_parser"] = parser
     return {
         "subset": cfg.dataset.gen_subset,
         "checkpoint": checkpoint.name,

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import s2s_plugin
 from s2s_plugin.cli import listing
-from s2s_plugin.cli.config import compose_named, imply_data, names_app
+from s2s_plugin.cli.config import compose_named, imply_data, join_config_dir, names_app
 from s2s_plugin.cli.failures import explain_failure
 from s2s_plugin.cli.help import COMMANDS, outline, stage_help
 from s2s_plugin.cli.overrides import quote_overrides
 from s2s_plugin.cli.streams import broken_pipe, check_output, prepare_streams
-from s2s_plugin.cli.suggest import did_you_mean, explain
+from s2s_plugin.cli.suggest import check_experiment, did_you_mean, explain
 from s2s_plugin.errors import UserError
+from s2s_plugin.tasks.user_dir import import_named
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import guard_terminal, harmless
 from s2s_plugin.utils.paths import CONF, existing_form
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
 TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "compare": "stages.compare",
          "list": "cli.listing"}  # need no config  # fmt: skip
+USER_DIR = "common.user_dir="  # known before the config is composed, which may have parts that it registers
 OVERRIDE = re.compile(r"[^\s=]+=")  # key=value; in a sentence, a space comes before any "="
 RESUMABLE = ("prepare", "train", "generate", "score", "report", "run")  # the same command continues them
 
@@ -69,12 +71,18 @@ def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
         return complete(words)
     if stage not in COMMANDS:
         raise UserError(f"there is no stage '{stage}'{did_you_mean(stage, COMMANDS)}; see s2s --help")
+    named = [word for word in words if word.startswith(USER_DIR)]
+    for word in named:
+        import_named(folder if (folder := word.removeprefix(USER_DIR)) != "null" else None)
+    words = join_config_dir(words)
     if "-h" in words or "--help" in words:
         return _show_help(stage, words)
     if stage in TOOLS:
+        words = [word for word in words if word not in named]
         return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(list(map(existing_form, words)))
     overrides, files = _overrides_and_files(stage, words)
     check_output(stage, closed, bool(files))
+    check_experiment(overrides)
     return _run(stage, quote_overrides(imply_data(overrides)), list(map(existing_form, files)))
 
 

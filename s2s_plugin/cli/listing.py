@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from s2s_plugin.cli.config import CONFIG_DIR, config_folders
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.utils.io import NUMBER, read_json
-from s2s_plugin.utils.paths import CONF
 
 WIDTH = 80
 GROUPS = {"apps": "app", "corpora": "data", "models": "model", "experiments": "experiment"}
@@ -23,19 +23,22 @@ def run(words: Sequence[str]) -> int:
     Raises:
         UserError: there is no such topic.
     """
-    for word in words:
+    topics = [word for word in words if not word.startswith(CONFIG_DIR)]
+    for word in topics:
         if word not in TOPICS:
             raise UserError(f"s2s list has no topic {word}; there are: {', '.join(TOPICS)}")
-    print("\n\n".join("\n".join(_section(topic)) for topic in words or TOPICS))
+    folders = config_folders(words)
+    print("\n\n".join("\n".join(_section(topic, folders)) for topic in topics or TOPICS))
     return 0
 
 
-def _section(topic: str) -> list[str]:
+def _section(topic: str, folders: Sequence[Path]) -> list[str]:
     if topic == "runs":
         rows = run_rows(Path("runs"))
         return ["runs", *(table(rows) if rows else ["  none below runs/; start one with s2s run app=nmt"])]
     group = GROUPS[topic]
-    rows = [(f"{group}={path.stem}", description(path)) for path in sorted((CONF / group).glob("*.yaml"))]
+    paths = [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
+    rows = [(f"{group}={path.stem}", description(path)) for path in paths]
     return [topic, *table(rows)]
 
 

@@ -41,7 +41,7 @@ def _quote_override(word: str, sweeps: bool) -> str:
     prefix, key, value = match.groups()
     text, elements, optional = _kind(key)
     if not (text or elements):
-        return word if _parsed(word) is not None else f"{prefix}{key}={_quoted(value)}"
+        return word if _parsed(word) is not None else f"{prefix}{key}={quoted(value)}"
     if optional and value == "null":
         return word
     quote: Callable[[str], str] = lambda each: _quote(key, each)  # noqa: E731
@@ -68,7 +68,7 @@ def _quote(key: str, value: str) -> str:
         check_name(value)
     if FILES.fullmatch(key):
         value = existing_form(value if os.path.lexists(value) else os.path.expanduser(value))  # noqa: PTH111 (keeps a/)
-    return _quoted(value)
+    return quoted(value)
 
 
 def check_name(name: str) -> None:
@@ -80,7 +80,8 @@ def check_name(name: str) -> None:
         raise UserError(f"name must be a name for a folder ({rule}), got {shown}")
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Quote text for Hydra."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return QuotedString(value, Quote.single).with_quotes()
@@ -134,12 +135,15 @@ def _schemas(group: str) -> list[Any]:
     from fairseq.registry import REGISTRIES
     from hydra.conf import HydraConf
 
+    from s2s_plugin.models.config import Seq2SeqConfig
     from s2s_plugin.stages.schema import RunConfig
     from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 
     if group in REGISTRIES:
         return list(REGISTRIES[group]["dataclass_registry"].values())
-    roots = {"hydra": HydraConf, "task": Seq2SeqTaskConfig, "model": MODEL_DATACLASS_REGISTRY["s2s"]}
+    if group == "model":
+        return [each for each in MODEL_DATACLASS_REGISTRY.values() if issubclass(each, Seq2SeqConfig)]
+    roots = {"hydra": HydraConf, "task": Seq2SeqTaskConfig}
     first, *rest = group.split(".")
     schema: Any = roots.get(first, RunConfig)
     for name in rest if first in roots else filter(None, (first, *rest)):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from hydra.errors import OverrideParseException
 
-from s2s_plugin.cli.config import compose_named
+from s2s_plugin.cli.config import compose_named, config_folders
+from s2s_plugin.errors import UserError
 from s2s_plugin.utils.paths import CONF
 
 if TYPE_CHECKING:
@@ -32,19 +33,19 @@ def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     """Return a config error in one line, with the nearest valid name where a name is wrong."""
     from s2s_plugin.stages.schema import choices
 
-    cause = error.__cause__ or error
+    cause, folders = error.__cause__ or error, config_folders(overrides)
     text = f"{error}\n{cause}"
     if isinstance(error, OverrideParseException):
         return f"options must be key=value, lists key=[a,b], got {error.override}"
     if missing := re.search(r"You must specify '(\w+)'", text):
-        return f"s2s {stage} requires {missing[1]}=NAME, one of {', '.join(choices(missing[1]))}"
+        return f"s2s {stage} requires {missing[1]}=NAME, one of {', '.join(choices(missing[1], folders))}"
     if wrong := re.search(r"Could not override '([\w.]+)'", text):
         return f"there is no option {wrong[1]}{did_you_mean_option(wrong[1], overrides)}; see s2s {stage} --help"
     if missing := re.search(r"Could not find '(\w+)/(\w+)'", text):
         group, choice = missing.groups()
         if group == "data" and choice in TABLES:
             return f"there is no data={choice}; for a table: data=files data.pairs=my.{choice}, see docs/data.md"
-        known = choices(group)
+        known = choices(group, folders)
         return f"there is no {group}={choice}{did_you_mean(choice, known)}; there are: {', '.join(known)}"
     key = getattr(cause, "full_key", None)
     for pattern, rule in RULES.items():
@@ -54,6 +55,18 @@ def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     if text.startswith(OWN_MESSAGE):  # it says what is wrong with which file
         return text.removeprefix(OWN_MESSAGE)
     return f"{text} (at {key})" if key and key not in text else text
+
+
+def check_experiment(overrides: Sequence[str]) -> None:
+    """Raise UserError if there is no such experiment, at which Hydra would not look: it is optional."""
+    from s2s_plugin.stages.schema import choices
+
+    known = choices("experiment", config_folders(overrides))
+    for word in overrides:
+        for choice in word.removeprefix("experiment=").split(",") if word.startswith("experiment=") else ():
+            if re.fullmatch(r"[\w.-]+", choice) and choice not in known:
+                there_are = f"there are: {', '.join(known)}"
+                raise UserError(f"there is no experiment={choice}{did_you_mean(choice, known)}; {there_are}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -11,7 +11,6 @@ import functools
 import importlib.util
 import inspect
 import json
-import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,9 @@ from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import open_binary
 from s2s_plugin.utils.io import fingerprint
-from s2s_plugin.utils.paths import RECIPES
+from s2s_plugin.utils.paths import RECIPES, default_cache
+
+REGISTERED: dict[str, Recipe] = {}  # those outside data/
 
 
 class Request(NamedTuple):
@@ -61,11 +62,17 @@ class Recipe:
     help: Mapping[str, str] = field(default_factory=dict)  # of each option except ``valid`` and ``test``
     choices: Mapping[str, Collection[str]] = field(default_factory=dict)  # permitted values of an option
     fraction_of: str = ""  # what the options ``valid`` and ``test`` are fractions of
+    registered: str = ""  # name of one outside data/
+
+    @property
+    def file(self) -> Path:
+        """The module of the recipe."""
+        return Path(inspect.getfile(self.build)).resolve()
 
     @property
     def name(self) -> str:
-        """The folder of the recipe."""
-        return Path(inspect.getfile(self.build)).resolve().parent.name
+        """The name that it is registered under, or its folder."""
+        return self.registered or self.file.parent.name
 
     @property
     def options(self) -> dict[str, Any]:
@@ -142,10 +149,20 @@ def recipe(**declared: Any) -> Callable[[Callable[..., Corpus]], Recipe]:
     return functools.partial(Recipe, **declared)
 
 
-def default_cache() -> Path:
-    """Return where downloads are kept: ``$S2S_CACHE``, else ``s2s_plugin`` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("S2S_CACHE") or Path(base) / "s2s_plugin")
+def register_recipe(name: str, **declared: Any) -> Callable[[Callable[..., Corpus]], Recipe]:
+    """Return a decorator like :func:`recipe` for a function outside ``data/``: ``data.recipe=NAME`` finds it.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def register(build: Callable[..., Corpus]) -> Recipe:
+        if name in REGISTERED or (RECIPES / name).is_dir():
+            raise ValueError(f"cannot register duplicate recipe ({name})")
+        REGISTERED[name] = Recipe(build, registered=name, **declared)
+        return REGISTERED[name]
+
+    return register
 
 
 def find_file(folder: Path, names: Sequence[str], hint: str) -> Path:
@@ -169,7 +186,7 @@ def read_text(path: Path) -> str:
 def run_recipe(cfg: DictConfig, out: Path) -> Path:
     """Make the corpus that ``cfg.data`` names in the folder ``out``; see :meth:`Recipe.__call__`."""
     data, downloads = cfg.data, Path(cfg.prepared_dir) / "downloads"
-    prepare = load_recipe(data.recipe).prepare
+    prepare = REGISTERED.get(data.recipe) or load_recipe(data.recipe).prepare
     try:
         return prepare(out, data.source_lang, data.target_lang, downloads, data.from_dir, **data.options)
     except UserError as error:
@@ -190,7 +207,8 @@ def recipe_stamp(name: str | None) -> dict[str, str]:
     if name is None:
         return {}
     shared = [Path(str(module.__file__)) for module in (cleaning, dialogues, splits)]
-    files = [*sorted(_path(name).parent.glob("*.py")), *shared]
+    own = [REGISTERED[name].file] if name in REGISTERED else sorted(_path(name).parent.glob("*.py"))
+    files = [*own, *shared]
     return {"recipe": fingerprint([ast.dump(ast.parse(file.read_text(encoding="utf-8"))) for file in files])}
 
 
@@ -198,5 +216,5 @@ def _path(name: str) -> Path:
     path = RECIPES / name / "prepare.py"
     if not path.is_file():
         known = ", ".join(sorted(p.parent.name for p in RECIPES.glob("*/prepare.py")))
-        raise UserError(f"data.recipe must be one of {known}, got {name}")
+        raise UserError(f"data.recipe must be one of {known}, got {name}; common.user_dir=FOLDER registers others")
     return path

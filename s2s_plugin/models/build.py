@@ -3,6 +3,7 @@
 from fairseq.data import Dictionary
 from torch import nn
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.models.attention import build_attention
 from s2s_plugin.models.config import Seq2SeqConfig, parse_cutoffs
 from s2s_plugin.models.decoders import DECODERS
@@ -32,8 +33,9 @@ def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
 def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, dictionary: Dictionary) -> Seq2SeqDecoder:
     """Build the decoder for the memory of ``encoder`` and a target dictionary."""
     if cfg.share_all_embeddings:
-        assert isinstance(encoder, TextEncoder)
-        embedding = encoder.embedding
+        embedding = getattr(encoder, "embedding", None)
+        if not isinstance(embedding, Embedding):
+            raise UserError(f"model.share_all_embeddings requires an encoder.embedding, and {type(encoder)} has none")
     else:
         embedding = _build_embedding(cfg, dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path)
     embed, hidden, layers = cfg.decoder_embed_dim, cfg.decoder_hidden_size, cfg.decoder_layers

@@ -33,7 +33,9 @@ class Seq2SeqConfig(FairseqDataclass):
     encoder_embed_path: str = option("", "text file of pretrained source embeddings: word2vec, GloVe, fastText")
     encoder_factors: int = option(0, "number of factors after each source token; their embeddings are added to its own")
     ctc: bool = option(False, "add a CTC head to the encoder")
-    attention: ChoiceEnum(list(ATTENTIONS)) = option("general", "attention kind: how states and values are scored")
+    attention: str = option(
+        "general", f"how states and values are scored: {', '.join(ATTENTIONS)}, or a registered kind"
+    )
     attention_size: int = option(128, "width that additive attention projects states and values to")
     coverage: ChoiceEnum(list(COVERAGES)) = option("none", "past attention as an input to attention")
     bridge: ChoiceEnum(list(BRIDGES)) = option("dense", "encoder's final states to decoder's initial state")
@@ -71,7 +73,7 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
     Raises:
         UserError: an option is out of range, or two exclude each other.
     """
-    _check_ranges(cfg)
+    check_values(cfg)
     encoder, decoder, embed = cfg.encoder_hidden_size, cfg.decoder_hidden_size, cfg.decoder_embed_dim
     attention, share_all = cfg.attention, cfg.share_all_embeddings
     _require(
@@ -116,7 +118,17 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
         _require(not cfg.adaptive_cutoffs, "adaptive_cutoffs and shared embeddings are mutually exclusive")
 
 
-def _check_ranges(cfg: Seq2SeqConfig) -> None:
+def check_values(cfg: Seq2SeqConfig) -> None:
+    """Validate each option by itself, for which no data is needed.
+
+    Raises:
+        UserError: an option is out of range, or a part of this name is not registered.
+    """
+    _require(
+        cfg.attention in ATTENTIONS,
+        f"attention must be one of {', '.join(ATTENTIONS)}, got {cfg.attention[:60]}; common.user_dir=FOLDER "
+        "(--user-dir) registers others",
+    )
     for name, low in MINIMUM.items():
         value = getattr(cfg, name)
         _require(value >= low, f"{name} must be at least {low}, got {value}")

@@ -30,10 +30,15 @@ class Seq2SeqModel(ReplaceUnkMixin, FairseqEncoderDecoderModel):
             UserError: an option is out of range, or two exclude each other.
         """
         check(cfg, task.source_dictionary, task.target_dictionary)
-        encoder = build_encoder(cfg, task)
+        encoder = cls.build_encoder(cfg, task)
         decoder = build_decoder(cfg, encoder, task.target_dictionary)
         ctc = nn.Linear(encoder.value_size, len(task.target_dictionary)) if cfg.ctc else None
         return cls(encoder, decoder, ctc)
+
+    @classmethod
+    def build_encoder(cls, cfg: Seq2SeqConfig, task) -> Encoder:
+        """Build the encoder; a model with another one overrides this."""
+        return build_encoder(cfg, task)
 
     def forward(
         self, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor, features_only: bool = False

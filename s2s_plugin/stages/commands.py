@@ -16,7 +16,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from s2s_plugin.datasets.manifest import MODALITIES
-from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
+from s2s_plugin.tasks.user_dir import user_dir
+from s2s_plugin.utils.paths import relative_to_cwd
 
 # Groups of fairseq's config whose options each command has, and the parts that are chosen by name.
 TRAIN = ("common", "distributed_training", "dataset", "optimization", "checkpoint", "ema")
@@ -64,7 +65,7 @@ def generate_command(cfg: DictConfig) -> str:
 
 def _command(tool: str, cfg: DictConfig, groups: tuple[str, ...], parts: dict[str, str]) -> str:
     data = str(cfg.task.data)
-    words = [tool, f"./{data}" if data.startswith("-") else data, "--user-dir", str(relative_to_cwd(PACKAGE))]
+    words = [tool, f"./{data}" if data.startswith("-") else data, "--user-dir", str(relative_to_cwd(user_dir()))]
     for part, flag in parts.items():
         if cfg.get(part) is not None:
             words += [flag, str(cfg[part]._name), *_options(cfg, part)]

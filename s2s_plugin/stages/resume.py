@@ -23,7 +23,6 @@ from s2s_plugin.stages.schema import RunConfig, load_config
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.options import options_affecting
-from s2s_plugin.utils.paths import CONF
 
 DATA = re.compile(r"(data|subword|prepared_dir)\b.*|task(\.data)?")  # the keys that decide which data is meant
 # Our groups declare in the schema that they are saved, and their options what they affect; the rest are fairseq's.
@@ -159,9 +158,10 @@ def _options_of(word: str, cfg: DictConfig, choice: str | None = None) -> Iterat
 
 
 def _options_in_file(group: str, choice: str, cfg: DictConfig) -> Iterator[str]:
-    """Yield the options that a file of ``conf/`` sets itself and by its list of defaults."""
-    path = CONF / group / f"{choice}.yaml"
-    if not path.is_file():
+    """Yield the options that a file of ``conf/`` or the user's sets itself and by its list of defaults."""
+    sources = [Path(each.path) for each in HydraConfig.get().runtime.config_sources if each.schema == "file"]
+    path = next((path for folder in sources if (path := folder / group / f"{choice}.yaml").is_file()), None)
+    if path is None:
         return
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     package = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# @package ")

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from fairseq.models import MODEL_DATACLASS_REGISTRY
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,6 +19,7 @@ from s2s_plugin.corpora.directions import join_languages
 from s2s_plugin.inference import chat, interactive, lines
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import check_parser
+from s2s_plugin.models.config import Seq2SeqConfig, check_values
 from s2s_plugin.scoring.evaluate import check_metrics
 from s2s_plugin.search.options import BeamOptions, check_generation
 from s2s_plugin.stages.average import resolve_averaging
@@ -32,10 +34,11 @@ from s2s_plugin.stages.same_run import check_same_run
 from s2s_plugin.stages.schema import changed_options, fairseq_config
 from s2s_plugin.stages.score import ScoreStage, score_lines
 from s2s_plugin.stages.train import TrainStage
+from s2s_plugin.tasks.user_dir import import_named, user_dir
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import clock, harmless, route_logs, say, say_command
 from s2s_plugin.utils.io import read_json, reserved
-from s2s_plugin.utils.paths import PACKAGE, relative_to_cwd
+from s2s_plugin.utils.paths import relative_to_cwd
 
 
 class ReportStage(Stage):
@@ -76,12 +79,14 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
     cfg = DictConfig(OmegaConf.to_container(cfg, enum_to_str=True))  # Hydra has checked the types
     join_languages(cfg)
     overridden = overridden_keys() - set(implied)
+    if cfg.common.user_dir is not None:
+        import_named(cfg.common.user_dir)
     cfg, restored = _restore(stage, cfg, run_dir, overridden)
     cfg.run_dir = str(run_dir.folder)
-    cfg.common.user_dir = str(relative_to_cwd(PACKAGE))
     check_parser(cfg.output_parser)
     if stage in INTERACTIVE:
         route_logs(None, cfg.verbose)
+        cfg.common.user_dir = str(user_dir())
         if run_dir.config.is_file():
             cfg.task.data = str(decoding_data(cfg, Path(cfg.task.data), run_dir))
         INTERACTIVE[stage](cfg, run_dir, inputs)
@@ -89,6 +94,7 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
     with nullcontext() if stage == "prepare" else reserved(run_dir.folder):
         if cfg.finetune_from is not None and stage in TRAINING_STAGES and not restored:
             init_from_run(cfg, run_dir, overridden)
+        cfg.common.user_dir = str(user_dir())
         chosen = "task.data" in overridden
         prepared, preparation = locate_data(cfg, restored, chosen, trains=stage in TRAINING_STAGES)
         own = not chosen and (stage in TRAINING_STAGES or is_own_data(prepared, run_dir))
@@ -116,6 +122,8 @@ def _run_stages(stage: str, job: Job, own: bool) -> None:
     check_generation(cfg.generation)
     check_metrics(cfg.metrics, cfg.scoring)
     check_baselines(cfg.baselines, cfg.data.source_lang)
+    if stage in TRAINING_STAGES and issubclass(MODEL_DATACLASS_REGISTRY[cfg.model._name], Seq2SeqConfig):
+        check_values(job.fairseq.model)
     if stage in ("train", "run"):
         check_same_run(job.fairseq, run_dir)  # before anything is prepared for it
     if stage == "run":

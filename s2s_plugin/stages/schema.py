@@ -1,5 +1,6 @@
 """The typed schema of ``conf/``, and its conversion to fairseq's own config."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -18,6 +19,7 @@ from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
 from s2s_plugin.tasks.stored_config import check_config
+from s2s_plugin.tasks.user_dir import import_stored
 from s2s_plugin.text.vocabulary import SubwordConfig
 from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, TRAINING_AND_DECODING, option
@@ -39,7 +41,7 @@ class DataConfig:
     source_lang: Any = option(MISSING, "source language, or audio, video or image; a list makes several directions")
     target_lang: Any = option(MISSING, "target language; a list makes several directions")
     history: int = option(1, "maximum number of turns of a conversation in a source", TRAINING_AND_DECODING)
-    recipe: Optional[str] = option(None, "folder below data/ whose prepare.py makes the corpus")
+    recipe: Optional[str] = option(None, "folder below data/ whose prepare.py makes the corpus, or a registered recipe")
     options: dict[str, Any] = option({}, "further arguments of the recipe")
     from_dir: Optional[str] = option(None, "folder with the recipe's raw files, instead of a download")
     pairs: Optional[str] = option(None, "own table with both sides: CSV, TSV, JSON, JSON lines, Parquet, or a folder")
@@ -153,15 +155,18 @@ def load_config(path: Path) -> DictConfig:
     Raises:
         UserError: it is not such a config.
     """
-    saved = check_config(load_yaml(path), RunConfig, path)
+    content = load_yaml(path)
+    if isinstance(common := content.get("common"), dict):
+        import_stored(common.get("user_dir"), path)  # registers what the config may name
+    saved = check_config(content, RunConfig, path)
     if (other := (saved.get("generation") or {}).get("lm_path")) is not None:  # fairseq would load any model there
         raise UserError(f"{path}: generation.lm_path must be set on the command line, got {show(other)}; delete it")
     return OmegaConf.create(saved)
 
 
-def choices(group: str) -> tuple[str, ...]:
-    """Return what ``group=`` may be set to: our files, and the parts of fairseq that Hydra can configure."""
-    ours = {path.stem for path in (CONF / group).glob("*.yaml")}
+def choices(group: str, folders: Sequence[Path] = (CONF,)) -> tuple[str, ...]:
+    """Return what ``group=`` may be set to: files of these folders, and parts of fairseq that Hydra can configure."""
+    ours = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
     theirs = {Path(name).stem for name in ConfigStore.instance().repo.get(group, {})}
     return tuple(sorted(ours | {name for name in theirs if not name.startswith("fairseq_")}))
 

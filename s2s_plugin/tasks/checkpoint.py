@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from fairseq import tasks
 from fairseq.dataclass.configs import FairseqConfig
+from fairseq.models import ARCH_MODEL_REGISTRY
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -79,10 +80,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a fairseq checkpoint (no model or no config of this version)")
     model = cfg.get("model") or {}
     architecture = model.get("_name") if isinstance(model, dict) else getattr(model, "arch", None)
-    if not isinstance(model, dict) or not str(architecture).startswith("s2s"):
+    registered = ARCH_MODEL_REGISTRY.get(architecture) if isinstance(architecture, str) else None
+    known = str(architecture).startswith("s2s") or issubclass(registered or object, Seq2SeqModel)
+    if not isinstance(model, dict) or not known:
         raise UserError(
             f"{path}: the architecture must be s2s*, got {str(show(architecture)).strip(chr(39))}; "
-            "use fairseq-generate with the task of the checkpoint"
+            "use fairseq-generate with the task of the checkpoint, or common.user_dir=FOLDER, which registers it"
         )
     for key, value in state.items():
         if not isinstance(value, STATE.get(key, ())):

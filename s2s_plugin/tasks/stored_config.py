@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.tasks.user_dir import IMPORTED
 from s2s_plugin.utils.untrusted import REMEDY, show
 
 # Groups of a config that name a registered part, and the parts of fairseq that are as harmless as ours.
@@ -64,6 +65,8 @@ def _check_part(group: str, part: Any, path: object) -> dict[str, Any]:
         return {"_name": None}
     kind, schema = find_part(group, name) if isinstance(name, str) else (None, None)
     ours = any(base.__module__.startswith("s2s_plugin.") for base in getattr(kind, "__mro__", ()))
+    if group == "criterion" and kind is not None:  # a user's own may derive from any of fairseq's
+        ours = ours or kind.__module__.partition(".")[0] in {package.name for package in IMPORTED}
     if schema is None or not isinstance(part, dict) or not (ours or group in UNUSED_PARTS or name in PARTS[group]):
         raise UserError(f"{path}: {group} must be a part of s2s, got {show(name)}; {REMEDY}")
     return _check_options(part, schema, f"{group}.", path)

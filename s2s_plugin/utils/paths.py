@@ -17,6 +17,12 @@ def shipped_folder(name: str) -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / name
 
 
+def default_cache() -> Path:
+    """Return where downloads are kept: ``$S2S_CACHE``, else ``s2s_plugin`` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("S2S_CACHE") or Path(base) / "s2s_plugin")
+
+
 def relative_to_cwd(path: Path) -> Path:
     """Return the path relative to the current folder if it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

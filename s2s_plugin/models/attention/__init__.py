@@ -1,5 +1,7 @@
 """Attention: weigh the memory for the decoder's current state."""
 
+from collections.abc import Callable
+
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.attention.additive import AdditiveAttention, NormalizedAdditiveAttention
 from s2s_plugin.models.attention.base import Attention, NoAttention
@@ -16,6 +18,21 @@ ATTENTIONS: dict[str, type[Attention]] = {
     "location": AdditiveAttention,  # with a LocationHistory
     "multi_head": MultiHeadAttention,
 }
+
+
+def register_attention(name: str) -> Callable[[type[Attention]], type[Attention]]:
+    """Return a decorator that makes a subclass of :class:`Attention` the ``model.attention`` of this name.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def register(kind: type[Attention]) -> type[Attention]:
+        if ATTENTIONS.setdefault(name, kind) is not kind:
+            raise ValueError(f"cannot register duplicate attention ({name})")
+        return kind
+
+    return register
 
 
 def build_attention(kind: str, query_size: int, value_size: int, size: int, coverage: str = "none") -> Attention:

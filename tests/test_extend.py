@@ -49,7 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / name).write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S2S_CACHE", str(folder / "cache"))
-        run(command(r"experiment=numbers$"), folder)
+        done = run(command(r"^s2s run .*experiment=numbers$"), folder)
+        (folder / "printed.txt").write_text(done.stderr)
         yield folder
 
 
@@ -65,6 +66,13 @@ def test_a_run_has_the_parts(folder: Path):
     assert scores["metrics"]["first word"]["signature"] == "first word|case:mixed|refs:1"
     assert "--user-dir my_parts" in (folder / "runs/nmt/numbers/commands.txt").read_text()
     assert len(run(command("^echo"), folder).stdout.splitlines()) == 1
+
+
+def test_the_license_is_printed_and_reported(folder: Path):
+    assert "      license of numbers: CC0-1.0\n" in (folder / "printed.txt").read_text()
+    assert read_json(folder / "runs/nmt/numbers/data/prepared.json")["license"] == "CC0-1.0"
+    page = (folder / "runs/nmt/numbers/report.html").read_text()
+    assert re.search(r"<dt>License</dt>\s*<dd>CC0-1\.0</dd>", page)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def find_one(folders: Sequence[Path], pattern: str) -> Path:
 @recipe(
     directions=[("audio", lang) for lang in VOICES],
     source=SOURCE,
-    license="",
+    license="CC-BY-SA-3.0 (en, es, fr), CC-BY-3.0 (it, ru)",
     help={
         "lowercase": "convert texts to lower case, without punctuation",
         "max_seconds": "discard longer recordings",

@@ -9,7 +9,7 @@ from pathlib import Path
 from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.datasets.manifest import Item, write_manifest
 from s2s_plugin.errors import UserError
-from s2s_plugin.utils.io import atomic_folder, file_sha256, write_json, write_lines
+from s2s_plugin.utils.io import atomic_folder, file_sha256, read_json, write_json, write_lines
 
 MANIFEST = "manifest.json"
 
@@ -86,6 +86,13 @@ def _corpus_folder(out: Path, meta: dict) -> Iterator[tuple[Path, dict[str, dict
     with atomic_folder(out) as partial:
         yield partial, files
         write_json(partial / MANIFEST, {**meta, "files": files})
+
+
+def license_of(folder: Path) -> str:
+    """Return the license that the manifest of a corpus states, of several corpora each; nothing for own files."""
+    about = read_json(folder / MANIFEST)
+    parts = [about, *about.get("corpora", {}).values()]
+    return "; ".join(dict.fromkeys(part["license"] for part in parts if part.get("license")))
 
 
 def _check_size(split: str, items: Sequence) -> None:

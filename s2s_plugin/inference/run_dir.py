@@ -40,6 +40,7 @@ class RunDir:
         self.generation_info = folder / "generated.json"  # checkpoint and search; when generation has ended
         self.digests = folder / FILE  # of the outputs
         self.data = folder / "data"  # of the prepared folder: codec, dictionaries, held-out sets
+        self.data_summary = self.data / "prepared.json"  # with the license of the corpus
         self.log = folder / "log.txt"
         self.checkpoints = folder / "checkpoints"
         self.commands = folder / "commands.txt"  # the plain fairseq command of each stage

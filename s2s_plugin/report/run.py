@@ -84,6 +84,7 @@ class RunData:
     attention: dict[int, Attention]  # by the id of the item
     scores: dict[str, Any]
     commands: dict[str, str]  # by stage
+    license: str  # of the corpus
 
     def has_media(self, name: str) -> bool:
         """Return whether a media file is in the run folder or listed in the manifest of the run's data.
@@ -137,6 +138,7 @@ def read_run(folder: Path) -> RunData:
         attention={item["id"]: _read_attention(item, run) for item in run.read_attention()},
         scores=(read_json(run.scores) if run.scores.is_file() and run.scores.stat().st_size else None) or {},
         commands=run.read_commands(),
+        license=str((read_json(run.data_summary) or {}).get("license", "")),
     )
 
 

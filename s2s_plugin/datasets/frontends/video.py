@@ -54,7 +54,7 @@ class VideoFrontend:
         self.config = config
         if config.normalize not in NORMALIZATIONS:
             raise UserError(f"video.normalize must be {' or '.join(NORMALIZATIONS)}, got {config.normalize}")
-        check_installed("video", "video", {"av": "av", "PIL": "pillow"})
+        check_installed("video", "video", {"PIL": "pillow"})
         if config.box == MOUTH:
             packages = {"dlib": "dlib-bin", "face_recognition_models": "face-recognition-models"}
             check_installed("video.box=mouth", "landmarks", packages)
@@ -130,6 +130,7 @@ def read_frames(path: Path, fps: float) -> Iterator:
 
 
 def _read_video(path: Path, fps: float) -> Iterator:
+    check_installed(f"{path}: a video file", "video", {"av": "av"})  # folders of frames do without
     import av
 
     check_file(path)

@@ -11,6 +11,7 @@ from s2s_plugin.corpora import media
 from s2s_plugin.corpora.parallel import skips_bad
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.corpora.tally import name_some
+from s2s_plugin.corpora.writing import license_of
 from s2s_plugin.datasets.manifest import Item, write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.prepare.folder import SUMMARY, binarize, write_dictionary
@@ -45,7 +46,7 @@ def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> 
     vocabulary = f"{codec.pieces.get_piece_size():,}"
     languages = [cfg.data.source_lang, lang]
     summary = {"pairs": counts, "longest": lengths, "vocabulary": vocabulary, "languages": languages}
-    write_json(folder / SUMMARY, summary)
+    write_json(folder / SUMMARY, {**summary, "license": license_of(features / "manifests")})
 
 
 def _longest(encoded: dict[str, list[str]]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import preprocess_command
 from s2s_plugin.stages.prepare import signal, text
 from s2s_plugin.stages.prepare.folder import SUMMARY, read_summary, resolve_preparation
+from s2s_plugin.utils.console import WIDTH
 from s2s_plugin.utils.digests import check_folder, record_digests
 from s2s_plugin.utils.io import build_folder
 
@@ -49,7 +51,11 @@ class PrepareStage(Stage):
         if (summary := read_summary(folder)) is None:
             raise UserError(f"{folder / SUMMARY}: missing; delete {folder} and run the prepare stage again")
         counts = " / ".join(f"{summary['pairs'][split]:,}" for split in SPLITS)
-        return f"{counts} pairs (train / valid / test), {summary['vocabulary']} tokens, in {job.prepared}"
+        text = f"{counts} pairs (train / valid / test), {summary['vocabulary']} tokens, in {job.prepared}"
+        if not summary.get("license"):
+            return text
+        license = f"license of {job.cfg.data.name}: {summary['license']}"
+        return "\n      ".join([text, *textwrap.wrap(license, WIDTH - 6, subsequent_indent="  ")])
 
 
 def prepare(cfg: DictConfig) -> Path:

@@ -13,7 +13,7 @@ from s2s_plugin.corpora.parallel import extra_pairs, own_splits, skips_bad
 from s2s_plugin.corpora.recipe import run_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.corpora.tally import Tally, name_some
-from s2s_plugin.corpora.writing import write_corpus
+from s2s_plugin.corpora.writing import license_of, write_corpus
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.prepare.folder import SUMMARY, binarize, write_dictionary
 from s2s_plugin.stages.prepare.lengths import SKIP, longest_up_to, remedies
@@ -60,7 +60,7 @@ def build(cfg: DictConfig, folder: Path) -> None:
     sizes = [side.pieces.get_piece_size() for side in (codec.source, codec.target)]
     vocabulary = f"{sizes[0]:,} joint" if cfg.subword.joint else f"{sizes[0]:,} + {sizes[1]:,}"
     summary = {"pairs": counts, "longest": longest, "vocabulary": vocabulary, "languages": [source, target]}
-    write_json(folder / SUMMARY, summary)
+    write_json(folder / SUMMARY, {**summary, "license": license_of(text)})
 
 
 def check_options(cfg: DictConfig) -> None:

@@ -85,9 +85,12 @@ COMMANDS = {
     ),
     "translate": Command(
         "app=APP [TEXT|FILE ...]", "decode sentences, files or standard input",
-        f"Decodes the sentences and files that are named, or each line of standard input as it comes{INPUT}.",
-        ("translate_to", *DECODING),
+        "Decodes the sentences and files that are named, or each line of standard input as it comes; of a table, such "
+        f"as a .csv, one column{INPUT}.",
+        ("translate_to", "data.source_column", "generation.nbest", "generation.print_alignment", *DECODING),
         ("s2s translate app=nmt 'A new window opens.'", "s2s translate app=summarize texts.txt",
+         "s2s translate app=nmt my.csv data.source_column=english",
+         "s2s translate app=nmt 'Help.' generation.nbest=3 generation.print_alignment=hard",
          "echo 'A new window opens.' | s2s translate app=nmt"),
     ),
     "chat": Command(

@@ -76,7 +76,7 @@ def _check_different(prefix: str, source: str | None, target: str | None) -> Non
     raise UserError(f"data.{prefix}source and data.{prefix}target must be different files, got {got}{remedy}")
 
 
-def table_hint(path: Path) -> str | None:
+def table_hint(path: Path, remedy: str = "data.pairs={} reads both sides of one") -> str | None:
     """Return a hint if the lines of a file have tabs as a table has them, else None."""
     if not path.is_file():
         return None
@@ -87,5 +87,5 @@ def table_hint(path: Path) -> str | None:
         return None
     return (
         f"{path}: {count / tabs.total():.0%} of the lines have {number} tab{'s' if number > 1 else ''}, as in a table; "
-        f"data.pairs={path} reads both sides of one"
+        + remedy.format(path)
     )

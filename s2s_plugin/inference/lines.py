@@ -6,22 +6,28 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from s2s_plugin.corpora import tables
 from s2s_plugin.corpora.directions import tagger
+from s2s_plugin.corpora.own_files import table_hint
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.explain import token_lines
 from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.interactive import MEDIA
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import Line, decode, windows
 from s2s_plugin.inference.translator import Translator, load_translator
 from s2s_plugin.utils import interrupt
+from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.console import say
 
 LIKE_FILE = re.compile(r"\S+\.[a-z]{2,4}")  # one word with the ending of a file
 START = re.compile(r"\A[\s\ufeff]+")  # files that were joined have more than one byte order mark
+ONE_COLUMN = "data.source_column=NUMBER translates one of its columns"
 WINDOW = 256  # lines for each process, to be sorted by length
 
 
@@ -43,37 +49,73 @@ def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
         )
     if not inputs and sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
+    nbest, with_tokens = cfg.generation.nbest, cfg.generation.print_alignment is not None
     words: Sequence[str | None] = inputs or [None]
     max_lines, answered = max(2, translator.max_workers) * WINDOW, 0
     with report_failures("lines") as fail:
         reader = SourceReader(translator, cfg, fail)
-        for word in words:
-            for window in _windows(word, max_lines):
-                sources = [reader.read(where, line) for where, line in window]
-                for hypothesis in translator.translate(sources, answered):
-                    print(hypothesis.text)
-                sys.stdout.flush()
-                interrupt.check()
-                answered += len(window)
+        for sources in chain.from_iterable(reader.windows(word, max_lines) for word in words):
+            outputs = translator.candidates(sources, answered, nbest)
+            for number, (source, hypotheses) in enumerate(zip(sources, outputs, strict=True), start=answered + 1):
+                for hypothesis in hypotheses:
+                    place = f"{number}\t{hypothesis.score:.2f}\t" if nbest > 1 or with_tokens else ""
+                    print(f"{place}{hypothesis.text}")
+                    if with_tokens and hypothesis.target_tokens:
+                        print(*token_lines(hypothesis, translator.source_tokens(source)), sep="\n")
+            sys.stdout.flush()
+            interrupt.check()
+            answered += len(sources)
 
 
 class SourceReader:
-    """Turn lines into sources of the model, and say what it cannot read of them."""
+    """Turn the lines of a user into sources of the model, and say what it cannot read of them."""
 
     def __init__(self, translator: Translator, cfg: DictConfig, fail: Callable[[str, Exception], None]):
         several = "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
         codec = translator.task.codec
-        self.translator, self.fail = translator, fail
+        self.translator, self.cfg, self.fail = translator, cfg, fail
         self.add_tag = tagger(translator.task.source_dictionary.symbols, cfg.translate_to, several)
         self.keeps_blanks = codec is not None and codec.source.lossless
         self.named: set[str] = set()  # words that the vocabulary lacks
 
-    def read(self, where: str, line: Line) -> str:
-        """Return a source; an empty one for an empty line, and for an unusable one, which is reported.
+    def windows(self, word: str | None, max_lines: int) -> Iterator[list[str]]:
+        """Yield the sources in standard input (None), a file, a column of a table, or a text on the command line.
 
-        Raises:
-            UserError: the language is missing.
+        An empty line and an unusable one, which is reported, have an empty source.
         """
+        try:
+            for window in self._lines(word, max_lines):
+                yield [self._source(where, line) for where, line in window]
+        except OSError as error:
+            self.fail(str(word), UserError(f"cannot be read ({error.strerror})"))
+        except UserError as error:
+            self.fail(word or "standard input", error)
+
+    def _lines(self, word: str | None, max_lines: int) -> Iterator[list[tuple[str, Line]]]:
+        if word is None:
+            yield from windows(sys.stdin.fileno(), max_lines)
+            return
+        if not _is_file(word):
+            yield [(word, decode(line)) for line in os.fsencode(word).split(b"\n")]
+            return
+        path, column = Path(word), self.cfg.data.source_column
+        is_table = plain_path(path).suffix.lower() in tables.ENDINGS
+        if not is_table and not self.cfg.generation.constraints and (hint := table_hint(path, ONE_COLUMN)):
+            is_table = column is not None
+            if not is_table:
+                say(hint)
+        if is_table:
+            cells = tables.read_sources(path, column, self.cfg.task.source_lang)
+            try:
+                while window := list(islice(cells, max_lines)):
+                    yield window
+            except UserError as error:
+                raise UserError(f"{error}; for its lines as they are, s2s translate < {path}") from None
+        else:
+            with path.open("rb") as file:
+                yield from windows(file.fileno(), max_lines, word)
+
+    def _source(self, where: str, line: Line) -> str:
         if isinstance(line, UserError):
             self.fail(where, line)
             return ""
@@ -89,24 +131,10 @@ class SourceReader:
         tokens = len(translator.encode(text)) - 1  # without </s>
         if tokens > (limit := translator.max_source_tokens):
             say(f"{where}: truncated to {limit:,} of {tokens:,} tokens; split it")
-        if unknown := [word for word in translator.unknown(text) if word not in self.named]:
+        if unknown := [each for each in translator.unknown(text) if each not in self.named]:
             say(f"{where}: not in the vocabulary: {' '.join(unknown)}")
             self.named.update(unknown)
         return text
-
-
-def _windows(word: str | None, max_lines: int) -> Iterator[list[tuple[str, Line]]]:
-    """Yield the lines of standard input (None), of a file, or of a text on the command line."""
-    if word is None:
-        yield from windows(sys.stdin.fileno(), max_lines)
-    elif _is_file(word):
-        try:
-            with Path(word).open("rb") as file:
-                yield from windows(file.fileno(), max_lines, word)
-        except OSError as error:
-            yield [(word, UserError(f"cannot be read ({error.strerror})"))]
-    else:
-        yield [(word, decode(line)) for line in os.fsencode(word).split(b"\n")]
 
 
 def _check_files(inputs: Sequence[str]) -> None:

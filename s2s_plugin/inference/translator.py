@@ -41,6 +41,7 @@ class Hypothesis:
     score: float = 0.0  # length-normalized log-probability, natural logarithm
     confidence: float = 0.0  # geometric mean of the token probabilities, including </s>; 0 for an empty source
     target_tokens: Sequence[str] = ()  # including </s>
+    token_probabilities: Sequence[float] = ()
     attention: list[list[float]] | None = None  # T x S weights, if the search keeps them
     alignment: Sequence = ()  # source position of each token, if unknown words are replaced
 
@@ -121,9 +122,10 @@ class Translator:
         constraints = None
         if self.constrained:
             constraints = pack_constraints([self.constraints(lines[i]) for i in nonempty])
-        cut = [torch.cat((sources[i][:-1][: self.max_source_tokens], sources[i][-1:])) for i in nonempty]
         outputs = [[Hypothesis()]] * len(lines)
-        found = self._search(cut, [first + index for index in nonempty], constraints, nbest)
+        found = self._search(
+            [self._cut(sources[i]) for i in nonempty], [first + index for index in nonempty], constraints, nbest
+        )
         for index, hypotheses in zip(nonempty, found, strict=True):
             outputs[index] = [self._copy_from_source(hypothesis, rows[index][0]) for hypothesis in hypotheses]
         return outputs
@@ -170,9 +172,10 @@ class Translator:
                 raise UserError(f"constraints must be in the target vocabulary, got '{text}'")
         return result
 
-    def source_tokens(self, source: Tensor) -> list[str]:
-        """Return the tokens of a source, S ids, behind each step of the memory; without their factors."""
-        encoder, tokens = self.models[0].encoder, [self.task.source_dictionary[i] for i in source.tolist()]
+    def source_tokens(self, source: str | Tensor) -> list[str]:
+        """Return the tokens of a line or of its ids, behind each step of the memory; without their factors."""
+        ids = self._cut(self.encode(source)) if isinstance(source, str) else source
+        encoder, tokens = self.models[0].encoder, [self.task.source_dictionary[i] for i in ids.tolist()]
         return [
             " ".join(tokens[start : start + encoder.stride : encoder.group])
             for start in range(0, len(tokens), encoder.stride)
@@ -224,6 +227,10 @@ class Translator:
         by_place = dict(zip(places, found, strict=True))
         return [self._hypotheses(by_place[place], task.nbest) for place in range(len(sources))]
 
+    def _cut(self, source: Tensor) -> Tensor:
+        """Return what is read of the ids of a text: :attr:`max_source_tokens` at most, and </s>."""
+        return torch.cat((source[:-1][: self.max_source_tokens], source[-1:]))
+
     def _fields(self, line: str) -> list[str]:
         """Return the text of a line, then its constraints."""
         return line.split("\t") if self.constrained else [line]
@@ -235,12 +242,13 @@ class Translator:
         return [best, *hypotheses][:nbest]
 
     def _hypothesis(self, found: dict) -> Hypothesis:
-        tokens = self.task.target_dictionary.string(found["tokens"])
+        tokens, token_logprobs = self.task.target_dictionary.string(found["tokens"]), found["positional_scores"]
         return Hypothesis(
             text=tokens if self.task.codec is None else self.task.codec.decode(tokens),
             score=float(found["score"]),
-            confidence=math.exp(found["positional_scores"].mean().item()),
+            confidence=math.exp(token_logprobs.mean().item()),
             target_tokens=[self.task.target_dictionary[i] for i in found["tokens"].tolist()],
+            token_probabilities=token_logprobs.exp().tolist(),
             attention=None if found["attention"] is None else found["attention"].t().tolist(),
             alignment=list(found["alignment"]),
         )

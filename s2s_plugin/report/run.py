@@ -22,6 +22,8 @@ from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json
 from s2s_plugin.utils.untrusted import load_yaml, show
 
+SUMMARY = {"pairs?": {"train?": int}}  # what is used of the prepare stage's
+
 
 @dataclass(frozen=True)
 class Output:
@@ -85,6 +87,14 @@ class RunData:
     scores: dict[str, Any]
     commands: dict[str, str]  # by stage
     license: str  # of the corpus
+    train_pairs: int | None  # of the corpus
+
+    @property
+    def train_text(self) -> Path | None:
+        """Return the file of training sources, if they are text and still there."""
+        task = self.options.get("task") or {}
+        path = Path(str(task.get("data", "")), "text", f"train.{task.get('source_lang')}")
+        return path if path.is_file() else None
 
     def has_media(self, name: str) -> bool:
         """Return whether a media file is in the run folder or listed in the manifest of the run's data.
@@ -128,7 +138,7 @@ def read_run(folder: Path) -> RunData:
     run = RunDir(folder)
     inputs = (run.config, run.log, run.outputs, run.attention, run.scores, run.commands)
     times = [path.stat().st_mtime for path in inputs if path.is_file()]
-    options = _read_options(run.config)
+    options, summary = _read_options(run.config), read_json(run.data_summary, SUMMARY) or {}
     return RunData(
         dir=run,
         date=datetime.fromtimestamp(max(times)) if times else datetime.now(),
@@ -138,7 +148,8 @@ def read_run(folder: Path) -> RunData:
         attention={item["id"]: _read_attention(item, run) for item in run.read_attention()},
         scores=(read_json(run.scores) if run.scores.is_file() and run.scores.stat().st_size else None) or {},
         commands=run.read_commands(),
-        license=str((read_json(run.data_summary) or {}).get("license", "")),
+        license=str(summary.get("license", "")),
+        train_pairs=summary.get("pairs", {}).get("train"),
     )
 
 

@@ -39,6 +39,23 @@ def test_every_example_is_there_once_and_escaped(run_dir: Path) -> None:
     assert sum(tag == "script" for tag, _ in page.tags) == 1
 
 
+def test_the_worst_tell_how_rare_their_words_are_in_training(run_dir: Path, tmp_path: Path) -> None:
+    data = tmp_path / "prepared"
+    (data / "text").mkdir(parents=True)
+    (data / "text/train.en").write_text("script Script script\nalert\nscript, Two\n" * 1000, encoding="utf-8")
+    (run_dir / "data").mkdir()
+    (run_dir / "data/prepared.json").write_text('{"pairs": {"train": 3000, "test": 8}}')
+    with (run_dir / "config.yaml").open("a") as config:
+        config.write(f"task: {{_name: s2s, data: {data}, source_lang: en}}\n")
+    page = read(write_report(run_dir))
+    assert "multi30k, 3,000 training pairs" in page.text
+    shown = {number: text for number, text in page.examples.items() if "In training" in text}
+    assert "1: 0, alert: 1,000, script: 2,000" in shown["example-5"]
+    assert len(shown) == 3 and "Two" not in "".join(shown.values())
+    (data / "text/train.en").unlink()
+    assert "In training" not in read(write_report(run_dir)).text
+
+
 def test_signals_and_several_references(run_dir: Path) -> None:
     """No source text; the nearest of the references is the one compared with."""
     items = [

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.corpora.tables import arrow, delimited, json_rows
-from s2s_plugin.corpora.tables.columns import SIDES, choose, languages_of
+from s2s_plugin.corpora.tables.columns import SIDES, choose, choose_source, languages_of
 from s2s_plugin.corpora.tables.folders import splits
 from s2s_plugin.corpora.tables.rows import Row
 from s2s_plugin.errors import UserError
@@ -82,6 +82,17 @@ def read_pairs(data: DictConfig, table: Table, keep_line_breaks: bool) -> Iterat
                 yield where, [row, row]
                 continue
             yield where, [_text(where, name, row.get(name), keep_line_breaks) for name in columns]
+
+
+def read_sources(path: Path, column: Any, language: str) -> Iterator[tuple[str, str | UserError]]:
+    """Yield where a source is, ``file:row``, and the source; see :func:`choose_source`."""
+    named = _names([language if column is None else column])
+    sample = [row for _, row in islice(read_rows(path, named=named), SAMPLE)]
+    names = list(dict.fromkeys(name for row in sample if not isinstance(row, UserError) for name in row))
+    chosen = choose_source(path, names, column, language)
+    for number, row in read_rows(path, (chosen,), named):
+        where = f"{path}:{number}"
+        yield where, row if isinstance(row, UserError) else _text(where, chosen, row.get(chosen), False)
 
 
 def _choose(data: DictConfig, path: Path) -> tuple[str, str]:

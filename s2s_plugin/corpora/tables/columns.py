@@ -118,6 +118,21 @@ def choose(
     return source, target
 
 
+def choose_source(path: object, names: list[str], column: Any, language: str) -> str:
+    """Return the column with the sources: the one that the user chose, or that is named by their language.
+
+    Raises:
+        UserError: there is none.
+    """
+    chosen = _by_option(path, names, "source", column) or _by_language(names, language)
+    same = [name for name in names if language_of(name) == language]
+    if chosen is None and len(same) == 1:
+        chosen = same[0]
+    if chosen is None:
+        raise UserError(f"{path}: which column of the table? Set data.source_column to one of: {', '.join(names)}")
+    return chosen
+
+
 def _by_option(path: object, names: list[str], side: str, wanted: Any) -> str | None:
     if wanted is None or str(wanted) in names:
         return None if wanted is None else str(wanted)

@@ -55,8 +55,8 @@ class Panel:
 
     @property
     def best_text(self) -> str:
-        """Return the value and place of the best point."""
-        return f"best {self.best[1]:,.2f} at {self.best[0]:,.0f}" if self.best else ""
+        """Return the value and place of the best point, which has a circle."""
+        return f"○ best validation: {self.best[1]:,.2f} at update {self.best[0]:,.0f}" if self.best else ""
 
     def svg(self) -> Markup:
         """Draw the panel for the page, whose caption holds title and legend."""

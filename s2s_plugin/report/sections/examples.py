@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -14,12 +16,13 @@ from sacrebleu.metrics import CHRF
 
 from s2s_plugin.report.run import Output, RunData
 from s2s_plugin.report.sections.media import media_uri
-from s2s_plugin.report.words import split
+from s2s_plugin.report.words import line_counts, split, words_of
 
 GROUP_SIZE = 5
 SEED = 1
 MAX_CELLS = 4000  # of a table of attention weights; larger ones make the page slow: a picture replaces them
 MAX_MISSING_GLYPHS = 12  # to list
+MAX_RAREST = 5  # words of a source
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ def examples_section(run: RunData) -> dict[str, Any] | None:
         "missing_glyphs": sorted(fonts_for(labels)[1])[:MAX_MISSING_GLYPHS],
         "has_font_package": has_font_package(),
         "limits": {"cells": MAX_CELLS, "tokens": MAX_TOKENS},
+        "rarest": rarest_words([example.output for example in groups["Worst"]], run.train_text),
     }
 
 
@@ -75,6 +79,19 @@ def choose(outputs: Iterable[Output], size: int = GROUP_SIZE) -> dict[str, list[
     rest = [example for example in examples if example.output.id not in chosen]
     sample = random.Random(SEED).sample(rest, min(size, len(rest)))
     return {"Best": best, "Worst": worst, "Random sample": sorted(sample, key=lambda example: example.output.id)}
+
+
+def rarest_words(outputs: Iterable[Output], train_text: Path | None) -> dict[int, list[tuple[str, int]]]:
+    """Return, by the id of an output, the rarest words of its source, each with the training sources that have it."""
+    if train_text is None:
+        return {}
+    words = {output.id: list(dict.fromkeys(words_of(output.source or ""))) for output in outputs}
+    counts = line_counts(train_text, itertools.chain.from_iterable(words.values()))
+    return {
+        id: sorted(((word, counts[word]) for word in found), key=lambda pair: pair[1])[:MAX_RAREST]
+        for id, found in words.items()
+        if len(found) > 1  # a single word, as in pronunciation, is always new
+    }
 
 
 def highlight(text: str, other: str, tag: str) -> Markup:

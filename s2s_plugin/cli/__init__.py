@@ -23,7 +23,7 @@ from s2s_plugin.cli.suggest import check_experiment, did_you_mean, explain
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.user_dir import import_named
 from s2s_plugin.utils import interrupt
-from s2s_plugin.utils.console import guard_terminal, harmless
+from s2s_plugin.utils.console import guard_terminal, say
 from s2s_plugin.utils.paths import CONF, existing_form
 
 if TYPE_CHECKING:
@@ -200,5 +200,5 @@ def _words_of(line: str) -> list[str]:
 def _report_mistake(error: Exception, stage: str, overrides: Sequence[str] = ()) -> int:
     """Print an error in one line; return the exit code."""
     message = error if isinstance(error, UserError) else explain(error, stage, overrides)
-    print(harmless(f"s2s: error: {message}"), file=sys.stderr)
+    say(f"s2s: error: {message}")
     return 2

@@ -1,20 +1,19 @@
-"""Read overrides as they are typed: text is quoted for Hydra by the declared type of its option."""
+"""Read overrides as they are typed: names of files, runs and languages are quoted for Hydra."""
 
 from __future__ import annotations
 
 import os
 import re
-import types
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import is_dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.paths import CONF, existing_form
 
 OVERRIDE = re.compile(r"([+~]{0,2})([\w.]+)=(.*)", re.DOTALL)
 ELEMENT = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)
-SWEEP = re.compile(r"\w+\(.*\)", re.DOTALL)  # a function of Hydra's grammar
+SWEEP = re.compile(r"\w+\(.*\)|\[.*", re.DOTALL)  # a function of Hydra's grammar, or lists
 MULTIRUN = ("-m", "--multirun")
 MAX_NAME = 255  # bytes, of most file systems
 FILES = re.compile(  # the options that name a file or a folder
@@ -22,6 +21,7 @@ FILES = re.compile(  # the options that name a file or a folder
     r"finetune_from|subword\.from_dir|model\.\w+_path|generation\.replace_unk|common\.(user_dir|tensorboard_logdir)|"
     r"checkpoint\.(save_dir|restore_file|finetune_from_model)|hydra\.\w+\.dir"
 )
+NAMES = re.compile(r"name|data\.(name|(source|target)_(lang|column))|translate_to|chat\.fallback")  # other texts
 
 
 def quote_overrides(words: Sequence[str]) -> list[str]:
@@ -39,19 +39,18 @@ def _quote_override(word: str, sweeps: bool) -> str:
     if match is None or (CONF / match[2]).is_dir():  # a choice of a group
         return word
     prefix, key, value = match.groups()
-    text, elements, optional = _kind(key)
-    if not (text or elements):
+    quote = partial(_quote, key)
+    if not (FILES.fullmatch(key) or NAMES.fullmatch(key)):
         return word if _parsed(word) is not None else f"{prefix}{key}={quoted(value)}"
-    if optional and value == "null":
+    if value == "null" and not NAMES.fullmatch(key):
         return word
-    quote: Callable[[str], str] = lambda each: _quote(key, each)  # noqa: E731
     exists = FILES.fullmatch(key) is not None and os.path.lexists(value)
-    if elements and value.startswith("[") and value.endswith("]") and not exists:
+    if key.startswith("data.") and value.startswith("[") and value.endswith("]") and not exists:
         value = f"[{','.join(map(quote, _split(value[1:-1])))}]"
-    elif not text or (sweeps and not exists and (SWEEP.fullmatch(value) or value.startswith("["))):
-        return word
+    elif sweeps and not exists:
+        value = value if SWEEP.fullmatch(value) else ",".join(map(quote, _split(value)))
     else:
-        value = ",".join(map(quote, _split(value) if sweeps and "," in value and not exists else [value]))
+        value = quote(value)
     return f"{prefix}{key}={value}"
 
 
@@ -62,7 +61,7 @@ def _split(value: str) -> list[str]:
 
 def _quote(key: str, value: str) -> str:
     """Quote one text; find the file that it names."""
-    if "${" in value or (_is_quoted(value) and not os.path.lexists(value)):
+    if "${" in value or (_isquoted(value) and not os.path.lexists(value)):
         return value
     if key == "name":
         check_name(value)
@@ -87,7 +86,7 @@ def quoted(value: str) -> str:
     return QuotedString(value, Quote.single).with_quotes()
 
 
-def _is_quoted(value: str) -> bool:
+def _isquoted(value: str) -> bool:
     from hydra.core.override_parser.types import QuotedString
 
     parsed = _parsed(f"key={value}") if value[:1] in ("'", '"') else None
@@ -103,49 +102,3 @@ def _parsed(word: str) -> Any:
         return OverridesParser.create().parse_override(word)
     except HydraException:
         return None
-
-
-def _kind(key: str) -> tuple[bool, bool, bool]:
-    """Return whether an option is text, whether a list of texts, and whether its default is None."""
-    declared = list(_fields(key))
-    untyped = key.startswith("data.") and [kind for kind, _ in declared] == [Any]  # one text, or several
-    kinds = [_alternatives(kind) for kind, _ in declared]
-    text = untyped or (bool(kinds) and all(str in kind for kind in kinds))
-    lists = [[get_args(each) for each in kind if get_origin(each) is list] for kind in kinds]
-    elements = untyped or (bool(lists) and all((str,) in each for each in lists))
-    return text, elements, any(default is None for _, default in declared)
-
-
-def _alternatives(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-
-
-def _fields(key: str) -> Iterator[tuple[Any, Any]]:
-    """Yield type and default of an option: several where parts of a registry have an option of the same name."""
-    group, _, rest = key.rpartition(".")
-    for schema in _schemas(group):
-        field = getattr(schema, "__dataclass_fields__", {}).get(rest)
-        if field is not None:
-            yield get_type_hints(schema)[rest], field.default
-
-
-def _schemas(group: str) -> list[Any]:
-    """Return the dataclasses of a group; of none, that of the config itself."""
-    from fairseq.models import MODEL_DATACLASS_REGISTRY
-    from fairseq.registry import REGISTRIES
-    from hydra.conf import HydraConf
-
-    from s2s_plugin.models.config import Seq2SeqConfig
-    from s2s_plugin.stages.schema import RunConfig
-    from s2s_plugin.tasks.config import Seq2SeqTaskConfig
-
-    if group in REGISTRIES:
-        return list(REGISTRIES[group]["dataclass_registry"].values())
-    if group == "model":
-        return [each for each in MODEL_DATACLASS_REGISTRY.values() if issubclass(each, Seq2SeqConfig)]
-    roots = {"hydra": HydraConf, "task": Seq2SeqTaskConfig}
-    first, *rest = group.split(".")
-    schema: Any = roots.get(first, RunConfig)
-    for name in rest if first in roots else filter(None, (first, *rest)):
-        schema = get_type_hints(schema).get(name) if is_dataclass(schema) else None
-    return [schema]

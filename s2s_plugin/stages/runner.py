@@ -36,7 +36,7 @@ from s2s_plugin.stages.score import ScoreStage, score_lines
 from s2s_plugin.stages.train import TrainStage
 from s2s_plugin.tasks.user_dir import import_named, user_dir
 from s2s_plugin.utils import interrupt
-from s2s_plugin.utils.console import clock, harmless, route_logs, say, say_command
+from s2s_plugin.utils.console import clock, route_logs, say, say_command
 from s2s_plugin.utils.io import read_json, reserved
 from s2s_plugin.utils.paths import relative_to_cwd
 
@@ -156,12 +156,12 @@ def _print_result(cfg: DictConfig, run_dir: RunDir) -> None:
     rows = run_dir.read_outputs()
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
-        print(harmless(f"  source      {row['media'] if row['source'] is None else row['source']}"))
+        print(f"  source      {row['media'] if row['source'] is None else row['source']}")
         if "retrieved" in row:
-            print(harmless(f"  retrieved   {row['retrieved']}"))
+            print(f"  retrieved   {row['retrieved']}")
         for reference in [row["reference"]] if isinstance(row["reference"], str) else row["reference"]:
-            print(harmless(f"  reference   {reference}"))
-        print(harmless(f"  hypothesis  {row['hypothesis']}\n"))
+            print(f"  reference   {reference}")
+        print(f"  hypothesis  {row['hypothesis']}\n")
     scores = read_json(run_dir.scores)
     for direction, each in scores.get("directions", {}).items():
         print(f"{direction:6} " + ", ".join(f"{name} {value['score']:.2f}" for name, value in each["metrics"].items()))

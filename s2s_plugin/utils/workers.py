@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -43,7 +44,8 @@ class Workers:
     def imap(self, tasks: Iterable[Any], chunksize: int = 1) -> Iterator[Any]:
         """Yield the results in the order of the tasks, which are handed over ``chunksize`` at a time."""
         if self._pool is None:
-            self._pool = _executor(self.count, self.function)
+            fork = multiprocessing.get_context("fork")
+            self._pool = ProcessPoolExecutor(self.count, fork, _initialize, (self.function,))
         try:
             yield from self._pool.map(_call, tasks, chunksize=chunksize)
         except BrokenProcessPool:
@@ -70,44 +72,35 @@ class Workers:
         self.stop()
 
 
-class Pool:
+class Pool(ProcessPoolExecutor):
     """What fairseq's binarizer needs of ``multiprocessing.Pool``, which would wait for ever for a dead process."""
 
     def __init__(self, processes: int):
-        self._executor = _executor(processes, None)
+        super().__init__(processes, multiprocessing.get_context("fork"), _initialize)
 
-    def apply_async(self, function: Callable, args: Sequence = (), kwds: Mapping[str, Any] | None = None) -> _Result:
+    def apply_async(self, function: Callable, args: Sequence = (), kwds: Mapping[str, Any] | None = None) -> Any:
         """Start a task."""
-        return _Result(self._executor.submit(function, *args, **(kwds or {})))
+        future: Any = self.submit(function, *args, **(kwds or {}))
+        future.get = partial(_result, future)
+        return future
 
     def close(self) -> None:
         """Accept no more tasks."""
 
-    def join(self) -> None:
-        """Wait for the tasks and the end of the processes."""
-        self._executor.shutdown()
+    join = ProcessPoolExecutor.shutdown
 
 
-class _Result:
-    def __init__(self, future: Future):
-        self._future = future
-
-    def get(self) -> Any:
-        """Return the result of the task, or raise its error."""
-        try:
-            return self._future.result()
-        except BrokenProcessPool:
-            raise UserError(DIED + REMEDY) from None
+def _result(future: Future) -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise UserError(DIED + REMEDY) from None
 
 
 _function: Callable[[Any], Any] | None  # of a worker process
 
 
-def _executor(count: int, function: Callable[[Any], Any] | None) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _initialize, (function,))
-
-
-def _initialize(function: Callable[[Any], Any] | None) -> None:
+def _initialize(function: Callable[[Any], Any] | None = None) -> None:
     global _function
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends the workers

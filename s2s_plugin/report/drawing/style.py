@@ -7,7 +7,6 @@ import io
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -86,16 +85,15 @@ def to_svg(figure: Figure, label: str) -> Markup:
 def fonts_for(text: str) -> tuple[list[str], set[str]]:
     """Return the families for ``text``, which matplotlib tries for each glyph, and the characters that none has.
 
-    matplotlib's own DejaVu Sans comes first, then the font package, then the fonts of the system. The HTML page needs
-    none of this: there the browser chooses.
+    The HTML page needs none of this: there the browser chooses.
     """
-    families = ["DejaVu Sans"]
+    families: list[str] = []
     missing = {char for char in text if not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf", "Mn")}
-    for family, path in _fonts():
-        if not missing:
+    for font in _fonts():
+        if families and not missing:
             break
-        if found := missing & _characters(path):
-            families.append(family)
+        if (found := missing & _characters(font.fname)) or not families:
+            families.append(font.name)
             missing -= found
     return list(dict.fromkeys(families)), missing
 
@@ -105,19 +103,19 @@ def has_font_package() -> bool:
     return importlib.util.find_spec(FONT_PACKAGE) is not None
 
 
-def _fonts() -> Iterator[tuple[str, str]]:
-    """Yield families and files of upright, regular fonts in the order of preference."""
-    manager = font_manager.fontManager
-    yield "DejaVu Sans", font_manager.findfont("DejaVu Sans")
+def _fonts() -> list[font_manager.FontEntry]:
+    """Return the upright, regular fonts: matplotlib's own DejaVu Sans, the font package, those of the system."""
+    fonts = font_manager.fontManager
     packaged = set()
     if has_font_package():
         packaged = {str(file) for file in Path(str(files(FONT_PACKAGE))).rglob("*.[ot]tf")}
-    for path in packaged - {entry.fname for entry in manager.ttflist}:
-        manager.addfont(path)
-    entries = [each for each in manager.ttflist if each.style == "normal" and each.weight in (400, "normal", "regular")]
-    for entry in sorted(entries, key=lambda entry: (entry.fname not in packaged, "Sans" not in entry.name, entry.name)):
-        if not entry.name.startswith("Last Resort"):  # draws a box for any character
-            yield entry.name, entry.fname
+    for path in packaged - {font.fname for font in fonts.ttflist}:
+        fonts.addfont(path)
+    regular = [each for each in fonts.ttflist if each.style == "normal" and each.weight in (400, "normal", "regular")]
+    return sorted(
+        (font for font in regular if not font.name.startswith("Last Resort")),  # it draws a box for any character
+        key=lambda font: (font.name != "DejaVu Sans", font.fname not in packaged, "Sans" not in font.name, font.name),
+    )
 
 
 @lru_cache(maxsize=64)

@@ -126,12 +126,9 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
         overrides = ["hardware=gpu", *overrides]
 
     failed: list[int] = []
-    begun = False
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="s2s")
     def hydra_main(cfg: DictConfig):
-        nonlocal begun
-        begun = True
         try:
             return stages.run(stage, cfg, files, implied)
         except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
@@ -149,11 +146,6 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
         hydra_main()
     except (HydraException, OmegaConfBaseException) as error:
         failed.append(_report_mistake(error, stage, overrides))
-    except OSError as error:
-        if begun or error.filename is None:
-            raise
-        # Hydra could not make the run's folder
-        raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set run_dir=FOLDER") from None
     return max(failed, default=0)
 
 

@@ -8,13 +8,12 @@ import re
 MEMORY = re.compile(r"bad_alloc|allocate memory|not enough memory|out of memory|failed to map segment|start new thread")
 WRITER = re.compile(r"PytorchStreamWriter|inline_container|unexpected pos|file write failed")
 WORKER = re.compile(r"DataLoader worker .* (killed|exited)|terminated abruptly")
+FOLDERS = "set run_dir=FOLDER and prepared_dir=FOLDER to where you may write"
 REMEDIES = {
     errno.ENOSPC: "free some space, and run the same command again",
     errno.EDQUOT: "free some space, and run the same command again",
     errno.EFBIG: "raise the limit of the file size (ulimit -f), and run the same command again",
-    errno.EROFS: "set run_dir=FOLDER and prepared_dir=FOLDER to where you may write",
-    errno.EACCES: "check its permissions, or set run_dir=FOLDER",
-    errno.EPERM: "check its permissions, or set run_dir=FOLDER",
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR), FOLDERS),
     errno.EMFILE: "raise the limit of open files (ulimit -n), or set dataset.num_workers=0",
     errno.ENFILE: "raise the limit of open files, or set dataset.num_workers=0",
     errno.EIO: "check the disk",
@@ -32,7 +31,7 @@ def explain_failure(error: BaseException) -> str | None:
     for each in causes:
         if isinstance(each, OSError) and each.errno in REMEDIES:
             where = f"{each.filename}: " if each.filename is not None else ""
-            return f"{where}{each.strerror}; {REMEDIES[each.errno]}"
+            return f"{where}cannot be written or read ({each.strerror}); {REMEDIES[each.errno]}"
     text = str(error)
     if any(isinstance(each, MemoryError) or MEMORY.search(str(each)) for each in causes):
         return (

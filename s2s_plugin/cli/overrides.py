@@ -61,7 +61,7 @@ def _split(value: str) -> list[str]:
 
 def _quote(key: str, value: str) -> str:
     """Quote one text; find the file that it names."""
-    if "${" in value or (_isquoted(value) and not os.path.lexists(value)):
+    if "${" in value or (_is_quoted(value) and not os.path.lexists(value)):
         return value
     if key == "name":
         check_name(value)
@@ -86,7 +86,7 @@ def quoted(value: str) -> str:
     return QuotedString(value, Quote.single).with_quotes()
 
 
-def _isquoted(value: str) -> bool:
+def _is_quoted(value: str) -> bool:
     from hydra.core.override_parser.types import QuotedString
 
     parsed = _parsed(f"key={value}") if value[:1] in ("'", '"') else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from s2s_plugin.utils.console import progress_record
 
 Curve = dict[int, float]  # value by number of updates
 
@@ -57,6 +56,15 @@ class Curves:
         for curve in (self.inner, self.epochs, *(each for subsets in self.valid.values() for each in subsets.values())):
             for late in [count for count in curve if count >= updates]:
                 del curve[late]
+
+
+def progress_record(message: str) -> dict | None:
+    """Parse one of fairseq's ``--log-format json`` messages; return None for any other message."""
+    try:
+        record = json.loads(message)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "epoch" in record else None
 
 
 def read_curves(path: Path) -> Curves:

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -22,7 +21,7 @@ from s2s_plugin.stages.same_run import TRAINING_GROUPS as LEARNING_GROUPS
 from s2s_plugin.stages.schema import RunConfig, load_config
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.console import say
-from s2s_plugin.utils.options import options_affecting
+from s2s_plugin.utils.options import TRAINING
 
 DATA = re.compile(r"(data|subword|prepared_dir)\b.*|task(\.data)?")  # the keys that decide which data is meant
 # Our groups declare in the schema that they are saved, and their options what they affect; the rest are fairseq's.
@@ -33,7 +32,7 @@ SCHEMAS |= {"": RunConfig, "task": Seq2SeqTaskConfig}
 # The groups of files in conf/ whose options are not those of a group of the config.
 FILE_GROUPS = ("experiment", "hardware", "schedule", "search")
 IDENTIFYING = {"app", "name", "run_dir", "verbose"}  # say which run is meant
-# fairseq's options do not declare what they affect; these groups are read by fairseq-train alone.
+# These groups are read by fairseq-train alone.
 TRAINING_GROUPS = {*TRAIN, *TRAIN_PARTS} - {*GENERATE, *GENERATE_PARTS}
 
 
@@ -42,33 +41,32 @@ def overridden_keys() -> set[str]:
     return {re.split(r"[=@]", word.lstrip("+~"))[0] for word in HydraConfig.get().overrides.task}
 
 
-def restore_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str], reads_data: bool) -> bool:
-    """Replace, in place, everything that the command line does not override by what the run's own config has.
+def restore_config(
+    cfg: DictConfig, run_dir: RunDir, overridden: Collection[str], reads_data: bool
+) -> tuple[DictConfig, bool]:
+    """Return the config of a stage after training: the groups of the run with what the command line names anew.
 
     Returns:
-        whether the run's own data is meant, so that the files that it was made from need not be read.
+        the config, and whether the run's own data is meant, so that the files that it was made from need not be read.
 
     Raises:
         UserError: an option that only affects training differs from the run's; ``reads_data`` allows those of the data.
     """
     if not os.path.lexists(run_dir.config):
-        return False
-    saved = load_config(run_dir.config)
-    for key in sorted(overridden):
-        if not (reads_data and DATA.fullmatch(key)):
-            _check_effect(key, cfg, saved, run_dir.folder)
-    merged = _merge(cfg, saved)
-    overridden = {"generation" if key == "search" else key for key in overridden}  # conf/search/ holds that group
+        return cfg, False
+    saved = _merge(cfg, load_config(run_dir.config))
+    result = cfg.copy()
     for group in SAVED_GROUPS:
-        if group in overridden or group not in saved:
-            continue
-        value = merged[group]
-        if isinstance(value, DictConfig):
-            for key in cfg[group]:
-                if any(f"{each}.".startswith(f"{group}.{key}.") for each in overridden):  # it, or a key inside it
-                    value[key] = cfg[group][key]
-        cfg[group] = value
-    return not any(map(DATA.fullmatch, overridden))
+        if group != "data" or "data" not in overridden:
+            result[group] = saved._get_node(group)
+    for key, word, before, now in _changes(cfg, saved, set(overridden) - {"experiment", "hardware", "schedule"}):
+        if _effects(key) == {"training"} and not (reads_data and DATA.fullmatch(key)):
+            raise UserError(
+                f"{key} only affects training, and {run_dir.folder} was trained with {before}, got {now}: "
+                f"leave {word} out"
+            )
+        OmegaConf.update(result, key, now, force_add=True)
+    return result, not any(map(DATA.fullmatch, overridden))
 
 
 def continue_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str]) -> DictConfig:
@@ -82,20 +80,30 @@ def continue_config(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str
         check_same_base(cfg, run_dir, saved)
     result = _merge(cfg, saved)
     _follow(result, cfg)
-    for key, word in _named_options(cfg, overridden).items():
-        before, now = (_plain(OmegaConf.select(config, key)) for config in (result, cfg))
-        if before == now:
-            continue
-        if not may_change(run_dir, key, before, now) and _affects_training(key):
+    for key, word, before, now in _changes(cfg, result, set(overridden) - {"name", "run_dir", "finetune_from"}):
+        affects_training = "training" in _effects(key) and key != "prepared_dir"
+        if affects_training and not may_change(run_dir, key, before, now):
             if word != "hardware":
                 raise refusal(run_dir.folder, key, before, now)
             say(f"      {key}={before} stays as in the training so far")
             continue
         OmegaConf.update(result, key, now, force_add=True)
-        if _affects_training(key):
+        if affects_training:
             say(f"      {key}: {before} so far, {now} from now on")
     result.name = cfg.name
     return result
+
+
+def _changes(cfg: DictConfig, saved: DictConfig, words: Collection[str]) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yield the options that the command line sets to other values than saved ones.
+
+    Each has the word that names it, its own or that of a group or a file, and both values.
+    """
+    named = {key: word for word in sorted(words) for key in _options_of(word, cfg)}
+    for key, word in named.items():
+        before, now = (_plain(OmegaConf.select(config, key)) for config in (saved, cfg))
+        if before != now:
+            yield key, word, before, now
 
 
 def _plain(value: Any) -> Any:
@@ -138,12 +146,6 @@ def _leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _named_options(cfg: DictConfig, overridden: Collection[str]) -> dict[str, str]:
-    """Return the options that the command line sets, each with the word that names it: its own or that of a file."""
-    named = {key: word for word in sorted(overridden) for key in _options_of(word, cfg)}
-    return {key: word for key, word in named.items() if key not in ("name", "run_dir", "finetune_from")}
-
-
 def _options_of(word: str, cfg: DictConfig, choice: str | None = None) -> Iterator[str]:
     group = OmegaConf.select(cfg, word, throw_on_missing=False)
     if word in FILE_GROUPS:
@@ -172,32 +174,11 @@ def _options_in_file(group: str, choice: str, cfg: DictConfig) -> Iterator[str]:
     yield from (key for key, _ in _leaves(content, "" if package == "_global_" else f"{package}."))
 
 
-def _check_effect(key: str, cfg: DictConfig, saved: DictConfig, folder: Path) -> None:
-    """Raise UserError if an option, or one in a group, affects nothing but training and differs from the run's."""
-    names, group = [key], OmegaConf.select(cfg, key)
-    if key == "data":  # a choice without its files
-        names = ["data.name"]
-    elif isinstance(group, DictConfig):  # interpolations depend on options that are not restored yet
-        names = [f"{key}.{name}" for name in map(str, group) if not OmegaConf.is_interpolation(group, name)]
-    for name in filter(_affects_only_training, names):
-        now = OmegaConf.select(cfg, name)
-        if now != (before := OmegaConf.select(saved, name, default=now)):
-            raise UserError(
-                f"{name} only affects training, and {folder} was trained with {before}, got {now}: leave {key} out"
-            )
-
-
-def _affects_training(key: str) -> bool:
+def _effects(key: str) -> set[str]:
+    """Return what an option affects; fairseq's options do not declare it."""
     group, name = key.split(".")[:2] if "." in key else ("", key)
     if group in SCHEMAS:
-        return name in options_affecting(SCHEMAS[group], "training") and key != "prepared_dir"
-    return group in LEARNING_GROUPS and key not in NON_TRAINING_KEYS
-
-
-def _affects_only_training(key: str) -> bool:
-    group, name = key.split(".")[:2] if "." in key else ("", key)
-    if group not in SCHEMAS:
-        return group in TRAINING_GROUPS
-    schema = SCHEMAS[group]
-    training, later = options_affecting(schema, "training"), options_affecting(schema, "decoding", "speed", "display")
-    return name in training and name not in later
+        option = SCHEMAS[group].__dataclass_fields__.get(name)
+        return {*option.metadata.get("affects", TRAINING)} if option is not None else set()
+    training = {"training"} if group in LEARNING_GROUPS and key not in NON_TRAINING_KEYS else set()
+    return training if group in TRAINING_GROUPS else training | {"decoding"}

@@ -31,19 +31,16 @@ def keep_data(cfg: DictConfig, prepared: Path, run_dir: RunDir, fresh: bool = Fa
 
     What is there stays, unless ``fresh``. A chatbot keeps the training replies too, which ``s2s chat`` counts.
     """
-    try:
-        if fresh or not run_dir.data.is_dir():
-            with atomic_folder(run_dir.data) as partial:
-                for path in _files(prepared, f"train.{cfg.task.target_lang}" if cfg.app == "chatbot" else None):
-                    _link(path, partial / path.relative_to(prepared))
-                if (prepared / SOURCE_META).is_file():
-                    _keep_features(prepared, partial)
-                record_digests(partial)
-        for path in prepared.glob(SHORTLISTS):
-            if not (kept := run_dir.data / path.name).exists():
-                _link(path, kept)
-    except OSError as error:
-        raise UserError(f"{run_dir.data}: cannot be written ({error.strerror})") from None
+    if fresh or not run_dir.data.is_dir():
+        with atomic_folder(run_dir.data) as partial:
+            for path in _files(prepared, f"train.{cfg.task.target_lang}" if cfg.app == "chatbot" else None):
+                _link(path, partial / path.relative_to(prepared))
+            if (prepared / SOURCE_META).is_file():
+                _keep_features(prepared, partial)
+            record_digests(partial)
+    for path in prepared.glob(SHORTLISTS):
+        if not (kept := run_dir.data / path.name).exists():
+            _link(path, kept)
 
 
 def is_own_data(prepared: Path, run_dir: RunDir) -> bool:

@@ -107,10 +107,10 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
 def _restore(stage: str, cfg: DictConfig, run_dir: RunDir, overridden: set[str]) -> tuple[DictConfig, bool]:
     """Return the config with what the run's own has, and whether the run's data is meant."""
     if stage not in TRAINING_STAGES:
-        return cfg, restore_config(cfg, run_dir, overridden, reads_data=stage not in INTERACTIVE)
-    if stage == "prepare":  # of other data, if anything is named
-        return cfg, overridden <= IDENTIFYING and restore_config(cfg, run_dir, (), reads_data=True)
-    if run_dir.training_settings.is_file() and run_dir.config.is_file():
+        return restore_config(cfg, run_dir, overridden, reads_data=stage not in INTERACTIVE)
+    if stage == "prepare" and overridden <= IDENTIFYING:  # else of other data
+        return restore_config(cfg, run_dir, (), reads_data=True)
+    if stage != "prepare" and run_dir.training_settings.is_file() and run_dir.config.is_file():
         return continue_config(cfg, run_dir, overridden), True
     return cfg, False
 

@@ -31,10 +31,11 @@ from s2s_plugin.stages.same_run import (
     dictionary_fingerprints,
     write_training_settings,
 )
+from s2s_plugin.stages.training_progress import TrainingProgress
 from s2s_plugin.tasks.checkpoint import check_parameters, load_checkpoint
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import save_checkpoint
-from s2s_plugin.utils.console import TrainingProgress, clock, route_logs, say
+from s2s_plugin.utils.console import clock, route_logs, say
 from s2s_plugin.utils.io import write_json, write_text
 from s2s_plugin.utils.untrusted import show, write_yaml
 

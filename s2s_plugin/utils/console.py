@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import shlex
 import sys
-import time
 import warnings
 from collections import Counter
 from contextlib import suppress
@@ -130,56 +128,8 @@ class LogFile(logging.FileHandler):
 
 
 class JsonLinesFormatter(logging.Formatter):
-    """Leave fairseq's progress records bare JSON, so that the log can be parsed; prefix the rest."""
+    """Leave records in JSON as they are, so that the log can be parsed; prefix the rest."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
-        return message if message.startswith("{") and progress_record(message) else super().format(record)
-
-
-def progress_record(message: str) -> dict | None:
-    """Parse one of fairseq's ``--log-format json`` messages; return None for any other message."""
-    try:
-        record = json.loads(message)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and "epoch" in record else None
-
-
-class TrainingProgress(logging.Handler):
-    """Turn fairseq's progress records into a bar of ``updates`` (0: no limit) and one line per validation."""
-
-    def __init__(self, updates: int, metric: str):
-        super().__init__(logging.INFO)
-        self.metric = metric
-        self.started = time.monotonic()
-        self.loss = ""
-        self.bar = tqdm(total=updates or None, unit="up", disable=None, leave=False, file=sys.stderr)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        values = progress_record(message)
-        if message.startswith("early stop"):
-            say(f"      {message}")
-        if values is None:
-            return
-        updates = values.get("num_updates") or values.get("train_num_updates") or values.get("valid_num_updates")
-        if updates is not None:
-            self.bar.update(int(updates) - self.bar.n)
-        if "loss" in values:
-            self.loss = values["loss"]
-            self.bar.set_postfix_str(f"loss {self.loss}, {float(values['wps']) / 1000:.1f}k words/s")
-        if "valid_loss" in values:
-            self._say_validation(values, int(updates or 0))
-
-    def _say_validation(self, values: dict, updates: int) -> None:
-        elapsed = time.monotonic() - self.started
-        loss = f"  loss {float(self.loss):.3f}" if self.loss else ""
-        line = f"epoch {values['epoch']}  {updates:,} updates{loss}  valid loss {float(values['valid_loss']):.3f}"
-        if f"valid_{self.metric}" in values and self.metric != "loss":
-            line += f"  valid {self.metric} {float(values[f'valid_{self.metric}']):.2f}"
-        say(f"      {line}  {clock(elapsed)}")
-
-    def close(self) -> None:
-        self.bar.close()
-        super().close()
+        return message if message.startswith("{") else super().format(record)

@@ -65,16 +65,13 @@ def prepare(cfg: DictConfig) -> Path:
         UserError: the corpus is unusable, or options exclude each other.
     """
     folder, cfg = resolve_preparation(cfg)
-    try:
-        if media.is_signal(cfg):
-            if cfg.data.retrieval:
-                raise UserError(f"data.retrieval requires a text source, got {cfg.data.source_lang}")
-            features = media.pack_corpus(cfg)
-            return _build(folder, lambda partial: signal.build(cfg, partial, folder, features))
-        text.check_options(cfg)
-        return _build(folder, lambda partial: text.build(cfg, partial))
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be written ({error.strerror}); set prepared_dir=FOLDER") from None
+    if media.is_signal(cfg):
+        if cfg.data.retrieval:
+            raise UserError(f"data.retrieval requires a text source, got {cfg.data.source_lang}")
+        features = media.pack_corpus(cfg)
+        return _build(folder, lambda partial: signal.build(cfg, partial, folder, features))
+    text.check_options(cfg)
+    return _build(folder, lambda partial: text.build(cfg, partial))
 
 
 def _build(folder: Path, fill: Callable[[Path], None]) -> Path:

@@ -19,7 +19,7 @@ from s2s_plugin.cli.failures import explain_failure
 from s2s_plugin.cli.help import COMMANDS, outline, stage_help
 from s2s_plugin.cli.overrides import quote_overrides
 from s2s_plugin.cli.streams import broken_pipe, check_output, prepare_streams
-from s2s_plugin.cli.suggest import check_experiment, did_you_mean, explain
+from s2s_plugin.cli.suggest import check_choices, did_you_mean, explain
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.user_dir import import_named
 from s2s_plugin.utils import interrupt
@@ -53,16 +53,12 @@ def main(argv: list[str] | None = None) -> int:
     stage, *words = arguments
     try:
         return _dispatch(stage, words, closed)
-    except UserError as error:
-        return _report_mistake(error, stage)
     except KeyboardInterrupt:
         hint = "; the same command continues" if stage in RESUMABLE else ""
         print(f"\ns2s: interrupted{hint}", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return broken_pipe(stage)
     except Exception as error:
-        return _report_failure(error, stage)
+        return _report(error, stage)
 
 
 def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
@@ -82,7 +78,7 @@ def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
         return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(list(map(existing_form, words)))
     overrides, files = _overrides_and_files(stage, words)
     check_output(stage, closed, bool(files))
-    check_experiment(overrides)
+    check_choices(overrides)
     return _run(stage, quote_overrides(imply_data(overrides)), list(map(existing_form, files)))
 
 
@@ -113,8 +109,6 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     import hydra
     import torch
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     from s2s_plugin.stages import runner as stages
     from s2s_plugin.stages import schema
@@ -131,11 +125,8 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     def hydra_main(cfg: DictConfig):
         try:
             return stages.run(stage, cfg, files, implied)
-        except (UserError, OmegaConfBaseException) as error:  # Hydra would print a heading of its own
-            failed.append(_report_mistake(error, stage))
-            return None
-        except BrokenPipeError:
-            failed.append(broken_pipe(stage))
+        except Exception as error:  # Hydra would print a heading of its own
+            failed.append(_report(error, stage))
             return None
         finally:
             with contextlib.suppress(OSError):  # Hydra has made the run's folder; leave none that is empty
@@ -144,8 +135,8 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     sys.argv = ["s2s", *overrides]
     try:
         hydra_main()
-    except (HydraException, OmegaConfBaseException) as error:
-        failed.append(_report_mistake(error, stage, overrides))
+    except Exception as error:
+        failed.append(_report(error, stage, overrides))
     return max(failed, default=0)
 
 
@@ -173,13 +164,6 @@ def complete(words: list[str]) -> int:
     return _run("", ["-sc", *words], [])
 
 
-def _report_failure(error: Exception, stage: str) -> int:
-    """Print what the machine ran out of; raise any other error again."""
-    if (line := explain_failure(error)) is None:
-        raise error
-    return _report_mistake(UserError(line), stage)
-
-
 def _words_of(line: str) -> list[str]:
     """Split a command line that is being typed, up to an open quotation mark; the last word may be empty."""
     try:
@@ -189,8 +173,21 @@ def _words_of(line: str) -> list[str]:
     return [*words, *([""] if line.endswith(" ") else [])]
 
 
-def _report_mistake(error: Exception, stage: str, overrides: Sequence[str] = ()) -> int:
-    """Print an error in one line; return the exit code."""
-    message = error if isinstance(error, UserError) else explain(error, stage, overrides)
+def _report(error: Exception, stage: str, overrides: Sequence[str] = ()) -> int:
+    """Print a mistake of the user, or what the machine ran out of, in one line; return the exit code.
+
+    Raise any other error again.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, BrokenPipeError):
+        return broken_pipe(stage)
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        message: str | None = explain(error, stage, overrides)
+    else:
+        message = str(error) if isinstance(error, UserError) else explain_failure(error)
+    if message is None:
+        raise error
     say(f"s2s: error: {message}")
     return 2

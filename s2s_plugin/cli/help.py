@@ -40,6 +40,9 @@ DECODING = ("generation.beam", "generation.lenpen", "generation.max_len_a", "gen
 TRAINING = ("checkpoint_metric", "average", "finetune_from", "optimization.max_update", "optimization.lr",
             "optimization.clip_norm", "dataset.max_tokens", "dataset.batch_size", "dataset.validate_interval_updates",
             "checkpoint.patience", "common.seed")  # fmt: skip
+OWN_DATA = ("data.pairs", "data.valid_pairs", "data.test_pairs", "data.source_column", "data.target_column",
+            "data.source", "data.target", "data.valid_source", "data.valid_target", "data.test_source",
+            "data.test_target", "data.dialogues", "data.manifest", "data.on_bad_item")  # fmt: skip
 SCORES = ("metrics", "perplexity", "baselines")
 INPUT = "; the run's model decodes, options of the run need not be repeated"
 
@@ -78,7 +81,7 @@ COMMANDS = {
         "app=APP", "all of these; finished stages are skipped",
         "Runs prepare, train, generate, score and report. Finished stages are skipped, so the same command continues "
         "after an interruption. s2s STAGE --help lists the options of each stage; all can be given here.",
-        (*RUN, *TRAINING, *DECODING, *SCORES, "examples"),
+        (*RUN, *OWN_DATA, *TRAINING, *DECODING, *SCORES, "examples"),
         ("s2s run app=nmt", "s2s run experiment=multi30k", "s2s run app=nmt name=wide model.decoder_hidden_size=768",
          "s2s run app=nmt name=mine data.pairs=my.csv",
          "s2s run -m app=nmt model.dropout=0.1,0.3"),

@@ -41,12 +41,6 @@ def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
         return f"s2s {stage} requires {missing[1]}=NAME, one of {', '.join(choices(missing[1], folders))}"
     if wrong := re.search(r"Could not override '([\w.]+)'", text):
         return f"there is no option {wrong[1]}{did_you_mean_option(wrong[1], overrides)}; see s2s {stage} --help"
-    if missing := re.search(r"Could not find '(\w+)/(\w+)'", text):
-        group, choice = missing.groups()
-        if group == "data" and choice in TABLES:
-            return f"there is no data={choice}; for a table: data=files data.pairs=my.{choice}, see docs/data.md"
-        known = choices(group, folders)
-        return f"there is no {group}={choice}{did_you_mean(choice, known)}; there are: {', '.join(known)}"
     key = getattr(cause, "full_key", None)
     for pattern, rule in RULES.items():
         if value := re.search(pattern, text):
@@ -57,16 +51,21 @@ def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     return f"{text} (at {key})" if key and key not in text else text
 
 
-def check_experiment(overrides: Sequence[str]) -> None:
-    """Raise UserError if there is no such experiment, at which Hydra would not look: it is optional."""
+def check_choices(overrides: Sequence[str]) -> None:
+    """Raise UserError if a group has no such choice; Hydra would not say so of an experiment, which is optional."""
     from s2s_plugin.stages.schema import choices
 
-    known = choices("experiment", config_folders(overrides))
-    for word in overrides:
-        for choice in word.removeprefix("experiment=").split(",") if word.startswith("experiment=") else ():
-            if re.fullmatch(r"[\w.-]+", choice) and choice not in known:
+    folders = config_folders(overrides)
+    for group, _, names in (word.partition("=") for word in overrides):
+        known = choices(group, folders)
+        for name in names.split(",") if known else ():
+            if group == "data" and name in TABLES:
+                raise UserError(
+                    f"there is no data={name}; for a table: data=files data.pairs=my.{name}, see docs/data.md"
+                )
+            if re.fullmatch(r"[\w.-]+", name) and name not in known:
                 there_are = f"there are: {', '.join(known)}"
-                raise UserError(f"there is no experiment={choice}{did_you_mean(choice, known)}; {there_are}")
+                raise UserError(f"there is no {group}={name}{did_you_mean(name, known)}; {there_are}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -51,9 +51,6 @@ class ReportStage(Stage):
 
         write_report(job.run_dir.folder, changed_options)
 
-    def summary(self, job: Job) -> str:
-        return str(job.run_dir.report)
-
 
 STAGES: tuple[Stage, ...] = (PrepareStage(), TrainStage(), GenerateStage(), ScoreStage(), ReportStage())
 TRAINING_STAGES = ("prepare", "train", "run")  # the others take the config of the run
@@ -135,7 +132,11 @@ def _run_stages(stage: str, job: Job, own: bool) -> None:
         _run_stage(each, decoding_job(job) if own and each.name not in TRAINING_STAGES else job)
     interrupt.check()
     if stage == "run":
-        _print_result(cfg, run_dir)
+        _print_examples(cfg, run_dir)
+    if stage in ("run", "score"):
+        print("\n".join(score_lines(read_json(run_dir.scores))))
+    if stage in ("run", "report"):
+        print(f"report {run_dir.report}")
 
 
 def _run_stage(stage: Stage, job: Job) -> None:
@@ -151,8 +152,7 @@ def _run_stage(stage: Stage, job: Job) -> None:
     say(f"      {stage.name}: {clock(time.monotonic() - started)}")
 
 
-def _print_result(cfg: DictConfig, run_dir: RunDir) -> None:
-    """Print the last lines of a run: a few outputs, the scores, the report."""
+def _print_examples(cfg: DictConfig, run_dir: RunDir) -> None:
     rows = run_dir.read_outputs()
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
@@ -162,13 +162,6 @@ def _print_result(cfg: DictConfig, run_dir: RunDir) -> None:
         for reference in [row["reference"]] if isinstance(row["reference"], str) else row["reference"]:
             print(f"  reference   {reference}")
         print(f"  hypothesis  {row['hypothesis']}\n")
-    scores = read_json(run_dir.scores)
-    for direction, each in scores.get("directions", {}).items():
-        print(f"{direction:6} " + ", ".join(f"{name} {value['score']:.2f}" for name, value in each["metrics"].items()))
-    print("\n".join(score_lines(scores)))
-    for name, value in scores["metrics"].items():
-        print(f"{name:6} {value['signature']}")
-    print(f"report {run_dir.report}")
 
 
 def _hardware(cfg: DictConfig) -> str:

@@ -19,7 +19,7 @@ from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import LABELS, baselines
 from s2s_plugin.tasks.checkpoint import load_model
-from s2s_plugin.utils.console import WIDTH, dim, say
+from s2s_plugin.utils.console import WIDTH
 from s2s_plugin.utils.io import fingerprint, read_json, write_json
 
 
@@ -47,12 +47,6 @@ class ScoreStage(Stage):
         scores |= {key: training.get(key) for key in ("seed", "parameters", "updates", "precision")}
         scores["train_seconds"] = training.get("seconds")
         write_json(run_dir.scores, scores)
-        directions = scores.get("directions", {})
-        for direction, each in [*directions.items(), ("all", scores)]:
-            if directions:
-                say(f"      {direction}")
-            for line in score_lines(each, signatures=True):
-                say(f"      {line}")
 
 
 def applicable_metrics(cfg: DictConfig) -> list[str]:
@@ -97,15 +91,16 @@ def _scores(cfg: DictConfig, rows: list[dict], trivial: dict[str, list[str]]) ->
     return {"sentences": len(rows), "metrics": metrics, "baselines": baseline_scores}
 
 
-def score_lines(scores: dict, signatures: bool = False) -> Iterator[str]:
-    """Yield each metric with its interval and what the baselines get, then perhaps its signature."""
+def score_lines(scores: dict) -> Iterator[str]:
+    """Yield the metrics of each direction, each metric with its interval and what the baselines get, and signatures."""
+    for direction, each in scores.get("directions", {}).items():
+        yield f"{direction:6} " + ", ".join(f"{name} {value['score']:.2f}" for name, value in each["metrics"].items())
     for name, value in scores["metrics"].items():
         interval = " [{:.2f}, {:.2f}]".format(*value["interval"]) if "interval" in value else ""
         others = [f"{each[name]:.2f} {label}" for label, each in scores["baselines"].items() if name in each]
         line = f"{name:6} {value['score']:.2f}{interval}" + (f"  ({', '.join(others)})" if others else "")
-        yield from textwrap.wrap(line, WIDTH - 6, subsequent_indent="  ")
-        if signatures:
-            yield dim(f"  {value['signature']}")
+        yield from textwrap.wrap(line, WIDTH, subsequent_indent="  ")
+    yield from (f"{name:6} {value['signature']}" for name, value in scores["metrics"].items())
 
 
 def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> dict:

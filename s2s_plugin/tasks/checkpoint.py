@@ -71,7 +71,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the checkpoint is unreadable, of another architecture or version, or not what fairseq saves.
     """
-    shard = path.with_name(f"{path.stem}-shard0.pt")
+    shard = path.parent / f"{path.stem}-shard0.pt"
     if shard.exists():
         raise UserError(f"{shard}: fairseq would read it in place of {path.name}; move it away")
     state = load_plain(path)

@@ -157,6 +157,8 @@ def _train(subword: SubwordConfig, prefix: Path, lines: Sequence[str], kind: str
             SentencePieceTrainer.train(sentence_iterator=iter(sentences), **options)
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).rsplit("] ", 1)[-1] or "see subword.kind and subword.size"
+        if "required_chars" in reason:  # its advice is about options that there are not here
+            reason = "fewer than its characters and special tokens; raise subword.size"
         raise UserError(f"SentencePiece could not learn {subword.size} {kind} tokens: {reason}") from None
 
 
@@ -164,8 +166,9 @@ def _without_rare_characters(sentences: Sequence[str], size: int) -> list[str]:
     """Remove the characters that do not fit into a vocabulary of this size together with some subwords."""
     counts = Counter(character for sentence in sentences for character in sentence)
     kept = {character for character, _ in counts.most_common(3 * size // 4)}
-    say(
-        f"      {len(counts):,} different characters do not fit into {size:,} tokens: the rarest "
-        f"{len(counts) - len(kept):,} will be unknown; raise subword.size"
-    )
+    if len(kept) < len(counts):
+        say(
+            f"      {len(counts):,} different characters do not fit into {size:,} tokens: the rarest "
+            f"{len(counts) - len(kept):,} will be unknown; raise subword.size"
+        )
     return ["".join(character if character in kept else " " for character in sentence) for sentence in sentences]

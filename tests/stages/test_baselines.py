@@ -87,7 +87,7 @@ def test_a_run_scores_the_baselines_that_it_names(tmp_path: Path, own_files: Pat
     run = tmp_path / "runs/nmt/default"
     scores = json.loads((run / "scores.json").read_text())["baselines"]
     assert list(scores) == ["lead words", "nearest neighbour"] and all("BLEU" in each for each in scores.values())
-    assert f"({scores['lead words']['BLEU']:.2f} lead words, " in done.stderr
+    assert f"({scores['lead words']['BLEU']:.2f} lead words, " in done.stdout
     assert "lead words" in (run / "report.html").read_text(encoding="utf-8")
 
     call("s2s score app=nmt", cwd=tmp_path)  # needs only app and name

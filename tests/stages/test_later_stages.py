@@ -19,7 +19,7 @@ def test_later_stages_need_not_be_told_the_data_again(finished, tmp_path: Path):
     config = (run / "config.yaml").read_bytes()
     call("s2s generate app=nmt generation.beam=2", cwd=folder)
     done = call("s2s score app=nmt scoring.sacrebleu_lowercase=true", cwd=folder)
-    assert "case:lc|eff:no|tok:13a" in done.stderr
+    assert "case:lc|eff:no|tok:13a" in done.stdout
     scores = json.loads((run / "scores.json").read_text())
     assert scores["search"]["beam"] == 2 and scores["sentences"] == len((run / "test.hyp").read_text().splitlines())
     call("s2s report app=nmt", cwd=folder)

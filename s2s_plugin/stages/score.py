@@ -19,7 +19,7 @@ from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import LABELS, baselines
 from s2s_plugin.tasks.checkpoint import load_model
-from s2s_plugin.utils.console import WIDTH
+from s2s_plugin.utils.console import WIDTH, say
 from s2s_plugin.utils.io import fingerprint, read_json, write_json
 
 

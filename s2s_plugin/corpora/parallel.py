@@ -101,12 +101,13 @@ def _read_pairs(cfg: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
         texts = ["" if isinstance(side, UserError) else side for side in sides]
         tally.count_characters([] if cfg.subword.lossless else texts)
         source, target = map(clean, texts)
+        reason = EMPTY if bad is None else getattr(bad, "reason", UNUSABLE)
         if held_out or (source and target):
             pairs.append(OwnPair(source, target, where))
             if not (source and target):
-                tally.keep_blank(where)
+                tally.keep_blank(where, reason)
         else:
-            tally.leave_out(EMPTY if bad is None else getattr(bad, "reason", UNUSABLE), places=[where])
+            tally.leave_out(reason, places=[where])
     tally.read += read
     if read and not any(source or target for source, target in pairs):
         raise UserError(f"{file}: none of {read:,} pairs is usable; nothing is left of their text")
@@ -241,7 +242,7 @@ def _read_dialogues(data: DictConfig, tally: Tally) -> tuple[Splits, list[str]]:
                 pairs.append(pair)
                 groups += [question_key(turns[0])] if split == "train" else []
                 if not (pair[0] and target):
-                    tally.keep_blank(pair.where)
+                    tally.keep_blank(pair.where, EMPTY)
     return splits, groups
 
 

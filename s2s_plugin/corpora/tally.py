@@ -29,7 +29,7 @@ class Tally:
     def __init__(self) -> None:
         self.read = 0
         self.left_out: dict[str, int] = {}  # by reason
-        self.blank: dict[str, list[str]] = {}  # places of held-out pairs that are kept with an empty side, by reason
+        self.blank: dict[str, list[str]] = {}  # places of held-out pairs that are kept, a side of them empty, by reason
         self.to_keep_long = ""  # what to set
         self.characters: Counter[str] = Counter()
         self._first: dict[str, list[str]] = {}
@@ -59,8 +59,8 @@ class Tally:
             first = self._first.setdefault(reason, [])
             first += found[: SHOWN - len(first)]
 
-    def keep_blank(self, place: str, reason: str = "with an empty side") -> None:
-        """Count a held-out pair that is kept with an empty side."""
+    def keep_blank(self, place: str, reason: str) -> None:
+        """Count a held-out pair that is kept although a side is empty, or not read for this reason."""
         self.blank.setdefault(reason, []).append(place)
 
     def lines(self, kept: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ import torch
 from fairseq import tasks
 from fairseq.checkpoint_utils import load_checkpoint as load_checkpoint_and_data
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
+from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -22,7 +23,7 @@ from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
-from s2s_plugin.stages.prepare.lengths import largest_batch
+from s2s_plugin.stages.prepare.lengths import check_validation, largest_batch
 from s2s_plugin.stages.run_data import keep_data
 from s2s_plugin.stages.same_run import (
     BATCH_KEYS,
@@ -76,8 +77,7 @@ class TrainStage(Stage):
         for stale in (*weights, run_dir.divergence, run_dir.generation_info):
             stale.unlink(missing_ok=True)
         if not 0 < cfg.optimization.max_update <= updates:
-            task.load_dataset("train")
-            say(f"      {largest_batch(cfg, task.dataset('train'), len(task.target_dictionary))}")
+            _check_batches(cfg, task)
             _train(cfg, run_dir, updates, job.cfg.verbose)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         _finish(cfg, run_dir, job.cfg.average, seconds_before, parameters)
@@ -85,6 +85,15 @@ class TrainStage(Stage):
     def summary(self, job: Job) -> str:
         result = job.run_dir.read_result()
         return f"{result['updates']:,} updates in {clock(result['seconds'])}"
+
+
+def _check_batches(cfg: DictConfig, task: FairseqTask) -> None:
+    """Say how large the largest training batch is; raise UserError if validation batches cannot hold the longest."""
+    for subset in ("train", *cfg.dataset.valid_subset.split(",")):
+        task.load_dataset(subset)
+        if subset != "train":
+            check_validation(cfg, subset, task.dataset(subset))
+    say(f"      {largest_batch(cfg, task.dataset('train'), len(task.target_dictionary))}")
 
 
 def _train(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool) -> None:

@@ -42,16 +42,22 @@ def test_what_to_raise_is_named_at_once(folder: Path):
     said = call(f"s2s prepare {SETTINGS} {options}", cwd=folder).stderr
     assert "1 longer than 37 tokens (data.max_length): my.en:73" in said
     assert "to keep long ones: set data.max_length=39 task.max_target_positions=40 dataset.max_tokens=40\n" in said
+    narrow = f"s2s train {SETTINGS} {options} name=narrow dataset.max_tokens_valid=4"
+    mistake(folder, narrow, "dataset.max_tokens_valid must be at least 6, the longest side in valid, got 4")
     said = call(f"s2s train {SETTINGS} {options}", cwd=folder).stderr
     assert re.search(r"largest batch: \d+ x \d+ source and \d+ target steps, about \d+ MB\n", said)
 
 
 def test_a_left_out_line_keeps_its_place(folder: Path):
+    for name, line in (("test.en", "x" * 20_001), ("test.de", "A")):
+        with (folder / name).open("a") as file:
+            file.write(f"{line}\n")
     said = call(f"s2s prepare {SETTINGS} data.on_bad_item=skip", cwd=folder).stderr
+    assert "1 held-out longer than 20,000 characters, kept: test.en:4\n" in said
     assert "1 held-out with a side longer than 20 tokens (data.max_length), not read, kept: test.en:2\n" in said
     prepared = next((folder / "data-bin").glob("files.en-de.*"))
     read = {name: (prepared / name).read_text().split("\n")[:-1] for name in ("text/test.en", "text/test.de")}
-    assert read == {"text/test.en": ["a b", "", "b a"], "text/test.de": ["A B", LONG.upper(), "B A"]}
+    assert read == {"text/test.en": ["a b", "", "b a", ""], "text/test.de": ["A B", LONG.upper(), "B A", "A"]}
     assert (prepared / "pieces/test.de").read_text().split("\n")[1] == ""
 
 

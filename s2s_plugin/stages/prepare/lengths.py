@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from s2s_plugin.corpora.media import steps_per_second
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.datasets.pair import PairDataset
+from s2s_plugin.errors import UserError
 
 SKIP = "data.on_bad_item=skip"
 LARGE = 2000  # megabytes of a batch
@@ -62,6 +63,15 @@ def longest_up_to(lengths: Iterable[np.ndarray], limit: int) -> tuple[int, int]:
     pairs = np.concatenate([each.reshape(-1, 2) for each in lengths])
     source, target = (pairs[(pairs <= limit).all(1)] + 1).max(0, initial=0).tolist()
     return source, target
+
+
+def check_validation(cfg: DictConfig, subset: str, dataset: PairDataset) -> None:
+    """Raise UserError if a validation batch cannot hold the longest pair of its set."""
+    limit, longest = cfg.dataset.max_tokens_valid, int(np.asarray(dataset.sizes).max())
+    if limit is not None and limit < longest:
+        raise UserError(
+            f"dataset.max_tokens_valid must be at least {longest}, the longest side in {subset}, got {limit}"
+        )
 
 
 def largest_batch(cfg: DictConfig, dataset: PairDataset, vocabulary: int) -> str:

@@ -123,7 +123,8 @@ def _write_pieces(
         _write_kept(cfg, folder, split, kept)
     counts = {split: len(kept) for split, kept in encoded.items()}
     if not all(counts.values()):
-        raise UserError(f"no pair of at most data.max_length={cfg.data.max_length} tokens in some split: {counts}")
+        problem = f"no pair of at most data.max_length={cfg.data.max_length} tokens in some split: {counts}"
+        raise UserError(f"{problem}; {tally.to_keep_long}" if tally.to_keep_long else problem)
     return counts, dict(zip(("source", "target"), longest_up_to(lengths.values(), cfg.data.max_length), strict=True))
 
 

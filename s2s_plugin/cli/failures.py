@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import traceback
 
 MEMORY = re.compile(r"bad_alloc|allocate memory|not enough memory|out of memory|failed to map segment|start new thread")
 WRITER = re.compile(r"PytorchStreamWriter|inline_container|unexpected pos|file write failed")
@@ -17,8 +18,17 @@ REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n), or set dataset.num_workers=0",
     errno.ENFILE: "raise the limit of open files, or set dataset.num_workers=0",
     errno.EIO: "check the disk",
+    errno.ENAMETOOLONG: "shorten it",
     errno.ENOMEM: "see dataset.max_tokens",
 }
+
+
+def _is_lost_batch(error: BaseException) -> bool:
+    """Return whether a worker of the data loader died while it handed over a batch."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, (EOFError, ConnectionError)) and any(
+        "data/dataloader.py" in each.filename for each in frames
+    )
 
 
 def explain_failure(error: BaseException) -> str | None:
@@ -38,7 +48,7 @@ def explain_failure(error: BaseException) -> str | None:
             "out of memory; lower dataset.max_tokens, set workers=1 or dataset.num_workers=0, or raise the limit of "
             "memory (ulimit -v)"
         )
-    if isinstance(error, RuntimeError) and WORKER.search(text):
+    if (isinstance(error, RuntimeError) and WORKER.search(text)) or _is_lost_batch(error):
         return "a worker process of the data loader died, perhaps for lack of memory; set dataset.num_workers=0"
     if isinstance(error, RuntimeError) and WRITER.search(text):
         return f"a checkpoint cannot be written ({text.splitlines()[0][:100]}); is the disk full?"

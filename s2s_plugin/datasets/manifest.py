@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -140,19 +141,19 @@ def split_slice(path: Path) -> tuple[Path, tuple[int, int] | None]:
     A file that has such a name is taken whole.
     """
     match = SLICE.fullmatch(str(path))
-    if match is None or path.exists():
+    if match is None or os.path.exists(path):  # noqa: PTH110 (takes any length)
         return path, None
     return Path(match[1]), (int(match[2]), int(match[3]))
 
 
 def existing_path(path: Path) -> Path:
     """Return the path with its parts composed or decomposed (NFC, NFD) as those of a file that exists, if one does."""
-    if str(path).isascii() or path.exists():
+    if str(path).isascii() or os.path.exists(path):  # noqa: PTH110 (takes any length)
         return path
     found = Path(path.anchor)
     for part in path.parts[bool(path.anchor) :]:
         forms = [part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD"))]
-        name = next((form for form in forms if split_slice(found / form)[0].exists()), None)
+        name = next((form for form in forms if os.path.exists(split_slice(found / form)[0])), None)  # noqa: PTH110
         if name is None:
             return path
         found /= name

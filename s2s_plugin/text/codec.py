@@ -52,12 +52,12 @@ class TextCodec:
     ):
         from sentencepiece import SentencePieceProcessor
 
-        if not model.is_file():
-            raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
         try:
+            if not model.is_file():
+                raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")
             self.pieces = SentencePieceProcessor(model_file=str(model))
             names = [self.pieces.id_to_piece(number) for number in range(self.pieces.get_piece_size())]
-        except (RuntimeError, UnicodeDecodeError):
+        except (OSError, RuntimeError, UnicodeDecodeError):
             raise UserError(f"{model}: not a SentencePiece model, or damaged; run the prepare stage again") from None
         self.jamo, self.factors, self.strip = jamo, dict(factors or {}), strip
         self.literals = Literals(tags, all_of_them=any(MARK in name for name in names))

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from s2s_plugin.errors import CONTROLS, MAX_LENGTH, UserError
 from s2s_plugin.utils.io import _checksum, _json_text
 
+MAX_INPUT = 10**7  # bytes
 MAX_SECONDS, MAX_BYTES = 10, 10**9  # of an input
 CANARY = "__import__('os').mkdir('/executed')"
 NUMBERS = (0, 1, -1, 2, 7, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 2**64 - 1, 10**30)
@@ -279,6 +280,7 @@ class Fuzz:
             name = data.draw(st.sampled_from(names))
             other = loader.files[data.draw(st.sampled_from(names))]
             content = data.draw(mutated_file(name, loader.files[name], other))
+            assume(len(content) <= MAX_INPUT)
             shutil.rmtree(folder, ignore_errors=True)
             for path, whole in {**loader.files, name: content}.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,12 @@ import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,13 +19,17 @@ import torch
 from command_line import BIN, _environment, call
 
 KILLS = 56
+STAGES = range(1, 6)
+PLAN = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 5)  # the stages of the next kills, until the run is finished
 
 
 def children(pid: int) -> list[int]:
+    """Return the processes below this one, whichever of its threads has started them."""
     try:
-        found = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return []
+    found = [int(each) for text in texts for each in text.split()]
     return found + [grandchild for child in found for grandchild in children(child)]
 
 
@@ -34,46 +41,68 @@ def outcome(run: Path) -> tuple[dict, dict, list[str]]:
     return scores, weights, (run / "test.hyp").read_text().splitlines()
 
 
+def follow(command: str, folder: Path, log: Path) -> subprocess.Popen:
+    """Start a command whose messages go to ``log``."""
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [str(BIN / "s2s"), *shlex.split(command)[1:]], cwd=folder, env=_environment(),
+            stdout=subprocess.DEVNULL, stderr=file, start_new_session=True,
+        )  # fmt: skip
+
+
+def wait_for(process: subprocess.Popen, log: Path, stage: int) -> bool:
+    """Wait until a stage begins; return whether it does."""
+    while process.poll() is None and f"[{stage}/5]" not in log.read_text(errors="replace"):
+        time.sleep(0.01)
+    return process.poll() is None
+
+
 @pytest.mark.slow
 def test_killed_again_and_again(own_files: Path, tmp_path: Path):
-    """At random moments, one in three a worker instead of the command, which then ends with an error of one line."""
-    (tmp_path / "whole").mkdir(), (tmp_path / "killed").mkdir()
+    """In every stage at random moments; half of them a worker process, after which the command says so in one line."""
+    whole, killed, log = tmp_path / "whole", tmp_path / "killed", tmp_path / "stderr"
+    whole.mkdir(), killed.mkdir()
     command = (
         f"s2s run app=nmt data=files data.source={own_files}/letters.en data.target={own_files}/letters.de model=tiny "
         "subword.size=40 optimization.max_update=60 dataset.max_tokens=500 checkpoint_metric=loss workers=2 "
         "checkpoint.save_interval_updates=5 dataset.validate_interval_updates=5 dataset.num_workers=1"
     )
-    call(command, cwd=tmp_path / "whole")
-    expected = outcome(tmp_path / "whole/runs/nmt/default")
-    draw, kills, workers, stages = random.Random(1), 0, 0, set()
-    while kills < KILLS:
-        log = tmp_path / "stderr"
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                [str(BIN / "s2s"), *shlex.split(command)[1:]], cwd=tmp_path / "killed", env=_environment(),
-                stdout=subprocess.DEVNULL, stderr=file,
-            )  # fmt: skip
-            while process.poll() is None and b"[1/5]" not in log.read_bytes():
-                time.sleep(0.05)
-            deadline = time.monotonic() + draw.uniform(0, 5)
-            only_worker = draw.random() < 1 / 3
-            while process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            targets = children(process.pid) if only_worker else []
-            if process.poll() is None:
-                os.kill(draw.choice(targets) if targets else process.pid, signal.SIGKILL)
-                kills, workers = kills + 1, workers + bool(targets)
-                stages |= {line.split()[-1] for line in log.read_text().splitlines() if line.startswith("[")}
+    process, starts = follow(command, whole, log), {}
+    for stage in STAGES:
+        wait_for(process, log, stage)
+        starts[stage] = time.monotonic()
+    assert process.wait(300) == 0, log.read_text()
+    lengths = {stage: starts.get(stage + 1, time.monotonic()) - starts[stage] for stage in STAGES}
+    expected = outcome(whole / "runs/nmt/default")
+    draw, kills, workers = random.Random(1), Counter[int](), Counter[int]()
+    while kills.total() < KILLS:
+        for stage in PLAN:
+            process = follow(command, killed, log)
+            if wait_for(process, log, stage):
+                only_worker = draw.random() < 1 / 2
+                deadline = time.monotonic() + (lengths[stage] if only_worker else draw.uniform(0, lengths[stage] / 2))
+                while process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                    if only_worker and children(process.pid) and draw.random() < 0.1:
+                        break
+                targets = children(process.pid) if only_worker else []
+                if process.poll() is None:
+                    with suppress(ProcessLookupError):  # it has just ended
+                        os.kill(draw.choice(targets) if targets else process.pid, signal.SIGKILL)
+                        kills[stage] += 1
+                        workers[stage] += bool(targets)
             assert process.wait(300) in (0, 2, -signal.SIGKILL), log.read_text()[-2000:]
-        print(kills, workers, process.returncode, sorted(stages), flush=True)
-        assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
-        if process.returncode == 0:  # from the beginning, to be killed elsewhere
-            assert same(outcome(tmp_path / "killed/runs/nmt/default"), expected)
-            subprocess.run(["rm", "-r", tmp_path / "killed"], check=True)
-            (tmp_path / "killed").mkdir()
-    call(command, cwd=tmp_path / "killed")
-    assert same(outcome(tmp_path / "killed/runs/nmt/default"), expected)
-    print(f"{kills} kills, {workers} of workers, in {sorted(stages)}")
+            print(stage, process.returncode, kills.total(), workers.total(), flush=True)
+            assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+            if process.returncode == 0:  # faster than this
+                break
+        call(command, cwd=killed)  # the rest; then from the beginning, to be killed elsewhere
+        assert same(outcome(killed / "runs/nmt/default"), expected)
+        assert not list(killed.rglob("*.partial"))
+        shutil.rmtree(killed)
+        killed.mkdir()
+    print(f"{kills.total()} kills by stage {dict(kills)}, of workers {dict(workers)}")
+    assert set(kills) == set(STAGES)
 
 
 def same(one: tuple, other: tuple) -> bool:

@@ -52,6 +52,16 @@ def test_divergence(prepared, words: str):
     assert settings == json.loads((run / "settings.json").read_text())
 
 
+def test_divergence_in_the_second_epoch(prepared):
+    """The same command with another rate goes on from the last good checkpoint."""
+    folder, overrides = prepared
+    words = "name=late lr_scheduler=fixed dataset.max_tokens=500"
+    rates = "optimization.lr=[0.001,1e30] optimization.clip_norm=0"
+    mistake(folder, f"s2s train {overrides} {words} {rates}", "diverged", "continues from the last checkpoint")
+    done = call(f"s2s train {overrides} {words} optimization.lr=[0.001] optimization.clip_norm=0", cwd=folder)
+    assert "continues after 4 updates" in done.stderr and "12 updates in" in done.stderr
+
+
 @pytest.mark.parametrize("size", [300, 3_000, 30_000])
 def test_full_disk(prepared, size: int):
     """As on a full disk each write fails after so many bytes of a file; afterwards the same command does it."""

@@ -6,6 +6,8 @@ import json
 import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -93,16 +95,31 @@ def test_the_place_of_the_data_is_obeyed_or_refused(finished, own_files: Path, t
     assert "up to date, skipping" in done.stderr and not (folder / "data-bin").exists()
 
 
+@contextmanager
+def zeros_in(path: Path) -> Iterator[None]:
+    """The middle half of a file is zeros meanwhile."""
+    content = path.read_bytes()
+    start, end = len(content) // 4, len(content) * 3 // 4
+    path.write_bytes(content[:start] + bytes(end - start) + content[end:])
+    yield
+    path.write_bytes(content)
+
+
 def test_signals_keep_the_features_of_the_test_set(tmp_path: Path):
     write_manifest(tmp_path / "my.tsv", "audio", make_items(tmp_path / "sounds", "audio", 40, 1))
     tiny = "dataset.max_tokens=2000 optimization.max_update=2 model=tiny model.encoder_channels=4 audio.mel_bins=20"
     call(f"s2s run app=asr data=manifest data.manifest=my.tsv {tiny} model.ctc=true", cwd=tmp_path)
+    (packed,) = (tmp_path / "data-bin").rglob("train.bin")
+    with zeros_in(packed):
+        mistake(tmp_path, "s2s train app=asr optimization.max_update=4", "train.bin: damaged", "prepare")
     run = tmp_path / "away" / "run"
     run.parent.mkdir()
     (tmp_path / "runs/asr/default").rename(run)
     shutil.rmtree(tmp_path / "data-bin")
     before, scores = rows(run), json.loads((run / "scores.json").read_text())
     (run / "generated.json").unlink()
+    with zeros_in(run / "data/features/test.bin"):
+        mistake(run.parent, f"s2s generate app=asr run_dir={run}", "test.bin: damaged", "restore a copy")
     for stage in ("generate", "score", "report"):
         call(f"s2s {stage} app=asr run_dir={run}", cwd=run.parent)
     assert rows(run) == before

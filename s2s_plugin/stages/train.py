@@ -62,6 +62,8 @@ class TrainStage(Stage):
         _check_options(cfg)
         task = tasks.setup_task(cfg.task)
         model = task.build_model(cfg.model)
+        for split in ("train", *cfg.dataset.valid_subset.split(",")):
+            task.load_dataset(split)  # damage is noticed before anything is deleted
         if (updates := count_updates(run_dir, model)) > 0:
             check_dictionaries(cfg, run_dir)
             if BATCH_KEYS & changed_settings(cfg, run_dir).keys():

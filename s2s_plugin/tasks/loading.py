@@ -31,7 +31,7 @@ from s2s_plugin.utils.untrusted import show
 logger = logging.getLogger(__name__)
 
 SOURCE_META = "source.json"  # of a folder whose source is a signal: modality, frontend, folder of the features
-META = {"modality": str, "frontend": dict, "features": str}
+META = {"modality": str, "frontend": {str: (str, int, float, bool, type(None))}, "features": str}
 
 
 def data_folder(cfg: Seq2SeqTaskConfig) -> Path:

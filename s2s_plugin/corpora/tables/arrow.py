@@ -72,6 +72,6 @@ def _read(path: Path, kind: str, batches: Callable[[Any, IO[bytes]], Iterator[An
                     for row in batch.slice(start, BATCH).to_pylist():
                         number += 1
                         yield number, flatten(row)
-        except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
+        except (pyarrow.ArrowException, UnicodeDecodeError, OSError, MemoryError) as error:  # also of a broken length
             reason = str(error).partition("\n")[0][:100]
             raise UserError(f"{path}:{number + 1}: cannot be read as {kind} ({reason})") from None

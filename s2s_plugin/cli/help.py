@@ -93,7 +93,7 @@ COMMANDS = {
         ("translate_to", "data.source_column", "generation.nbest", "generation.print_alignment", *DECODING),
         ("s2s translate app=nmt 'A new window opens.'", "s2s translate app=summarize texts.txt",
          "s2s translate app=nmt my.csv data.source_column=english",
-         "s2s translate app=nmt 'Help.' generation.nbest=3 generation.print_alignment=hard",
+         "s2s translate app=nmt 'Help.' generation.print_alignment=hard",
          "echo 'A new window opens.' | s2s translate app=nmt"),
     ),
     "chat": Command(

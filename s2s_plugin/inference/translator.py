@@ -21,7 +21,7 @@ from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import first_parsable, usable_parser
-from s2s_plugin.inference.workers import resolve_workers
+from s2s_plugin.inference.workers import batches, resolve_workers
 from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import DECODING_OPTIONS, decoding_options
@@ -29,7 +29,6 @@ from s2s_plugin.text.literals import reveal
 from s2s_plugin.text.normalize import SPACE
 from s2s_plugin.utils.workers import Workers
 
-BATCHES_PER_WORKER = 4  # so that all end at about the same time
 MAX_TOKENS = 12000  # default of a batch, as in fairseq
 
 
@@ -278,22 +277,6 @@ def load_translator(cfg: DictConfig, run: RunDir) -> Translator:
         workers=cfg.workers,
         output_parser=usable_parser(cfg),
     )
-
-
-def batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[list[int]]:
-    """Group sources into batches of similar lengths, longest first, and return their indices.
-
-    A batch has at most ``max_tokens`` steps, padding included, but at least one source. With several workers each gets
-    ``BATCHES_PER_WORKER`` batches or more.
-    """
-    max_size = len(lengths) if workers == 1 else max(1, len(lengths) // (BATCHES_PER_WORKER * workers))
-    groups: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        if groups and len(groups[-1]) < max_size and (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= max_tokens:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    return groups
 
 
 def generation_key(cfg: DictConfig) -> list[object]:

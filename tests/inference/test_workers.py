@@ -17,8 +17,8 @@ from command_line import call
 from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.translator import Translator, batches
-from s2s_plugin.inference.workers import resolve_workers
+from s2s_plugin.inference.translator import Translator
+from s2s_plugin.inference.workers import batches, resolve_workers
 from s2s_plugin.utils.workers import Workers
 
 

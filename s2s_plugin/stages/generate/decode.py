@@ -10,8 +10,8 @@ import torch
 from fairseq import tasks
 from omegaconf import DictConfig, OmegaConf
 
-from s2s_plugin.inference.translator import BATCHES_PER_WORKER, MAX_TOKENS
-from s2s_plugin.inference.workers import resolve_workers
+from s2s_plugin.inference.translator import MAX_TOKENS
+from s2s_plugin.inference.workers import BATCHES_PER_WORKER, resolve_workers
 from s2s_plugin.utils.workers import Workers
 
 ITEM = re.compile(rb"[A-Z]-(\d+)")

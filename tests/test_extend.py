@@ -10,22 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, call
+from command_line import call
+from extend_page import COMMANDS, FILES, PAGE, command, write_files
 from omegaconf import OmegaConf
 
 from s2s_plugin.utils.io import read_json
 
-PAGE = (ROOT / "docs/extend.md").read_text(encoding="utf-8")
-FILES = dict(
-    re.findall(r"`(my_\w+/[\w/.]+)`[^`]*(?:`[^`]+`[^`]*)*?:\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-)
-COMMANDS = [line for block in re.findall(r"^```console\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
+LOSS = """
+from fairseq.criterions import label_smoothed_cross_entropy, register_criterion
+
+
+@register_criterion("my_loss", dataclass=label_smoothed_cross_entropy.LabelSmoothedCrossEntropyCriterionConfig)
+class MyLoss(label_smoothed_cross_entropy.LabelSmoothedCrossEntropyCriterion):
+    pass
+"""
 SHORT = {"300": "3", "400": "4"}  # updates
-
-
-def command(pattern: str) -> str:
-    (found,) = [line for line in COMMANDS if re.search(pattern, line)]
-    return found
 
 
 def run(line: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess:
@@ -44,9 +43,7 @@ def run(line: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the page's files after its first run, and a cache folder in which its package is noted."""
     folder = tmp_path_factory.mktemp("extend").resolve()
-    for name, text in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+    write_files(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S2S_CACHE", str(folder / "cache"))
         done = run(command(r"^s2s run .*experiment=numbers$"), folder)
@@ -148,11 +145,13 @@ def test_the_rest_of_the_page(folder: Path, tmp_path: Path):
     cwd = tmp_path / "page"
     shutil.copytree(folder, cwd)
     assert "data=numbers" in run(command("s2s list"), cwd).stdout
-    for line in COMMANDS[3:]:
+    with (cwd / "my_parts/__init__.py").open("a") as file:
+        file.write(LOSS)
+    for line in [*COMMANDS[3:5], command("model=windowed$") + " criterion=my_loss", *COMMANDS[6:]]:
         done = run(line.replace("model=windowed", "model=windowed model.window=7"), cwd)
     assert len(re.findall(r"^H-", done.stdout, re.MULTILINE)) == 100 and "first word = " in done.stdout
     config = OmegaConf.load(cwd / "runs/nmt/windowed/config.yaml")
-    assert (config.model._name, config.model.window) == ("window", 7)
+    assert (config.model._name, config.model.window, config.criterion._name) == ("window", 7, "my_loss")
     assert config.common.user_dir == str(cwd / "my_parts")
     done = call("s2s translate app=nmt name=windowed", cwd=cwd, stdin="4 2\n")
     assert len(done.stdout.splitlines()) == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_line import BIN, ROOT, write_reversed
+from extend_page import command, write_files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -51,7 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(site: Path, cwd: Path, *words: str) -> str:
     """Run Python with the installed wheel; return what it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+    environment = {**os.environ, "PYTHONPATH": str(site), "S2S_CACHE": str(cwd / "cache")}
     done = subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -71,6 +72,14 @@ def test_wheel_runs_in_an_empty_folder(site: Path, tmp_path: Path):
     run(site, tmp_path, "-m", "s2s_plugin.cli", "run", "app=nmt", *options.split())
     assert (tmp_path / "runs/nmt/default/report.html").is_file()
     assert f"user_dir: {site}" in (tmp_path / "runs/nmt/default/config.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_parts_of_a_users_own_with_the_wheel(site: Path, tmp_path: Path):
+    write_files(tmp_path)
+    words = command(r"^s2s run .*experiment=numbers$").split()[1:]
+    run(site, tmp_path, "-m", "s2s_plugin.cli", *words, "optimization.max_update=3", "workers=1")
+    assert "first word" in (tmp_path / "runs/nmt/numbers/scores.json").read_text()
 
 
 def test_a_checkout_is_used_beside_the_wheel(site: Path, tmp_path: Path):

@@ -79,7 +79,7 @@ def _list() -> Path:
 
 def _noted() -> list[str]:
     with suppress(RuntimeError):  # there is no home
-        return (read_json(_list(), "delete it") or {}).get("user_dirs", [])
+        return (read_json(_list(), {"user_dirs": [str]}, "delete it") or {}).get("user_dirs", [])
     return []
 
 

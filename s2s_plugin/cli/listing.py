@@ -89,5 +89,5 @@ def _score(run: RunDir) -> str:
     """Return the first metric of the scores, else the best validation metric."""
     if scores := read_json(run.scores, {"metrics": {str: {"score": NUMBER}}}):
         return next((f"{name} {value['score']:.2f}" for name, value in scores["metrics"].items()), "")
-    best = run.read_result().get("best")
+    best = (read_json(run.training_result, {"best": (*NUMBER, type(None))}) or {}).get("best")
     return "" if best is None else f"valid {best:.2f}"

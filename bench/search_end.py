@@ -32,7 +32,7 @@ from s2s_plugin.stages.generate.outputs import read_items
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.utils.untrusted import load_yaml
 
-ITEMS, PASSES, TOLERANCE = 2000, 3, 1e-4
+ITEMS, PASSES, TOLERANCE = 500, 3, 1e-4
 GREEDY, FAIRSEQ, DEFAULT = "greedy", "fairseq's rule", "default"
 REVERSE = ROOT / "runs" / "bench" / "reverse"
 UPDATES = 700
@@ -152,6 +152,16 @@ def measure_reverse() -> list[dict]:
     return rows
 
 
+def add(new: list[dict]) -> None:
+    """Add the rows of a model to the results."""
+    rows = {row["model"]: row for row in [*(read_result("search_end") or {"results": []})["results"], *new]}
+    ordered = [rows[name] for name in sorted(rows)]
+    about = f"{machine()}, 1 thread. Metrics: greedy / fairseq's rule / default. Time: default / fairseq's rule."
+    tables = [table([row]) for row in ordered]
+    write_result("search_end", {"about": about, "results": ordered}, [str(__doc__).splitlines()[0], about, *tables])
+    print(table(new), flush=True)
+
+
 def main() -> None:
     """Measure runs and add their records to the results."""
     arguments = parser(__doc__)
@@ -161,14 +171,10 @@ def main() -> None:
     logging.disable(logging.INFO)
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    rows = {row["model"]: row for row in (read_result("search_end") or {"results": []})["results"]}
-    for new in [measure_reverse()] * options.reverse + [measure_run(folder) for folder in options.runs]:
-        rows |= {row["model"]: row for row in new}
-    ordered = [rows[name] for name in sorted(rows)]
-    about = f"{machine()}, 1 thread. Metrics: greedy / fairseq's rule / default. Time: default / fairseq's rule."
-    tables = [table([row]) for row in ordered]
-    write_result("search_end", {"about": about, "results": ordered}, [str(__doc__).splitlines()[0], about, *tables])
-    print(*tables, sep="\n")
+    if options.reverse:
+        add(measure_reverse())
+    for folder in options.runs:
+        add(measure_run(folder))
 
 
 if __name__ == "__main__":

@@ -34,11 +34,10 @@ class BeamSearch:
     first model (Hori et al. 2017).
 
     A sentence is done at its maximum length, or when K hypotheses have finished, the greedy one among them, and no
-    unfinished one could overtake the best of them with its next token, even if that were a certain </s>. For
-    lenpen <= 0 none can overtake it later either (Huang et al. 2017, section 3; unkpen >= 0). For lenpen > 0 that
-    would need many tokens likelier than those so far; to exclude it too, by log P / max_len^lenpen, takes up to nine
-    times as long. Because the greedy hypothesis keeps its place in the beam until it ends, no output scores lower than
-    with K = 1.
+    unfinished one has a higher score so far than the best of them. For lenpen <= 0 none can overtake it then (Huang et
+    al. 2017, section 3; unkpen >= 0). For lenpen > 0 that would need tokens likelier than those so far; to exclude it
+    too, by log P / max_len^lenpen, takes up to nine times as long. Because the greedy hypothesis keeps its place in the
+    beam until it ends, no output scores lower than with K = 1.
 
     With ``search_patience`` p, a sentence is done with p * K finished hypotheses (Kasai et al. 2022), whatever they
     are: p = 1 is fairseq's search. Constraints imply it: hypotheses that lack a constraint would always seem to lead.
@@ -149,8 +148,7 @@ class BeamSearch:
         if not self.stop_at_count:
             best = score(totals.masked_fill(~finished, NEG_INF).amax(1), state.step)
             state.best = torch.maximum(state.best, best)
-            attainable = score(state.total.amax(1), state.step + 1)
-            done = done & ~state.greedy & (attainable <= state.best)
+            done = done & ~state.greedy & (score(state.total.amax(1), state.step) <= state.best)
         state.done = state.done | done
 
     def _selector(self, sample: dict, constraints: Tensor | None) -> Selector:

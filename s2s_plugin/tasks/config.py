@@ -54,8 +54,8 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     )
     search_patience: Optional[float] = option(
         None,
-        "end a search with patience * --beam finished hypotheses, 1: as fairseq does; default: when none can overtake "
-        "the best with its next token",
+        "end a search with patience * --beam finished hypotheses, 1: as fairseq does; default: when the greedy one has "
+        "finished too and none is better so far",
         DECODING,
     )
     typical_sampling: float = option(

@@ -1,4 +1,4 @@
-"""When a search ends: not before the greedy hypothesis, nor while another may overtake the best with its next token."""
+"""When a search ends: not before the greedy hypothesis, nor while another is better than the best finished one."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ def by_the_rule(model, sample: dict, beam: int, lenpen: float, longest: int, to_
         ends = [(total, written) for total, written in candidates[:beam] if written[-1] == EOS]
         finished += [(total / (step + 1) ** lenpen, written) for total, written in ends]
         living = [(total, written) for total, written in candidates if written[-1] != EOS][:beam]
-        if len(finished) >= beam and greedy_ended and not to_the_end:
-            attainable = max(total / (step + 2) ** lenpen for total, _ in living) if living else -torch.inf
-            if attainable <= max(finished)[0]:
-                break
+        so_far = max([total / (step + 1) ** lenpen for total, _ in living], default=-torch.inf)
+        if len(finished) >= beam and greedy_ended and not to_the_end and so_far <= max(finished)[0]:
+            break
     return sorted(finished, reverse=True)[:beam]
 
 

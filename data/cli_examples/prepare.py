@@ -115,7 +115,7 @@ def prepare(request: Request, valid: float = 0.05, test: float = 0.1) -> Corpus:
     if not pairs:
         raise UserError(f"no example of a command in {aws} and {azure}")
     splits = split_by_group(((match_key(text), (text, command)) for text, command in pairs), valid, test)
-    return Corpus(splits, exact=(request.tgt,))
+    return Corpus(splits)
 
 
 if __name__ == "__main__":

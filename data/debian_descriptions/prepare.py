@@ -1,7 +1,7 @@
 """Debian's package descriptions: the first paragraph of the long one as source, the synopsis as its summary.
 
-They come from apt's package lists, whatever languages the system's own apt fetches. A paragraph that several packages
-share, as those of a library do, is kept once, with the shortest of their synopses.
+They come from the package lists of a release. A paragraph that several packages share, as those of a library do, is
+kept once, with the shortest of their synopses.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import Pair, clean_text, word_count
 from s2s_plugin.corpora.fetching.download import Expected, url_file
-from s2s_plugin.corpora.fetching.packages import apt_lists, has_apt
 from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
 from s2s_plugin.corpora.splits import split_by_group
 from s2s_plugin.errors import UserError
@@ -75,12 +74,10 @@ def pairs(descriptions: Iterator[Description], sources: dict[str, str]) -> list[
 
 
 def find_lists(cache: Path, from_dir: Path | None) -> tuple[list[Path], list[Path]]:
-    """Return ``Translation-en`` and ``Packages`` files: the user's, else apt's, else a mirror's."""
+    """Return ``Translation-en`` and ``Packages`` files: the user's, else a mirror's."""
     if from_dir is None:
-        if not has_apt():
-            fetched = [url_file(url, cache, EXPECTED[name]) for name, url in LISTS.items()]
-            return fetched[:1], fetched[1:]
-        from_dir = apt_lists("en", cache)
+        fetched = [url_file(url, cache, EXPECTED[name]) for name, url in LISTS.items()]
+        return fetched[:1], fetched[1:]
     files = [path for path in sorted(from_dir.rglob("*")) if not any(word in path.name for word in NEWER)]
     ending = r"(\.xz|\.gz|\.bz2)?$"
     translations, packages = (

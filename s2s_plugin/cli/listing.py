@@ -78,7 +78,8 @@ def _run_row(folder: Path) -> tuple[str, ...]:
     newest = max(path.stat().st_mtime for path in folder.iterdir())
     corpus = score = ""
     try:
-        corpus = Path(run.read_settings().get("task.data", "")).name.partition(".")[0]
+        settings = run.read_settings()
+        corpus = settings.get("corpus") or Path(settings.get("task.data", "")).name.partition(".")[0]
         score = _score(run)
     except UserError:  # the other runs are listed all the same
         state = "damaged"

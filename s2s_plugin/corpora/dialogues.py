@@ -12,8 +12,11 @@ from s2s_plugin.text.retrieval import TURN, last_turn
 
 
 def join_turns(turns: Sequence[str], history: int) -> str:
-    """Return the last ``history`` turns of a conversation as a source: ``how are you <turn> fine <turn> good``."""
-    return f" {TURN} ".join(turns[-history:])
+    """Return the last ``history`` turns of a conversation as a source: ``how are you <turn> fine <turn> good``.
+
+    The text <turn> in a turn becomes <turn >, which separates nothing.
+    """
+    return f" {TURN} ".join(turn.replace(TURN, "<turn >") for turn in turns[-history:])
 
 
 def exchanges(turns: Sequence[str], history: int) -> Iterator[Pair]:

@@ -21,7 +21,7 @@ from s2s_plugin.corpora.tally import Tally, missing
 from s2s_plugin.corpora.writing import MANIFEST, write_corpus
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import plain_path
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import note
 from s2s_plugin.utils.io import read_lines, write_lines
 
 PREFIXES = ("", "valid_", "test_", "extra_")  # of the options for the user's pairs of files
@@ -223,5 +223,5 @@ def _discard_leaks(corpora: Sequence[Splits], tally: Tally) -> None:
         discarded += missing(splits["train"], kept)
         splits["train"] = kept
     if discarded:
-        say(f"      {len(discarded):,} training pairs discarded: a side is held out in some direction")
+        note(f"{len(discarded):,} training pairs discarded: a side is held out in some direction")
         tally.leave_out("with a side that is held out in some direction", discarded)

@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from s2s_plugin.corpora.cleaning import Pair
+from s2s_plugin.corpora.dialogues import question_key
 from s2s_plugin.corpora.splits import SPLITS, Splits, split_name
 from s2s_plugin.text.normalize import match_key
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import note
 from s2s_plugin.utils.io import hash_fraction
 
 MAX_HELD_OUT = 0.1  # of the training pairs, for valid and for test each
 MAX_GROUP = 0.1  # of the pairs; where more are connected, targets repeat by nature
 
 
-def hold_out_pairs(pairs: Sequence[Pair], size: int, shared: int | None = None) -> Splits:
-    """Split pairs so that nothing is in training that shares a side with what is held out (see :func:`match_key`).
+def hold_out(pairs: Sequence[Pair], size: int, side: int | None = None) -> Splits:
+    """Split different pairs so that nothing is in training that shares a side with what is held out.
 
     Where most pairs are connected by their targets, as labels or replies are, only sources are not shared.
 
     Args:
         pairs: different ones.
         size: of valid and of test each, about; at most a tenth of the pairs.
-        shared: the side by which alone pairs are grouped and placed, as in a corpus of several directions.
+        side: by which alone pairs are grouped and placed, as in a corpus of several directions; of a conversation, the
+            last turn counts.
     """
-    if shared is not None:
-        return hold_out(pairs, size, lambda pair: (match_key(pair[shared]),), lambda pair: pair[shared])
-    both, source = (lambda pair: tuple(map(match_key, pair))), (lambda pair: (match_key(pair[0]),))
-    labels = connect(list(map(both, pairs)))
+    if side is not None:
+        names = [question_key(pair[side]) for pair in pairs]
+        return _place(pairs, connect([(name,) for name in names]), names, size)
+    labels = connect([tuple(map(match_key, pair)) for pair in pairs])
     if len(pairs) >= 1 / MAX_GROUP and np.bincount(labels).max() > MAX_GROUP * len(pairs):
-        say("      targets repeat, as labels and replies do: held-out sources are not in training, but targets may be")
-        labels = connect(list(map(source, pairs)))
+        note("targets repeat, as labels and replies do: held-out sources are not in training, but targets may be")
+        labels = connect([(match_key(source),) for source, _ in pairs])
     return _place(pairs, labels, list(map("\t".join, pairs)), size)
-
-
-def hold_out(
-    pairs: Sequence[Pair], size: int, keys: Callable[[Pair], Sequence[str]], name: Callable[[Pair], str]
-) -> Splits:
-    """Split pairs so that no two splits share a key.
-
-    Args:
-        pairs: different ones.
-        size: of valid and of test each, about; at most a tenth of the pairs.
-        keys: returns the keys of a pair, one for each side that counts.
-        name: returns the text of a pair by which its group may be placed.
-    """
-    return _place(pairs, connect(list(map(keys, pairs))), list(map(name, pairs)), size)
 
 
 def connect(keys: Sequence[Sequence[str]]) -> np.ndarray:

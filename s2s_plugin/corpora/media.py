@@ -11,16 +11,17 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.corpora.holding_out import MAX_HELD_OUT
 from s2s_plugin.corpora.parallel import skips_bad
 from s2s_plugin.corpora.recipe import recipe_stamp, run_recipe
-from s2s_plugin.corpora.splits import SPLITS
+from s2s_plugin.corpora.splits import SPLITS, collect, split_name
+from s2s_plugin.corpora.tally import Tally
 from s2s_plugin.corpora.writing import MANIFEST, write_manifests
 from s2s_plugin.datasets.features import PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend
 from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, split_slice, write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.loading import SOURCE_META, read_source_meta
-from s2s_plugin.utils.console import MAX_SIMILAR, say
+from s2s_plugin.utils.console import note_some
 from s2s_plugin.utils.digests import check_digest, record_digests
-from s2s_plugin.utils.io import fingerprint, hash_fraction, locked, write_json
+from s2s_plugin.utils.io import fingerprint, locked, write_json
 
 MANIFESTS = {"train": "manifest", "valid": "valid_manifest", "test": "test_manifest"}
 NOT_PACKED = ("on_bad_item", "max_length")  # options of the data that the features do not depend on
@@ -75,27 +76,33 @@ def pack_corpus(cfg: DictConfig) -> Path:
     with locked(out.with_name(f".{out.name}.lock")):
         if (out / PACKED).is_file():
             return out
-        manifests = out / "manifests"
+        manifests, tally = out / "manifests", Tally()
         if not (manifests / MANIFEST).is_file():
-            _manifests(cfg, manifests)
+            _manifests(cfg, manifests, tally)
         modality, skip = cfg.data.source_lang, skips_bad(cfg.data)
         frontend = build_frontend(modality, cfg[modality])
         skipped: dict[str, dict[str, str]] = {}
+        kept = 0
         for split in SPLITS:
             _, items = read_manifest(manifests / f"{split}.tsv")
+            tally.read += sum(len(item.texts) for item in items)
             if not (out / f"{split}.json").is_file():
                 try:
                     skipped[split] = pack(items, frontend, out / split, skip, cfg.workers or None)
                 except UserError as error:
                     raise _with_limits(error, cfg) from None
                 for name, reason in skipped[split].items():
-                    say(f"      skipped {split} {name}: {reason}")
+                    note_some("skip", f"skipped {split} {name}: {reason}")
             packed = PackedFeatures(out / split)
             sizes = dict(zip(packed.ids, packed.sizes.tolist(), strict=True))
             usable = [item._replace(frames=sizes[item.id]) for item in items if item.id in sizes]
+            kept += sum(len(item.texts) for item in usable)
+            tally.left_out["with an unusable file"] += [i.where for i in items if i.id not in sizes for _ in i.texts]
             write_manifest(out / f"{split}.tsv", modality, usable)
         record_digests(out)
         write_json(out / PACKED, {"skipped": skipped})
+        if cfg.data.recipe is None:
+            tally.say(kept)
     return out
 
 
@@ -113,8 +120,8 @@ def _with_limits(error: UserError, cfg: DictConfig) -> UserError:
     return UserError(f"{error}. To use it raise {limit}, and {others} to {rate:g} a second")
 
 
-def _manifests(cfg: DictConfig, out: Path) -> None:
-    """Write the corpus's manifests, from a recipe or from the user."""
+def _manifests(cfg: DictConfig, out: Path, tally: Tally) -> None:
+    """Write the corpus's manifests, from a recipe or from the user; count the user's malformed rows."""
     if cfg.data.recipe is not None:
         run_recipe(cfg, out)
         return
@@ -126,28 +133,22 @@ def _manifests(cfg: DictConfig, out: Path) -> None:
             continue
         bad: list[str] | None = [] if skips_bad(cfg.data) else None
         modality, items = read_manifest(Path(path), own=True, skipped=bad)
-        if bad:
-            more = [f"and {len(bad) - MAX_SIMILAR:,} more"] if len(bad) > MAX_SIMILAR else []
-            say(f"      skipped {len(bad):,} {split} rows: {'; '.join(bad[:MAX_SIMILAR] + more)}")
+        for problem in bad or ():
+            note_some("rows", f"skipped {problem}")
+            tally.read += 1
+            tally.left_out["malformed row"].append(problem.partition(": ")[0])
         if modality != cfg.data.source_lang:
             raise UserError(f"{path}: expected a column {cfg.data.source_lang} (data.source_lang), got {modality}")
         splits[split] = [item._replace(path=item.path.resolve()) for item in items]
     if missing := [split for split in SPLITS if split not in splits]:
-        splits |= hold_out(splits["train"], missing, cfg.data.held_out)
+        fraction = min(cfg.data.held_out / len(splits["train"]), MAX_HELD_OUT)
+        names = [split_name(item.id, fraction, fraction) for item in splits["train"]]
+        parts = collect(zip([name if name in missing else "train" for name in names], splits["train"], strict=True))
+        splits |= {split: parts[split] for split in ("train", *missing)}
     if not all(splits.values()):
         problem = f"{cfg.data.manifest}: {len(splits['train']):,} items are too few to hold some out"
         raise UserError(f"{problem}; add more, or set data.valid_manifest and data.test_manifest")
     write_manifests(out, cfg.data.source_lang, splits, {"name": cfg.data.name, "source": "own files"})
-
-
-def hold_out(items: list[Item], splits: list[str], max_items: int) -> dict[str, list[Item]]:
-    """Return ``train`` and these splits of it by the hash of ids: a tenth each, but at most about ``max_items``."""
-    fraction = min(max_items / len(items), MAX_HELD_OUT)
-    result: dict[str, list[Item]] = {split: [] for split in ("train", *splits)}
-    for item in items:
-        number = int(hash_fraction(item.id) / fraction)
-        result[splits[number] if number < len(splits) else "train"].append(item)
-    return result
 
 
 def texts(features: Path) -> dict[str, list[Item]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
@@ -11,7 +11,6 @@ from omegaconf import DictConfig, ListConfig
 from s2s_plugin.corpora import directions, tables
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import open_binary, plain_path
-from s2s_plugin.utils.io import file_sha256
 
 # What a choice of data= reads: the options of the training files; one group is required.
 OWN_FILES = {"files": (("source", "target"), ("pairs",)), "dialogues": (("dialogues",),), "manifest": (("manifest",),)}
@@ -38,11 +37,14 @@ def check_own_files(data: DictConfig) -> None:
         source, target = (data[f"{prefix}{side}"] for side in directions.SIDES)
         if data[f"{prefix}pairs"] is not None and not (source is target is None):
             raise UserError(f"data.{prefix}pairs and data.{prefix}source are mutually exclusive")
-        sources, targets = _files(source), _files(target)
-        for file in {*sources, *targets}:
+        for file in (*_files(source), *_files(target)):
             _check_text(file)
-        for one, other in zip_longest(sources, targets):
-            _check_different(prefix, one or sources[0], other or targets[0])
+
+
+def corpus_name(data: DictConfig) -> str:
+    """Return the name of a corpus, or of the user's first file if it is made of files."""
+    own = [data[name] for groups in OWN_FILES.values() for group in groups for name in group if data[name] is not None]
+    return Path(str(_files(own[0])[0])).name if own else data.name
 
 
 def _files(value: str | ListConfig | None) -> list[str | None]:
@@ -57,23 +59,6 @@ def _check_text(file: str | None) -> None:
             f"{file}: a table, expected text with a sentence per line; read both sides of a table with "
             f"data.pairs={file} (docs/data.md)"
         )
-
-
-def _check_different(prefix: str, source: str | None, target: str | None) -> None:
-    """Raise UserError if two names mean the same file, or files with the same content."""
-    if source is None or target is None:
-        return
-    one, other = Path(source), Path(target)
-    try:
-        same = one.samefile(other)
-        copied = one.stat().st_size == other.stat().st_size > 0 and file_sha256(one) == file_sha256(other)
-    except OSError:  # one is missing, and its reader says which
-        same, copied = one == other, False
-    if not same and not copied:
-        return
-    got = f"{source} twice" if source == target else f"{target}, which is {'' if same else 'a copy of '}{source}"
-    remedy = f"; {hint}" if (hint := table_hint(one)) else ""
-    raise UserError(f"data.{prefix}source and data.{prefix}target must be different files, got {got}{remedy}")
 
 
 def table_hint(path: Path, remedy: str = "data.pairs={} reads both sides of one") -> str | None:

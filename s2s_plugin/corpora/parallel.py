@@ -11,37 +11,27 @@ from omegaconf import DictConfig
 from s2s_plugin.corpora import directions, tables
 from s2s_plugin.corpora.cleaning import Pair, clean_text
 from s2s_plugin.corpora.dialogues import check_history, exchanges, question_key, split_by_question, without_questions
-from s2s_plugin.corpora.holding_out import MAX_HELD_OUT, hold_out, hold_out_pairs
+from s2s_plugin.corpora.holding_out import MAX_HELD_OUT, hold_out
 from s2s_plugin.corpora.own_files import table_hint
 from s2s_plugin.corpora.splits import SPLITS, Splits, dedup, without_leaks
 from s2s_plugin.corpora.tally import OwnPair, Tally, missing
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.escape import to_line
-from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.compression import open_binary
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import note
 
 MAX_LINE = 20_000  # characters; a longer line is a sign of a broken file
 PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
 Side = str | UserError  # of a pair; an unusable line is the error that it is
-# what a text file or str.splitlines takes for a line end; kept by an escape where every character counts
-LINE_BREAK = re.compile("[\r\v\f\x1c-\x1e]")
+# what some tool takes for the end of a line or of a text; kept by an escape where every character counts
+LINE_BREAK = re.compile("[\0\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 DUPLICATES = "duplicate (case, spaces and punctuation aside)"
 OVERLAP = "with a side that is held out"
-EMPTY, UNUSABLE, LONG = "with an empty side", "unusable", f"longer than {MAX_LINE:,} characters"
-LINE_ENDS = {"\0": "NUL", "\u2028": "U+2028", "\u2029": "U+2029", "\u0085": "U+0085"}
+EMPTY, UNUSABLE = "with an empty side", "unusable"
 
 
-class BadLine(UserError):
-    """A line that is empty or too long."""
-
-    reason = EMPTY
-
-
-class LongLine(BadLine):
-    """A line that is too long."""
-
-    reason = LONG
+class EmptyLine(UserError):
+    """A line without text."""
 
 
 def skips_bad(data: DictConfig) -> bool:
@@ -74,12 +64,9 @@ def _check_line(where: str, raw: bytes) -> str | UserError:
     except UnicodeDecodeError as error:
         return UserError(f"{where}: byte {error.start + 1} is not UTF-8; convert the file, e.g. with iconv")
     if not line.strip():
-        return BadLine(f"{where}: the line is empty; every line must hold a sentence")
-    for character, name in LINE_ENDS.items():
-        if character in line:
-            return UserError(f"{where}: contains {name}, a line end to some tools; delete it")
+        return EmptyLine(f"{where}: the line is empty; every line must hold a sentence")
     if len(line) > MAX_LINE:
-        return LongLine(f"{where}: a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it")
+        return UserError(f"{where}: a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it")
     return line
 
 
@@ -91,9 +78,9 @@ def _read_pairs(cfg: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
     held_out, skip_bad = prefix in ("valid_", "test_"), skips_bad(cfg.data)
     clean = _exact if cfg.subword.lossless else _clean
     pairs: list[Pair] = []
-    read, file = 0, ""
+    read, file = tally.read, ""
     for where, sides in _read_rows(cfg, prefix):
-        read += 1
+        tally.read += 1
         file = file or where.rpartition(":")[0]
         bad = next((side for side in sides if isinstance(side, UserError)), None)
         if bad is not None and not skip_bad:
@@ -101,16 +88,16 @@ def _read_pairs(cfg: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
         texts = ["" if isinstance(side, UserError) else side for side in sides]
         tally.count_characters([] if cfg.subword.lossless else texts)
         source, target = map(clean, texts)
-        reason = EMPTY if bad is None else getattr(bad, "reason", UNUSABLE)
-        if held_out or (source and target):
-            pairs.append(OwnPair(source, target, where))
-            if not (source and target):
-                tally.keep_blank(where, reason)
+        pair, reason = OwnPair(source, target, where), EMPTY if bad is None or isinstance(bad, EmptyLine) else UNUSABLE
+        if source and target:
+            pairs.append(pair)
+        elif held_out:
+            pairs.append(pair)
+            tally.blank[reason].append(where)
         else:
-            tally.leave_out(reason, places=[where])
-    tally.read += read
-    if read and not any(source or target for source, target in pairs):
-        raise UserError(f"{file}: none of {read:,} pairs is usable; nothing is left of their text")
+            tally.leave_out(reason, [pair])
+    if file and not any(source or target for source, target in pairs):
+        raise UserError(f"{file}: none of {tally.read - read:,} pairs is usable; nothing is left of their text")
     if pairs and all(source == target for source, target in pairs):
         raise UserError(f"{file}: the source and the target must differ, got the same {len(pairs):,} lines twice")
     return pairs
@@ -138,7 +125,7 @@ def _read_rows(cfg: DictConfig, prefix: str) -> Iterator[tuple[str, list[Side]]]
         raise UserError(f"data.{prefix}source requires data.{prefix}target, and vice versa: set both or neither")
     for file in files:
         if hint := table_hint(Path(file)):
-            say(f"      {hint}")
+            note(hint)
     sources, targets = (read_lines(Path(file)) for file in files)
     if len(sources) != len(targets):
         lengths = f"{files[0]} has {len(sources):,} lines but {files[1]} has {len(targets):,}"
@@ -152,21 +139,17 @@ def _check_cell(where: str, cell: Side) -> Side:
     return _check_line(where, cell.encode("utf-8", "surrogatepass")) if isinstance(cell, str) and cell else cell
 
 
-def read_conversations(path: Path) -> list[list[str]]:
-    """Return the conversations of a text file: one turn per line, an empty line between conversations."""
-    return [turns for _, turns in _read_conversations(path, Tally())]
+def read_conversations(path: Path, tally: Tally) -> list[tuple[int, list[str]]]:
+    """Return the conversations of a file, each with the number of its first line.
 
-
-def _read_conversations(path: Path, tally: Tally) -> list[tuple[int, list[str]]]:
-    """Return the conversations of a file, each with the number of its first line."""
+    There is one turn per line, and an empty line between conversations.
+    """
     blocks: list[tuple[int, list[str]]] = []
     inside = False
     for number, line in enumerate(read_lines(path, empty_lines=True), start=1):
         if isinstance(line, UserError):
             raise line
         turn = _clean(line)
-        if TURN in turn:
-            raise UserError(f"{path}:{number}: contains {TURN}, which separates turns; write one turn per line")
         if line.strip() and not inside:
             blocks.append((number, []))
         if inside := bool(line.strip()):
@@ -178,23 +161,21 @@ def _read_conversations(path: Path, tally: Tally) -> list[tuple[int, list[str]]]
     return conversations
 
 
-def own_splits(cfg: DictConfig, shared: str | None = None, tally: Tally | None = None) -> Splits:
+def own_splits(cfg: DictConfig, tally: Tally, shared: str | None = None) -> Splits:
     """Return the user's pairs, with held-out sets taken from the training files where none are set.
 
-    ``shared``: the language whose sentences alone decide what is held out; None: both sides do. ``tally`` counts what
-    is left out.
+    ``shared``: the language whose sentences alone decide what is held out; None: both sides do.
     """
-    groups: list[str] = []
-    tally = Tally() if tally is None else tally
     if cfg.data.dialogues is None:
         read = {split: _read_pairs(cfg, prefix, tally) for split, prefix in PREFIXES.items()}
-        splits = {split: pairs for split, pairs in read.items() if pairs}
     else:
-        splits, groups = _read_dialogues(cfg.data, tally)
+        check_history(cfg.data.history)
+        read = {split: _read_dialogues(cfg.data, prefix, tally) for split, prefix in PREFIXES.items()}
+    splits: Splits = {split: pairs for split, pairs in read.items() if pairs}
     lacking = [split for split in SPLITS if split not in splits]
     held_out = [pair for split in SPLITS[1:] for pair in splits.get(split, [])]
-    splits["train"], groups = _own_leaks(cfg, splits["train"], groups, held_out, tally)
-    splits |= _hold_out(cfg, splits["train"], groups, lacking, shared, tally)
+    splits["train"] = _own_leaks(cfg, splits["train"], held_out, tally)
+    splits |= _hold_out(cfg, splits["train"], lacking, shared, tally)
     if not all(splits.values()):
         remedy = "add more, or set held-out files of your own (data.valid_* and data.test_*)"
         file = cfg.data.dialogues or cfg.data.pairs or cfg.data.source
@@ -204,70 +185,58 @@ def own_splits(cfg: DictConfig, shared: str | None = None, tally: Tally | None =
     return splits
 
 
-def _own_leaks(
-    cfg: DictConfig, train: list[Pair], groups: list[str], held_out: list[Pair], tally: Tally
-) -> tuple[list[Pair], list[str]]:
+def _own_leaks(cfg: DictConfig, train: list[Pair], held_out: list[Pair], tally: Tally) -> list[Pair]:
     """Say how many training pairs share a side with own held-out pairs; with ``data.drop_overlap`` drop them."""
     clean = _without_leaks(cfg, train, held_out)
     if not (leaks := missing(train, clean)):
-        return train, groups
+        return train
     if cfg.data.drop_overlap:
         tally.leave_out(OVERLAP, leaks)
-        kept = set(map(id, clean))
-        return clean, [group for group, pair in zip(groups, train, strict=False) if id(pair) in kept]
+        return clean
     touched = f"{len(held_out) - len(_without_leaks(cfg, held_out, leaks)):,} of {len(held_out):,} lines"
     problem = f"{len(leaks):,} training pairs overlap your own held-out files ({touched})"
-    remedy = "data.drop_overlap=true leaves these training pairs out"
-    say(f"      {problem}: scores will be inflated by leakage; {remedy}")
-    return train, groups
+    note(f"{problem}: scores will be inflated by leakage; data.drop_overlap=true leaves these training pairs out")
+    return train
 
 
-def _read_dialogues(data: DictConfig, tally: Tally) -> tuple[Splits, list[str]]:
-    """Return the pairs of the user's conversations, and the first question of each training pair's conversation."""
-    check_history(data.history)
-    files = {split: data[f"{prefix}dialogues"] for split, prefix in PREFIXES.items()}
-    splits: Splits = {}
-    groups = []
-    for split, file in files.items():
-        if file is None:
-            continue
-        pairs = splits[split] = []
-        for first, turns in _read_conversations(Path(file), tally):
-            for number, (source, target) in enumerate(exchanges(turns, data.history), start=1):
-                pair = OwnPair(" ".join(source.split()), target, f"{file}:{first + number}")
-                tally.read += 1
-                if split == "train" and not (turns[number - 1] and target):
-                    tally.leave_out(EMPTY, [pair])
-                    continue
-                pairs.append(pair)
-                groups += [question_key(turns[0])] if split == "train" else []
-                if not (pair[0] and target):
-                    tally.keep_blank(pair.where, EMPTY)
-    return splits, groups
+def _read_dialogues(data: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
+    """Return the pairs of the conversations of ``data.<prefix>dialogues``, if it is set."""
+    pairs: list[Pair] = []
+    if (file := data[f"{prefix}dialogues"]) is None:
+        return pairs
+    for first, turns in read_conversations(Path(file), tally):
+        for number, (source, target) in enumerate(exchanges(turns, data.history), start=1):
+            pair = OwnPair(" ".join(source.split()), target, f"{file}:{first + number}", question_key(turns[0]))
+            tally.read += 1
+            if not prefix and not (turns[number - 1] and target):
+                tally.leave_out(EMPTY, [pair])
+                continue
+            pairs.append(pair)
+            if not (pair[0] and target):
+                tally.blank[EMPTY].append(pair.where)
+    return pairs
 
 
 def _hold_out(
-    cfg: DictConfig, train: list[Pair], groups: list[str], lacking: list[str], shared: str | None, tally: Tally
+    cfg: DictConfig, train: list[Pair], lacking: list[str], shared: str | None, tally: Tally
 ) -> dict[str, list[Pair]]:
     """Return the splits that are ``lacking``, taken from ``train``, and what is left of it."""
-    if not groups and not lacking:
+    if cfg.data.dialogues is None and not lacking:
         return {}
     pairs = dedup(train)
-    if groups:
+    if cfg.data.dialogues is not None:
         fraction = min(cfg.data.held_out / len(train), MAX_HELD_OUT)
         fractions = {split: fraction if split in lacking else 0.0 for split in SPLITS[1:]}
-        parts = split_by_question(zip(groups, train, strict=True), **fractions)
+        named = [(pair.conversation, pair) for pair in train if isinstance(pair, OwnPair)]
+        parts = split_by_question(named, **fractions)
         gone = missing(train, [pair for part in parts.values() for pair in part])
         repeated = missing(gone, pairs)
         tally.leave_out(DUPLICATES, repeated)
         tally.leave_out(OVERLAP, missing(gone, repeated))
         return {split: parts[split] for split in ("train", *lacking)}
     tally.leave_out(DUPLICATES, missing(train, pairs))
-    if cfg.data.shared_targets:
-        parts = hold_out(pairs, cfg.data.held_out, lambda pair: (question_key(pair[0]),), lambda p: question_key(p[0]))
-    else:
-        side = {None: None, cfg.data.source_lang: 0, cfg.data.target_lang: 1}[shared]
-        parts = hold_out_pairs(pairs, cfg.data.held_out, side)
+    sides = {None: None, cfg.data.source_lang: 0, cfg.data.target_lang: 1}
+    parts = hold_out(pairs, cfg.data.held_out, 0 if cfg.data.shared_targets else sides[shared])
     for split in SPLITS[1:]:
         if split not in lacking:
             parts["train"] += parts.pop(split)  # the user's own file takes its place
@@ -281,17 +250,16 @@ def _without_leaks(cfg: DictConfig, pairs: list[Pair], held_out: list[Pair]) -> 
     return without_leaks(pairs, held_out)
 
 
-def extra_pairs(cfg: DictConfig, held_out: list[Pair], tally: Tally | None = None) -> list[Pair]:
+def extra_pairs(cfg: DictConfig, held_out: list[Pair], tally: Tally) -> list[Pair]:
     """Return the user's extra training pairs, without those that have a side in a held-out set."""
     extra: list[Pair] = []
-    tally = Tally() if tally is None else tally
     if several := bool(directions.tags(cfg)):
         held_out = [(directions.untagged(source), target) for source, target in held_out]
     for part in directions.extra(cfg):
         pairs = _read_pairs(part, "extra_", tally)
         kept = _without_leaks(cfg, pairs, held_out)
         if pairs:
-            say(f"      {len(kept):,} extra training pairs kept, {len(pairs) - len(kept):,} held-out ones discarded")
+            note(f"{len(kept):,} extra training pairs kept, {len(pairs) - len(kept):,} held-out ones discarded")
         tally.leave_out(OVERLAP, missing(pairs, kept))
         tally.keep(kept)
         to = part.data.target_lang if several else None

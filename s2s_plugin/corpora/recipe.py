@@ -41,12 +41,11 @@ class Request(NamedTuple):
 
 @dataclass
 class Corpus:
-    """What a recipe makes; ``references`` and ``exact`` are those of :func:`write_corpus`."""
+    """What a recipe makes; ``references`` are those of :func:`write_corpus`."""
 
     splits: Mapping[str, Sequence]  # pairs of text, or media items
     about: dict[str, Any] = field(default_factory=dict)  # entries of the manifest that differ from the recipe's own
     references: Mapping[str, Sequence[Sequence[str]]] | None = None
-    exact: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Recipe:
         }
         if src in MODALITIES:
             return write_manifests(Path(out), src, corpus.splits, about)
-        return write_corpus(Path(out), corpus.splits, (src, tgt), about, corpus.references, corpus.exact)
+        return write_corpus(Path(out), corpus.splits, (src, tgt), about, corpus.references)
 
     def _check(self, src: str, tgt: str, options: dict[str, Any]) -> None:
         if self.exhaustive and (src, tgt) not in self.directions:

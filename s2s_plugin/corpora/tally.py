@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.text.characters import character_name, dropped
+from s2s_plugin.utils.console import note
 
 SHOWN = 3  # places of each reason
 SHOWN_CHARACTERS = 8
@@ -16,23 +17,23 @@ class OwnPair(tuple[str, str]):
     """A pair of the user's that knows where it is from."""
 
     where: str  # file:line
+    conversation: str  # that it is from, by its first question
 
-    def __new__(cls, source: str, target: str, where: str) -> OwnPair:
+    def __new__(cls, source: str, target: str, where: str, conversation: str = "") -> OwnPair:
         pair = super().__new__(cls, (source, target))
-        pair.where = where
+        pair.where, pair.conversation = where, conversation
         return pair
 
 
 class Tally:
-    """Counts of pairs, and of characters that are dropped from them."""
+    """The places of pairs that are left out, by reason, and counts of characters that are dropped."""
 
     def __init__(self) -> None:
         self.read = 0
-        self.left_out: dict[str, int] = {}  # by reason
-        self.blank: dict[str, list[str]] = {}  # places of held-out pairs that are kept, a side of them empty, by reason
+        self.left_out: defaultdict[str, list[str | None]] = defaultdict(list)
+        self.blank: defaultdict[str, list[str | None]] = defaultdict(list)  # held-out ones kept with an empty side
         self.to_keep_long = ""  # what to set
         self.characters: Counter[str] = Counter()
-        self._first: dict[str, list[str]] = {}
         self._places: dict[Pair, str] = {}
 
     def count_characters(self, texts: Iterable[str]) -> None:
@@ -48,49 +49,41 @@ class Tally:
                 self._places.setdefault(pair, pair.where)
 
     def place(self, pair: Pair) -> str | None:
-        """Return where a pair that has been kept is from; of one with a tag, too."""
-        return getattr(pair, "where", None) or self._places.get(pair) or self._places.get(_untagged(pair))
+        """Return where a pair is from, also of one that has been kept: written and read, tagged or reversed."""
+        source, target = pair
+        forms = [form for text in (source, source.partition(" ")[2]) for form in ((text, target), (target, text))]
+        return getattr(pair, "where", None) or next(filter(None, map(self._places.get, forms)), None)
 
-    def leave_out(self, reason: str, pairs: Sequence[Pair] = (), places: Sequence[str] = ()) -> None:
-        """Count pairs, or pairs at these places, as left out."""
-        if pairs or places:
-            found = [*places, *filter(None, map(self.place, pairs))]
-            self.left_out[reason] = self.left_out.get(reason, 0) + len(pairs) + len(places)
-            first = self._first.setdefault(reason, [])
-            first += found[: SHOWN - len(first)]
+    def leave_out(self, reason: str, pairs: Iterable[Pair]) -> None:
+        """Count pairs as left out."""
+        self.left_out[reason] += map(self.place, pairs)
 
-    def keep_blank(self, place: str, reason: str) -> None:
-        """Count a held-out pair that is kept although a side is empty, or not read for this reason."""
-        self.blank.setdefault(reason, []).append(place)
-
-    def lines(self, kept: int) -> Iterator[str]:
-        """Yield the lines that say what has become of the pairs."""
-        gone = sum(self.left_out.values())
-        yield f"{self.read:,} pairs read, {kept:,} kept, {gone:,} left out"
-        for reason, count in self.left_out.items():
-            yield f"  {count:,} {reason}{self._examples(reason, count)}"
-        for reason, places in self.blank.items():
-            yield f"  {len(places):,} held-out {reason}, kept: {name_some(places)}"
+    def say(self, kept: int) -> None:
+        """Say what has become of the pairs, in one block."""
+        gone = sum(map(len, self.left_out.values()))
+        note(f"{self.read:,} pairs read, {kept:,} kept, {gone:,} left out")
+        blank = {f"held-out {reason}, kept": places for reason, places in self.blank.items()}
+        for reason, places in {**self.left_out, **blank}.items():
+            if places:
+                some = name_some(places)
+                note(f"  {len(places):,} {reason}{': ' if some else ''}{some}")
         if self.to_keep_long:
-            yield f"  to keep long ones: {self.to_keep_long}"
+            note(f"  to keep long ones: {self.to_keep_long}")
         if self.characters:
             most = self.characters.most_common(SHOWN_CHARACTERS)
             counts = ", ".join(f"{character_name(character)}: {count:,}" for character, count in most)
             more = f", and {len(self.characters) - len(most):,} others" if len(self.characters) > len(most) else ""
-            yield f"  characters without meaning dropped: {counts}{more}"
-
-    def _examples(self, reason: str, count: int) -> str:
-        first = self._first.get(reason, [])
-        return f": {', '.join(first)}{', ...' if count > len(first) else ''}" if first else ""
+            note(f"  characters without meaning dropped: {counts}{more}")
 
 
-def name_some(places: Sequence[str]) -> str:
-    """Return the first places, and dots if there are more."""
-    return ", ".join([*places[:SHOWN], *(["..."] if len(places) > SHOWN else [])])
-
-
-def _untagged(pair: Pair) -> Pair:
-    return pair[0].partition(" ")[2], pair[1]
+def name_some(places: Iterable[str | None]) -> str:
+    """Return the first places, each file once, and dots if there are more: ``my.en:3, 12, 40, ...``."""
+    known, shown, last = list(dict.fromkeys(filter(None, places))), [], ""
+    for place in known[:SHOWN]:
+        file, _, line = place.rpartition(":")
+        shown.append(line if file == last and file else place)
+        last = file
+    return ", ".join([*shown, *(["..."] if len(known) > SHOWN else [])])
 
 
 def missing(pairs: Sequence[Pair], kept: Iterable[Pair]) -> list[Pair]:

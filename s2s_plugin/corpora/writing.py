@@ -20,7 +20,6 @@ def write_corpus(
     langs: tuple[str, str],
     meta: dict,
     references: Mapping[str, Sequence[Sequence[str]]] | None = None,
-    exact: Collection[str] = (),
     blank: Collection[str] = (),
 ) -> Path:
     """Write ``train.<src> train.<tgt> valid.* test.*`` and ``manifest.json`` to ``out``, replacing an earlier corpus.
@@ -32,7 +31,6 @@ def write_corpus(
         meta: start of the manifest (name, source, version, license ...); lines and sha256 of each file follow.
         references: by split, the texts that outputs are scored against in place of the targets, one or several per
             pair; written to ``<split>.references.tsv``.
-        exact: languages, such as programs, whose spaces are kept as they are.
         blank: splits whose sides may be empty.
 
     Raises:
@@ -43,10 +41,9 @@ def write_corpus(
         _check_size(split, pairs)
         for side, lang in enumerate(langs):
             name = f"{split}.{lang}"
-            texts = [pair[side] for pair in pairs]
             lines[name] = [
-                text if not text and split in blank else _check_text(name, number, text, lang in exact)
-                for number, text in enumerate(texts, start=1)
+                pair[side] if not pair[side] and split in blank else _check_text(name, number, pair[side])
+                for number, pair in enumerate(pairs, start=1)
             ]
     for split, items in (references or {}).items():
         name = f"{split}.references.tsv"
@@ -100,9 +97,8 @@ def _check_size(split: str, items: Sequence) -> None:
         raise UserError(f"the {split} split is empty: too little data, or too much of it filtered")
 
 
-def _check_text(file: str, number: int, text: str, exact: bool = False) -> str:
+def _check_text(file: str, number: int, text: str) -> str:
     """Return the text; raise UserError if its line would be read back as something else."""
-    line = text.splitlines()[:1] if exact else [" ".join(text.split())]
-    if not text.strip() or [text] != line:
-        raise UserError(f"{file}:{number}: text must be non-empty, single-spaced, got {text!r}")
+    if not text.strip() or text.splitlines() != [text] or (file.endswith(".tsv") and "\t" in text):
+        raise UserError(f"{file}:{number}: text must be non-empty and one line, got {text!r}")
     return text

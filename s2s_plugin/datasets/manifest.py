@@ -9,16 +9,15 @@ import csv
 import io
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.utils.paths import check_regular
+from s2s_plugin.utils.paths import check_regular, existing_form
 
 MODALITIES = ("audio", "video", "image")
-QUOTED = ('"\t\n', '",\t\n')  # pandas and others quote cells with one of these; Excel also those with a comma
+QUOTED = re.compile(r'(?:^|(?<=\t))"((?:[^"]|"")*)"(?=\t|\r?$)', re.MULTILINE)
 WHOLE = re.compile(r"(\d+)(?:\.0*)?")  # pandas writes a column of numbers with gaps as floats
 SLICE = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
 BREAKS = str.maketrans(dict.fromkeys("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " "))
@@ -33,6 +32,7 @@ class Item(NamedTuple):
     speaker: str = ""  # empty if unknown
     frames: int = 0  # number of feature frames; 0 if unknown
     box: str = ""  # of the mouth, ``WIDTHxHEIGHT+X+Y`` in pixels; empty: the whole frame
+    where: str = ""  # ``file:line`` of its first row in the user's manifest; empty: in no file of the user's
 
 
 def read_manifest(path: Path, own: bool = False, skipped: list[str] | None = None) -> tuple[str, list[Item]]:
@@ -63,10 +63,14 @@ def read_manifest(path: Path, own: bool = False, skipped: list[str] | None = Non
                 raise UserError(f"id '{item.id}' must have one file, got {first.path} and {item.path}")
         except UserError as error:
             if skipped is None:
-                raise UserError(f"{path}:{number}: {error}") from None
+                remedy = "; or skip such rows with data.on_bad_item=skip" if own else ""
+                raise UserError(f"{path}:{number}: {error}{remedy}") from None
             skipped.append(f"{path}:{number}: {error}")
             continue
-        items[item.id] = item if first is item else first._replace(texts=first.texts + item.texts)
+        if first is item:
+            items[item.id] = item._replace(where=f"{path}:{number}") if own else item
+        else:
+            items[item.id] = first._replace(texts=first.texts + item.texts)
     if not items:
         raise UserError(f"{path}: expected {'usable ' if skipped else ''}rows below the header, got none")
     if own:
@@ -104,21 +108,10 @@ def _rows(text: str, own: bool) -> Iterator[tuple[int, list[str]]]:
 
 
 def _is_quoted(text: str) -> bool:
-    """Return whether the cells with certain characters are quoted and no others, or the header is."""
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter="\t", strict=True))
-    except csv.Error:
-        return False
-
-    def write(special: str) -> str:
-        quoted = [[_quote(cell) if set(cell) & set(special) else cell for cell in row] for row in rows]
-        return "\n".join(map("\t".join, quoted))
-
-    return text.startswith('"') or text.rstrip("\n") in [write(special).rstrip("\n") for special in QUOTED]
-
-
-def _quote(cell: str) -> str:
-    return '"{}"'.format(cell.replace('"', '""'))
+    """Return whether the header is quoted, or all cells that need it: pandas' with quotes, Excel's also with commas."""
+    cells, rest = QUOTED.findall(text), QUOTED.sub("", text)
+    special = re.compile('[",\t\n]' if "," not in rest else '["\t\n]')
+    return text.startswith('"') or ('"' not in rest and all(map(special.search, cells)))
 
 
 def _parse_row(header: list[str], cells: list[str], modality: str, folder: Path) -> Item:
@@ -131,8 +124,8 @@ def _parse_row(header: list[str], cells: list[str], modality: str, folder: Path)
     frames = WHOLE.fullmatch(row.get("n_frames", "") or "0")
     if frames is None:
         raise UserError(f"n_frames must be a number or empty, got '{row['n_frames']}'")
-    speaker, box = row.get("speaker", ""), row.get("box", "")
-    return Item(row["id"], folder / row[modality], (row["tgt_text"],), speaker, int(frames[1]), box)
+    more = (row.get("speaker", ""), int(frames[1]), row.get("box", ""), row.get("where", ""))
+    return Item(row["id"], folder / row[modality], (row["tgt_text"],), *more)
 
 
 def split_slice(path: Path) -> tuple[Path, tuple[int, int] | None]:
@@ -148,23 +141,18 @@ def split_slice(path: Path) -> tuple[Path, tuple[int, int] | None]:
 
 def existing_path(path: Path) -> Path:
     """Return the path with its parts composed or decomposed (NFC, NFD) as those of a file that exists, if one does."""
-    if str(path).isascii() or os.path.exists(path):  # noqa: PTH110 (takes any length)
-        return path
-    found = Path(path.anchor)
-    for part in path.parts[bool(path.anchor) :]:
-        forms = [part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD"))]
-        name = next((form for form in forms if os.path.exists(split_slice(found / form)[0])), None)  # noqa: PTH110
-        if name is None:
-            return path
-        found /= name
-    return found
+    text = str(path)
+    form = existing_form(text)
+    if form == text and (match := SLICE.fullmatch(text)):
+        form = f"{existing_form(match[1])}:{match[2]}:{match[3]}"
+    return Path(form)
 
 
 def write_manifest(path: Path, modality: str, items: Iterable[Item]) -> None:
     """Write the items of a split, one row for each text."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write("\t".join(("id", modality, "n_frames", "tgt_text", "speaker", "box")) + "\n")
+        file.write("\t".join(("id", modality, "n_frames", "tgt_text", "speaker", "box", "where")) + "\n")
         for item in items:
             for text in item.texts:
-                cells = (item.id, str(item.path), str(item.frames or ""), text, item.speaker, item.box)
+                cells = (item.id, str(item.path), str(item.frames or ""), text, item.speaker, item.box, item.where)
                 file.write("\t".join(cell.translate(BREAKS) for cell in cells) + "\n")

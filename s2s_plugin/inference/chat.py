@@ -20,7 +20,6 @@ from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import Line, windows
 from s2s_plugin.inference.translator import Hypothesis, Translator, generation_key, load_translator
 from s2s_plugin.text.normalize import match_key
-from s2s_plugin.text.retrieval import TURN
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.digests import read_prepared
 from s2s_plugin.utils.io import NUMBER, fingerprint, read_json, write_json
@@ -54,7 +53,7 @@ class Chatbot:
 
         The conversation remembers neither a fallback nor the turn before it: nothing follows from them.
         """
-        turns = [*self.turns, turn.replace(TURN, " ")][-self.history :]
+        turns = [*self.turns, turn][-self.history :]
         (candidates,) = self.translator.candidates([join_turns(turns, self.history)])
         best = choose(candidates, self.frequency, self.options)
         if not best.text or best.confidence < self.options.threshold:

@@ -19,7 +19,7 @@ HEADING = re.compile(r"^# (\w+)\n", re.MULTILINE)  # of a stage in commands.txt
 AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
 OPTIONAL = (str, type(None))
 # Shapes of the files, see check_shape
-SETTINGS = {"dictionaries?": {str: str}, "task.data?": str, "seconds_before?": NUMBER}
+SETTINGS = {"dictionaries?": {str: str}, "task.data?": str, "seconds_before?": NUMBER, "corpus?": str}
 RESULT = {"updates": int, "seconds": int, "best": (*NUMBER, type(None))}
 INFO = {"subset": str, "checkpoint": str, "search": dict, "beam": int}
 OUTPUT = {"id": int, "hypothesis": str, "reference?": (list, *OPTIONAL), "source?": OPTIONAL, "length?": int}

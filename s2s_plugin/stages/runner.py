@@ -36,7 +36,7 @@ from s2s_plugin.stages.score import ScoreStage, score_lines
 from s2s_plugin.stages.train import TrainStage
 from s2s_plugin.tasks.user_dir import import_named, user_dir
 from s2s_plugin.utils import interrupt
-from s2s_plugin.utils.console import clock, route_logs, say, say_command
+from s2s_plugin.utils.console import clock, note, route_logs, say, say_command
 from s2s_plugin.utils.io import read_json, reserved
 from s2s_plugin.utils.paths import relative_to_cwd
 
@@ -148,7 +148,7 @@ def _run_stage(stage: Stage, job: Job) -> None:
     if not done:
         stage.run(job)
     if (summary := stage.summary(job)) is not None:
-        say(f"      up to date, skipping: {summary}" if done else f"      {summary}")
+        note(f"up to date, skipping: {summary}" if done else summary)
     say(f"      {stage.name}: {clock(time.monotonic() - started)}")
 
 

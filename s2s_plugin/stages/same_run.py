@@ -58,9 +58,9 @@ NON_TRAINING_KEYS = {
 } - {f"task.{name}" for name in options_affecting(Seq2SeqTaskConfig, "training")}
 
 
-def write_training_settings(cfg: DictConfig, run_dir: RunDir, seconds_before: float) -> None:
+def write_training_settings(cfg: DictConfig, run_dir: RunDir, seconds_before: float, corpus: str) -> None:
     """Record what the run is trained with, and for how long the weights that it began with had been trained."""
-    others = {"dictionaries": dictionary_fingerprints(cfg), "seconds_before": seconds_before}
+    others = {"dictionaries": dictionary_fingerprints(cfg), "seconds_before": seconds_before, "corpus": corpus}
     write_json(run_dir.training_settings, {**_settings(cfg), **others})
 
 

@@ -17,6 +17,7 @@ from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from s2s_plugin.corpora.own_files import corpus_name
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import AVERAGE, EMA, RunDir
 from s2s_plugin.report.log import read_curves
@@ -73,7 +74,7 @@ class TrainStage(Stage):
         if cfg.checkpoint.finetune_from_model and (not updates or Path(cfg.checkpoint.finetune_from_model).is_file()):
             seconds_before = _load_initial(cfg, model)["extra_state"].get("previous_training_time", 0)
         run_dir.training_result.unlink(missing_ok=True)
-        write_training_settings(cfg, run_dir, seconds_before)
+        write_training_settings(cfg, run_dir, seconds_before, corpus_name(job.cfg.data))
         write_text(run_dir.fairseq_config, OmegaConf.to_yaml(cfg))
         weights = (run_dir.checkpoints / EMA, run_dir.checkpoints / AVERAGE)
         for stale in (*weights, run_dir.divergence, run_dir.generation_info):

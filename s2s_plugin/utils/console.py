@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 import warnings
 from collections import Counter
 from contextlib import suppress
@@ -29,18 +30,25 @@ def say(line: str = "") -> None:
         print(harmless(line), file=sys.stderr, flush=True)
 
 
+def note(text: str) -> None:
+    """Print a remark of a stage, indented and wrapped."""
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    lines = textwrap.wrap(text, WIDTH - 6, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    say(textwrap.indent("\n".join(lines), " " * 6))
+
+
 def harmless(text: str) -> str:
     """Return text with visible control characters, but for line ends, tabs and what :func:`dim` writes."""
     return visible(text, keep="\n\t").replace(visible(DIM), DIM).replace(visible(RESET), RESET)
 
 
-def say_some(kind: str, line: str) -> None:
-    """Print a line about one of many files; from each process a few of a kind, then that there are more."""
+def note_some(kind: str, text: str) -> None:
+    """Print a remark about one of many files; from each process a few of a kind, then that there are more."""
     _said[kind] += 1
     if _said[kind] <= MAX_SIMILAR:
-        say(line)
+        note(text)
     elif _said[kind] == MAX_SIMILAR + 1:
-        say("      more such files are not named")
+        note("more such files are not named")
 
 
 _said: Counter[str] = Counter()

@@ -211,17 +211,21 @@ def test_bad_media_are_refused_by_name(recordings: Path):
     done = call(command("audio", "prepare"), cwd=recordings, check=False)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert re.search(
-        r"s2s: error: \S+/(7\.wav: 0 bytes|21\.wav: not a sound file).*data\.on_bad_item=skip", done.stderr
+        r"s2s: error: my\.tsv:(9: \S+/7\.wav: 0 bytes|23: \S+/21\.wav: not a sound file).*data\.on_bad_item=skip",
+        done.stderr,
     )
     assert not list(recordings.glob("data-bin/manifest.*"))
 
 
 def test_bad_media_are_left_out_by_option(recordings: Path):
     with (recordings / "my.tsv").open("a", encoding="utf-8") as file:
-        file.write("e1\tmedia/1.wav\t\t \t\t\n")  # without a text
+        file.write("e1\tmedia/1.wav\t\t \t\t\t\n")  # without a text
     done = call(command("audio", "prepare") + " data.on_bad_item=skip", cwd=recordings)
-    assert re.search(r"skipped 1 train rows: my\.tsv:62: tgt_text must not be empty", done.stderr)
-    left_out = re.findall(r"skipped \w+ (i\d+): ", done.stderr)
+    assert "skipped my.tsv:62: tgt_text must not be empty" in done.stderr
+    assert "61 pairs read, 58 kept, 3 left out" in done.stderr
+    assert "1 malformed row: my.tsv:62" in done.stderr
+    assert re.search(r"2 with an unusable file: my\.tsv:(9, 23|23, 9)\n", done.stderr)
+    left_out = re.findall(r"skipped \w+ (i\d+): ", " ".join(done.stderr.split()))
     assert sorted(left_out) == ["i21", "i7"]
     counts = [int(n) for n in re.search(r"(\d+) / (\d+) / (\d+) pairs", done.stderr).groups()]
     assert sum(counts) == 58

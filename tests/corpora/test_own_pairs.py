@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from command_line import call
 
-from s2s_plugin.corpora.holding_out import MAX_HELD_OUT, hold_out_pairs
+from s2s_plugin.corpora.holding_out import MAX_HELD_OUT, hold_out
 from s2s_plugin.corpora.splits import SPLITS, Splits, split_name
 from s2s_plugin.text.normalize import match_key
 
@@ -37,7 +37,7 @@ CORPORA = {
 @pytest.mark.parametrize("name", CORPORA)
 def test_whole_groups_are_held_out_and_nothing_is_lost(name: str):
     pairs = CORPORA[name]
-    splits = hold_out_pairs(pairs, 1000)
+    splits = hold_out(pairs, 1000)
     assert sorted(pair for split in SPLITS for pair in splits[split]) == sorted(pairs)
     for side in (0, 1):
         assert_disjoint(sides(splits, side))
@@ -49,7 +49,7 @@ def test_whole_groups_are_held_out_and_nothing_is_lost(name: str):
 @pytest.mark.parametrize("labels", [1, 2, 5])
 def test_labels_may_repeat(labels: int, capsys: pytest.CaptureFixture):
     pairs = [(f"source {n // 2}", f"label {n % labels}") for n in range(2000)]
-    splits = hold_out_pairs(pairs, 1000)
+    splits = hold_out(pairs, 1000)
     assert sorted(pair for split in SPLITS for pair in splits[split]) == sorted(pairs)
     assert_disjoint(sides(splits, 0))
     assert len(splits["valid"]) == pytest.approx(200, rel=0.3)
@@ -58,7 +58,7 @@ def test_labels_may_repeat(labels: int, capsys: pytest.CaptureFixture):
 
 def test_a_pair_alone_stays_where_its_hash_puts_it():
     pairs = [(f"source {n}", f"target {n}") for n in range(3000)]
-    splits = hold_out_pairs(pairs, 100)
+    splits = hold_out(pairs, 100)
     for split in SPLITS:
         assert all(split_name("\t".join(pair), 100 / 3000, 100 / 3000) == split for pair in splits[split])
 
@@ -67,7 +67,7 @@ def test_few_pairs_move_when_data_are_added():
     """Of held-out pairs, when a twentieth is added; with sets of a tenth, as of fewer than 10,000 pairs."""
     draw = random.Random(2)
     pairs = [(f"source {draw.randrange(6000)}", f"target {draw.randrange(3000)}") for _ in range(2100)]
-    before, after = hold_out_pairs(pairs[:2000], 1000), hold_out_pairs(pairs, 1000)
+    before, after = hold_out(pairs[:2000], 1000), hold_out(pairs, 1000)
     where = {pair: split for split in SPLITS for pair in after[split]}
     moved = [where[pair] != split for split in SPLITS[1:] for pair in before[split]]
     assert np.mean(moved) < 0.1
@@ -76,7 +76,7 @@ def test_few_pairs_move_when_data_are_added():
 def test_large_groups_are_trained_on():
     """No held-out set has half of the data because one sentence is frequent."""
     pairs = [(f"source {n}", f"target {n if n > 900 else n // 90}") for n in range(1000)]
-    splits = hold_out_pairs(pairs, 50)
+    splits = hold_out(pairs, 50)
     assert all(20 <= len(splits[split]) <= 80 for split in SPLITS[1:])
 
 
@@ -130,12 +130,16 @@ def test_translate_answers_every_line(run: tuple[Path, str, str]):
     assert answers == [json.loads(row)["hypothesis"] for row in rows]
 
 
+def test_the_list_of_runs_names_the_file(run: tuple[Path, str, str]):
+    assert " my.en " in call("s2s list runs", cwd=run[0]).stdout
+
+
 def test_one_block_says_what_goes(run: tuple[Path, str, str]):
     _, _, said = run
     block = [line.strip() for line in said[said.index("pairs read") - 10 :].splitlines()]
     assert "225 pairs read, 222 kept, 3 left out" in block
-    assert "2 with an empty side: my.en:183, my.en:184" in block
-    assert "4 held-out with an empty side, kept: valid.en:3, valid.en:8, valid.en:20, ..." not in block
+    assert "2 with an empty side: my.en:183, 184" in block
+    assert "6 held-out with an empty side, kept: valid.en:3, 8, 20, ..." in block
     assert "1 longer than 80 tokens (data.max_length): my.en:185" in block
 
 

@@ -179,6 +179,6 @@ def test_references_are_written_beside_the_targets(tmp_path):
     assert (out / "test.references.tsv").read_text() == "x y\tz\n2\n"
     assert json.loads((out / "manifest.json").read_text())["files"]["test.references.tsv"]["lines"] == 2
     for bad in ([], ["x", ""], ["a\tb"]):
-        with pytest.raises(UserError, match=r"test\.references\.tsv:2: text must be non-empty"):
+        with pytest.raises(UserError, match=r"test\.references\.tsv:2: text must be non-empty and one line"):
             write_corpus(tmp_path / "bad", splits, ("a", "b"), {}, {"test": [["x"], bad]})
     assert not (tmp_path / "bad").exists()

@@ -34,17 +34,12 @@ def test_a_folder_of_splits(tmp_path: Path, kind: str):
 def test_folders_that_are_no_dataset(tmp_path: Path):
     with pytest.raises(UserError, match="expected a folder that datasets has saved, or files named by their split"):
         read(tmp_path)
-    (tmp_path / "dataset_dict.json").write_text('{"splits": ["validation", "test"]}')
     for name in ("validation", "test"):
         save_to_disk(tmp_path / name, nested())
-    with pytest.raises(UserError, match="the folder has no split train, only valid, test"):
+    with pytest.raises(UserError, match="the folder has no split train, only test, valid"):
         read(tmp_path)
-    (tmp_path / "dataset_dict.json").write_text('{"splits": ["../elsewhere"]}')
-    with pytest.raises(UserError, match=r"dataset_dict\.json: expected the names of splits"):
-        read(tmp_path)
-    (tmp_path / "dataset_dict.json").write_text('{"splits": ["validation", "test"]}')
-    (tmp_path / "test" / "state.json").write_text('{"_data_files": [{"filename": "../../x"}]}')
-    with pytest.raises(UserError, match=r"test/state\.json: expected the names of data files"):
+    next((tmp_path / "test").glob("*.arrow")).unlink()
+    with pytest.raises(UserError, match="expected a folder that datasets has saved"):
         read(tmp_path, "test_")
     with pytest.raises(UserError, match="nothing: cannot be read"):
         read(tmp_path / "nothing")

@@ -1,16 +1,13 @@
-"""Debian's package descriptions: apt's lists from an archive on this machine, their format, and what is taken."""
+"""Debian's package descriptions: the format of the lists, and what is taken."""
 
 from __future__ import annotations
 
-import hashlib
 import lzma
-import subprocess
 from pathlib import Path
 
 import pytest
 from recipes import assert_languages_do_not_leak, assert_manifest, read
 
-from s2s_plugin.corpora.fetching.packages import apt_lists, has_apt
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.errors import UserError
@@ -68,47 +65,6 @@ Source: gcc-12-cross
 Version: 1
 Architecture: amd64
 """
-
-
-@pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive of Debian's layout, the only one that apt knows of, and apt told to fetch no descriptions."""
-    if not has_apt():
-        pytest.skip("no apt-get on this machine")
-    lists = tmp_path / "archive/dists/stable"
-    architecture = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout
-    sums = ""
-    for name, text in {
-        f"main/binary-{architecture.strip()}/Packages": PACKAGES.replace("amd64", architecture.strip()),
-        "main/i18n/Translation-en": TRANSLATION,
-    }.items():
-        packed = lzma.compress(text.encode())
-        (lists / name).parent.mkdir(parents=True)
-        (lists / f"{name}.xz").write_bytes(packed)
-        for end, content in (("", text.encode()), (".xz", packed)):
-            sums += f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}{end}\n"
-    (lists / "Release").write_text(
-        f"Suite: stable\nCodename: stable\nComponents: main\nArchitectures: {architecture.strip()}\n"
-        f"Date: Mon, 01 Jan 2024 00:00:00 UTC\nSHA256:\n{sums}"
-    )
-    (tmp_path / "sources.list").write_text(f"deb [trusted=yes] file:{tmp_path}/archive stable main\n")
-    (tmp_path / "apt.conf").write_text(
-        f'Dir::Etc::sourcelist "{tmp_path}/sources.list";\nDir::Etc::sourceparts "-";\nAcquire::Languages "none";\n'
-    )
-    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
-    return tmp_path / "archive"
-
-
-def test_apt_gives_descriptions_although_it_is_told_none(archive: Path, tmp_path: Path):
-    folder = apt_lists("en", tmp_path / "cache")
-    texts = {path.name.rsplit("_", 1)[1]: path.read_text() for path in folder.iterdir()}
-    assert set(texts) == {"Packages", "Translation-en"}
-    assert texts["Translation-en"].strip() == TRANSLATION.strip()
-    translations, packages = debian.find_lists(tmp_path / "cache", None)
-    assert [len(translations), len(packages)] == [1, 1] and translations[0].parent == folder
-    with pytest.raises(UserError, match=r"apt's sources have no descriptions \(xx\); .*--from FOLDER"):
-        apt_lists("xx", tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("*.partial"))
 
 
 def test_first_paragraphs_and_synopses():

@@ -174,15 +174,12 @@ PLACEHOLDERS = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0x7FFFFFFF - 
                 0xFFFFFFDB, 0xFFFFFF80, 0x7FFFFF00)  # fmt: skip
 STREAMS = {
     **{f"{size:x}, riff {riff}": wav_bytes(size, riff) for size in PLACEHOLDERS for riff in (None, 0, 0xFFFFFFFF)},
-    **{f"{size:x} between lists": wav_bytes(size, before=LIST, after=LIST) for size in PLACEHOLDERS},
+    **{f"{size:x} behind a list": wav_bytes(size, before=LIST) for size in PLACEHOLDERS},
     **{f"off by {off}": wav_bytes(N + off) for off in (1, 2, 36, 44, 64, -1, -2, -44, -1000)},
     **{f"off by {off}, riff right": wav_bytes(N + off, N + 36) for off in (100, 5000, -5000)},
     "extensible": wav_bytes(0xFFFFFFFF, fmt=EXTENSIBLE),
     "odd list": wav_bytes(N, before=b"LIST" + struct.pack("<I", 5) + b"INFOx\0"),
-    "odd list, not padded": wav_bytes(N, before=b"LIST" + struct.pack("<I", 5) + b"INFOx"),
     "rf64": wav_bytes(0xFFFFFFFF, 0xFFFFFFFF, before=ds64(N), magic=b"RF64"),
-    "rf64, 0": wav_bytes(0xFFFFFFFF, 0xFFFFFFFF, before=ds64(0), magic=b"RF64"),
-    "rf64, unknown": wav_bytes(0xFFFFFFFF, 0xFFFFFFFF, before=ds64(2**64 - 1), magic=b"RF64"),
     "text behind": wav_bytes(N, after=b"recorded by hand\n" * 9),
     "tag behind": wav_bytes(N, after=b"TAG" + bytes(range(125))),
     "zeros behind": wav_bytes(N, after=bytes(512)),
@@ -205,6 +202,17 @@ def test_a_wav_file_cut_off_is_refused(tmp_path, declared):
         read_audio(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("ending", ["aiff", "flac", "mp3"])
+def test_other_sound_files_cut_off_are_refused(tmp_path, ending):
+    import soundfile
+
+    path = tmp_path / f"a.{ending}"
+    soundfile.write(path, np.tile(TONE, 6) / 32768, RATE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"a\.\w+: (truncated, expected|not a sound file)"):
+        read_audio(path)
+
+
 def test_flac_and_mp3_of_unknown_length(tmp_path):
     import soundfile
 
@@ -218,7 +226,7 @@ def test_flac_and_mp3_of_unknown_length(tmp_path):
     pytest.importorskip("av")
     soundfile.write(tmp_path / "a.mp3", np.tile(samples, 6), RATE)
     stream = (tmp_path / "a.mp3").read_bytes()
-    assert b"Xing" in stream[:200]
+    assert b"Xing" in stream[:200] and len(read_audio(tmp_path / "a.mp3")[0]) == 6 * len(TONE)
     (tmp_path / "b.mp3").write_bytes(stream.replace(b"Xing", b"XXXX"))
     assert abs(len(read_audio(tmp_path / "b.mp3")[0]) - 6 * len(TONE)) < 4000
 
@@ -236,7 +244,7 @@ def test_channels_that_cancel_out_are_heard(tmp_path, samples, capsys):
     for name, right in {"opposite": -samples, "nearly": -0.9 * samples}.items():
         found = frontend.load(item(write_wav(tmp_path / f"{name}.wav", np.stack([samples, right], 1))))
         assert np.abs(found - reference).max() < 0.1
-        assert f"{name}.wav: its channels cancel each other out; channel 1" in capsys.readouterr().err
+        assert f"{name}.wav: its channels cancel each other out; channel 1" in " ".join(capsys.readouterr().err.split())
     one_sided = write_wav(tmp_path / "left.wav", np.stack([samples, 0 * samples], 1))
     assert np.abs(frontend.load(item(one_sided)) - reference).mean() < 0.1
     assert capsys.readouterr().err == ""

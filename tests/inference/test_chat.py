@@ -120,8 +120,8 @@ def test_the_last_turns_are_the_source(run: tuple[Path, str], monkeypatch: pytes
     second = bot.reply("Ask gus?")
     bot.reply("Thanks.")
     assert translator.sources == [
-        "my friend ann   sings gus",
-        f"my friend ann   sings gus <turn> {first.text} <turn> Ask gus?",
+        "my friend ann <turn > sings gus",
+        f"my friend ann <turn > sings gus <turn> {first.text} <turn> Ask gus?",
         f"Ask gus? <turn> {second.text} <turn> Thanks.",
     ]
     cfg.chat.threshold = 1.0

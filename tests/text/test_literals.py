@@ -6,10 +6,12 @@ import random
 from pathlib import Path
 
 import pytest
+from fairseq.utils import replace_unk
 from odd_text import EVERY
 
 from s2s_plugin.text.codec import PairCodec
-from s2s_plugin.text.normalize import normalize
+from s2s_plugin.text.normalize import SPACE, normalize
+from s2s_plugin.text.retrieval import Retrieval
 from s2s_plugin.text.vocabulary import SubwordConfig, learn_codec
 
 LITERALS = ["<s>", "</s>", "<unk>", "<pad>", "<0x41>", "@@", "▁", "▅", "⁇", "<2de>", "<copy0>", "<turn>", "<retrieved>"]
@@ -56,6 +58,21 @@ def test_no_text_becomes_a_control_token(codec: PairCodec):
         ids = dictionary.encode_line(codec.encode(f"<2de> {line}"), add_if_not_exist=False, append_eos=False).tolist()
         assert sum(number in tags for number in ids) == 1 and tags & set(ids[:2]), line
         assert not {dictionary.bos(), dictionary.eos(), dictionary.pad()} & set(ids), line
+
+
+def test_retrieved_targets_and_replaced_words_stay_text(tmp_path: Path):
+    """A retrieved target with such text comes back, and so does such a word that replaces an unknown one."""
+    sides = {"en": LINES * 5, "de": LINES * 5}
+    codec = learn_codec(SubwordConfig(kind="word", size=400), tmp_path, sides, ["<retrieved>"])
+    codec.retrieval = Retrieval(list(zip(LINES, LINES, strict=True)))
+    for line in LINES:
+        assert codec.retrieved(codec.encode("a new text", line)) in {*LINES, ""}
+        tokens = codec.encode(line).rpartition(" <retrieved> ")
+        assert codec.retrieved(codec.encode(line)) == codec.retrieval.target(line)
+        words = [word.removeprefix(SPACE) for word in tokens[2].split()]
+        unknown = ["<unk>"] * len(words)
+        replaced = replace_unk(" ".join(unknown), " ".join(words), list(range(len(words))), {}, "<unk>")
+        assert codec.decode(replaced) == line
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char", "word"])

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from s2s_plugin.errors import UserError, visible
-from s2s_plugin.utils.console import dim, guard_terminal, harmless, say, say_some
+from s2s_plugin.utils.console import dim, guard_terminal, harmless, note_some, say
 from s2s_plugin.utils.workers import Workers
 
 HOSTILE = "a\x1b]0;title\x07b\x9b31mc\rd\x7f\x00"
@@ -34,9 +34,9 @@ def test_lines_for_the_user(capsys, monkeypatch):
 
 def test_few_lines_about_many_files(capsys):
     for number in range(20):
-        say_some("test", f"file {number}")
+        note_some("test", f"file {number}")
     assert capsys.readouterr().err.splitlines() == [
-        *(f"file {n}" for n in range(5)),
+        *(f"      file {n}" for n in range(5)),
         "      more such files are not named",
     ]
 

@@ -24,15 +24,13 @@ from s2s_plugin.utils.console import say
 from s2s_plugin.utils.io import build_folder, file_sha256, locked, read_json, write_json
 
 PACKAGE_NOTE = ".package.json"  # in every unpacked package: name, file (with the version), sha256
-APT_HELPER = "/usr/lib/apt/apt-helper"
 LARGEST = 1 << 30  # bytes that a client may write to one file
-PACKED_LISTS = (".lz4", ".gz", ".xz", ".zst", ".bz2")  # as apt keeps them
 
 APT_CONF = """\
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear Acquire::Languages;
-Acquire::Languages {{ "{language}"; }};
+Acquire::Languages {{ "none"; }};
 APT::Get::AllowUnauthenticated "false";
 Acquire::AllowInsecureRepositories "false";
 Acquire::AllowDowngradeToInsecureRepositories "false";
@@ -70,30 +68,6 @@ def apt_package_or(
             raise UserError(f"{problem}; {other}") from None
 
 
-def apt_lists(language: str, cache: Path) -> Path:
-    """Return the folder with apt's package lists, unpacked: ``*_Packages`` and ``*_Translation-<language>``."""
-
-    def build(folder: Path) -> None:
-        say(f"fetching apt's package lists with descriptions ({language})")
-        with _apt_conf(Path(cache), language) as conf:
-            try:
-                _client(["apt-get", "-c", str(conf), "update"])
-            except UserError as problem:
-                raise UserError(f"cannot get apt's package lists: {problem}; {MANUAL_HINT}") from None
-            for path in sorted((conf.parent / "lists").iterdir()):
-                name = path.name.removesuffix(path.suffix if path.suffix in PACKED_LISTS else "")
-                if name.endswith(("_Packages", f"_Translation-{language}")):
-                    command = [APT_HELPER, "-c", str(conf), "cat-file", str(path)]  # knows lz4 and others
-                    with (folder / name).open("wb") as file:
-                        done = subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, preexec_fn=_bound)
-                        if done.returncode:
-                            raise UserError(f"apt-helper cannot read {path}; delete {conf.parent} and run again")
-        if not any(folder.glob("*_Translation-*")):
-            raise UserError(f"apt's sources have no descriptions ({language}); {MANUAL_HINT}")
-
-    return build_folder(Path(cache) / "apt" / f"lists-{language}", build)
-
-
 def pip_package(requirement: str, cache: Path, expected: Expected) -> Path:
     """Return the folder with the content of the wheel of ``requirement`` (``name==version``)."""
     options = ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
@@ -111,19 +85,16 @@ def npm_package(spec: str, cache: Path, expected: Expected) -> Path:
 
 
 @contextmanager
-def _apt_conf(cache: Path, language: str = "none") -> Iterator[Path]:
-    """Lock the folder of apt's state below ``cache``, and yield the configuration file that makes apt use it.
-
-    An update with this configuration fetches descriptions in ``language``.
-    """
+def _apt_conf(cache: Path) -> Iterator[Path]:
+    """Lock the folder of apt's state below ``cache``, and yield the configuration file that makes apt use it."""
     if not has_apt():
         raise UserError("apt-get is not installed")
     state = (cache / "apt-state").resolve()
     with locked(state / "lock"):
         for folder in ("lists/partial", "cache/archives/partial"):
             (state / folder).mkdir(parents=True, exist_ok=True)
-        conf = state / f"apt-{language}.conf"
-        conf.write_text(APT_CONF.format(state=state, language=language), encoding="utf-8")
+        conf = state / "apt.conf"
+        conf.write_text(APT_CONF.format(state=state), encoding="utf-8")
         yield conf
 
 

@@ -17,15 +17,14 @@ from s2s_plugin.corpora.tables.folders import splits
 from s2s_plugin.corpora.tables.rows import Row
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import plain_path
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import note
 
-# by the ending of the file; they take the columns that are needed (None: all), and those that the user has named
-READERS: dict[str, Callable[[Path, tuple[str, ...] | None, Sequence[str]], Iterator[Row]]] = {
+# by the ending of the file; they take the columns that the user has named, by which a header is recognized
+READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[Row]]] = {
     **dict.fromkeys((".csv", ".tsv", ".tab", ".psv", ".txt"), delimited.read),
     ".json": json_rows.read,
     **dict.fromkeys((".jsonl", ".ndjson"), json_rows.read_lines),
-    **dict.fromkeys((".parquet", ".pq"), arrow.read_parquet),
-    **dict.fromkeys((".arrow", ".feather", ".ipc"), arrow.read_arrow),
+    **dict.fromkeys((".parquet", ".pq", ".arrow", ".feather", ".ipc"), arrow.read),
 }
 SPREADSHEETS = (".xls", ".xlsx", ".ods", ".numbers")
 # of the files that only a reader of tables can read
@@ -74,9 +73,9 @@ def read_pairs(data: DictConfig, table: Table, keep_line_breaks: bool) -> Iterat
         columns = _choose(data, path)
         if path == table.files[0]:
             more = f" and {len(table.files) - 1} more files" if len(table.files) > 1 else ""
-            note = "" if _names(columns) else "; there is no header"
-            say(f"      {path}{more}: source is column {columns[0]}, target is column {columns[1]}{note}")
-        for number, row in read_rows(path, columns, _names(columns)):
+            header = "" if _names(columns) else "; there is no header"
+            note(f"{path}{more}: source is column {columns[0]}, target is column {columns[1]}{header}")
+        for number, row in read_rows(path, _names(columns)):
             where = f"{path}:{number}"
             if isinstance(row, UserError):
                 yield where, [row, row]
@@ -87,10 +86,10 @@ def read_pairs(data: DictConfig, table: Table, keep_line_breaks: bool) -> Iterat
 def read_sources(path: Path, column: Any, language: str) -> Iterator[tuple[str, str | UserError]]:
     """Yield where a source is, ``file:row``, and the source; see :func:`choose_source`."""
     named = _names([language if column is None else column])
-    sample = [row for _, row in islice(read_rows(path, named=named), SAMPLE)]
+    sample = [row for _, row in islice(read_rows(path, named), SAMPLE)]
     names = list(dict.fromkeys(name for row in sample if not isinstance(row, UserError) for name in row))
     chosen = choose_source(path, names, column, language)
-    for number, row in read_rows(path, (chosen,), named):
+    for number, row in read_rows(path, named):
         where = f"{path}:{number}"
         yield where, row if isinstance(row, UserError) else _text(where, chosen, row.get(chosen), False)
 
@@ -109,7 +108,7 @@ def _sniffed(
     path: Path, state: tuple[int, int], columns: tuple[Any, ...], fixed: tuple[str | None, ...]
 ) -> tuple[str, str]:
     """Return the columns that :func:`choose` finds in the first rows; ``state`` tells versions of the file apart."""
-    sample = [row for _, row in islice(read_rows(path, named=_names(columns)), SAMPLE)]
+    sample = [row for _, row in islice(read_rows(path, _names(columns)), SAMPLE)]
     rows = [row for row in sample if not isinstance(row, UserError)]
     if not rows:
         error = next((row for row in sample if isinstance(row, UserError)), None)
@@ -133,15 +132,9 @@ def _text(where: str, column: str, value: Any, keep_line_breaks: bool) -> str | 
     return text if text.strip() else ""
 
 
-def read_rows(path: Path, columns: tuple[str, ...] | None = None, named: Sequence[str] = ()) -> Iterator[Row]:
-    """Yield the rows of a file, one at a time.
-
-    Args:
-        path: of the file; its ending tells the format.
-        columns: those that are needed; None: all.
-        named: those that the user has named, by which a header is recognized.
-    """
+def read_rows(path: Path, named: Sequence[str] = ()) -> Iterator[Row]:
+    """Yield the rows of a file; its ending tells the format, and ``named`` are columns that the user has named."""
     ending = plain_path(path).suffix.lower()
     if ending in SPREADSHEETS:
         raise UserError(f"{path}: a spreadsheet cannot be read; save it as CSV")
-    yield from READERS.get(ending, delimited.read)(path, columns, named)
+    return READERS.get(ending, delimited.read)(path, named)

@@ -31,7 +31,7 @@ class Dialect(NamedTuple):
     header: bool
 
 
-def read(path: Path, columns: object, named: Collection[str]) -> Iterator[Row]:
+def read(path: Path, named: Collection[str]) -> Iterator[Row]:
     """Yield the rows of a delimited text; a first row with one of the columns ``named`` by the user is the header."""
     with open_text(path) as text:
         sample = list(islice(_lines(text, SAMPLE_CHARS), SAMPLE))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import plain_path
@@ -29,16 +27,10 @@ def splits(path: Path) -> dict[str, list[Path]]:
         if not path.exists():
             raise UserError(f"{path}: cannot be read (No such file or directory); check the name")
         return {"train": [path]}
-    if (path / "dataset_dict.json").is_file():
-        names = _read_json(path / "dataset_dict.json").get("splits", [])
-        if not names or any(Path(str(name)).name != name for name in names):
-            raise UserError(f"{path}/dataset_dict.json: expected the names of splits; save the dataset again")
-        found = {_split_of(name) or name: _saved(path / name) for name in names}
-    elif (path / "state.json").is_file():
-        found = {"train": _saved(path)}
-    else:
-        found = _named(path) or _named(path / "data")
-    if not found:
+    saved = {_split_of(state.parent.name) or state.parent.name: _shards(state) for state in path.glob("*/state.json")}
+    whole = {"train": _shards(path / "state.json")} if (path / "state.json").is_file() else {}
+    found = whole or saved or _named(path) or _named(path / "data")
+    if not all(found.values()) or not found:
         raise UserError(
             f"{path}: expected a folder that datasets has saved, or files named by their split, such as train.parquet"
         )
@@ -50,20 +42,14 @@ def _split_of(name: str) -> str | None:
     return SPLIT_NAMES.get(re.split(r"[-_.]", name.lower(), maxsplit=1)[0])
 
 
-def _saved(folder: Path) -> list[Path]:
-    """Return the files of a dataset that was saved to disk."""
-    state = _read_json(folder / "state.json")
-    names = [str(entry.get("filename")) for entry in state.get("_data_files", [])]
-    if not names or any(Path(name).name != name for name in names):
-        raise UserError(f"{folder}/state.json: expected the names of data files; save the dataset again")
-    return [folder / name for name in names]
+def _shards(state: Path) -> list[Path]:
+    """Return the files of a dataset that was saved with this ``state.json``."""
+    return sorted(state.parent.glob("data*.arrow"))
 
 
 def _named(folder: Path) -> dict[str, list[Path]]:
     """Return the tables of a folder by the split that their names begin with; tables without one are ``train``."""
-    if not folder.is_dir():
-        return {}
-    files = sorted(file for file in folder.iterdir() if file.is_file())
+    files = sorted(file for file in folder.glob("*") if file.is_file())
     for ending in ENDINGS:
         tables = [file for file in files if plain_path(file).suffix.lower() == ending]
         found: dict[str, list[Path]] = {}
@@ -75,13 +61,3 @@ def _named(folder: Path) -> dict[str, list[Path]]:
         if tables and ending in (".parquet", ".arrow"):  # parts of one table, as Spark writes it
             return {"train": tables}
     return {}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object, as datasets writes it; save the dataset again")
-    return content

@@ -11,7 +11,7 @@ from s2s_plugin.datasets.frontends import check_installed
 from s2s_plugin.datasets.frontends.sound import read_audio, read_features
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
-from s2s_plugin.utils.console import say_some
+from s2s_plugin.utils.console import note_some
 from s2s_plugin.utils.options import option
 
 NORMALIZATIONS = ("channel", "level", "none")
@@ -70,7 +70,7 @@ class AudioFrontend:
         samples, rate = read_audio(path, self.config.max_seconds)
         waveform = samples.mean(axis=1)
         if (channel := _audible_channel(samples, waveform)) is not None:
-            say_some("cancel", f"      {path}: its channels cancel each other out; channel {channel + 1} is used alone")
+            note_some("cancel", f"{path}: its channels cancel each other out; channel {channel + 1} is used alone")
             waveform = samples[:, channel]
         if rate != self.config.sample_rate:
             waveform = soxr.resample(waveform, rate, self.config.sample_rate)

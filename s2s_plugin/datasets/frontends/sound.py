@@ -5,19 +5,23 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
-from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from s2s_plugin.datasets.frontends import check_file, wav
+from s2s_plugin.datasets.frontends import check_file
 from s2s_plugin.datasets.manifest import split_slice
 from s2s_plugin.errors import UserError
 
 # libsndfile reads a truncated wav, aiff or au file without an error, and reports it in its log only.
 DATA_SIZE = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+RIFF_IS_RIGHT = re.compile(r"^RIFF : \d+$", re.MULTILINE)
+MIN_PLACEHOLDER = 0x7FFF0000  # 2 GiB and 4 GiB, less a header: where streams leave the length open
+MAX_EXCESS = 128  # bytes that a length may be too long; some count the header
+BEHIND_DATA = re.compile(rb"(LIST|JUNK|PAD |bext|cue |smpl|iXML|id3 |ID3|PEAK|afsp|_PMX|plst|fact|TAG|APETAGEX|\0*\Z)")
+SCAN = 2**16  # bytes in which to look for what a header says
 MAX_SECONDS = 3600.0
 MP3_DELAY = 4000  # samples, more than decoders remove at both ends
 NPY = b"\x93NUMPY"
@@ -55,31 +59,36 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray
 
     file, part = split_slice(path)
     check_file(file)
-    source: Path | BinaryIO = file
     if file.suffix == ".zip" and part is not None:
-        source, part = io.BytesIO(_read_part(file, *part)), None
-    first, count = part or (0, None)
+        source: BinaryIO = io.BytesIO(_read_part(file, *part))
+        first, count = 0, None
+    else:
+        source, (first, count) = file.open("rb"), part or (0, None)
     has_av = importlib.util.find_spec("av") is not None
-    try:
-        repaired = _repair(source, max_seconds, first + (count or 0))
-        with soundfile.SoundFile(source if repaired is None else repaired) as sound:
-            if sound.format == "MP3" and has_av and _count_samples(source) > sound.frames + MP3_DELAY:
+    with source:
+        try:
+            with soundfile.SoundFile(_with_right_length(source)) as sound:
+                rate, place = sound.samplerate, source.tell()
+                counted = sound.format != "MP3" or _counts_samples(source)
+                if not counted and has_av and _count_samples(source) > sound.frames + MP3_DELAY:
+                    return _read_track(path, source, max_seconds, first, count)
+                source.seek(place)
+                if first >= sound.frames > 0:
+                    raise UserError(f"{path}: begins after the end, at {sound.frames:,} samples; write it again")
+                sound.seek(first)
+                expected = min(sound.frames - first, _limit(max_seconds, rate, count))
+                samples, log = sound.read(expected, dtype="float32", always_2d=True), sound.extra_info
+        except soundfile.LibsndfileError as error:
+            if has_av:
                 return _read_track(path, source, max_seconds, first, count)
-            if first >= sound.frames > 0:
-                raise UserError(f"{path}: begins after the end, at {sound.frames:,} samples; write the manifest again")
-            sound.seek(first)
-            length = min(sound.frames - first, _limit(max_seconds, sound.samplerate, count))
-            samples = sound.read(length, dtype="float32", always_2d=True)
-            rate, sizes = sound.samplerate, DATA_SIZE.search(sound.extra_info)
-    except soundfile.LibsndfileError as error:
-        if has_av:
-            return _read_track(path, source, max_seconds, first, count)
-        problem = f"{path}: not a sound file ({str(error.error_string).rstrip('.')})"
-        remedy = "convert it to wav or flac, or for the audio of videos pip install 's2s-plugin[video]'"
-        raise UserError(f"{problem}; {remedy}") from None
-    expected, actual = map(int, sizes.groups()) if sizes else (length, len(samples))
-    if wav.MIN_PLACEHOLDER > expected > actual and repaired is None and sound.format != "MP3":
-        unit = "bytes" if sizes else "samples"
+            problem = f"{path}: not a sound file ({str(error.error_string).rstrip('.')})"
+            remedy = "convert it to wav or flac, or for the audio of videos pip install 's2s-plugin[video]'"
+            raise UserError(f"{problem}; {remedy}") from None
+    actual, unit, tolerance = len(samples), "samples", MP3_DELAY if sound.format == "MP3" else 0
+    if sizes := DATA_SIZE.search(log):
+        expected, actual, unit, tolerance = int(sizes[1]), int(sizes[2]), "bytes", MAX_EXCESS
+        counted = expected < MIN_PLACEHOLDER and not RIFF_IS_RIGHT.search(log)
+    if counted and actual + tolerance < expected:
         raise UserError(f"{path}: truncated, expected {expected:,} {unit}, got {actual:,}; fetch it again")
     return samples, rate
 
@@ -99,45 +108,51 @@ def _read_part(path: Path, offset: int, length: int) -> bytes:
         return file.read(length)
 
 
-def _repair(source: Path | BinaryIO, max_seconds: float, end: int) -> BinaryIO | None:
-    """Return a copy whose header has the right length, of a wav file, or an upper bound, of a flac file without one."""
-    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-        head = file.read(26)
-        if head[:4] != b"fLaC" or len(head) < 26:
-            repaired = wav.repair(file, max_seconds, end)
-            file.seek(0)
-            return repaired
-        word = int.from_bytes(head[18:26], "big")  # rate, channels, bits, and in 36 bits the number of samples
-        if word % 2**36:
-            file.seek(0)
-            return None
-        limit = max(end, int((max_seconds + 1) * (word >> 44)))
-        return io.BytesIO(head[:18] + (word + min(limit, 2**36 - 1)).to_bytes(8, "big") + file.read())
+def _with_right_length(source: BinaryIO) -> BinaryIO:
+    """Return a copy, to be read to its end, of a wav file that has more sound than its header says; or ``source``."""
+    head, place = source.read(SCAN), 12
+    while head[:4] == b"RIFF" and head[place : place + 4] not in (b"data", b""):
+        length = int.from_bytes(head[place + 4 : place + 8], "little")
+        place += 8 + length + length % 2
+    if head[:4] == b"RIFF" and head[place : place + 4] == b"data":
+        length = int.from_bytes(head[place + 4 : place + 8], "little")
+        source.seek(place + 8 + length)
+        tail = source.read(SCAN)
+        padded = tail[length % 2 :]  # a pad byte follows an odd number, or does not
+        if not any(BEHIND_DATA.match(end) or end.isascii() for end in (tail, padded)):
+            source.seek(0)
+            content = source.read()
+            return io.BytesIO(content[: place + 4] + b"\xff" * 4 + content[place + 8 :])
+    source.seek(0)
+    return source
 
 
-def _open(source: Path | BinaryIO):
+def _counts_samples(mp3: BinaryIO) -> bool:
+    """Return whether an mp3 file says how many samples it has."""
+    mp3.seek(0)
+    head = mp3.read(SCAN)
+    return b"Xing" in head or b"Info" in head
+
+
+def _count_samples(source: BinaryIO) -> int:
+    """Return the number of samples in all packets, without decoding them."""
     import av
 
-    if not isinstance(source, Path):
-        source.seek(0)
-    return av.open(str(source.absolute()) if isinstance(source, Path) else source)  # a colon would be a protocol
-
-
-def _count_samples(source: Path | BinaryIO) -> int:
-    """Return the number of samples in all packets, without decoding them."""
-    with _open(source) as container:
+    source.seek(0)
+    with av.open(source, "r") as container:
         stream = container.streams.audio[0]
         ticks = sum(packet.duration or 0 for packet in container.demux(stream))
-        return round(ticks * stream.time_base * stream.rate)
+        return round(ticks * (stream.time_base or 0) * stream.rate)
 
 
 def _read_track(
-    path: Path, source: Path | BinaryIO, max_seconds: float, first: int, count: int | None
+    path: Path, source: BinaryIO, max_seconds: float, first: int, count: int | None
 ) -> tuple[np.ndarray, int]:
     import av
 
+    source.seek(0)
     try:
-        with _open(source) as container:
+        with av.open(source, "r") as container:
             if not container.streams.audio:
                 raise UserError(f"{path}: must have an audio track")
             resampler = av.AudioResampler(format="flt")

@@ -19,7 +19,7 @@ from s2s_plugin.stages.commands import preprocess_command
 from s2s_plugin.stages.prepare.lengths import check_lengths
 from s2s_plugin.stages.schema import DataConfig
 from s2s_plugin.text.vocabulary import codec_files
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import note
 from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import file_sha256, fingerprint, read_json
 from s2s_plugin.utils.options import options_affecting
@@ -114,7 +114,7 @@ def write_dictionary(cfg: DictConfig, folder: Path, lang: str, dictionary: Dicti
     unknown = Counter({piece: count for piece, count in counts.items() if piece not in dictionary})
     if unknown:
         percent, frequent = 100 * unknown.total() / counts.total(), " ".join(p for p, _ in unknown.most_common(8))
-        say(f"      {lang}: {percent:.2g} % of the tokens are unknown to {cfg.subword.from_dir}: {frequent}")
+        note(f"{lang}: {percent:.2g} % of the tokens are unknown to {cfg.subword.from_dir}: {frequent}")
 
 
 def binarize(cfg: DictConfig, folder: Path) -> None:

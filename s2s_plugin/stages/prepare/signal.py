@@ -17,7 +17,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.stages.prepare.folder import SUMMARY, binarize, write_dictionary
 from s2s_plugin.stages.prepare.lengths import SKIP, remedies
 from s2s_plugin.text.vocabulary import copy_codec, learn_codec
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import note
 from s2s_plugin.utils.io import write_json, write_lines
 
 
@@ -76,6 +76,6 @@ def _leave_out_long(cfg: DictConfig, items: dict[str, list[Item]], encoded: dict
     if long and not skips_bad(cfg.data):
         raise UserError(f"{rule}; {remedies(cfg, frames, longest + 1, longest)}, or leave them out by {SKIP}")
     if long:
-        say(f"      {rule}: left out of training, and of the validation loss")
+        note(f"{rule}: left out of training, and of the validation loss")
     if not encoded["train"]:
         raise UserError(f"no text of at most data.max_length={limit} tokens is left for training")

@@ -20,7 +20,7 @@ from s2s_plugin.stages.prepare.lengths import SKIP, longest_up_to, remedies
 from s2s_plugin.text.codec import PairCodec, copy_tokens
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.text.vocabulary import copy_codec, learn_codec
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import note
 from s2s_plugin.utils.io import read_lines, write_json, write_lines
 from s2s_plugin.utils.progress import Progress
 
@@ -50,8 +50,8 @@ def build(cfg: DictConfig, folder: Path) -> None:
         codec.retrieval = Retrieval(lines["train"])
         codec.retrieval.save(folder, source, target)
     counts, longest = _write_pieces(cfg, folder, lines, codec, tally)
-    for line in tally.lines(sum(counts.values())) if cfg.data.recipe is None else ():
-        say(f"      {line}")
+    if cfg.data.recipe is None:
+        tally.say(sum(counts.values()))
     source_dict = codec.source.dictionary(copy_tokens(codec.copy_slots))
     target_dict = codec.target.dictionary(source_dict.symbols if cfg.subword.joint or codec.copy_slots else [])
     for lang, dictionary in ((source, source_dict), (target, target_dict)):
@@ -99,8 +99,7 @@ def _write_direction(cfg: DictConfig, folder: Path, tally: Tally, shared: str | 
     if cfg.data.recipe is not None:
         return run_recipe(cfg, text)
     meta = {"name": cfg.data.name, "source": "own files"}
-    splits, exact = own_splits(cfg, shared, tally), langs if cfg.subword.lossless else ()
-    return write_corpus(text, splits, langs, meta, exact=exact, blank=SPLITS[1:])
+    return write_corpus(text, own_splits(cfg, tally, shared), langs, meta, blank=SPLITS[1:])
 
 
 def _write_pieces(
@@ -154,12 +153,12 @@ def _leave_out_long(cfg: DictConfig, encoded: dict[str, Encoded], lengths: dict[
                 fits = (lengths[split][number] <= limit).tolist()
                 read = pieces[0] if fits[0] else "", pieces[1] if fits[1] else ""
                 encoded[split][number] = (source if fits[0] else "", target), read
-                tally.keep_blank(place, f"with a side {reason}, not read")
+                tally.blank[f"with a side {reason}, not read"].append(place)
             lengths[split] = np.where(lengths[split] > limit, 0, lengths[split])
         else:
             tally.leave_out(reason, [encoded[split].pop(number)[0] for number in numbers])
             if numbers and cfg.data.recipe is not None:
-                say(f"      {split}: {len(numbers):,} pairs {reason} left out")
+                note(f"{split}: {len(numbers):,} pairs {reason} left out")
 
 
 def _remedies(cfg: DictConfig, lengths: dict[str, np.ndarray], max_length: int) -> str:

@@ -27,11 +27,15 @@ Side = str | UserError  # of a pair; an unusable line is the error that it is
 LINE_BREAK = re.compile("[\0\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 DUPLICATES = "duplicate (case, spaces and punctuation aside)"
 OVERLAP = "with a side that is held out"
-EMPTY, UNUSABLE = "with an empty side", "unusable"
+EMPTY, UNUSABLE, LONG = "with an empty side", "unusable", f"longer than {MAX_LINE:,} characters"
 
 
-class EmptyLine(UserError):
-    """A line without text."""
+class BadLine(UserError):
+    """A line that cannot be used, for this reason."""
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 def skips_bad(data: DictConfig) -> bool:
@@ -64,9 +68,10 @@ def _check_line(where: str, raw: bytes) -> str | UserError:
     except UnicodeDecodeError as error:
         return UserError(f"{where}: byte {error.start + 1} is not UTF-8; convert the file, e.g. with iconv")
     if not line.strip():
-        return EmptyLine(f"{where}: the line is empty; every line must hold a sentence")
+        return BadLine(f"{where}: the line is empty; every line must hold a sentence", EMPTY)
     if len(line) > MAX_LINE:
-        return UserError(f"{where}: a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it")
+        rule = f"a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it"
+        return BadLine(f"{where}: {rule}", LONG)
     return line
 
 
@@ -88,7 +93,7 @@ def _read_pairs(cfg: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
         texts = ["" if isinstance(side, UserError) else side for side in sides]
         tally.count_characters([] if cfg.subword.lossless else texts)
         source, target = map(clean, texts)
-        pair, reason = OwnPair(source, target, where), EMPTY if bad is None or isinstance(bad, EmptyLine) else UNUSABLE
+        pair, reason = OwnPair(source, target, where), EMPTY if bad is None else getattr(bad, "reason", UNUSABLE)
         if source and target:
             pairs.append(pair)
         elif held_out:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.text.characters import character_name, dropped
-from s2s_plugin.utils.console import note
+from s2s_plugin.utils.console import note, say
 
 SHOWN = 3  # places of each reason
 SHOWN_CHARACTERS = 8
@@ -68,7 +68,7 @@ class Tally:
                 some = name_some(places)
                 note(f"  {len(places):,} {reason}{': ' if some else ''}{some}")
         if self.to_keep_long:
-            note(f"  to keep long ones: {self.to_keep_long}")
+            say(f"        to keep long ones: {self.to_keep_long}")  # in one line, to be pasted
         if self.characters:
             most = self.characters.most_common(SHOWN_CHARACTERS)
             counts = ", ".join(f"{character_name(character)}: {count:,}" for character, count in most)

@@ -194,7 +194,7 @@ def watched(folder: Path) -> Iterator[None]:
     What cannot be stopped, as a loop in C, ends the process with a traceback.
     """
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    before, began, tempfile.tempdir = _memory("VmRSS"), time.monotonic(), str(folder)
+    before, began, tempfile.tempdir = _memory("VmRSS"), time.process_time(), str(folder)
     _folders.append(folder.resolve())
     faulthandler.dump_traceback_later(10 * MAX_SECONDS, exit=True)
     try:
@@ -207,7 +207,7 @@ def watched(folder: Path) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
         _folders.clear()
         tempfile.tempdir = None
-    seconds, grown = time.monotonic() - began, _memory("VmHWM") - before
+    seconds, grown = time.process_time() - began, _memory("VmHWM") - before
     if actions := list(_actions):
         _actions.clear()
         raise Finding(actions[0])

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from command_line import BIN, ROOT, write_reversed
+from command_line import ROOT, call, write_reversed
 from extend_page import command, write_files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -88,7 +88,7 @@ def test_a_checkout_is_used_beside_the_wheel(site: Path, tmp_path: Path):
     preprocess = (
         "--source-lang de --target-lang en --trainpref train --validpref valid --joined-dictionary --destdir bin"
     )
-    subprocess.run([BIN / "fairseq-preprocess", *preprocess.split()], cwd=tmp_path, check=True, capture_output=True)
+    call(f"fairseq-preprocess {preprocess}", cwd=tmp_path)
     program = (
         "import sys; from fairseq_cli.train import cli_main; cli_main(); print(sys.modules['s2s_plugin'].__file__)"
     )

@@ -64,7 +64,8 @@ def test_a_moved_run_is_used_from_any_folder(moved: Path, tmp_path: Path):
 def test_its_vocabulary_initializes_another_run(moved: Path, tmp_path: Path):
     write_reversed(tmp_path, {"new": 200}, ("en", "de"), upper=True)
     options = "data=files data.source=new.en data.target=new.de optimization.max_update=2"
-    call(f"s2s run app=nmt name=tuned {options} finetune_from={moved}", cwd=tmp_path)
+    for stage in ("prepare", "train"):
+        call(f"s2s {stage} app=nmt name=tuned {options} finetune_from={moved}", cwd=tmp_path)
     for name in ("codec.json", "spm.model", "dict.en.txt"):
         assert (tmp_path / "runs/nmt/tuned/data" / name).read_bytes() == (moved / "data" / name).read_bytes()
 

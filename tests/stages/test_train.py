@@ -51,7 +51,8 @@ def test_patience_ends_training_once_and_for_all(tmp_path: Path, own_files: Path
 
 
 def test_the_best_by_loss_is_the_best(tmp_path: Path, own_files: Path):
-    call(f"s2s run {overrides(own_files)} checkpoint_metric=loss", cwd=tmp_path)
+    for stage in ("prepare", "train"):
+        call(f"s2s {stage} {overrides(own_files)} checkpoint_metric=loss", cwd=tmp_path)
     records = [json.loads(line) for line in (tmp_path / "runs/nmt/default/log.txt").read_text().splitlines()
                if line.startswith("{") and "valid_loss" in line]  # fmt: skip
     best = min(float(record["valid_loss"]) for record in records)

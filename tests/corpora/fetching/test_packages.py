@@ -156,6 +156,7 @@ def test_npm_package_from_a_local_source(tmp_path):
         npm_package(str(archive), tmp_path / "cache", Expected(archive.stat().st_size, "0" * 64))
 
 
+@pytest.mark.slow  # as slow as the network
 def test_apt_package_for_real(tmp_path):
     if not has_apt():
         pytest.skip("no apt-get on this machine")

@@ -39,7 +39,14 @@ GENERATE = "fairseq-generate {data} --user-dir s2s_plugin --task s2s --cpu --pat
 # What the commands import: all that is slow, torch's compiler for their optimizers too.
 LIBRARIES = ("torch._dynamo", "fairseq", "hydra", "sacrebleu", "sentencepiece", "scipy.sparse.csgraph")
 PRELOADED = {
-    "s2s": ("s2s_plugin.stages.runner", "s2s_plugin.report.page", "fairseq_cli.train", *LIBRARIES),
+    "s2s": (
+        "s2s_plugin.cli",
+        "hydra._internal.hydra",
+        "s2s_plugin.stages.runner",
+        "s2s_plugin.report.page",
+        "fairseq_cli.train",
+        *LIBRARIES,
+    ),
     "sacrebleu": ("sacrebleu",),
 }
 

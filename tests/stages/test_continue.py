@@ -93,7 +93,8 @@ def test_other_changes_need_another_name(finished):
 def test_changed_files_need_another_name(copy: Path, own_files: Path, tmp_path: Path):
     mine = tmp_path / "mine"
     shutil.copytree(own_files, mine)
-    call(f"s2s run {overrides(mine, 'mine')} optimization.max_update=2", cwd=tmp_path)
+    for stage in ("prepare", "train"):
+        call(f"s2s {stage} {overrides(mine, 'mine')} optimization.max_update=2", cwd=tmp_path)
     for lang in ("en", "de"):
         with (mine / f"letters.{lang}").open("a") as file:
             file.write("a b c\n" if lang == "en" else "C B A\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -133,17 +134,15 @@ RUN_FILES = {
 
 @pytest.mark.parametrize("name", RUN_FILES)
 def test_run_files(run: Path, name: str):
-    path = run / "runs/nmt/default" / name
-    for damage in (flip, zero, cut):
+    """Each damage and each stage once or more: none of them depends on which damage it is."""
+    path, generated = run / "runs/nmt/default" / name, run / "runs/nmt/default/generated.json"
+    for damage, stage in zip((flip, zero, cut), itertools.cycle(RUN_FILES[name])):
         before = damage_file(path, damage)
-        stages = RUN_FILES[name]
-        for stage in stages:
-            generated = run / "runs/nmt/default/generated.json"
-            kept = generated.read_bytes()
-            if name == "settings.json":
-                generated.unlink()
-            mistake(run, f"s2s {stage} app=nmt", name)
-            generated.write_bytes(kept)
+        kept = generated.read_bytes()
+        if name == "settings.json":
+            generated.unlink()
+        mistake(run, f"s2s {stage} app=nmt", name)
+        generated.write_bytes(kept)
         path.write_bytes(before)
 
 

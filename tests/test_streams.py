@@ -44,12 +44,17 @@ def test_plain_locales(small_model: Path, environment: dict[str, str]):
 def test_ascii_is_no_encoding_for_text(small_model: Path):
     done = shell("printf 'a b\\n' | s2s translate app=nmt", small_model, PYTHONIOENCODING="ascii")
     assert done.returncode == 2 and "standard output must be UTF-8, got ascii" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_list_of_runs_may_be_ascii(small_model: Path):
     done = shell("s2s list runs", small_model, PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "default" in done.stdout
 
 
 @pytest.mark.parametrize("closed, code, words", [
-    (">&-", 2, "standard output is closed"), ("<&-", 2, "standard input is closed"), ("2>&-", 0, ""),
+    (">&-", 2, "standard output is closed"), ("<&-", 2, "standard input is closed"),
+    pytest.param("2>&-", 0, "", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_closed_streams(small_model: Path, closed: str, code: int, words: str):
     command = f"s2s translate app=nmt {closed}"

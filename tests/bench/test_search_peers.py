@@ -74,6 +74,7 @@ def test_measure_runs_slow_systems_once_and_drops_what_fails(bench: ModuleType):
     assert [worker.calls for worker in workers.values()] == [bench.MIN_ROUNDS + 1, 1, 1]
 
 
+@pytest.mark.slow  # it makes a virtual environment
 def test_an_environment_that_cannot_be_built_is_named(bench: ModuleType, tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bench, "ENVIRONMENTS", tmp_path)
     monkeypatch.setattr(bench, "TORCH", "torch==0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import subprocess
@@ -51,13 +52,16 @@ def config(*options: str) -> DictConfig:
         return compose("s2s", overrides=quote_overrides(imply_data(["app=nmt", *options])))
 
 
-def test_a_file_of_any_name_is_what_the_config_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_any_name_is_what_the_config_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of a file, a run and a language; a run's folder has its name as it was typed."""
     monkeypatch.chdir(tmp_path)
-    for stem in STEMS:
-        cfg = config(*corpus(tmp_path, stem))
+    for stem, name, language in zip(STEMS, itertools.cycle(RUNS), itertools.cycle(LANGUAGES)):
+        files = corpus(tmp_path, stem)
+        cfg = config(*files, f"data.test_pairs={stem}.tsv", f"name={name}", f"data.source_lang={language}")
         assert (cfg.data.name, cfg.data.source, cfg.data.target) == ("files", f"{stem}.en", f"{stem}.de")
-        cfg = config(f"data.pairs={stem}.tsv")
-        assert (cfg.data.name, cfg.data.pairs) == ("files", f"{stem}.tsv")
+        assert (cfg.data.test_pairs, cfg.data.source_lang) == (f"{stem}.tsv", language)
+        assert (cfg.name, cfg.run_dir) == (name, f"runs/nmt/{name}")
+    assert config("data.source=a", "name='null'", "finetune_from=null").finetune_from is None
 
 
 @pytest.mark.parametrize("stem", ["한국어/k", "$HOME", "back\\slash\\"])
@@ -70,10 +74,6 @@ def test_a_table_of_any_name_is_prepared(tmp_path: Path, stem: str):
     rows = "".join(f"text number {n} {n % 7}\tTEXT {n}\n" for n in range(60))
     (tmp_path / f"{stem}.tsv").write_text("en\tde\n" + rows)
     assert "pairs (train / valid / test)" in prepare(tmp_path, f"data.pairs={stem}.tsv")
-
-
-def test_a_language_of_any_name_is_what_the_config_has():
-    assert [config(f"data.source_lang={language}").data.source_lang for language in LANGUAGES] == list(LANGUAGES)
 
 
 @pytest.mark.parametrize("language", ["no", "1_1"])
@@ -93,12 +93,7 @@ def test_a_home_folder_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert quoted[2] == "chat.fallback='~/x'"
 
 
-def test_runs_of_any_name_have_folders_of_their_own(tmp_path: Path):
-    """The config has the name as it was typed, and so has the folder."""
-    for name in RUNS:
-        cfg = config("data=ding", f"name={name}")
-        assert (cfg.name, cfg.run_dir) == (name, f"runs/nmt/{name}")
-    assert config("name='null'", "finetune_from=null").finetune_from is None
+def test_the_command_line_composes_the_same(tmp_path: Path):
     printed = call(["s2s", "run", "app=nmt", "name=1e3", "--cfg", "job"], cwd=tmp_path).stdout
     assert OmegaConf.create(printed).run_dir == "runs/nmt/1e3"
 

@@ -15,12 +15,12 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from s2s_plugin.cli import main
 
 COMMANDS = {
-    "train": "train app=nmt optimization.max_update=100000 dataset.num_workers=2",
+    "train": "train app=nmt optimization.max_update=300 dataset.num_workers=2",
     "generate": "generate app=nmt workers=1 dataset.num_workers=2 dataset.batch_size=1",
 }
 
 
-@pytest.mark.parametrize("batch", [0, 5])
+@pytest.mark.parametrize("batch", [0, 2])
 @pytest.mark.parametrize("stage", COMMANDS)
 def test_one_line_and_soon(small_model: Path, tmp_path: Path, stage: str, batch: int, monkeypatch, capsys):
     """Before the first batch, and while it has others in hand."""

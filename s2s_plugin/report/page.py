@@ -57,7 +57,7 @@ def write_report(run_dir: Path, changed_options: Callable[[dict], dict] = dict) 
     """
     try:
         return _write(read_run(run_dir), changed_options)
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, TemplateError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, TemplateError) as error:
         reason = f"{type(error).__name__}: {error}"
         rule = "a file in it is not what the stages of this version write"
         raise UserError(f"{run_dir}: {rule} ({show(reason, 120)}); run them again") from error

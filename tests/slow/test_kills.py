@@ -79,8 +79,8 @@ def test_killed_again_and_again(own_files: Path, tmp_path: Path):
         for stage in PLAN:
             process = follow(command, killed, log)
             if wait_for(process, log, stage):
-                only_worker = draw.random() < 1 / 2
-                deadline = time.monotonic() + (lengths[stage] if only_worker else draw.uniform(0, lengths[stage] / 2))
+                only_worker = stage < 4 and draw.random() < 1 / 2  # score and report have none
+                deadline = time.monotonic() + (lengths[stage] if only_worker else draw.uniform(0, lengths[stage] / 4))
                 while process.poll() is None and time.monotonic() < deadline:
                     time.sleep(0.01)
                     if only_worker and children(process.pid) and draw.random() < 0.1:

@@ -144,9 +144,10 @@ def check_without_targets(generation: Any) -> None:
 def check_delegated(generation: Any, own: Mapping[str, object], reasons: Sequence[str]) -> None:
     """Raise a UserError if an option, fairseq's or our ``own``, requires our search and ``reasons`` fairseq's.
 
-    Minimum Bayes risk reranks the hypotheses of either.
+    Minimum Bayes risk reranks the hypotheses of either, and a patience of 1 is how fairseq's search ends.
     """
-    unsupported = [f"task.{name}={value}" for name, value in own.items() if name != "mbr"]
+    either = {"mbr": own.get("mbr"), "search_patience": 1.0}
+    unsupported = [f"task.{name}={value}" for name, value in own.items() if (name, value) not in either.items()]
     unsupported += ["--replace-unk"] * is_set(generation, "replace_unk")
     message = f"{', '.join(reasons)} uses fairseq's own search, which does not support {', '.join(unsupported)}"
     require(not unsupported, message)

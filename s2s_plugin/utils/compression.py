@@ -33,6 +33,8 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
     try:
         with path.open("rb") as raw:
             decompress = next((MAGIC[magic] for magic in MAGIC if raw.peek(len(magic)).startswith(magic)), None)
+            if decompress is None and plain_path(path) != path:
+                raise UserError(f"{path}: not compressed as its name says; get it again, or rename it")
             if decompress is None:
                 yield raw
             else:

@@ -58,7 +58,10 @@ def test_no_utf8_on_standard_input(small_run):
     folder, overrides = small_run
     done = call(f"s2s translate {overrides}", folder, stdin=b"a b c\n\ncaf\xe9\n", check=False)
     assert done.returncode == 2 and done.stdout.split("\n")[1] == ""
-    assert done.stderr.splitlines()[-1].startswith("s2s: error: standard input, line 3: byte 4 is not UTF-8")
+    assert done.stderr.splitlines()[-2:] == [
+        "s2s: standard input, line 3: byte 4 is not UTF-8; convert it",
+        "s2s: error: 1 of the lines could not be used; see above",
+    ]
 
 
 def damaged(small_run, name: str) -> tuple[Path, str, Path]:

@@ -22,7 +22,8 @@ def write_run(folder: Path, hypotheses: list[str], references: list[str] = REFER
     """What ``s2s generate`` leaves of a run, as far as its outputs go."""
     folder.mkdir()
     (folder / "config.yaml").write_text(CONFIG)
-    rows = ({"reference": r, "hypothesis": h} for r, h in zip(references, hypotheses, strict=True))
+    pairs = enumerate(zip(references, hypotheses, strict=True))
+    rows = ({"id": n, "reference": r, "hypothesis": h} for n, (r, h) in pairs)
     (folder / "outputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 

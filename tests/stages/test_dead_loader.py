@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import call
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
@@ -34,6 +35,7 @@ def run_and_kill(words: list[str], folder: Path, batch: int, stderr: Path) -> No
 
     _MultiProcessingDataLoaderIter._next_data = kill
     os.chdir(folder)
+    torch.set_num_threads(1)  # a fork lacks the threads of its parent
     with stderr.open("w") as file, contextlib.redirect_stderr(file):
         code = main(words)
     os._exit(code)

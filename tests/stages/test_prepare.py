@@ -52,11 +52,11 @@ def test_own_held_out_files_that_leak_are_named(prepared):
     (folder / "held.en").write_text("".join(f"{source}\n" for source, _ in PAIRS[:5]))
     (folder / "held.de").write_text("".join(f"{target}\n" for _, target in PAIRS[:5]))
     own = f"{OWN} data.test_source=held.en data.test_target=held.de"
-    done = call(f"s2s prepare {own}", cwd=folder)
-    assert "5 training pairs overlap your own held-out files (5 of 5 lines): scores will be inflated" in done.stderr
+    said = " ".join(call(f"s2s prepare {own}", cwd=folder).stderr.split())
+    assert "5 training pairs overlap your own held-out files (5 of 5 lines): scores will be inflated" in said
     done = call(f"s2s prepare {own} data.drop_overlap=true", cwd=folder)
     assert "overlap your own" not in done.stderr
-    assert re.search(r"[5-9] with a side that is held out: my\.en:1, my\.en:2, my\.en:3, \.\.\.\n", done.stderr)
+    assert re.search(r"[5-9] with a side that is held out: my\.en:1, 2, 3, \.\.\.\n", done.stderr)
 
 
 def test_more_characters_than_symbols(tmp_path: Path):

@@ -48,7 +48,7 @@ def prepared(request, tmp_path_factory) -> tuple[str, Path, Path]:
         f"s2s prepare app={app} data=manifest data.manifest={folder}/my.tsv data.held_out=40 subword.kind=word "
         f"prepared_dir={folder}/bin {FRONTEND[modality]}"
     )
-    (out,) = re.findall(r"tokens, in (\S+)$", done.stderr, re.MULTILINE)
+    (out,) = re.findall(r"tokens, in\s+(\S+)$", done.stderr, re.MULTILINE)
     return modality, folder, Path(out)
 
 
@@ -99,7 +99,8 @@ def test_interactive_takes_file_names(prepared, trained, generated: str):
 def test_stock_search_agrees(prepared, trained):
     """fairseq's own search over the same model (asked for by an option that ours leaves to it)."""
     command = GENERATE.format(data=prepared[2], path=trained) + " --beam 3"
-    assert hypotheses(call(command + " --diversity-rate 0").stdout) == hypotheses(call(command).stdout)
+    stock, ours = call(command + " --diversity-rate 0"), call(command + " --search-patience 1")
+    assert hypotheses(stock.stdout) == hypotheses(ours.stdout)
 
 
 @pytest.mark.parametrize("option", ["--beam 3", "--score-reference"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -63,19 +64,20 @@ def test_failed_build_leaves_nothing(tmp_path):
 
 
 def test_two_at_once_build_once(tmp_path):
-    calls = []
-
     def build(folder: Path) -> None:
-        calls.append(folder)
-        threading.Event().wait(0.05)
+        with (tmp_path / "calls").open("a") as file:
+            file.write("call\n")
+        time.sleep(0.05)
         (folder / "all").write_text("x")
 
-    threads = [threading.Thread(target=build_folder, args=(tmp_path / "thing", build)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(calls) == 1
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=build_folder, args=(tmp_path / "thing", build)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert (tmp_path / "calls").read_text() == "call\n"
 
 
 def test_without_apt_another_way_is_tried(tmp_path, monkeypatch):

@@ -9,6 +9,9 @@ plain data; torch's safe loader (``weights_only=True``) still refuses everything
 Processes: fairseq leaves the process group to the interpreter's exit, where gloo's threads may abort a process that has
 finished its work.
 
+Workers: fairseq takes the last batch of an epoch without asking for the end, at which torch would stop the workers of
+its data loader. Left to the garbage collector, each is waited for in vain for 5 seconds, after every validation.
+
 Damaged data: the destructor of a binarized dataset raises if its files could not be opened.
 
 Start: two parts of fairseq that are not used here import scikit-learn and scipy.stats, a third of the start time of
@@ -31,6 +34,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import distributed
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from s2s_plugin.errors import UserError
 
@@ -69,7 +73,7 @@ def import_fairseq() -> None:
 import_fairseq()
 
 import fairseq.utils  # noqa: E402
-from fairseq.data import indexed_dataset  # noqa: E402
+from fairseq.data import indexed_dataset, iterators  # noqa: E402
 
 
 def silence_destructor(kind: Any) -> None:
@@ -85,6 +89,20 @@ def silence_destructor(kind: Any) -> None:
 
 for _kind in (indexed_dataset.MMapIndexedDataset, indexed_dataset.MMapIndexedDataset.Index):
     silence_destructor(_kind)
+
+
+def consume(consumer: iterators.BackgroundConsumer) -> None:
+    """Take all batches from the data loader, as fairseq's function does, and stop its workers."""
+    loader = consumer._source
+    consumer._source = batches = iter(loader)
+    fairseq_consume(consumer)
+    if isinstance(batches, _MultiProcessingDataLoaderIter):
+        batches._shutdown_workers()
+        loader._iterator = None  # where it keeps workers for another epoch
+
+
+fairseq_consume = iterators.BackgroundConsumer.run
+iterators.BackgroundConsumer.run = consume
 
 
 def split_paths(paths: str, separator: str = os.pathsep) -> list[str]:

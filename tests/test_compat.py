@@ -1,7 +1,11 @@
 """What importing this package does to fairseq."""
 
+import multiprocessing
 import subprocess
 import sys
+
+from fairseq.data.iterators import BufferedIterator
+from torch.utils.data import DataLoader
 
 UNUSED = ("sklearn", "scipy.stats", "torchaudio", "pyarrow")
 
@@ -28,3 +32,12 @@ def test_unused_libraries_are_imported_when_fairseq_uses_them():
 
 def test_plain_fairseq_imported_first_is_left_alone():
     assert python("import fairseq, s2s_plugin, sys; print('sklearn' in sys.modules)").strip() == "True"
+
+
+def test_workers_of_a_data_loader_end_with_its_batches():
+    import s2s_plugin  # noqa: F401  (which makes it so)
+
+    batches = BufferedIterator(5, DataLoader(list(range(10)), num_workers=2))
+    assert len(list(batches)) == 10
+    batches._consumer.join()
+    assert batches._consumer._source._workers and not multiprocessing.active_children()

@@ -54,7 +54,7 @@ def test_results_on_a_terminal_and_in_a_file(tmp_path, monkeypatch):
 
 
 def test_a_reader_that_crashes_costs_its_task_alone():
-    with Workers(1, lambda task: os.abort() if task == "bad" else task.upper(), remedy="leave it out") as reader:
+    with Workers(1, lambda task: os._exit(3) if task == "bad" else task.upper(), remedy="leave it out") as reader:
         assert reader.map(["one"]) == ["ONE"]
         with pytest.raises(UserError, match="a worker process died, perhaps for lack of memory: leave it out"):
             reader.map(["bad"])

@@ -140,7 +140,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_an_endless_stream(small_model: Path, tmp_path: Path, workers: int):
     """The first answer before the second line; then as fast as lines are taken, with constant memory; then a reader
     who has seen enough."""

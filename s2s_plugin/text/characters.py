@@ -22,7 +22,7 @@ MEANINGLESS = re.compile(
     "[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"  # control characters that are no white space
     "\u00ad\u061c\u200e\u200f\u202a-\u202e\u2060\u2066-\u206f\ufeff\ud800-\udfff" + NONCHARACTERS + "]"
 )
-BESIDE = re.compile(f"(?<=[{UNSPACED}])(?=\\S)|(?<=\\S)(?=[{UNSPACED}])")
+NEXT_TO_UNSPACED = re.compile(f"(?<=[{UNSPACED}])(?=\\S)|(?<=\\S)(?=[{UNSPACED}])")
 
 
 def drop_meaningless(text: str) -> str:
@@ -33,7 +33,7 @@ def drop_meaningless(text: str) -> str:
     first, *parts = re.split(f"{ZERO_WIDTH_SPACE}+", text)
     for part in parts:
         between = first[-1:] + part[:1]
-        first += (ZERO_WIDTH_SPACE if len(between) == 2 and BESIDE.search(between, 1) else "") + part
+        first += (ZERO_WIDTH_SPACE if len(between) == 2 and NEXT_TO_UNSPACED.search(between, 1) else "") + part
     return first
 
 

@@ -22,7 +22,7 @@ from s2s_plugin.utils.io import read_json
 
 UNKNOWN = "\u2047"  # SentencePiece's surface of its unknown piece
 SLOT = re.compile(r"<copy\d+>")
-HIDDEN_SLOT = "\ufdd4{}\ufdd4"  # a slot while the text beside it is decoded; no text has this noncharacter
+HIDDEN_SLOT = "\ufdd4{}\ufdd4"  # a slot while the text around it is decoded; no text has this noncharacter
 # byte-fallback tokens of a character outside the vocabulary
 BYTES = re.compile(r"(?<!\S)<0x[0-9A-F]{2}>(?: <0x[0-9A-F]{2}>)*(?!\S)")
 RESERVED = re.compile(r"</?s>|<unk>|<pad>|<copy\d+>")  # entries of a dictionary that no piece of text may become

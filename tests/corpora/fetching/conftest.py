@@ -11,7 +11,7 @@ from web_server import CONTENT, Handler, serving
 
 @pytest.fixture
 def box(tmp_path: Path) -> Path:
-    """A folder with a secret in it, and beside it the place that attacks aim at."""
+    """A folder with a secret in it, and next to it the place that attacks aim at."""
     (tmp_path / "box/in").mkdir(parents=True)
     (tmp_path / "target").mkdir()
     (tmp_path / "box/secret.txt").write_text("secret")

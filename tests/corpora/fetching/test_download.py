@@ -40,7 +40,7 @@ def test_no_redirect_to_http(server, tmp_path):
         Handler.to = f"{plain}/data.bin"
         with pytest.raises(UserError, match=r"/moved: only https is used, got redirected to http://127"):
             url_file(f"{server}/moved", tmp_path, EXPECTED)
-    assert Handler.ranges == [None]  # the plain server was not asked
+    assert Handler.ranges == [None]  # the plain server had no request
     Handler.to = f"file://{Path(__file__).resolve()}"
     with pytest.raises(UserError, match=r"/moved: HTTP 302 .*file:.* is not allowed"):
         url_file(f"{server}/moved", tmp_path, EXPECTED)
@@ -77,10 +77,10 @@ def test_corrupt_file_in_the_cache_is_fetched_again(server, tmp_path):
     assert url_file(f"{server}/data.bin", tmp_path, EXPECTED).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_size_is_limited_while_it_comes(tmp_path, told):
+@pytest.mark.parametrize("declared", [True, False])
+def test_size_is_limited_while_it_comes(tmp_path, declared):
     with (
-        serving(Handler if told else Chunked) as address,
+        serving(Handler if declared else Chunked) as address,
         pytest.raises(UserError, match=r"data\.bin: it must have at most 100,000 bytes, got"),
     ):
         url_file(f"{address}/data.bin", tmp_path, Expected((1, 100_000)))

@@ -40,5 +40,5 @@ def test_multi30k_refuses_other_files(multi30k_files, tmp_path):
     with pytest.raises(UserError, match=r"val\.en\.gz has 1 lines, the official file has 1,014"):
         multi30k.prepare(tmp_path / "out", "de", "en", tmp_path / "cache", from_dir=folder)
     (folder / "val.en.gz").write_bytes(b"no gzip")
-    with pytest.raises(UserError, match=r"cannot read .*val\.en\.gz"):
+    with pytest.raises(UserError, match=r"val\.en\.gz: not compressed as its name says"):
         multi30k.prepare(tmp_path / "out", "de", "en", tmp_path / "cache", from_dir=folder)

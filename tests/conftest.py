@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the tests themselves run beside one another
+
 import pytest
 from command_line import PREPROCESS, TRAIN, call, write_reversed
 from hydra import version
 
 from s2s_plugin.utils.io import build_folder
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return more than there are cores: tests wait for files, signals and time limits."""
+    return round(1.5 * len(os.sched_getaffinity(0)))
 
 
 @pytest.fixture(scope="session")

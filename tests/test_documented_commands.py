@@ -21,7 +21,7 @@ from s2s_plugin.stages import schema
 schema.register()
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SMALL = "model=tiny subword.size=40 optimization.max_update=3"
+SMALL = "model=tiny subword.size=40 optimization.max_update=3 generation.max_len_a=0 generation.max_len_b=10"
 
 
 def code_lines(page: Path) -> list[str]:

@@ -108,6 +108,7 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
 
     import hydra
     import torch
+    from hydra._internal.hydra import Hydra
     from hydra.core.hydra_config import HydraConfig
 
     from s2s_plugin.stages import runner as stages
@@ -132,6 +133,8 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
             with contextlib.suppress(OSError):  # Hydra has made the run's folder; leave none that is empty
                 Path(HydraConfig.get().runtime.output_dir).rmdir()
 
+    # Hydra composes the config once more only to look for it there.
+    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     sys.argv = ["s2s", *overrides]
     try:
         hydra_main()

@@ -75,7 +75,8 @@ def _check_part(group: str, part: Any, path: object) -> dict[str, Any]:
 def _check_options(values: dict[str, Any], schema: type, prefix: str, path: object) -> dict[str, Any]:
     """Return the same options with values of the types that the dataclass declares."""
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), values)
+        merged = OmegaConf.structured(schema)
+        merged.merge_with(values)
         return _restrict(OmegaConf.to_container(merged, enum_to_str=True), values)
     except (OmegaConfBaseException, AssertionError, TypeError, ValueError) as error:
         key = str(getattr(error, "full_key", None) or "options")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from command_line import call
 
 
+@pytest.mark.slow  # seconds of training by two programs
 def test_quick_run_compares_two_decoders_with_stock():
     sizes = "--rounds 1 --sentences 2 --width 32 --vocabulary 60"
     lines = call(f"python bench/train_speed.py --quick {sizes}").stdout.splitlines()

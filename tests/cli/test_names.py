@@ -18,7 +18,10 @@ from s2s_plugin.cli.config import imply_data
 from s2s_plugin.cli.overrides import quote_overrides
 from s2s_plugin.stages import schema
 
-SMALL = "model=tiny subword.kind=char subword.size=30 dataset.max_tokens=500 optimization.max_update=2 workers=1"
+SMALL = (
+    "model=tiny subword.kind=char subword.size=30 dataset.max_tokens=500 optimization.max_update=2 workers=1 "
+    "generation.max_len_a=0 generation.max_len_b=10"
+)
 STEMS = (
     "말뭉치", "données", "한국어/k", "corpus (1)", "a=b", "R&D", "c:d", "e,f", "50%", "it's", 'say "hi"', "[draft]",
     "{x}", "-dash", " space ", "$HOME", "back\\slash\\", "# x", "~tilde", "null", "1e3", "a;b|c*?!", "(",

@@ -13,7 +13,7 @@ from own_tables import COMPRESSIONS, PAIRS, arrow, nested, save_to_disk, write_s
 
 TINY = (
     "model=tiny subword.size=80 optimization.max_update=1 dataset.max_tokens=500 checkpoint_metric=loss ema=off "
-    "metrics=[s2s_bleu] search=greedy"
+    "metrics=[s2s_bleu] search=greedy generation.max_len_a=0 generation.max_len_b=10"
 )
 
 slow = pytest.mark.slow  # a run each

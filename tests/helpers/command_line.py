@@ -44,6 +44,7 @@ PRELOADED = {
         "hydra._internal.hydra",
         "s2s_plugin.stages.runner",
         "s2s_plugin.report.page",
+        "s2s_plugin.report.drawing.attention",
         "fairseq_cli.train",
         *LIBRARIES,
     ),

@@ -20,6 +20,7 @@ PROGRAMS = [
 ]
 MODEL = "model=tiny subword.kind=char subword.size=400 dataset.max_tokens=2000 optimization.max_update=60"
 RATE = "optimization.lr=[0.01] lr_scheduler.warmup_updates=20 output_parser=none"
+SHORT = "generation.max_len_a=0 generation.max_len_b=40"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def folder(tmp_path_factory) -> Path:
         f"data.{prefix}source={name}.in data.{prefix}target={name}.out"
         for prefix, name in (("", "my"), ("valid_", "valid"), ("test_", "test"))
     )
-    call(f"s2s run app=code metrics=[s2s_exact] subword.lossless=true {MODEL} {RATE} {files}", cwd=folder)
+    call(f"s2s run app=code metrics=[s2s_exact] subword.lossless=true {MODEL} {RATE} {SHORT} {files}", cwd=folder)
     return folder
 
 

@@ -78,7 +78,7 @@ def test_rows_of_attention_are_the_tokens_in_order(tmp_path: Path) -> None:
     middle = (columns.min() + columns.max()) / 2
     assert rows[columns > middle].max() <= rows[columns < middle].min() + 2
     figure = draw(read_run(run_dir).attention[3])
-    first, second = figure.axes[-1].get_yticklabels()
+    first, second = figure.axes[-1].texts
     assert (first.get_text(), second.get_text()) == ("▁a", "b")
     assert first.get_window_extent().y0 > second.get_window_extent().y1  # counted from below
 
@@ -150,7 +150,7 @@ def test_labels_of_any_script() -> None:
     sound = {"modality": "audio", "signal": np.zeros((4, 80)), "stride": 2, "seconds_per_frame": 0.01}
     figure = draw(Attention(1, tokens, np.full((3, 2), 0.5), **sound))
     assert Image.open(io.BytesIO(to_png(figure))).size[0] > 1000
-    assert [label.get_text() for label in figure.axes[-1].get_yticklabels()] == list(tokens)
+    assert [label.get_text() for label in figure.axes[-1].texts] == list(tokens)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a missing glyph
         figure.savefig(io.BytesIO(), format="png")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.transforms import Transform
 
 from s2s_plugin.report.drawing.style import ACCENT, INK, QUIET, RULE, fonts_for, new_figure
 from s2s_plugin.report.run import Attention
@@ -34,16 +35,13 @@ LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 def draw_heatmap(item: Attention) -> Figure:
     """Draw the attention to the tokens of a text, a row for each target token."""
     rows, columns = item.attention.shape
-    figure = new_figure(min(MAX_SIDE, columns * CELL) + 1.6, min(MAX_SIDE, rows * CELL) + 1.6)
-    axes = figure.add_subplot()
-    axes.imshow(item.attention, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest")
-    axes.set_aspect("equal" if max(rows, columns) * CELL <= MAX_SIDE else "auto")
-    axes.xaxis.tick_top()
-    axes.tick_params(length=0)
-    axes.tick_params(axis="x", labelrotation=90)
+    figure = new_figure(min(MAX_SIDE, columns * CELL), min(MAX_SIDE, rows * CELL))
+    figure.set_layout_engine("none")  # exact sizes; the file is cropped to the drawing
+    axes = figure.add_axes((0, 0, 1, 1), xticks=[], yticks=[])
+    axes.imshow(item.attention, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     axes.spines[:].set_color(RULE)
-    _label(axes.xaxis, item.source_tokens)
-    _label(axes.yaxis, item.target_tokens)
+    _label_rows(axes, item.target_tokens)
+    _label_columns(axes, item.source_tokens)
     return figure
 
 
@@ -137,16 +135,28 @@ def _timeline(item: Attention, height: float) -> tuple[Figure, Axes]:
     below.set_yticks(np.arange(tokens - 1) + 0.5, minor=True)
     below.tick_params(which="minor", length=0)
     below.grid(axis="y", which="minor", color=RULE, linewidth=0.6)
-    _label(below.yaxis, item.target_tokens)
+    below.set_yticks([])
+    _label_rows(below, item.target_tokens)
     return figure, above
 
 
-def _label(axis: Axis, tokens: Sequence[str]) -> None:
-    """Label an axis with its tokens, or every n-th of them if there is no room for all."""
-    places = range(0, len(tokens), max(1, math.ceil(len(tokens) * CELL / MAX_SIDE)))
+def _label_rows(axes: Axes, tokens: Sequence[str]) -> None:
+    _label(axes, tokens, lambda place: (0, place), axes.get_yaxis_transform(), xytext=(-4, 0), ha="right", va="center")
+
+
+def _label_columns(axes: Axes, tokens: Sequence[str]) -> None:
+    style = {"xytext": (0, 4), "ha": "center", "va": "bottom", "rotation": 90}
+    _label(axes, tokens, lambda place: (place, 1), axes.get_xaxis_transform(), **style)
+
+
+def _label(
+    axes: Axes, tokens: Sequence[str], point: Callable[[int], tuple[int, int]], transform: Transform, **style: Any
+) -> None:
+    """Write the tokens at their points, or every n-th if there is no room for all; ticks take twice as long."""
     fonts, _ = fonts_for("".join(tokens))
-    labels = [tokens[place] for place in places]
-    axis.set_ticks(places, labels, parse_math=False, fontsize=9, color=INK, fontfamily=fonts)
+    style |= {"textcoords": "offset points", "parse_math": False, "fontsize": 9, "color": INK, "fontfamily": fonts}
+    for place in range(0, len(tokens), max(1, math.ceil(len(tokens) * CELL / MAX_SIDE))):
+        axes.annotate(tokens[place], point(place), xycoords=transform, **style)
 
 
 def draw(item: Attention) -> Figure:

@@ -49,7 +49,7 @@ def write_own(folder: Path, name: str, pairs: list[tuple[str, str]]) -> None:
         ("my.csv", "", "en-de"),
         pytest.param("tatoeba.txt", "data.source_column=1 data.target_column=2", "source-target", marks=slow),
         pytest.param("my.jsonl.gz", "", "en-de", marks=slow),
-        ("my.parquet", "data.source_lang=de", "de-en"),
+        pytest.param("my.parquet", "data.source_lang=de", "de-en", marks=slow),
         pytest.param("hub", "data.source_column=translation.de data.target_column=translation.en", "de-en", marks=slow),
     ],
 )

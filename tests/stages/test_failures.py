@@ -14,6 +14,8 @@ import torch
 from command_line import call
 from mistakes import TINY, mistake
 
+SLOW = pytest.mark.slow  # tests/slow/test_full_disk.py has more of them
+
 
 @pytest.fixture(scope="module")
 def data_bin(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
@@ -78,7 +80,7 @@ def test_divergence_in_the_second_epoch(prepared):
     assert "continues after 4 updates" in done.stderr and "12 updates in" in done.stderr
 
 
-@pytest.mark.parametrize("size", [300, 3_000, 30_000])
+@pytest.mark.parametrize("size", [pytest.param(300, marks=SLOW), 3_000, pytest.param(30_000, marks=SLOW)])
 def test_full_disk(prepared, size: int):
     """As on a full disk each write fails after so many bytes of a file; afterwards the same command does it."""
     folder, overrides = prepared

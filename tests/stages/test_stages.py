@@ -143,12 +143,13 @@ def test_korean_as_jamo(tmp_path: Path):
     """Hangul is decomposed on the way in and whole again on the way out."""
     words = ["나무", "하늘", "바다", "사람", "노래", "구름", "친구", "마음"]
     names = ["tree", "sky", "sea", "man", "song", "cloud", "friend", "mind"]
-    pairs = [(f"{names[i]} {names[j]}", f"{words[i]} {words[j]}") for i in range(8) for j in range(8)] * 5
+    pairs = [(f"{names[i]} {names[j]}", f"{words[i]} {words[j]}") for i in range(8) for j in range(8)] * 3
     (tmp_path / "my.en").write_text("".join(f"{a} {n}\n" for n, (a, _) in enumerate(pairs)))
     (tmp_path / "my.ko").write_text("".join(f"{b} {n}\n" for n, (_, b) in enumerate(pairs)), encoding="utf-8")
     call("s2s run app=nmt data=files data.source=my.en data.target=my.ko subword.jamo=true subword.size=120 "
-         "model=tiny model.share_all_embeddings=true optimization.max_update=150 optimization.lr=[0.01] "
-         "lr_scheduler.warmup_updates=20 dataset.max_tokens=800", cwd=tmp_path)  # fmt: skip
+         "model=tiny model.share_all_embeddings=true optimization.max_update=80 optimization.lr=[0.02] "
+         "lr_scheduler.warmup_updates=20 dataset.max_tokens=800 "
+         "generation.max_len_a=0 generation.max_len_b=20", cwd=tmp_path)  # fmt: skip
     pieces = next((tmp_path / "data-bin").glob("files*/pieces/train.ko")).read_text(encoding="utf-8")
     assert "\u1102" in pieces and "나" not in pieces  # conjoining jamo
     output = (tmp_path / "runs" / "nmt" / "default" / "test.hyp").read_text(encoding="utf-8")

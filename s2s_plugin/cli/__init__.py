@@ -34,7 +34,7 @@ FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption"
 TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "compare": "stages.compare",
          "list": "cli.listing"}  # need no config  # fmt: skip
 USER_DIR = "common.user_dir="  # known before the config is composed, which may have parts that it registers
-OVERRIDE = re.compile(r"[^\s=]+=")  # key=value; in a sentence, a space comes before any "="
+KEY_VALUE = re.compile(r"[^\s=]+=")  # key=value; in a sentence, a space comes before any "="
 RESUMABLE = ("prepare", "train", "generate", "score", "report", "run")  # the same command continues them
 
 
@@ -89,7 +89,7 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
     files = [
         word
         for word in words
-        if not (OVERRIDE.match(word) or word.startswith("-")) or os.path.exists(word)  # noqa: PTH110 (takes any length)
+        if not (KEY_VALUE.match(word) or word.startswith("-")) or os.path.exists(word)  # noqa: PTH110 (takes any length)
     ]
     overrides = [word for word in words if word not in files]
     default_app = [] if names_app(overrides) or stage not in FILE_COMMANDS else [f"app={FILE_COMMANDS[stage]}"]

@@ -9,8 +9,8 @@ from dataclasses import Field, dataclass
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.datasets.manifest import MODALITIES
+from s2s_plugin.utils.console import WIDTH
 
-WIDTH = 80
 COLUMN_OF_SUMMARIES, COLUMN_OF_OPTIONS = 32, 40
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from s2s_plugin.cli.config import CONFIG_DIR, config_folders
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.utils.console import WIDTH
 from s2s_plugin.utils.io import NUMBER, read_json
 
-WIDTH = 80
 GROUPS = {"apps": "app", "corpora": "data", "models": "model", "experiments": "experiment"}
 TOPICS = (*GROUPS, "runs")
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.corpora.splits import SPLITS, Splits, without_leaks
+from s2s_plugin.corpora.tables.columns import SIDES
 from s2s_plugin.corpora.tally import Tally, missing
 from s2s_plugin.corpora.writing import MANIFEST, write_corpus
 from s2s_plugin.errors import UserError
@@ -24,9 +25,9 @@ from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.console import note
 from s2s_plugin.utils.io import read_lines, write_lines
 
-PREFIXES = ("", "valid_", "test_", "extra_")  # of the options for the user's pairs of files
-SIDES = ("source", "target")
-FILES = tuple(f"{prefix}{side}" for prefix in PREFIXES for side in (*SIDES, "pairs"))
+SPLIT_PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}  # of the options for the user's files
+PREFIXES = (*SPLIT_PREFIXES.values(), "extra_")
+PAIR_OPTIONS = tuple(f"{prefix}{side}" for prefix in PREFIXES for side in (*SIDES, "pairs"))
 TAG = re.compile(r"<2([^<>\s]+)>")
 
 
@@ -47,7 +48,7 @@ def split_directions(cfg: DictConfig) -> list[DictConfig]:
     A recipe's languages are combined, each with each other one; the user's files are paired in order, and their endings
     are their languages. A single file is paired with each of several.
     """
-    if files := _by_files(cfg, ("", "valid_", "test_")):
+    if files := _by_files(cfg, tuple(SPLIT_PREFIXES.values())):
         return files
     pairs = product(*(langs.split("+") for langs in _languages(cfg)))
     return [_with(cfg, source_lang=source, target_lang=target) for source, target in pairs if source != target]
@@ -65,7 +66,7 @@ def extra(cfg: DictConfig) -> list[DictConfig]:
     if not files and cfg.data.extra_pairs is not None:
         files = split_directions(cfg)
     if not files and len(known) > 1 and cfg.data.extra_source:
-        files = [_with(cfg, **{f"{side}_lang": _ending(cfg.data[f"extra_{side}"]) for side in SIDES})]
+        files = [_with(cfg, **{f"{side}_lang": file_language(cfg.data[f"extra_{side}"]) for side in SIDES})]
     for part in files:
         if name(part) not in known:
             raise UserError(f"{part.data.extra_source}: direction must be one of {', '.join(known)}, got {name(part)}")
@@ -84,12 +85,13 @@ def _by_files(cfg: DictConfig, prefixes: Sequence[str]) -> list[DictConfig]:
                 if len(files) != len(lists[0]):
                     raise UserError(f"data.{key} must have {len(lists[0])} files, one per pair, got {len(files)}")
                 chosen[key] = files[number]
-        languages = {f"{side}_lang": _ending(chosen[f"{prefixes[0]}{side}"]) for side in SIDES}
+        languages = {f"{side}_lang": file_language(chosen[f"{prefixes[0]}{side}"]) for side in SIDES}
         parts.append(_with(cfg, **chosen, **languages))
     return parts
 
 
-def _ending(file: object) -> str:
+def file_language(file: object) -> str:
+    """Return the language that a file of text is named by: the ending of its name."""
     return plain_path(str(file)).suffix.lstrip(".")
 
 

@@ -74,7 +74,7 @@ def pack_corpus(cfg: DictConfig) -> Path:
     """
     out = features_folder(cfg)
     with locked(out.with_name(f".{out.name}.lock")):
-        if (out / PACKED).is_file():
+        if is_packed(out):
             return out
         manifests, tally = out / "manifests", Tally()
         if not (manifests / MANIFEST).is_file():
@@ -151,14 +151,14 @@ def _manifests(cfg: DictConfig, out: Path, tally: Tally) -> None:
     write_manifests(out, cfg.data.source_lang, splits, {"name": cfg.data.name, "source": "own files"})
 
 
-def texts(features: Path) -> dict[str, list[Item]]:
+def packed_items(features: Path) -> dict[str, list[Item]]:
     """Return the items of each split that have features."""
     for split in SPLITS:
         check_digest(features / f"{split}.tsv")
     return {split: read_manifest(features / f"{split}.tsv")[1] for split in SPLITS}
 
 
-def pairs(split: str, items: list[Item]) -> list[tuple[Item, str]]:
+def item_pairs(split: str, items: list[Item]) -> list[tuple[Item, str]]:
     """Return the pairs of a split: one for each text of an item in training, else one with the first text."""
     return [(item, text) for item in items for text in (item.texts if split == "train" else item.texts[:1])]
 

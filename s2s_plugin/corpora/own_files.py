@@ -13,16 +13,21 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import open_binary, plain_path
 
 # What a choice of data= reads: the options of the training files; one group is required.
-OWN_FILES = {"files": (("source", "target"), ("pairs",)), "dialogues": (("dialogues",),), "manifest": (("manifest",),)}
-HELD_OUT = ("", "valid_", "test_")
+REQUIRED = {
+    "files": (("source", "target"), ("pairs",)),
+    "dialogues": (("dialogues",),),
+    "manifest": (("manifest",),),
+}
 SAMPLE = 1000  # lines by which a table is recognized
 TABLE_SHARE = 0.95  # of lines with the same number of tabs
 
 
 def check_own_files(data: DictConfig) -> None:
     """Raise UserError if files are named that this corpus does not read, if one is missing, or cannot be meant."""
-    for kind, groups in OWN_FILES.items():
-        names = [f"{prefix}{name}" for prefix in HELD_OUT for group in groups for name in group]
+    for kind, groups in REQUIRED.items():
+        names = [
+            f"{prefix}{name}" for prefix in directions.SPLIT_PREFIXES.values() for group in groups for name in group
+        ]
         named = [name for name in names if data[name] is not None]
         if named and data.recipe is not None:
             raise UserError(f"data.{named[0]} requires data={kind}, got data={data.name}")
@@ -43,7 +48,7 @@ def check_own_files(data: DictConfig) -> None:
 
 def corpus_name(data: DictConfig) -> str:
     """Return the name of a corpus, or of the user's first file if it is made of files."""
-    own = [data[name] for groups in OWN_FILES.values() for group in groups for name in group if data[name] is not None]
+    own = [data[name] for groups in REQUIRED.values() for group in groups for name in group if data[name] is not None]
     return Path(str(_files(own[0])[0])).name if own else data.name
 
 

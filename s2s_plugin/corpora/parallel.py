@@ -21,7 +21,6 @@ from s2s_plugin.utils.compression import open_binary
 from s2s_plugin.utils.console import note
 
 MAX_LINE = 20_000  # characters; a longer line is a sign of a broken file
-PREFIXES = {"train": "", "valid": "valid_", "test": "test_"}
 Side = str | UserError  # of a pair; an unusable line is the error that it is
 # what some tool takes for the end of a line or of a text; kept by an escape where every character counts
 LINE_BREAK = re.compile("[\0\r\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -172,15 +171,15 @@ def own_splits(cfg: DictConfig, tally: Tally, shared: str | None = None) -> Spli
     ``shared``: the language whose sentences alone decide what is held out; None: both sides do.
     """
     if cfg.data.dialogues is None:
-        read = {split: _read_pairs(cfg, prefix, tally) for split, prefix in PREFIXES.items()}
+        read = {split: _read_pairs(cfg, prefix, tally) for split, prefix in directions.SPLIT_PREFIXES.items()}
     else:
         check_history(cfg.data.history)
-        read = {split: _read_dialogues(cfg.data, prefix, tally) for split, prefix in PREFIXES.items()}
+        read = {split: _read_dialogues(cfg.data, prefix, tally) for split, prefix in directions.SPLIT_PREFIXES.items()}
     splits: Splits = {split: pairs for split, pairs in read.items() if pairs}
-    lacking = [split for split in SPLITS if split not in splits]
+    unset = [split for split in SPLITS if split not in splits]
     held_out = [pair for split in SPLITS[1:] for pair in splits.get(split, [])]
     splits["train"] = _own_leaks(cfg, splits["train"], held_out, tally)
-    splits |= _hold_out(cfg, splits["train"], lacking, shared, tally)
+    splits |= _hold_out(cfg, splits["train"], unset, shared, tally)
     if not all(splits.values()):
         remedy = "add more, or set held-out files of your own (data.valid_* and data.test_*)"
         file = cfg.data.dialogues or cfg.data.pairs or cfg.data.source
@@ -223,27 +222,27 @@ def _read_dialogues(data: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
 
 
 def _hold_out(
-    cfg: DictConfig, train: list[Pair], lacking: list[str], shared: str | None, tally: Tally
+    cfg: DictConfig, train: list[Pair], unset: list[str], shared: str | None, tally: Tally
 ) -> dict[str, list[Pair]]:
-    """Return the splits that are ``lacking``, taken from ``train``, and what is left of it."""
-    if cfg.data.dialogues is None and not lacking:
+    """Return the splits that are ``unset``, taken from ``train``, and what is left of it."""
+    if cfg.data.dialogues is None and not unset:
         return {}
     pairs = dedup(train)
     if cfg.data.dialogues is not None:
         fraction = min(cfg.data.held_out / len(train), MAX_HELD_OUT)
-        fractions = {split: fraction if split in lacking else 0.0 for split in SPLITS[1:]}
+        fractions = {split: fraction if split in unset else 0.0 for split in SPLITS[1:]}
         named = [(pair.conversation, pair) for pair in train if isinstance(pair, OwnPair)]
         parts = split_by_question(named, **fractions)
         gone = missing(train, [pair for part in parts.values() for pair in part])
         repeated = missing(gone, pairs)
         tally.leave_out(DUPLICATES, repeated)
         tally.leave_out(OVERLAP, missing(gone, repeated))
-        return {split: parts[split] for split in ("train", *lacking)}
+        return {split: parts[split] for split in ("train", *unset)}
     tally.leave_out(DUPLICATES, missing(train, pairs))
     sides = {None: None, cfg.data.source_lang: 0, cfg.data.target_lang: 1}
     parts = hold_out(pairs, cfg.data.held_out, 0 if cfg.data.shared_targets else sides[shared])
     for split in SPLITS[1:]:
-        if split not in lacking:
+        if split not in unset:
             parts["train"] += parts.pop(split)  # the user's own file takes its place
     return parts
 

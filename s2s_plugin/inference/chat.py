@@ -75,11 +75,6 @@ def choose(candidates: Sequence[Hypothesis], frequency: Mapping[str, int], optio
     return max(candidates[: options.candidates], key=value)
 
 
-def reply_frequency(data: Path, language: str) -> Counter[str]:
-    """Count how often each reply occurs in the training text."""
-    return Counter(map(match_key, read_prepared(data / "text" / f"train.{language}")))
-
-
 def best_threshold(confidences: Sequence[float], correct: Sequence[bool]) -> float:
     """Return the highest confidence that keeps nine of ten correct replies; 0, which keeps all, if none is correct.
 
@@ -127,7 +122,8 @@ def chat(cfg: DictConfig, run: RunDir) -> None:
     if translator.task.modality != "text" or translator.task.codec is None:
         raise UserError(f"s2s chat requires text made by s2s prepare, and {run.folder} has none; use app=chatbot")
     task = translator.task.cfg
-    frequency = reply_frequency(Path(task.data), str(task.target_lang))
+    replies = read_prepared(Path(task.data) / "text" / f"train.{task.target_lang}")
+    frequency = Counter(map(match_key, replies))  # of each in training
     if cfg.chat.threshold is None:
         result = calibrate(cfg, run, translator, frequency)
         cfg.chat.threshold = result["threshold"]

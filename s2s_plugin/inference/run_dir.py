@@ -14,17 +14,17 @@ from s2s_plugin.utils.io import NUMBER, check_shape, read_json, write_text
 from s2s_plugin.utils.untrusted import require_file
 
 EMA = "checkpoint_best.ema.pt"  # moving average of the weights at the best checkpoint
+AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
 REGENERATE = "restore a copy, or delete generated.json and run the generate stage again"
 HEADING = re.compile(r"^# (\w+)\n", re.MULTILINE)  # of a stage in commands.txt
-AVERAGE = "checkpoint_average.pt"  # mean of the best checkpoints
 OPTIONAL = (str, type(None))
 # Shapes of the files, see check_shape
 SETTINGS = {"dictionaries?": {str: str}, "task.data?": str, "seconds_before?": NUMBER, "corpus?": str}
 RESULT = {"updates": int, "seconds": int, "best": (*NUMBER, type(None))}
 INFO = {"subset": str, "checkpoint": str, "search": dict, "beam": int}
 OUTPUT = {"id": int, "hypothesis": str, "reference?": (list, *OPTIONAL), "source?": OPTIONAL, "length?": int}
-ATTENTION = {"id": int, "target_tokens": [str], "attention": [[NUMBER]], "source_tokens?": [str]}
 OUTPUT |= {"score?": (*NUMBER, type(None)), "item?": str, "media?": str, "speaker?": str, "direction?": str}
+ATTENTION = {"id": int, "target_tokens": [str], "attention": [[NUMBER]], "source_tokens?": [str]}
 
 
 class RunDir:

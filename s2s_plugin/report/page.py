@@ -72,14 +72,9 @@ def _write(run: RunData, changed_options: Callable[[dict], dict]) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "number": number,
-        "breakable": breakable,
-        "png": partial(data_uri, "image/png"),
-        "duration": duration,
-        "zip": zip,
-    }
+    environment.filters |= {"number": number, "duration": duration, "breakable": breakable, "zip": zip}
     environment.filters |= {"changed": changed_options, "yaml": partial(yaml.safe_dump, sort_keys=False)}
+    environment.filters["png"] = partial(data_uri, "image/png")
     style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     page = environment.get_template("page.html.j2").render(run=run, sections=sections, style=style)
     pictures = {name: png for _, values in sections for name, png in values.get("pictures", {}).items()}

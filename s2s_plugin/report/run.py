@@ -22,7 +22,7 @@ from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json
 from s2s_plugin.utils.untrusted import load_yaml, show
 
-SUMMARY = {"pairs?": {"train?": int}}  # what is used of the prepare stage's
+SUMMARY_SHAPE = {"pairs?": {"train?": int}}  # what is used of the prepare stage's
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def read_run(folder: Path) -> RunData:
     run = RunDir(folder)
     inputs = (run.config, run.log, run.outputs, run.attention, run.scores, run.commands)
     times = [path.stat().st_mtime for path in inputs if path.is_file()]
-    options, summary = _read_options(run.config), read_json(run.data_summary, SUMMARY) or {}
+    options, summary = _read_options(run.config), read_json(run.data_summary, SUMMARY_SHAPE) or {}
     return RunData(
         dir=run,
         date=datetime.fromtimestamp(max(times)) if times else datetime.now(),

@@ -3,9 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from copy import copy
-from importlib import import_module
 from statistics import fmean
-from types import ModuleType
 from typing import Self
 
 import numpy as np
@@ -104,11 +102,3 @@ class MeanScorer(AdditiveScorer):
 def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
     """List the n-grams of a sequence of words, in order."""
     return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
-
-
-def import_optional(module: str, metric: str, requirement: str) -> ModuleType:
-    """Import a module of a metric's optional requirement; raise UserError if it is not installed."""
-    try:
-        return import_module(module)
-    except ImportError:
-        raise UserError(f"{metric} requires {requirement}: pip install {requirement}") from None

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import NamedTuple
 
+import jiwer
 import numpy as np
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.scoring import register_scorer
 
-from s2s_plugin.scoring.base import AdditiveScorer, MeanScorer, import_optional
+from s2s_plugin.scoring.base import AdditiveScorer, MeanScorer
 from s2s_plugin.utils.options import option
 
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛`´ʼ", "'"))
@@ -82,13 +83,11 @@ class ErrorRateScorer(AdditiveScorer):
 
     higher_is_better = False
     unit = ""
-    function = "process_words"  # of jiwer
+    align: Callable = staticmethod(jiwer.process_words)
     fixed_normalizer = ""  # if not configurable
 
     def __init__(self, cfg: ErrorRateConfig):
         super().__init__(cfg)
-        jiwer = import_optional("jiwer", "WER, CER and PER", "jiwer==4.0.0")
-        self.align = getattr(jiwer, self.function)
         self.normalizer = self.fixed_normalizer or cfg.wer_normalizer
 
     def count_edits(self, reference: str, hypothesis: str) -> Edits:
@@ -142,7 +141,7 @@ class CharacterErrorRateScorer(ErrorRateScorer):
     """Error rate of characters (code points), spaces between words included."""
 
     label, unit = "CER", "char"
-    function = "process_characters"
+    align = staticmethod(jiwer.process_characters)
 
 
 @register_scorer("s2s_per", dataclass=ErrorRateConfig)

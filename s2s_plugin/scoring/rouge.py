@@ -6,11 +6,9 @@ from importlib import metadata
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.scoring import register_scorer
 
-from s2s_plugin.scoring.base import MeanScorer, import_optional
+from s2s_plugin.scoring.base import MeanScorer
 from s2s_plugin.scoring.recognition import normalize_basic
 from s2s_plugin.utils.options import option
-
-REQUIREMENT = ("ROUGE", "rouge-score==0.1.2")
 
 
 @dataclass
@@ -44,12 +42,13 @@ class RougeScorer(MeanScorer):
 
     def __init__(self, cfg: RougeConfig):
         super().__init__(cfg)
+        from nltk.stem.porter import PorterStemmer
+        from rouge_score.rouge_scorer import RougeScorer as Rouge  # loads all of nltk
+
         tokenizer = None
         if cfg.rouge_tokenizer == "unicode":
-            stemmer = import_optional("nltk.stem.porter", *REQUIREMENT).PorterStemmer() if cfg.rouge_stemmer else None
-            tokenizer = UnicodeTokenizer(stemmer)
-        scorer = import_optional("rouge_score.rouge_scorer", *REQUIREMENT).RougeScorer  # loads all of nltk
-        self.rouge = scorer([self.kind], use_stemmer=cfg.rouge_stemmer, tokenizer=tokenizer)
+            tokenizer = UnicodeTokenizer(PorterStemmer() if cfg.rouge_stemmer else None)
+        self.rouge = Rouge([self.kind], use_stemmer=cfg.rouge_stemmer, tokenizer=tokenizer)
 
     def item_scores(self) -> list[float]:
         return [100 * scores[self.kind].fmeasure for scores in map(self.rouge.score_multi, self.ref, self.pred)]

@@ -27,8 +27,8 @@ GENERATE = ("common", "common_eval", "dataset", "generation")
 GENERATE_PARTS = {"task": "--task", "scoring": "--scoring"}
 DISPLAY_OPTIONS = ("log_interval", "log_format", "log_file", "no_progress_bar")  # of common
 # Options that every command states at its head, or that only shape what is printed.
-NUMBER = re.compile(r"-[\d.]+(e[-+]?\d+)?")
 OMITTED = {"_name", "data", "user_dir", "results_path", *DISPLAY_OPTIONS}
+NEGATIVE_NUMBER = re.compile(r"-[\d.]+(e[-+]?\d+)?")
 
 
 def preprocess_command(cfg: DictConfig, folder: Path) -> str:
@@ -78,7 +78,7 @@ def _join(words: list[str]) -> str:
     """Join words for a shell; a value that begins with a dash, and is no number, is joined to its option."""
     joined = words[:1]
     for word in words[1:]:
-        if word.startswith("-") and not word.startswith("--") and not NUMBER.fullmatch(word):
+        if word.startswith("-") and not word.startswith("--") and not NEGATIVE_NUMBER.fullmatch(word):
             joined[-1] += f"={word}"
         else:
             joined.append(word)

@@ -17,8 +17,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.stages.commands import GENERATE, GENERATE_PARTS, TRAIN, TRAIN_PARTS
 from s2s_plugin.stages.finetune import check_same_base
-from s2s_plugin.stages.same_run import NON_TRAINING_KEYS, may_change, refusal
-from s2s_plugin.stages.same_run import TRAINING_GROUPS as LEARNING_GROUPS
+from s2s_plugin.stages.same_run import NON_TRAINING_KEYS, TRAINING_GROUPS, may_change, refusal
 from s2s_plugin.stages.schema import RunConfig, load_config
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.console import say
@@ -34,7 +33,7 @@ SCHEMAS |= {"": RunConfig, "task": Seq2SeqTaskConfig}
 FILE_GROUPS = ("experiment", "hardware", "schedule", "search")
 IDENTIFYING = {"app", "name", "run_dir", "verbose"}  # say which run is meant
 # These groups are read by fairseq-train alone.
-TRAINING_GROUPS = {*TRAIN, *TRAIN_PARTS} - {*GENERATE, *GENERATE_PARTS}
+TRAIN_ONLY_GROUPS = {*TRAIN, *TRAIN_PARTS} - {*GENERATE, *GENERATE_PARTS}
 
 
 def overridden_keys() -> set[str]:
@@ -181,5 +180,5 @@ def _effects(key: str) -> set[str]:
     if group in SCHEMAS:
         option = SCHEMAS[group].__dataclass_fields__.get(name)
         return {*option.metadata.get("affects", TRAINING)} if option is not None else set()
-    training = {"training"} if group in LEARNING_GROUPS and key not in NON_TRAINING_KEYS else set()
-    return training if group in TRAINING_GROUPS else training | {"decoding"}
+    training = {"training"} if group in TRAINING_GROUPS and key not in NON_TRAINING_KEYS else set()
+    return training if group in TRAIN_ONLY_GROUPS else training | {"decoding"}

@@ -11,7 +11,7 @@ from fairseq.dataclass.utils import omegaconf_no_object_check
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
-from s2s_plugin.corpora import tables
+from s2s_plugin.corpora import directions, tables
 from s2s_plugin.datasets.frontends.audio import AudioConfig
 from s2s_plugin.datasets.frontends.image import ImageConfig
 from s2s_plugin.datasets.frontends.video import VideoConfig
@@ -21,7 +21,6 @@ from s2s_plugin.scoring.validation import HIGHER_IS_BETTER
 from s2s_plugin.tasks.stored_config import check_config
 from s2s_plugin.tasks.user_dir import import_stored
 from s2s_plugin.text.vocabulary import SubwordConfig
-from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.options import DECODING, DISPLAY, SPEED, TRAINING_AND_DECODING, option
 from s2s_plugin.utils.paths import CONF, existing_form
 from s2s_plugin.utils.untrusted import load_yaml, show
@@ -64,7 +63,7 @@ class DataConfig:
     manifest: Optional[str] = option(None, "own media: TSV with the columns id, audio|video|image, tgt_text")
     valid_manifest: Optional[str] = option(None, "own manifest for validation")
     test_manifest: Optional[str] = option(None, "own manifest for the test set")
-    retrieval: bool = option(False, "append to each source the target of the most similar training source")
+    retrieval: bool = option(False, "put before each source the target of the most similar training source")
     shared_targets: bool = option(False, "allow held-out targets that also occur in training, as replies do")
     drop_overlap: bool = option(False, "leave out training pairs that share a side with a line of own held-out files")
     held_out: int = option(1000, "pairs of each held-out set that is split off the training files; at most a tenth")
@@ -145,10 +144,10 @@ def register() -> None:
 def _own_language(side: str, _parent_: DictConfig) -> str:
     """Return the language of a side of the user's pairs: a column's name, or the endings of files: ``de+ko``."""
     if _parent_.pairs is not None:
-        return tables.languages(_parent_)[tables.SIDES.index(side)]
+        return tables.languages(_parent_)[directions.SIDES.index(side)]
     files = _parent_[side]
     names = files if isinstance(files, ListConfig) else [files]
-    return "+".join(dict.fromkeys(plain_path(str(name)).suffix.lstrip(".") for name in names))
+    return "+".join(dict.fromkeys(map(directions.file_language, names)))
 
 
 def load_config(path: Path) -> DictConfig:

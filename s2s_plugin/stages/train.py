@@ -13,7 +13,6 @@ import torch
 from fairseq import tasks
 from fairseq.checkpoint_utils import load_checkpoint as load_checkpoint_and_data
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
-from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -80,7 +79,9 @@ class TrainStage(Stage):
         for stale in (*weights, run_dir.divergence, run_dir.generation_info):
             stale.unlink(missing_ok=True)
         if not 0 < cfg.optimization.max_update <= updates:
-            _check_batches(cfg, task)
+            for split in cfg.dataset.valid_subset.split(","):
+                check_validation(cfg, split, task.dataset(split))
+            say(f"      {largest_batch(cfg, task.dataset('train'), len(task.target_dictionary))}")
             _train(cfg, run_dir, updates, job.cfg.verbose)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         _finish(cfg, run_dir, job.cfg.average, seconds_before, parameters)
@@ -88,15 +89,6 @@ class TrainStage(Stage):
     def summary(self, job: Job) -> str:
         result = job.run_dir.read_result()
         return f"{result['updates']:,} updates in {clock(result['seconds'])}"
-
-
-def _check_batches(cfg: DictConfig, task: FairseqTask) -> None:
-    """Say how large the largest training batch is; raise UserError if validation batches cannot hold the longest."""
-    for subset in ("train", *cfg.dataset.valid_subset.split(",")):
-        task.load_dataset(subset)
-        if subset != "train":
-            check_validation(cfg, subset, task.dataset(subset))
-    say(f"      {largest_batch(cfg, task.dataset('train'), len(task.target_dictionary))}")
 
 
 def _train(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool) -> None:

@@ -189,14 +189,14 @@ class PairLoader:
             return sources
         return TruncatedTexts(sources, sizes, self.cfg.max_source_positions, self.source_group)
 
-    def read_signal(self, path: Path, box: str = "") -> Tensor:
+    def read_signal(self, path: Path) -> Tensor:
         """Return a media file as the model reads it, S x ...
 
         Raises:
             UserError: the file is not usable.
         """
         assert self.frontend is not None
-        return self.frontend.to_tensor(load(self.frontend, Item(path.name, path, (), box=box)))
+        return self.frontend.to_tensor(load(self.frontend, Item(path.name, path, ())))
 
     def _target_path(self, split: str) -> Path:
         source, target = self.cfg.source_lang, self.cfg.target_lang

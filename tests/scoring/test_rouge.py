@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections import Counter
 from importlib.metadata import version
 from itertools import combinations
@@ -12,7 +11,6 @@ import pytest
 from fairseq.scoring import build_scorer
 from omegaconf import OmegaConf
 
-from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.validation import Metric
 
 TOOL = f"rouge-score-{version('rouge-score')}"
@@ -103,9 +101,3 @@ def test_in_the_loop_batches_add_up(name: str):
     whole = scorer_of(name, *((reference, text) for text, reference in pairs), rouge_tokenizer="unicode")
     assert metric.value(sums) == pytest.approx(whole.score(), abs=1e-3)
     assert all(type(value) is int for value in sums)
-
-
-def test_without_rouge_score_one_line_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rouge_score.rouge_scorer", None)
-    with pytest.raises(UserError, match=r"pip install rouge-score"):
-        build_scorer("s2s_rouge1", None)

@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import open_binary
 
-KNOWN = "zip, .deb, and tar, plain or compressed with gzip, bzip2 or xz"
+FORMATS = "zip, .deb, and tar, plain or compressed with gzip, bzip2 or xz"
 DEB, ZIP = b"!<arch>\n", (b"PK\x03\x04", b"PK\x05\x06")
 ENCRYPTED = 0x1 | 0x40 | 0x2000  # flags of a zip member
 BLOCK = 1 << 14  # bytes read at once; a longer header of a tar member is refused
@@ -114,7 +114,7 @@ def _tar_members(file: IO[bytes], is_deb: bool = False) -> Iterator[Member]:
     try:
         tar = tarfile.TarFile(fileobj=_Headers(file))  # type: ignore[arg-type]
     except tarfile.ReadError as error:
-        raise Refused(f"it is no archive, or broken ({error}); known are {KNOWN}") from None
+        raise Refused(f"it is no archive, or broken ({error}); known are {FORMATS}") from None
     while (member := tar.next()) is not None:
         if member.size < 0:
             raise Refused(f"{member.name!r} has a negative size")

@@ -50,9 +50,9 @@ ROLES = tuple(
         "sentence1 : sentence2",
     )
 )
-KNOWN = set().union(*(side for pair in ROLES for side in pair), NOT_TEXT - {""}, {"label", "score", "lang", "url"})
+HEADERS = set().union(*(side for pair in ROLES for side in pair), NOT_TEXT - {""}, {"label", "score", "lang", "url"})
 MAX_SHOWN = 20  # characters of a cell in a message
-NUMBER = re.compile(r"[-+]?[\d.,:/ %-]*\d[\d.,:/ %-]*([eE][-+]?\d+)?|true|false|https?://\S+|[0-9a-f-]{32,36}", re.I)
+NON_TEXT = re.compile(r"[-+]?[\d.,:/ %-]*\d[\d.,:/ %-]*([eE][-+]?\d+)?|true|false|https?://\S+|[0-9a-f-]{32,36}", re.I)
 
 
 def last_name(column: str) -> str:
@@ -73,13 +73,13 @@ def language_of(column: str) -> str | None:
 
 def is_known(name: str) -> bool:
     """Return whether a cell of the first row can only be the name of a column."""
-    return name.strip().lower() in KNOWN or language_of(name) is not None
+    return name.strip().lower() in HEADERS or language_of(name) is not None
 
 
 def is_text(values: Sequence[Any]) -> bool:
     """Return whether a column's values are mostly text, not numbers, dates, addresses or keys."""
     filled = [value for value in values if value is not None and value != ""]
-    texts = [value for value in filled if isinstance(value, str) and not NUMBER.fullmatch(value.strip())]
+    texts = [value for value in filled if isinstance(value, str) and not NON_TEXT.fullmatch(value.strip())]
     return bool(filled) and 2 * len(texts) > len(filled)
 
 

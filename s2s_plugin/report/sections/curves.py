@@ -11,16 +11,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from s2s_plugin.report.drawing.style import (
-    INK,
-    QUIET,
-    SERIES_COLORS,
-    draw_circle,
-    new_figure,
-    style_axes,
-    to_png,
-    to_svg,
-)
+from s2s_plugin.report.drawing import style
+from s2s_plugin.report.drawing.style import INK, QUIET, SERIES_COLORS, draw_circle, new_figure
 from s2s_plugin.report.log import Curve, Curves
 from s2s_plugin.report.run import RunData
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER, METRICS
@@ -35,16 +27,16 @@ WIDTH, HEIGHT = 400 / 72, 230 / 72  # inches of a panel: 400 x 230 points, the u
 TEXT_SIZE = 11  # points
 ROUND = (1, 2, 2.5, 5, 10)  # steps between ticks
 
+Point = tuple[float, float]  # updates, value
+
 
 @dataclass(frozen=True)
 class Panel:
     """A small chart."""
 
     title: str
-    series: dict[
-        str, list[tuple[float, float]]
-    ]  # points (updates, value) by name; "train" has the first color, no dots
-    best: tuple[float, float] | None  # of the only validation set; None if several compete or no direction is known
+    series: dict[str, list[Point]]  # by name; "train" has the first color, no dots
+    best: Point | None  # of the only validation set; None if several compete or no direction is known
     log_scale: bool = False  # of the values
 
     @property
@@ -62,7 +54,7 @@ class Panel:
         """Draw the panel for the page, whose caption holds title and legend."""
         figure = new_figure(WIDTH, HEIGHT)
         draw_panel(figure.add_subplot(), self)
-        return to_svg(figure, f"{self.title} over updates")
+        return style.to_svg(figure, f"{self.title} over updates")
 
 
 def curves_section(run: RunData) -> dict[str, Any] | None:
@@ -100,12 +92,12 @@ def draw_png(panels: list[Panel]) -> bytes:
         axes.set_title(panel.best_text, loc="right", fontsize=TEXT_SIZE, color=QUIET)
         if len(panel.series) > 1:
             axes.legend(frameon=False, fontsize=TEXT_SIZE, labelcolor="linecolor")
-    return to_png(figure)
+    return style.to_png(figure)
 
 
 def draw_panel(axes: Axes, panel: Panel) -> None:
     """Draw the lines and axes of a panel; few points that were measured get dots."""
-    style_axes(axes, "updates", TEXT_SIZE)
+    style.style_axes(axes, "updates", TEXT_SIZE)
     for name, points in panel.series.items():
         color = SERIES_COLORS[panel.colors[name]]
         axes.plot(*zip(*downsample(points), strict=True), color=color, linewidth=2, label=name, clip_on=False)
@@ -130,12 +122,12 @@ def short(value: float) -> str:
     return f"{value / 1000**thousands:g}{['', 'k', 'M', 'G'][thousands]}".replace("-", "−")
 
 
-def downsample(points: list[tuple[float, float]], limit: int = MAX_POINTS) -> list[tuple[float, float]]:
+def downsample(points: list[Point], limit: int = MAX_POINTS) -> list[Point]:
     """Return at most ``limit`` points, each the mean of its neighbors."""
     if len(points) <= limit:
         return points
     return [tuple(group.mean(axis=0)) for group in np.array_split(np.array(points), limit)]
 
 
-def _points(curve: Curve) -> list[tuple[float, float]]:
+def _points(curve: Curve) -> list[Point]:
     return [(float(updates), value) for updates, value in sorted(curve.items())]

@@ -26,13 +26,13 @@ from s2s_plugin.utils.options import options_affecting
 from s2s_plugin.utils.workers import Pool
 
 SUMMARY = "prepared.json"  # pairs in each split, lengths of the longest sides in steps, vocabulary, languages
-SHAPE = {
+CONTENT = {
     "pairs": {"train": int, "valid": int, "test": int},
     "longest": {"source": int, "target": int},
     "vocabulary": str,
     "languages": [str],
 }
-OWN_FILES = (*directions.FILES, "dialogues", "valid_dialogues", "test_dialogues")
+FILE_OPTIONS = (*directions.PAIR_OPTIONS, "dialogues", "valid_dialogues", "test_dialogues")
 
 
 def resolve_preparation(cfg: DictConfig) -> tuple[Path, DictConfig]:
@@ -67,7 +67,7 @@ def _folder(cfg: DictConfig) -> Path:
         "data": {name: data[name] for name in options_affecting(DataConfig, "training")},
         "recipe": recipe_stamp(cfg.data.recipe),
         "subword": {name: value for name, value in subword.items() if name != "from_dir"},
-        "files": {name: _file_hashes(cfg.data[name]) for name in OWN_FILES if cfg.data[name] is not None},
+        "files": {name: _file_hashes(cfg.data[name]) for name in FILE_OPTIONS if cfg.data[name] is not None},
         "features": media.features_folder(cfg).name if media.is_signal(cfg) else None,
     }
     vocabulary = codec_files(Path(cfg.subword.from_dir)) if cfg.subword.from_dir is not None else []
@@ -90,7 +90,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
         UserError: it is damaged, or missing.
     """
     check_digest(folder / SUMMARY)
-    return read_json(folder / SUMMARY, SHAPE, f"restore a copy, or delete {folder} and run the prepare stage again")
+    return read_json(folder / SUMMARY, CONTENT, f"restore a copy, or delete {folder} and run the prepare stage again")
 
 
 def check_prepared(cfg: DictConfig) -> None:

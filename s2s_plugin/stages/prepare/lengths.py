@@ -28,7 +28,7 @@ def check_lengths(cfg: DictConfig, source: int, target: int) -> str | None:
     elif target > fit or modality not in MODALITIES:
         ways.append(f"leave out longer ones by data.max_length={fit - 1} {SKIP}")
     rules = ", ".join(f"{key} must be at least {length}, got {limit}" for key, limit, length in exceeded)
-    return f"{rules}, for the longest source ({source:,} steps) and target ({target:,}): {_either(ways)}"
+    return f"{rules}, for the longest source ({source:,} steps) and target ({target:,}): {', or '.join(ways)}"
 
 
 def remedies(cfg: DictConfig, source: int, target: int, max_length: int | None = None) -> str:
@@ -39,7 +39,7 @@ def remedies(cfg: DictConfig, source: int, target: int, max_length: int | None =
     if exceeded and not _exceeded(cfg, 0, target) and cfg.task.source_lang not in MODALITIES:
         beginning = ["task.truncate_source=true", f"task.max_source_positions={min(limit for _, limit, _ in exceeded)}"]
         ways.append("read the beginning of long sources by " + " ".join([*first, *beginning]))
-    return _either(ways)
+    return ", or ".join(ways)
 
 
 def _exceeded(cfg: DictConfig, source: int, target: int) -> list[tuple[str, int, int]]:
@@ -52,10 +52,6 @@ def _exceeded(cfg: DictConfig, source: int, target: int) -> list[tuple[str, int,
         ("dataset.max_tokens", cfg.dataset.max_tokens, max(source, target)),
     )
     return [each for each in needed if each[1] is not None and each[1] < each[2]]
-
-
-def _either(ways: Iterable[str]) -> str:
-    return ", or ".join(ways)
 
 
 def longest_up_to(lengths: Iterable[np.ndarray], limit: int) -> tuple[int, int]:

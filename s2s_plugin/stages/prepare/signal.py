@@ -26,14 +26,14 @@ def build(cfg: DictConfig, folder: Path, final_folder: Path, features: Path) -> 
 
     Paths to the packed ``features`` are relative to ``final_folder``, which ``folder`` will be renamed to.
     """
-    lang, items = cfg.data.target_lang, media.texts(features)
+    lang, items = cfg.data.target_lang, media.packed_items(features)
     if cfg.subword.from_dir is None:
-        texts = [text for _, text in media.pairs("train", items["train"])]
+        texts = [text for _, text in media.item_pairs("train", items["train"])]
         codec = learn_codec(cfg.subword, folder, {lang: texts}).target
     else:
         codec = copy_codec(Path(cfg.subword.from_dir), folder, [lang]).target
     frames = max(item.frames for split in items.values() for item in split)
-    encoded = {split: [codec.encode(text) for _, text in media.pairs(split, items[split])] for split in SPLITS}
+    encoded = {split: [codec.encode(text) for _, text in media.item_pairs(split, items[split])] for split in SPLITS}
     _leave_out_long(cfg, items, encoded, frames)
     for split, pieces in encoded.items():
         write_manifest(folder / f"{split}.tsv", cfg.data.source_lang, items[split])
@@ -61,7 +61,7 @@ def _leave_out_long(cfg: DictConfig, items: dict[str, list[Item]], encoded: dict
     """
     limit, longest, long = cfg.data.max_length, _longest(encoded), []
     for split, pieces in encoded.items():
-        pairs = media.pairs(split, items[split])
+        pairs = media.item_pairs(split, items[split])
         fits = [piece.count(" ") < limit for piece in pieces]
         long += [f"{split} {item.id}" for (item, _), fit in zip(pairs, fits, strict=True) if not fit]
         if split == "train" and not all(fits):

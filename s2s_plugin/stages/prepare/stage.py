@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -32,15 +32,14 @@ class PrepareStage(Stage):
         """Leave the run's folder alone: several runs may share the data."""
 
     def is_done(self, job: Job) -> bool:
-        folders = [job.prepared]
         if not job.prepared.is_dir():
             return False
         if media.is_signal(job.cfg):
-            folders.append(media.packed_folder(job.prepared))
-            if not media.is_packed(folders[-1]):
+            features = media.packed_folder(job.prepared)
+            if not media.is_packed(features):
                 return False
-        for each in folders:
-            check_folder(each)
+            check_folder(features)
+        check_folder(job.prepared)
         return True
 
     def run(self, job: Job) -> None:
@@ -69,16 +68,13 @@ def prepare(cfg: DictConfig) -> Path:
         if cfg.data.retrieval:
             raise UserError(f"data.retrieval requires a text source, got {cfg.data.source_lang}")
         features = media.pack_corpus(cfg)
-        return _build(folder, lambda partial: signal.build(cfg, partial, folder, features))
-    text.check_options(cfg)
-    return _build(folder, lambda partial: text.build(cfg, partial))
+        fill = partial(signal.build, cfg, final_folder=folder, features=features)
+    else:
+        text.check_options(cfg)
+        fill = partial(text.build, cfg)
 
-
-def _build(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """Make the folder with the digests of its files."""
-
-    def build(partial: Path) -> None:
-        fill(partial)
-        record_digests(partial)
+    def build(unfinished: Path) -> None:
+        fill(folder=unfinished)
+        record_digests(unfinished)
 
     return build_folder(folder, build)

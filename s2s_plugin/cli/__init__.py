@@ -10,7 +10,14 @@ import shlex
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import hydra
+import torch
+from hydra._internal.hydra import Hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 import s2s_plugin
 from s2s_plugin.cli import listing
@@ -21,13 +28,11 @@ from s2s_plugin.cli.overrides import quote_overrides
 from s2s_plugin.cli.streams import broken_pipe, check_output, prepare_streams
 from s2s_plugin.cli.suggest import check_choices, did_you_mean, explain
 from s2s_plugin.errors import UserError
+from s2s_plugin.stages import runner, schema
 from s2s_plugin.tasks.user_dir import import_named
 from s2s_plugin.utils import interrupt
-from s2s_plugin.utils.console import guard_terminal, say
+from s2s_plugin.utils.console import guard_terminal, route_logs, say
 from s2s_plugin.utils.paths import CONF, existing_form
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 # Stages that take files or words, and their app unless another is named.
 FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
@@ -102,18 +107,7 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     verbose = "verbose=true" in overrides
     if not verbose:
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    from s2s_plugin.utils.console import route_logs
-
     route_logs(None, verbose)
-
-    import hydra
-    import torch
-    from hydra._internal.hydra import Hydra
-    from hydra.core.hydra_config import HydraConfig
-
-    from s2s_plugin.stages import runner as stages
-    from s2s_plugin.stages import schema
-
     schema.register()
     implied = []
     if not any(word.startswith("hardware=") for word in overrides) and torch.cuda.is_available():
@@ -125,7 +119,7 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="s2s")
     def hydra_main(cfg: DictConfig):
         try:
-            return stages.run(stage, cfg, files, implied)
+            return runner.run(stage, cfg, files, implied)
         except Exception as error:  # Hydra would print a heading of its own
             failed.append(_report(error, stage))
             return None
@@ -181,9 +175,6 @@ def _report(error: Exception, stage: str, overrides: Sequence[str] = ()) -> int:
 
     Raise any other error again.
     """
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     if isinstance(error, BrokenPipeError):
         return broken_pipe(stage)
     if isinstance(error, (HydraException, OmegaConfBaseException)):

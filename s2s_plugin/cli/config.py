@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
 
 from s2s_plugin.cli.overrides import quoted
 from s2s_plugin.errors import UserError
+from s2s_plugin.stages import schema
+from s2s_plugin.utils.console import route_logs
 from s2s_plugin.utils.paths import CONF
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 CONFIG_DIR = "--config-dir="
 OWN_DATA = {"data.pairs": "files", "data.source": "files", "data.dialogues": "dialogues", "data.manifest": "manifest"}
@@ -24,8 +27,6 @@ def join_config_dir(words: Sequence[str]) -> list[str]:
     Raises:
         UserError: it is no folder, or has a file with the name of one of ours or of a registered part.
     """
-    from hydra.core.config_store import ConfigStore
-
     registered = ConfigStore.instance().repo
     joined: list[str] = []
     rest = iter(words)
@@ -63,12 +64,6 @@ def imply_data(overrides: list[str]) -> list[str]:
 
 def compose_named(overrides: Sequence[str], default: str = "nmt") -> DictConfig:
     """Return the config of the app or experiment among the overrides, else of the app ``default``."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    from s2s_plugin.stages import schema
-    from s2s_plugin.utils.console import route_logs
-
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     route_logs(None, verbose=False)
     schema.register()

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.paths import CONF, existing_form
 
@@ -81,23 +85,16 @@ def check_name(name: str) -> None:
 
 def quoted(value: str) -> str:
     """Quote text for Hydra."""
-    from hydra.core.override_parser.types import Quote, QuotedString
-
     return QuotedString(value, Quote.single).with_quotes()
 
 
 def _is_quoted(value: str) -> bool:
-    from hydra.core.override_parser.types import QuotedString
-
     parsed = _parsed(f"key={value}") if value[:1] in ("'", '"') else None
     return parsed is not None and isinstance(parsed._value, QuotedString)
 
 
 def _parsed(word: str) -> Any:
     """Return Hydra's reading of an override, None if it has none."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException:

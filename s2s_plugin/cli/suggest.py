@@ -5,16 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from hydra.errors import OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.cli.config import compose_named, config_folders
 from s2s_plugin.errors import UserError
+from s2s_plugin.stages.schema import choices
 from s2s_plugin.utils.paths import CONF
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 TABLES = ("csv", "tsv", "json", "jsonl", "parquet", "arrow")
 RULES = {  # what a value must be, by OmegaConf's message about it
@@ -31,8 +29,6 @@ OWN_MESSAGE = "UserError raised while resolving interpolation: "
 
 def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
     """Return a config error in one line, with the nearest valid name where a name is wrong."""
-    from s2s_plugin.stages.schema import choices
-
     cause, folders = error.__cause__ or error, config_folders(overrides)
     text = f"{error}\n{cause}"
     if isinstance(error, OverrideParseException):
@@ -53,8 +49,6 @@ def explain(error: Exception, stage: str, overrides: Sequence[str] = ()) -> str:
 
 def check_choices(overrides: Sequence[str]) -> None:
     """Raise UserError if a group has no such choice; Hydra would not say so of an experiment, which is optional."""
-    from s2s_plugin.stages.schema import choices
-
     folders = config_folders(overrides)
     for group, _, names in (word.partition("=") for word in overrides):
         known = choices(group, folders)
@@ -86,8 +80,6 @@ def did_you_mean_option(wrong: str, overrides: Sequence[str]) -> str:
 
 
 def _options(cfg: DictConfig) -> Iterable[str]:
-    from omegaconf import DictConfig, OmegaConf
-
     for group in map(str, cfg):
         node = cfg._get_node(group)
         if not isinstance(node, DictConfig):

@@ -16,11 +16,11 @@ from s2s_plugin.corpora.tally import Tally
 from s2s_plugin.corpora.writing import MANIFEST, write_manifests
 from s2s_plugin.datasets.features import PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend
-from s2s_plugin.datasets.manifest import MODALITIES, Item, read_manifest, split_slice, write_manifest
+from s2s_plugin.datasets.manifest import MODALITIES, Item, prepared_items, read_manifest, split_slice, write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.loading import SOURCE_META, read_source_meta
 from s2s_plugin.utils.console import note_some
-from s2s_plugin.utils.digests import check_digest, record_digests
+from s2s_plugin.utils.digests import record_digests
 from s2s_plugin.utils.io import fingerprint, locked, write_json
 
 MANIFESTS = {"train": "manifest", "valid": "valid_manifest", "test": "test_manifest"}
@@ -153,9 +153,7 @@ def _manifests(cfg: DictConfig, out: Path, tally: Tally) -> None:
 
 def packed_items(features: Path) -> dict[str, list[Item]]:
     """Return the items of each split that have features."""
-    for split in SPLITS:
-        check_digest(features / f"{split}.tsv")
-    return {split: read_manifest(features / f"{split}.tsv")[1] for split in SPLITS}
+    return {split: prepared_items(features / f"{split}.tsv") for split in SPLITS}
 
 
 def item_pairs(split: str, items: list[Item]) -> list[tuple[Item, str]]:

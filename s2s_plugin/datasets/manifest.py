@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.paths import check_regular, existing_form
 
 MODALITIES = ("audio", "video", "image")
@@ -76,6 +77,12 @@ def read_manifest(path: Path, own: bool = False, skipped: list[str] | None = Non
     if own:
         items = {name: item._replace(path=existing_path(item.path)) for name, item in items.items()}
     return modalities[0], list(items.values())
+
+
+def prepared_items(path: Path) -> list[Item]:
+    """Check a manifest that this project wrote, and return its items."""
+    check_digest(path)
+    return read_manifest(path)[1]
 
 
 def _read_text(path: Path) -> str:

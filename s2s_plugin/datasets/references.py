@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
-from s2s_plugin.utils.digests import check_digest, read_prepared
+from s2s_plugin.datasets.manifest import MODALITIES, prepared_items
+from s2s_plugin.utils.digests import read_prepared
 from s2s_plugin.utils.io import read_json
 
 
 def read_references(folder: Path, split: str, source_lang: str, target_lang: str) -> list[str | list[str]]:
     """Return the reference, or the several references, of each item of a prepared folder's split, in corpus order."""
     if source_lang in MODALITIES:
-        check_digest(folder / f"{split}.tsv")
-        _, items = read_manifest(folder / f"{split}.tsv")
+        items = prepared_items(folder / f"{split}.tsv")
         return [item.texts[0] if len(item.texts) == 1 else list(item.texts) for item in items]
     text = folder / "text"
     several = text / f"{split}.references.tsv"  # of the recipe's own direction

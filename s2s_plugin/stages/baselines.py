@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from s2s_plugin.corpora import directions
 from s2s_plugin.datasets.features import PackedFeatures
-from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
+from s2s_plugin.datasets.manifest import MODALITIES, prepared_items
 from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.text.matching import TfidfIndex, words
-from s2s_plugin.utils.digests import check_digest, read_prepared
+from s2s_plugin.utils.digests import read_prepared
 from s2s_plugin.utils.progress import Progress
 
 LABELS = {"copy": "copy of the source", "lead": "lead words", "neighbour": "nearest neighbour",
@@ -90,8 +90,7 @@ def nearest_texts(train: Sequence[str], test: Sequence[str]) -> list[int]:
 
 
 def _signal_baselines(data: Path, subset: str, count: int) -> dict[str, list[str]]:
-    check_digest(data / "train.tsv")
-    _, train = read_manifest(data / "train.tsv")
+    train = prepared_items(data / "train.tsv")
     frequent = Counter(text for item in train for text in item.texts).most_common(1)[0][0]
     features = data / read_source_meta(data)["features"]
     known = PackedFeatures(features / "train").select(train, data / "train.tsv")

@@ -17,7 +17,7 @@ from torch import Tensor
 from s2s_plugin.datasets.augment import Augmentation
 from s2s_plugin.datasets.features import FeatureSource, PackedFeatures
 from s2s_plugin.datasets.frontends import build_frontend, load
-from s2s_plugin.datasets.manifest import Item, read_manifest
+from s2s_plugin.datasets.manifest import Item, prepared_items
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.views import OriginalText, SampledSubwords, TruncatedTexts
 from s2s_plugin.errors import UserError
@@ -223,8 +223,7 @@ class PairLoader:
         assert self.frontend is not None
         train = split == "train"
         manifest = self.folder / f"{split}.tsv"
-        check_digest(manifest)
-        _, items = read_manifest(manifest)
+        items = prepared_items(manifest)
         features = PackedFeatures(self.folder / self._meta["features"] / split).select(items, manifest)
         repeats = [len(item.texts) if train else 1 for item in items]
         augmentation = Augmentation(**{field.name: getattr(self.cfg, field.name) for field in fields(Augmentation)})

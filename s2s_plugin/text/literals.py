@@ -36,13 +36,9 @@ class Literals:
     def hide(self, text: str) -> str:
         """Return the text with a mark in what looks like a token; :func:`reveal` undoes it."""
         text = text.translate(HIDE_SIGNS)
-        return text if self.pattern is None else self.pattern.sub(_mark, text)
+        return text if self.pattern is None else self.pattern.sub(lambda match: match[0][0] + MARK + match[0][1:], text)
 
 
 def reveal(text: str) -> str:
     """Undo :meth:`Literals.hide`."""
     return text.translate(REVEAL)
-
-
-def _mark(match: re.Match) -> str:
-    return match[0][0] + MARK + match[0][1:]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from s2s_plugin.corpora.directions import untagged
-from s2s_plugin.datasets.manifest import MODALITIES, read_manifest
+from s2s_plugin.datasets.manifest import MODALITIES, prepared_items
 from s2s_plugin.datasets.references import read_references
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.syntax import first_parsable
@@ -97,7 +97,7 @@ def read_items(cfg: DictConfig, data: Path, subset: str) -> list[Row]:
     source, target = cfg.task.source_lang, cfg.task.target_lang
     references = read_references(data, subset, source, target)
     if source in MODALITIES:
-        _, media = read_manifest(data / f"{subset}.tsv")
+        media = prepared_items(data / f"{subset}.tsv")
         return [
             {"source": None, "item": item.id, "media": str(item.path), "speaker": item.speaker, "length": item.frames}
             | {"reference": reference}

@@ -29,7 +29,7 @@ from fuzzing import Fuzz, Loader
 from s2s_plugin.corpora import tables
 from s2s_plugin.corpora.fetching.archive import unpack
 from s2s_plugin.corpora.fetching.download import _broken
-from s2s_plugin.corpora.parallel import read_lines
+from s2s_plugin.corpora.parallel import checked_lines
 from s2s_plugin.datasets.features import FeatureSource, PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend, load
 from s2s_plugin.datasets.manifest import Item, read_manifest
@@ -195,7 +195,7 @@ def text(files: Files) -> Loader:
     """Own text, one line a pair."""
     lines = "a b\n\u00e9 \ufeff \u2028 x\r\n<s> \x00 y\n".encode() * 5
     contents = {"x.en": lines, "x.en.gz": gzip.compress(lines), "x.en.xz": lzma.compress(lines)}
-    return Loader(contents, lambda folder, name: list(read_lines(folder / name)))
+    return Loader(contents, lambda folder, name: list(checked_lines(folder / name)))
 
 
 def media(files: Files) -> Loader:

@@ -44,7 +44,7 @@ def skips_bad(data: DictConfig) -> bool:
     return data.on_bad_item == "skip"
 
 
-def read_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
+def checked_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
     """Return the lines of a UTF-8 file without their ends; in the place of an unusable line, its error.
 
     Raises:
@@ -130,7 +130,7 @@ def _read_rows(cfg: DictConfig, prefix: str) -> Iterator[tuple[str, list[Side]]]
     for file in files:
         if hint := table_hint(Path(file)):
             note(hint)
-    sources, targets = (read_lines(Path(file)) for file in files)
+    sources, targets = (checked_lines(Path(file)) for file in files)
     if len(sources) != len(targets):
         lengths = f"{files[0]} has {len(sources):,} lines but {files[1]} has {len(targets):,}"
         raise UserError(f"{lengths}: line n of one must translate line n of the other; find where they diverge")
@@ -150,7 +150,7 @@ def read_conversations(path: Path, tally: Tally) -> list[tuple[int, list[str]]]:
     """
     blocks: list[tuple[int, list[str]]] = []
     inside = False
-    for number, line in enumerate(read_lines(path, empty_lines=True), start=1):
+    for number, line in enumerate(checked_lines(path, empty_lines=True), start=1):
         if isinstance(line, UserError):
             raise line
         turn = _clean(line)

@@ -70,9 +70,10 @@ class Tally:
         if self.to_keep_long:
             say(f"        to keep long ones: {self.to_keep_long}")  # in one line, to be pasted
         if self.characters:
-            most = self.characters.most_common(SHOWN_CHARACTERS)
-            counts = ", ".join(f"{character_name(character)}: {count:,}" for character, count in most)
-            more = f", and {len(self.characters) - len(most):,} others" if len(self.characters) > len(most) else ""
+            frequent = self.characters.most_common(SHOWN_CHARACTERS)
+            counts = ", ".join(f"{character_name(character)}: {count:,}" for character, count in frequent)
+            others = len(self.characters) - len(frequent)
+            more = f", and {others:,} others" if others else ""
             note(f"  characters without meaning dropped: {counts}{more}")
 
 

@@ -26,7 +26,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.utils.digests import check_digest, crc32
 from s2s_plugin.utils.io import file_sha256, read_json, write_json
 from s2s_plugin.utils.progress import Progress
-from s2s_plugin.utils.workers import REMEDY, Workers
+from s2s_plugin.utils.workers import FEWER_WORKERS, Workers
 
 SAVE_INTERVAL = 2.0  # seconds between two records of the progress of packing
 MIN_ITEMS_FOR_WORKERS = 64
@@ -150,7 +150,8 @@ def pack(
                 raise UserError(f"{item.where or item.id}: {result}; or skip such items with data.on_bad_item=skip")
             progress.add(item, result, file)
             if pool:
-                pool.remedy = f"{REMEDY}, or delete what crashes its decoder, soon after {item.where or item.path}"
+                last = item.where or item.path
+                pool.remedy = f"{FEWER_WORKERS}, or delete what crashes its decoder, soon after {last}"
             if time.monotonic() - saved_at > SAVE_INTERVAL:
                 progress.save(state, file)
                 saved_at = time.monotonic()

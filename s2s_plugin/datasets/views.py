@@ -7,18 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from fairseq.data import Dictionary
+from sentencepiece import SentencePieceProcessor, set_random_generator_seed
 from torch import Tensor
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.digests import check_digest
-
-if TYPE_CHECKING:
-    from sentencepiece import SentencePieceProcessor
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +39,6 @@ class SampledSubwords(Sequence):
         return len(self.texts)
 
     def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]
-        from sentencepiece import set_random_generator_seed
-
         ids = self.texts[index]
         if ids.eq(self.pieces.unk_id()).any():  # the letters of <unk> are lost
             return ids

@@ -91,18 +91,18 @@ def media_files(names: Sequence[str], modality: str) -> Iterator[Path]:
     """
     empty = []
     for name in names:
-        path, found = existing_path(Path(name)), None
+        path, files = existing_path(Path(name)), None
         with suppress(OSError):  # reading it will say why
-            found = _files_in(path, modality) if path.is_dir() else None
-        if found == []:
+            files = _files_in(path, modality) if path.is_dir() else None
+        if files == []:
             empty.append(name)
-        yield from [path] if found is None else found
+        yield from [path] if files is None else files
     if empty:
         raise UserError(f"{', '.join(empty)}: no {modality} file found ({', '.join(SUFFIXES[modality])})")
 
 
 def _files_in(folder: Path, modality: str) -> list[Path]:
     paths = sorted((path for path in folder.rglob("*") if not path.name.startswith(".")), key=natural_key)
-    found = [path for path in paths if path.suffix.lower() in SUFFIXES[modality]]
+    files = [path for path in paths if path.suffix.lower() in SUFFIXES[modality]]
     frames = modality == "video" and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
-    return [folder] if frames and not found else found
+    return [folder] if frames and not files else files

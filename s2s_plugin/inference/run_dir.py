@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.utils.digests import FILE, check_digest
+from s2s_plugin.utils.digests import DIGESTS, check_digest
 from s2s_plugin.utils.io import NUMBER, check_shape, read_json, write_text
 from s2s_plugin.utils.untrusted import require_file
 
@@ -38,7 +38,7 @@ class RunDir:
         self.training_result = folder / "trained.json"  # duration, best metric, size; when training has ended
         self.divergence = folder / "diverged.json"  # where training has diverged; until it goes on
         self.generation_info = folder / "generated.json"  # checkpoint and search; when generation has ended
-        self.digests = folder / FILE  # of the outputs
+        self.digests = folder / DIGESTS  # of the outputs
         self.data = folder / "data"  # of the prepared folder: codec, dictionaries, held-out sets
         self.data_summary = self.data / "prepared.json"  # with the license of the corpus
         self.log = folder / "log.txt"

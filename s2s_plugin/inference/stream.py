@@ -11,8 +11,8 @@ from s2s_plugin.errors import UserError
 FIRST_WINDOW = 16  # lines at most; each window may have twice as many as the one before
 CHUNK = 2**16  # bytes to read at once
 BOM = b"\xef\xbb\xbf"  # that some programs write at the beginning of a file
-MAX_LINE = 2**22  # bytes
-MAX_WINDOW = 2 * MAX_LINE  # bytes, about
+MAX_LINE_BYTES = 2**22  # bytes
+MAX_WINDOW = 2 * MAX_LINE_BYTES  # bytes, about
 
 Line = str | UserError  # an unusable line is the error that it is
 
@@ -33,7 +33,7 @@ def windows(file: int, max_lines: int, name: str = "standard input") -> Iterator
         while not ended and _wants_more(file, buffer, limit):
             unfinished = buffer.rfind(b"\n") + 1
             chunk = os.read(file, CHUNK)
-            buffer, ended = buffer[: unfinished + MAX_LINE + 1] + chunk, not chunk
+            buffer, ended = buffer[: unfinished + MAX_LINE_BYTES + 1] + chunk, not chunk
         *lines, buffer = buffer.split(b"\n", limit)
         if ended and buffer and len(lines) < limit:
             lines, buffer = [*lines, buffer], b""
@@ -53,8 +53,8 @@ def _wants_more(file: int, buffer: bytes, max_lines: int) -> bool:
 
 def decode(line: bytes) -> Line:
     """Return a line as text, without carriage returns at its end, or why it is none."""
-    if len(line) > MAX_LINE:
-        return UserError(f"a line must have at most {MAX_LINE:,} bytes; split it")
+    if len(line) > MAX_LINE_BYTES:
+        return UserError(f"a line must have at most {MAX_LINE_BYTES:,} bytes; split it")
     try:
         return line.decode("utf-8").rstrip("\r")
     except UnicodeDecodeError as error:

@@ -122,10 +122,10 @@ class Translator:
         if self.constrained:
             constraints = pack_constraints([self.constraints(lines[i]) for i in nonempty])
         outputs = [[Hypothesis()]] * len(lines)
-        found = self._search(
+        results = self._search(
             [self._cut(sources[i]) for i in nonempty], [first + index for index in nonempty], constraints, nbest
         )
-        for index, hypotheses in zip(nonempty, found, strict=True):
+        for index, hypotheses in zip(nonempty, results, strict=True):
             outputs[index] = [self._copy_from_source(hypothesis, rows[index][0]) for hypothesis in hypotheses]
         return outputs
 
@@ -208,10 +208,10 @@ class Translator:
         if workers > 1 and self.workers is None:
             self.workers = Workers(self.max_workers, self._decode_batch)
         results = map(self._decode_batch, tasks) if self.workers is None or workers == 1 else self.workers.map(tasks)
-        found: dict[int, list[Hypothesis]] = {}
+        by_index: dict[int, list[Hypothesis]] = {}
         for group, hypotheses in zip(groups, results, strict=True):
-            found |= zip(group, hypotheses, strict=True)
-        return [found[index] for index in range(len(sources))]
+            by_index |= zip(group, hypotheses, strict=True)
+        return [by_index[index] for index in range(len(sources))]
 
     def _decode_batch(self, task: Batch) -> list[list[Hypothesis]]:
         sources = [torch.from_numpy(array) for array in task.sources]
@@ -222,8 +222,8 @@ class Translator:
         batch["id"] = torch.tensor([task.numbers[place] for place in places])
         if self.cuda:
             batch = utils.move_to_cuda(batch)
-        found = self.task.inference_step(self.search, self.models, batch, constraints=batch.get("constraints"))
-        by_place = dict(zip(places, found, strict=True))
+        outputs = self.task.inference_step(self.search, self.models, batch, constraints=batch.get("constraints"))
+        by_place = dict(zip(places, outputs, strict=True))
         return [self._hypotheses(by_place[place], task.nbest) for place in range(len(sources))]
 
     def _cut(self, source: Tensor) -> Tensor:
@@ -234,22 +234,22 @@ class Translator:
         """Return the text of a line, then its constraints."""
         return line.split("\t") if self.constrained else [line]
 
-    def _hypotheses(self, found: list[dict], nbest: int | None) -> list[Hypothesis]:
+    def _hypotheses(self, outputs: list[dict], nbest: int | None) -> list[Hypothesis]:
         """Return the hypotheses of one source, best first."""
-        hypotheses = [self._hypothesis(each) for each in found[: nbest if self.output_parser == "none" else None]]
+        hypotheses = [self._hypothesis(each) for each in outputs[: nbest if self.output_parser == "none" else None]]
         best = hypotheses.pop(first_parsable([each.text for each in hypotheses], self.output_parser))
         return [best, *hypotheses][:nbest]
 
-    def _hypothesis(self, found: dict) -> Hypothesis:
-        tokens, token_logprobs = self.task.target_dictionary.string(found["tokens"]), found["positional_scores"]
+    def _hypothesis(self, output: dict) -> Hypothesis:
+        tokens, token_logprobs = self.task.target_dictionary.string(output["tokens"]), output["positional_scores"]
         return Hypothesis(
             text=tokens if self.task.codec is None else self.task.codec.decode(tokens),
-            score=float(found["score"]),
+            score=float(output["score"]),
             confidence=math.exp(token_logprobs.mean().item()),
-            target_tokens=[self.task.target_dictionary[i] for i in found["tokens"].tolist()],
+            target_tokens=[self.task.target_dictionary[i] for i in output["tokens"].tolist()],
             token_probabilities=token_logprobs.exp().tolist(),
-            attention=None if found["attention"] is None else found["attention"].t().tolist(),
-            alignment=list(found["alignment"]),
+            attention=None if output["attention"] is None else output["attention"].t().tolist(),
+            alignment=list(output["alignment"]),
         )
 
     def _copy_from_source(self, hypothesis: Hypothesis, line: str) -> Hypothesis:

@@ -19,8 +19,7 @@ from s2s_plugin.stages.base import Job
 from s2s_plugin.stages.prepare.folder import resolve_preparation
 from s2s_plugin.stages.schema import fairseq_config
 from s2s_plugin.tasks.loading import SOURCE_META, read_source_meta
-from s2s_plugin.utils.digests import FILE as DIGESTS
-from s2s_plugin.utils.digests import check_digest, record_digests
+from s2s_plugin.utils.digests import DIGESTS, check_digest, record_digests
 from s2s_plugin.utils.io import atomic_folder, write_json
 
 SHORTLISTS = "shortlist.*.pt"  # may be learned after the training

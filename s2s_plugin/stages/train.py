@@ -13,6 +13,7 @@ import torch
 from fairseq import tasks
 from fairseq.checkpoint_utils import load_checkpoint as load_checkpoint_and_data
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
+from fairseq.distributed import utils as distributed_utils
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -97,8 +98,6 @@ def _train(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool) -> Non
     Raises:
         UserError: it has diverged.
     """
-    from fairseq.distributed import utils as distributed_utils
-
     try:
         distributed_utils.call_main(cfg, train_process, run_dir=run_dir, updates=updates, verbose=verbose)
     except Exception as error:

@@ -84,8 +84,8 @@ def _check_options(values: dict[str, Any], schema: type, prefix: str, path: obje
         raise UserError(f"{path}: {show(prefix + key)[1:-1]}: {rule}; {REMEDY}") from None
 
 
-def _restrict(merged: Any, given: Any) -> Any:
+def _restrict(merged: Any, stored: Any) -> Any:
     """Leave out the options that only the schema has."""
-    if isinstance(merged, dict) and isinstance(given, dict):
-        return {key: _restrict(merged[key], given[key]) for key in given}
+    if isinstance(merged, dict) and isinstance(stored, dict):
+        return {key: _restrict(merged[key], stored[key]) for key in stored}
     return merged

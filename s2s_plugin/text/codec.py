@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fairseq.data import Dictionary
+from sentencepiece import SentencePieceProcessor
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.escape import escape, to_line, unescape
@@ -50,8 +51,6 @@ class TextCodec:
         strip: bool = False,
         tags: Sequence[str] = (),
     ):
-        from sentencepiece import SentencePieceProcessor
-
         try:
             if not model.is_file():
                 raise UserError(f"{model}: no such SentencePiece model; run the prepare stage again")

@@ -19,7 +19,7 @@ from s2s_plugin.utils.io import write_lines
 TURN = "<turn>"  # separates the turns of a source that is a conversation
 RETRIEVED = "<retrieved>"  # separates the retrieved target from the source
 OWN_TARGET_INTERVAL = 4  # one training source in this many gets its own target, to learn exact copying
-FILE = "retrieval"  # stem of the files in a prepared folder; the languages are their endings
+STEM = "retrieval"  # stem of the files in a prepared folder; the languages are their endings
 
 
 class Retrieval:
@@ -31,13 +31,13 @@ class Retrieval:
     @classmethod
     def load(cls, folder: Path, source_lang: str, target_lang: str) -> Retrieval | None:
         """Read the memory that the prepare stage wrote; None if there is none."""
-        files = [folder / f"{FILE}.{lang}" for lang in (source_lang, target_lang)]
+        files = [folder / f"{STEM}.{lang}" for lang in (source_lang, target_lang)]
         check_digest(files[0])
         return cls(list(zip(*map(read_prepared, files), strict=True))) if files[0].is_file() else None
 
     def save(self, folder: Path, source_lang: str, target_lang: str) -> None:
         for side, lang in enumerate((source_lang, target_lang)):
-            write_lines(folder / f"{FILE}.{lang}", (pair[side] for pair in self.pairs))
+            write_lines(folder / f"{STEM}.{lang}", (pair[side] for pair in self.pairs))
 
     def target(self, source: str, own: str | None = None) -> str:
         """Return the target of the most similar source.

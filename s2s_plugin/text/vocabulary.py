@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from sentencepiece import SentencePieceTrainer
+
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.text.escape import NEWLINE, TAB, escape, unescape
@@ -145,8 +147,6 @@ def _train(subword: SubwordConfig, prefix: Path, lines: Sequence[str], kind: str
         bos_id=0, pad_id=1, eos_id=2, unk_id=3,  # the ids of fairseq's dictionary
         minloglevel=2, **(LOSSLESS_OPTIONS if subword.lossless else {}),
     )  # fmt: skip
-    from sentencepiece import SentencePieceTrainer
-
     try:
         try:
             SentencePieceTrainer.train(sentence_iterator=iter(sentences), **options)

@@ -14,7 +14,7 @@ from pathlib import Path
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.io import read_json, read_lines, write_json
 
-FILE = "digests.json"  # in the folder
+DIGESTS = "digests.json"  # in the folder
 BLOCK = 2**20  # bytes read at a time: stays in the cache of a core
 
 
@@ -38,8 +38,8 @@ def crc32(path: Path, size: int | None = None) -> str:
 def record_digests(folder: Path, paths: Iterable[Path] | None = None) -> None:
     """Write the digests of these files, by default of all in the folder and below."""
     if paths is None:
-        paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != FILE)
-    write_json(folder / FILE, {path.relative_to(folder).as_posix(): crc32(path) for path in paths})
+        paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != DIGESTS)
+    write_json(folder / DIGESTS, {path.relative_to(folder).as_posix(): crc32(path) for path in paths})
 
 
 def check_digest(path: Path, remedy: str = "") -> None:
@@ -48,7 +48,7 @@ def check_digest(path: Path, remedy: str = "") -> None:
     Raises:
         UserError: the file is missing or has other content than when its folder was made; ``remedy``: what to do.
     """
-    folder = next((folder for folder in path.parents[:2] if (folder / FILE).is_file()), path.parent)
+    folder = next((folder for folder in path.parents[:2] if (folder / DIGESTS).is_file()), path.parent)
     expected = _read_digests(folder).get(path.relative_to(folder).as_posix())
     remedy = remedy or f"restore a copy, or delete {folder} and run the prepare stage again"
     if expected is not None and not path.is_file():
@@ -70,7 +70,7 @@ def read_prepared(path: Path) -> list[str]:
 
 
 def _read_digests(folder: Path) -> dict[str, str]:
-    return read_json(folder / FILE, {str: str}) or {}
+    return read_json(folder / DIGESTS, {str: str}) or {}
 
 
 @functools.cache

@@ -42,13 +42,13 @@ def existing_form(path: str) -> str:
     """Return a path as it is on disk if its names have another Unicode normalization there, as macOS gives them."""
     if path.isascii() or os.path.lexists(path):
         return path
-    found = Path()
+    resolved = Path()
     for part in Path(path).parts:
-        if not os.path.lexists(found / part):
+        if not os.path.lexists(resolved / part):
             forms = [unicodedata.normalize(form, part) for form in ("NFC", "NFD")]
-            part = next((form for form in forms if os.path.lexists(found / form)), part)
-        found /= part
-    return str(found) if os.path.lexists(found) else path
+            part = next((form for form in forms if os.path.lexists(resolved / form)), part)
+        resolved /= part
+    return str(resolved) if os.path.lexists(resolved) else path
 
 
 CONF = shipped_folder("conf")

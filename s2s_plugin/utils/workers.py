@@ -18,7 +18,7 @@ import torch
 from s2s_plugin.errors import UserError
 
 DIED = "a worker process died, perhaps for lack of memory: "
-REMEDY = "set workers=1"
+FEWER_WORKERS = "set workers=1"
 
 
 class Workers:
@@ -29,7 +29,7 @@ class Workers:
     a single thread needs none; torch's data loaders rely on the same.
     """
 
-    def __init__(self, count: int, function: Callable[[Any], Any], remedy: str = REMEDY):
+    def __init__(self, count: int, function: Callable[[Any], Any], remedy: str = FEWER_WORKERS):
         self.count, self.function, self.remedy = count, function, remedy
         self._pool: ProcessPoolExecutor | None = None
 
@@ -94,7 +94,7 @@ def _result(future: Future) -> Any:
     try:
         return future.result()
     except BrokenProcessPool:
-        raise UserError(DIED + REMEDY) from None
+        raise UserError(DIED + FEWER_WORKERS) from None
 
 
 _function: Callable[[Any], Any] | None  # of a worker process

@@ -52,7 +52,7 @@ def test_every_recipe_says_what_its_files_must_be(name):
     found = [expected for value in vars(module).values() for expected in guarantees(value)]
     assert bool(found) != (name in NOT_FETCHED)
     for expected in found:
-        assert expected.most <= 1_300_000_000
+        assert expected.max_size <= 1_300_000_000
         assert not expected.sha256 or len(expected.sha256) == 64
         if name in FIXED:
             assert isinstance(expected.size, int) and expected.sha256

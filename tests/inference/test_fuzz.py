@@ -14,7 +14,7 @@ from command_line import BIN, call
 from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import OmegaConf
 
-from s2s_plugin.corpora.parallel import read_lines
+from s2s_plugin.corpora.parallel import checked_lines
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.text.normalize import normalize
@@ -79,7 +79,7 @@ def usable(lines: list[str], folder: Path) -> list[str]:
     """Those that are taken for a sentence, and that something is left of after cleaning."""
     path = folder / "all"
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-    good = [line for line in read_lines(path) if not isinstance(line, UserError)]
+    good = [line for line in checked_lines(path) if not isinstance(line, UserError)]
     assert len(lines) - len(good) >= 10
     return [line for line in good if any(unicodedata.category(letter)[0] not in "CZ" for letter in line)]
 

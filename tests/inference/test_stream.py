@@ -14,7 +14,7 @@ import pytest
 from command_line import call, start
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.stream import FIRST_WINDOW, MAX_LINE, windows
+from s2s_plugin.inference.stream import FIRST_WINDOW, MAX_LINE_BYTES, windows
 
 LARGEST = 64
 
@@ -75,8 +75,8 @@ def test_white_space_and_the_mark_of_a_file(pipe):
     "third, mistake",
     [
         (b"caf\xe9", "byte 4 is not UTF-8"),
-        (b" " * (MAX_LINE + 1), f"a line must have at most {MAX_LINE:,} bytes"),
-        (b"x" * (3 * MAX_LINE), f"a line must have at most {MAX_LINE:,} bytes"),
+        (b" " * (MAX_LINE_BYTES + 1), f"a line must have at most {MAX_LINE_BYTES:,} bytes"),
+        (b"x" * (3 * MAX_LINE_BYTES), f"a line must have at most {MAX_LINE_BYTES:,} bytes"),
     ],
     ids=["bytes", "long", "endless"],
 )

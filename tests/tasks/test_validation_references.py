@@ -97,7 +97,7 @@ def linked(prepared: Path, folder: Path) -> Path:
     """Link the files of a prepared folder, but for its text and digests, in a new one."""
     folder.mkdir()
     for path in prepared.iterdir():
-        if path.name not in ("text", digests.FILE):
+        if path.name not in ("text", digests.DIGESTS):
             (folder / path.name).symlink_to(path)
     return folder
 

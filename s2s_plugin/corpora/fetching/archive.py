@@ -131,11 +131,11 @@ def _read_deb(deb: Path, plain: IO[bytes]) -> None:
     """Write the tar archive in a Debian package to ``plain``."""
     if shutil.which("dpkg-deb") is None:
         raise Refused("Debian packages require dpkg-deb; install dpkg")
-    most = size_limit(deb) * 5 // 4  # headers and padding come on top of the files
+    max_bytes = size_limit(deb) * 5 // 4  # headers and padding come on top of the files
     command = ["dpkg-deb", "--fsys-tarfile", str(deb.absolute())]
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (most, most))
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
     if subprocess.run(command, stdout=plain, stderr=subprocess.DEVNULL, preexec_fn=limit).returncode:
-        raise Refused(f"dpkg-deb cannot read it, or it has more than {most / 1e6:,.0f} MB unpacked")
+        raise Refused(f"dpkg-deb cannot read it, or it has more than {max_bytes / 1e6:,.0f} MB unpacked")
 
 
 def _check(members: Iterable[Member], limit: int) -> list[tuple[PurePosixPath, Member]]:

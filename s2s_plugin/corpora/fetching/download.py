@@ -36,7 +36,7 @@ class Expected:
     """What a downloaded file must be; a recipe says it of each.
 
     Attributes:
-        size: bytes, or the least and the most of a file that changes.
+        size: bytes, or minimum and maximum of a file that changes.
         sha256: of the file, in hex; empty if it changes.
         md5: of the file, where its publishers give no other checksum.
         content: for an archive that is packed on demand, :func:`content_sha256` of the folder in it.
@@ -48,20 +48,20 @@ class Expected:
     content: str = ""
 
     @property
-    def most(self) -> int:
+    def max_size(self) -> int:
         """The largest size in bytes."""
         return self.size if isinstance(self.size, int) else self.size[1]
 
     def problem(self, path: Path) -> str:
         """Return what is wrong with a file, as a rule and a value; empty if nothing is."""
-        least = self.size if isinstance(self.size, int) else self.size[0]
-        if not least <= path.stat().st_size <= self.most:
-            rule = f"{least:,}" if least == self.most else f"{least:,} to {self.most:,}"
+        min_size = self.size if isinstance(self.size, int) else self.size[0]
+        if not min_size <= path.stat().st_size <= self.max_size:
+            rule = f"{min_size:,}" if min_size == self.max_size else f"{min_size:,} to {self.max_size:,}"
             return f"its size must be {rule} bytes, got {path.stat().st_size:,}"
-        if self.sha256 and (found := file_sha256(path)) != self.sha256:
-            return f"sha256 must be {self.sha256}, got {found}"
-        if self.md5 and (found := _md5(path)) != self.md5:
-            return f"md5 must be {self.md5}, got {found}"
+        if self.sha256 and (actual := file_sha256(path)) != self.sha256:
+            return f"sha256 must be {self.sha256}, got {actual}"
+        if self.md5 and (actual := _md5(path)) != self.md5:
+            return f"md5 must be {self.md5}, got {actual}"
         return ""
 
 
@@ -83,7 +83,7 @@ def url_file(url: str, cache: Path, expected: Expected) -> Path:
         if path.exists() and not expected.problem(path):
             return path
         for _ in range(2):  # a .part that was corrupted here is wrong: start again once
-            download_file(url, part, expected.most)
+            download_file(url, part, expected.max_size)
             problem = expected.problem(part) or _broken(part)
             if not problem:
                 return part.replace(path)
@@ -97,9 +97,9 @@ def url_archive(url: str, cache: Path, expected: Expected) -> Path:
 
     def build(folder: Path) -> None:
         unpack(archive, folder)
-        if expected.content and (found := content_sha256(folder)) != expected.content:
+        if expected.content and (actual := content_sha256(folder)) != expected.content:
             archive.unlink()
-            raise UserError(f"{url}: sha256 of its content must be {expected.content}, got {found}; {MANUAL_HINT}")
+            raise UserError(f"{url}: sha256 of its content must be {expected.content}, got {actual}; {MANUAL_HINT}")
 
     return build_folder(archive.with_name(archive.name + ".unpacked"), build)
 
@@ -112,8 +112,8 @@ def content_sha256(folder: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def download_file(url: str, part: Path, most: int) -> None:
-    """Complete ``part`` to the full length of ``url``, at most ``most`` bytes, in up to ``ATTEMPTS`` connections.
+def download_file(url: str, part: Path, max_size: int) -> None:
+    """Complete ``part`` to the full length of ``url``, at most ``max_size`` bytes, in up to ``ATTEMPTS`` connections.
 
     Raises:
         UserError: it cannot be had as a whole; the next call resumes from ``part``.
@@ -122,7 +122,7 @@ def download_file(url: str, part: Path, most: int) -> None:
     for attempt in range(ATTEMPTS):
         time.sleep(attempt)
         try:
-            missing = _transfer(url, part, most)
+            missing = _transfer(url, part, max_size)
             if missing == 0:
                 return
             problem = f"the connection was cut {missing:,} bytes before the end"
@@ -152,7 +152,7 @@ def _check_scheme(url: str, verb: str = "") -> None:
         raise _Final(f"only https is used, got {verb}{url}")
 
 
-def _transfer(url: str, part: Path, most: int) -> int:
+def _transfer(url: str, part: Path, max_size: int) -> int:
     """Append to ``part`` (or start it again) over one connection and return the number of bytes still missing."""
     _check_scheme(url)
     tag = part.with_name(part.name + ".tag")  # names the version that .part belongs to
@@ -168,7 +168,7 @@ def _transfer(url: str, part: Path, most: int) -> int:
         tag.unlink(missing_ok=True)
         if not version.startswith("W/"):  # weak: would not tell the same bytes (RFC 9110, section 13.1.5)
             tag.write_text(version, encoding="utf-8")
-        total = _total(answer, have, most)
+        total = _total(answer, have, max_size)
         say(f"fetching {url}" + (f" ({total / 1e6:.1f} MB)" if total else ""))
         bar = Progress(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem)
         with bar, part.open("ab" if have else "wb") as file:
@@ -176,8 +176,8 @@ def _transfer(url: str, part: Path, most: int) -> int:
                 if not have and WEB_PAGE.match(block):
                     raise _Final("it is a web page, not the file: log in or accept its terms in a browser")
                 have += len(block)
-                if have > most:
-                    raise _Final(f"it must have at most {most:,} bytes, got more")
+                if have > max_size:
+                    raise _Final(f"it must have at most {max_size:,} bytes, got more")
                 file.write(block)
                 bar.update(len(block))
     if total is not None and have < total:
@@ -190,21 +190,21 @@ def _start(answer: http.client.HTTPResponse, wanted: int) -> int:
     """Return at which byte the body of an answer starts: ``wanted``, or 0 for the whole file."""
     if answer.status == 200:
         return 0
-    found = str(answer.headers.get("Content-Range"))
-    if answer.status != 206 or not wanted or not found.startswith(f"bytes {wanted}-"):
-        raise _Final(f"expected the file from byte {wanted:,}, got status {answer.status} and range {found}")
+    received = str(answer.headers.get("Content-Range"))
+    if answer.status != 206 or not wanted or not received.startswith(f"bytes {wanted}-"):
+        raise _Final(f"expected the file from byte {wanted:,}, got status {answer.status} and range {received}")
     return wanted
 
 
-def _total(answer: http.client.HTTPResponse, have: int, most: int) -> int | None:
+def _total(answer: http.client.HTTPResponse, have: int, max_size: int) -> int | None:
     """Return the length of the whole file; None if the answer has marks at its end instead."""
     length = answer.headers.get("Content-Length")
     if length is None:
         if not answer.chunked:
             raise _Final("the server does not tell the length, so that a cut would not be noticed")
         return None
-    if have + int(length) > most:
-        raise _Final(f"it must have at most {most:,} bytes, got {have + int(length):,}")
+    if have + int(length) > max_size:
+        raise _Final(f"it must have at most {max_size:,} bytes, got {have + int(length):,}")
     return have + int(length)
 
 

@@ -124,14 +124,14 @@ def _package(name: str, folder: Path, expected: Expected, download: Callable[[Pa
         say(f"fetching package {name}")
         try:
             download(archives)
-            found = list(archives.iterdir())
-            problem = expected.problem(found[0]) if len(found) == 1 else f"one file was expected, got {len(found)}"
+            files = list(archives.iterdir())
+            problem = expected.problem(files[0]) if len(files) == 1 else f"one file was expected, got {len(files)}"
             if problem:
                 raise UserError(problem)
         except UserError as error:
             raise UserError(f"cannot get package {name}: {error}; {MANUAL_HINT}") from None
-        unpack(found[0], folder)
-        write_json(folder / PACKAGE_NOTE, {"name": name, "file": found[0].name, "sha256": file_sha256(found[0])})
+        unpack(files[0], folder)
+        write_json(folder / PACKAGE_NOTE, {"name": name, "file": files[0].name, "sha256": file_sha256(files[0])})
         shutil.rmtree(archives)
 
     return build_folder(folder, build)

@@ -166,8 +166,8 @@ def _sniff(names: list[str], rows: Sequence[Cells], chosen: dict[str, str | None
 
 def _by_role(names: list[str], roles: Sequence[set[str]]) -> tuple[str, str] | None:
     """Return the columns with these names, if there is one for each side."""
-    found = [[name for name in names if last_name(name).lower() in role] for role in roles]
-    return (found[0][0], found[1][0]) if [len(each) for each in found] == [1, 1] else None
+    matches = [[name for name in names if last_name(name).lower() in role] for role in roles]
+    return (matches[0][0], matches[1][0]) if [len(each) for each in matches] == [1, 1] else None
 
 
 def languages_of(source: str, target: str) -> tuple[str, str]:

@@ -90,7 +90,7 @@ def _dialect(path: Path, sample: list[str], named: Collection[str]) -> Dialect:
             share = number / len(rows) if size > 1 else 0.0
             if not quoted and delimiter == "\t" and not _has_quotes(rows):
                 share *= 1 + 1e-6  # in TSV, quotation marks are text unless there are signs that they are not
-            elif not quoted and delimiter != "\t" and _has_quotes(rows, most=True):
+            elif not quoted and delimiter != "\t" and _has_quotes(rows, majority=True):
                 continue  # a few rows with mistakes do not make them text
             if share > best_share:
                 best, best_share, best_rows, width = dialect, share, rows, size
@@ -104,16 +104,16 @@ def _dialect(path: Path, sample: list[str], named: Collection[str]) -> Dialect:
     return best._replace(names=names, header=header)
 
 
-def _has_quotes(rows: list[list[str]], most: bool = False) -> bool:
+def _has_quotes(rows: list[list[str]], majority: bool = False) -> bool:
     """Return whether quotation marks around raw cells are the table's: around all, or with doubled ones between.
 
-    ``most``: it is enough that most of the marks that open a cell are closed at its end.
+    ``majority``: it is enough that most of the marks that open a cell are closed at its end.
     """
     cells = [cell for row in rows for cell in row if cell]
     quoted = [cell for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == '"']
-    opened = [cell for cell in cells if cell[0] == '"'] if most else cells
+    opened = [cell for cell in cells if cell[0] == '"'] if majority else cells
     doubled = any('""' in cell[1:-1] and '"' not in cell[1:-1].replace('""', "") for cell in quoted)
-    return doubled or (2 * len(quoted) > len(opened) if most else 0 < len(quoted) == len(cells))
+    return doubled or (2 * len(quoted) > len(opened) if majority else 0 < len(quoted) == len(cells))
 
 
 def _is_header(first: list[str], rows: list[list[str]]) -> bool:

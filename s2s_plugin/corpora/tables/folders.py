@@ -29,12 +29,12 @@ def splits(path: Path) -> dict[str, list[Path]]:
         return {"train": [path]}
     saved = {_split_of(state.parent.name) or state.parent.name: _shards(state) for state in path.glob("*/state.json")}
     whole = {"train": _shards(path / "state.json")} if (path / "state.json").is_file() else {}
-    found = whole or saved or _named(path) or _named(path / "data")
-    if not all(found.values()) or not found:
+    parts = whole or saved or _named(path) or _named(path / "data")
+    if not all(parts.values()) or not parts:
         raise UserError(
             f"{path}: expected a folder that datasets has saved, or files named by their split, such as train.parquet"
         )
-    return dict(sorted(found.items(), key=lambda item: item[0] != "train"))
+    return dict(sorted(parts.items(), key=lambda item: item[0] != "train"))
 
 
 def _split_of(name: str) -> str | None:
@@ -52,12 +52,12 @@ def _named(folder: Path) -> dict[str, list[Path]]:
     files = sorted(file for file in folder.glob("*") if file.is_file())
     for ending in ENDINGS:
         tables = [file for file in files if plain_path(file).suffix.lower() == ending]
-        found: dict[str, list[Path]] = {}
+        named: dict[str, list[Path]] = {}
         for file in tables:
             if (split := _split_of(file.name)) is not None:
-                found.setdefault(split, []).append(file)
-        if found:
-            return found
+                named.setdefault(split, []).append(file)
+        if named:
+            return named
         if tables and ending in (".parquet", ".arrow"):  # parts of one table, as Spark writes it
             return {"train": tables}
     return {}

@@ -92,9 +92,9 @@ def fonts_for(text: str) -> tuple[list[str], set[str]]:
     for font in _fonts():
         if families and not missing:
             break
-        if (found := missing & _characters(font.fname)) or not families:
+        if (covered := missing & _characters(font.fname)) or not families:
             families.append(font.name)
-            missing -= found
+            missing -= covered
     return list(dict.fromkeys(families)), missing
 
 

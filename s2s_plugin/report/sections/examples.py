@@ -88,9 +88,9 @@ def rarest_words(outputs: Iterable[Output], train_text: Path | None) -> dict[int
     words = {output.id: list(dict.fromkeys(words_of(output.source or ""))) for output in outputs}
     counts = line_counts(train_text, itertools.chain.from_iterable(words.values()))
     return {
-        id: sorted(((word, counts[word]) for word in found), key=lambda pair: pair[1])[:MAX_RAREST]
-        for id, found in words.items()
-        if len(found) > 1  # a single word, as in pronunciation, is always new
+        id: sorted(((word, counts[word]) for word in own), key=lambda pair: pair[1])[:MAX_RAREST]
+        for id, own in words.items()
+        if len(own) > 1  # a single word, as in pronunciation, is always new
     }
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2s_plugin.datasets.frontends.video import read_frames
+from s2s_plugin.inference.interactive import SUFFIXES
 from s2s_plugin.utils.paths import check_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".opus": "audio/ogg"}
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_SOUND = 400_000  # bytes
 MAX_IMAGE_SIDE = 160  # pixels
 NUM_FRAMES = 5  # of a video
@@ -35,7 +35,7 @@ def media_uri(name: str) -> str:
         if suffix in SOUNDS:
             media_type, content = SOUNDS[suffix], path.read_bytes() if path.stat().st_size <= MAX_SOUND else b""
         else:
-            media_type, content = "image/jpeg", _thumbnail(path) if suffix in PICTURES else _film_strip(path)
+            media_type, content = "image/jpeg", _thumbnail(path) if suffix in SUFFIXES["image"] else _film_strip(path)
     except Exception:
         return ""
     return data_uri(media_type, content) if content else ""

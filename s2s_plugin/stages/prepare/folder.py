@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from fairseq import options
+from fairseq import binarizer, options
 from fairseq.data import Dictionary
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -119,8 +119,7 @@ def write_dictionary(cfg: DictConfig, folder: Path, lang: str, dictionary: Dicti
 
 def binarize(cfg: DictConfig, folder: Path) -> None:
     """Run fairseq-preprocess with the arguments of :func:`preprocess_command`."""
-    from fairseq import binarizer
-    from fairseq_cli import preprocess
+    from fairseq_cli import preprocess  # configures logging
 
     binarizer.Pool = Pool
     arguments = shlex.split(preprocess_command(cfg, folder))[1:]

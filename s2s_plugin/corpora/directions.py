@@ -162,8 +162,8 @@ def tagger(vocabulary: Sequence[str], to: str | None, several: bool) -> Callable
     """
     known = [match[1] for match in map(TAG.fullmatch, vocabulary) if match]
     if to is not None and to not in known:
-        reason = f"the model writes {', '.join(known)}" if known else "the model has no such tag"
-        raise UserError(f"translate_to={to}: {reason}")
+        rule = f"must be one of {', '.join(known)}" if known else "requires a model of several target languages"
+        raise UserError(f"translate_to {rule}, got {to}")
     if several and len(known) == 1:
         to = known[0]
 
@@ -171,7 +171,7 @@ def tagger(vocabulary: Sequence[str], to: str | None, several: bool) -> Callable
         if text.startswith(tuple(map(tag, known))):
             return text
         if to is None and several:
-            raise UserError(f"say into which language: {' or '.join(f'translate_to={language}' for language in known)}")
+            raise UserError(f"translate_to is required: {' or '.join(f'translate_to={each}' for each in known)}")
         return tagged(text, to)
 
     return add_tag

@@ -24,7 +24,7 @@ from s2s_plugin.utils.digests import record_digests
 from s2s_plugin.utils.io import fingerprint, locked, write_json
 
 MANIFESTS = {"train": "manifest", "valid": "valid_manifest", "test": "test_manifest"}
-NOT_PACKED = ("on_bad_item", "max_length")  # options of the data that the features do not depend on
+UNPACKED_OPTIONS = ("on_bad_item", "max_length")  # options of the data that the features do not depend on
 PACKED = "packed.json"  # in the features' folder when it is whole
 
 
@@ -37,7 +37,7 @@ def features_folder(cfg: DictConfig) -> Path:
     """Return where the features of this corpus with this frontend are, or will be."""
     data = cast(dict, OmegaConf.to_container(cfg.data, resolve=True))
     settings = {
-        "data": {name: value for name, value in data.items() if name not in NOT_PACKED},
+        "data": {name: value for name, value in data.items() if name not in UNPACKED_OPTIONS},
         **recipe_stamp(cfg.data.recipe),
         "frontend": OmegaConf.to_container(cfg[cfg.data.source_lang], resolve=True),
         "manifests": {name: _stamp(Path(cfg.data[name])) for name in MANIFESTS.values() if cfg.data[name] is not None},

@@ -267,5 +267,5 @@ def test_the_tag_is_put_where_it_is_needed():
     assert directions.tagger(["<2en>"], None, True)("a b") == "<2en> a b"  # many to one
     assert directions.tagger(symbols, None, False)("a b") == "a b"  # tags of the user's own
     assert directions.tagger(["a"], None, False)("a b") == "a b"
-    with pytest.raises(UserError, match="the model has no such tag"):
+    with pytest.raises(UserError, match="translate_to requires a model of several target languages, got "):
         directions.tagger(["a"], "de", False)

@@ -23,15 +23,15 @@ Row = dict[str, Any]
 LINE = re.compile(r"([SD])-(\d+)\t(.*)$")
 
 
-class Output(NamedTuple):
-    """The best hypothesis of an item."""
+class BestHypothesis(NamedTuple):
+    """The best hypothesis of an item, as fairseq-generate prints it."""
 
     score: float  # log-probability, natural logarithm, normalized by length
     text: str  # detokenized
     source_length: int  # in tokens
 
 
-def read_hypotheses(path: Path, output_parser: str = "none") -> dict[int, Output]:
+def read_hypotheses(path: Path, output_parser: str = "none") -> dict[int, BestHypothesis]:
     """Read the best hypothesis of each item, by its number, from the output of fairseq-generate.
 
     With an ``output_parser`` it is the first that this parser accepts, see :func:`first_parsable`.
@@ -48,11 +48,13 @@ def read_hypotheses(path: Path, output_parser: str = "none") -> dict[int, Output
     best = {}
     for number, ranked in candidates.items():
         score, text = ranked[first_parsable([text for _, text in ranked], output_parser)]
-        best[number] = Output(score, text, lengths.get(number, 0))
+        best[number] = BestHypothesis(score, text, lengths.get(number, 0))
     return best
 
 
-def make_rows(cfg: DictConfig, data: Path, subset: str, items: list[Row], outputs: dict[int, Output]) -> list[Row]:
+def make_rows(
+    cfg: DictConfig, data: Path, subset: str, items: list[Row], outputs: dict[int, BestHypothesis]
+) -> list[Row]:
     """Join items and outputs, and fill in what an output copies from its source.
 
     Raises:

@@ -101,8 +101,7 @@ def check_prepared(cfg: DictConfig) -> None:
         return  # of fairseq-preprocess
     longest = summary["longest"]["source"], summary["longest"]["target"]
     source, target = longest if summary["languages"][:1] == [cfg.task.source_lang] else longest[::-1]
-    if problem := check_lengths(cfg, source, target):
-        raise UserError(problem)
+    check_lengths(cfg, source, target)
 
 
 def write_dictionary(cfg: DictConfig, folder: Path, lang: str, dictionary: Dictionary) -> None:

@@ -16,11 +16,11 @@ SKIP = "data.on_bad_item=skip"
 LARGE = 2000  # megabytes of a batch
 
 
-def check_lengths(cfg: DictConfig, source: int, target: int) -> str | None:
-    """Return why batches cannot hold these lengths, ``</s>`` included, and what to set; None if they can."""
+def check_lengths(cfg: DictConfig, source: int, target: int) -> None:
+    """Raise UserError, with what to set, if batches cannot hold these lengths, ``</s>`` included."""
     exceeded, modality = _exceeded(cfg, source, target), cfg.task.source_lang
     if not exceeded:
-        return None
+        return
     fit = min(limit for _, limit, _ in exceeded)
     ways = [remedies(cfg, source, target)]
     if modality in ("audio", "video") and source > fit:
@@ -28,7 +28,7 @@ def check_lengths(cfg: DictConfig, source: int, target: int) -> str | None:
     elif target > fit or modality not in MODALITIES:
         ways.append(f"leave out longer ones by data.max_length={fit - 1} {SKIP}")
     rules = ", ".join(f"{key} must be at least {length}, got {limit}" for key, limit, length in exceeded)
-    return f"{rules}, for the longest source ({source:,} steps) and target ({target:,}): {', or '.join(ways)}"
+    raise UserError(f"{rules}, for the longest source ({source:,} steps) and target ({target:,}): {', or '.join(ways)}")
 
 
 def remedies(cfg: DictConfig, source: int, target: int, max_length: int | None = None) -> str:

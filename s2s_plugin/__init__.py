@@ -3,6 +3,7 @@
 Importing this package registers everything with fairseq; fairseq itself imports only ``models`` and ``tasks``.
 """
 
+# ruff: noqa: F401
 from s2s_plugin import compat  # before any part of fairseq
 from s2s_plugin.criterions import cross_entropy, minimum_risk
 from s2s_plugin.models import presets
@@ -10,18 +11,4 @@ from s2s_plugin.scoring import caption, dialogue, recognition, rouge, shell, tra
 from s2s_plugin.tasks import seq2seq
 from s2s_plugin.text import fairseq_bpe
 
-__all__ = [
-    "caption",
-    "compat",
-    "cross_entropy",
-    "dialogue",
-    "fairseq_bpe",
-    "minimum_risk",
-    "presets",
-    "recognition",
-    "rouge",
-    "seq2seq",
-    "shell",
-    "translation",
-]
 __version__ = "0.2.0"

@@ -171,7 +171,7 @@ def tagger(vocabulary: Sequence[str], to: str | None, several: bool) -> Callable
         if text.startswith(tuple(map(tag, known))):
             return text
         if to is None and several:
-            raise UserError(f"translate_to is required: {' or '.join(f'translate_to={each}' for each in known)}")
+            raise UserError(f"set the language to write: {' or '.join(f'translate_to={each}' for each in known)}")
         return tagged(text, to)
 
     return add_tag

@@ -39,7 +39,9 @@ def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
     Raises:
         UserError: at the end, if some lines were unusable; each has been named, and its output is empty.
     """
-    _check_files(inputs)
+    for word in inputs:
+        if LIKE_FILE.fullmatch(word) and not _is_file(word):
+            raise UserError(f"{word}: there is no such file; a sentence that looks like one goes to standard input")
     translator = load_translator(cfg, run)
     if translator.task.modality != "text":
         command = next(name for name, modality in MEDIA.items() if modality == translator.task.modality)
@@ -135,12 +137,6 @@ class SourceReader:
             say(f"{where}: not in the vocabulary: {' '.join(unknown)}")
             self.named.update(unknown)
         return text
-
-
-def _check_files(inputs: Sequence[str]) -> None:
-    for word in inputs:
-        if LIKE_FILE.fullmatch(word) and not _is_file(word):
-            raise UserError(f"{word}: there is no such file; a sentence that looks like one goes to standard input")
 
 
 def _is_file(word: str) -> bool:

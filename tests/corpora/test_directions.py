@@ -133,7 +133,7 @@ def test_the_tag_chooses_the_language(one_to_two):
 
 @pytest.mark.parametrize(
     ("to", "message"),
-    [("", "into which language: translate_to=de or translate_to=ko"), ("translate_to=fr", "writes de, ko")],
+    [("", "language to write: translate_to=de or translate_to=ko"), ("translate_to=fr", "one of de, ko, got fr")],
 )
 def test_a_language_must_be_said(one_to_two, to: str, message: str):
     done = call(f"s2s translate app=nmt {to}", cwd=one_to_two[0], stdin="a b c\n", check=False)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.corpora.holding_out import MAX_HELD_OUT
-from s2s_plugin.corpora.parallel import skips_bad
+from s2s_plugin.corpora.parallel import say_overlap, skips_bad
 from s2s_plugin.corpora.recipe import recipe_stamp, run_recipe
 from s2s_plugin.corpora.splits import SPLITS, collect, split_name
 from s2s_plugin.corpora.tally import Tally
@@ -21,7 +24,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.tasks.loading import SOURCE_META, read_source_meta
 from s2s_plugin.utils.console import note_some
 from s2s_plugin.utils.digests import record_digests
-from s2s_plugin.utils.io import fingerprint, locked, write_json
+from s2s_plugin.utils.io import file_sha256, fingerprint, locked, write_json
 
 MANIFESTS = {"train": "manifest", "valid": "valid_manifest", "test": "test_manifest"}
 UNPACKED_OPTIONS = ("on_bad_item", "max_length")  # options of the data that the features do not depend on
@@ -82,27 +85,31 @@ def pack_corpus(cfg: DictConfig) -> Path:
         modality, skip = cfg.data.source_lang, skips_bad(cfg.data)
         frontend = build_frontend(modality, cfg[modality])
         skipped: dict[str, dict[str, str]] = {}
-        kept = 0
+        total = 0
         for split in SPLITS:
             _, items = read_manifest(manifests / f"{split}.tsv")
             tally.read += sum(len(item.texts) for item in items)
+            keep_all = split != "train" and cfg.data[MANIFESTS[split]] is not None
             if not (out / f"{split}.json").is_file():
                 try:
-                    skipped[split] = pack(items, frontend, out / split, skip, cfg.workers or None)
+                    pack(items, frontend, out / split, skip, cfg.workers or None, keep_all)
                 except UserError as error:
                     raise _with_limits(error, cfg) from None
-                for name, reason in skipped[split].items():
-                    note_some("skip", f"skipped {split} {name}: {reason}")
             packed = PackedFeatures(out / split)
-            sizes = dict(zip(packed.ids, packed.sizes.tolist(), strict=True))
-            usable = [item._replace(frames=sizes[item.id]) for item in items if item.id in sizes]
-            kept += sum(len(item.texts) for item in usable)
-            tally.left_out["with an unusable file"] += [i.where for i in items if i.id not in sizes for _ in i.texts]
-            write_manifest(out / f"{split}.tsv", modality, usable)
+            skipped[split] = packed.skipped
+            for name, reason in packed.skipped.items():
+                note_some("skip", f"{'kept blank' if keep_all else 'skipped'} {split} {name}: {reason}")
+            # A blank item has no frames in the manifest: its output is empty.
+            sizes = dict(zip(packed.ids, packed.sizes.tolist(), strict=True)) | dict.fromkeys(packed.skipped, 0)
+            kept = [item._replace(frames=sizes[item.id]) for item in items if keep_all or sizes[item.id]]
+            total += sum(len(item.texts) for item in kept)
+            places = tally.blank if keep_all else tally.left_out
+            places["with an unusable file"] += [i.where for i in items if not sizes[i.id] for _ in i.texts]
+            write_manifest(out / f"{split}.tsv", modality, kept)
         record_digests(out)
         write_json(out / PACKED, {"skipped": skipped})
         if cfg.data.recipe is None:
-            tally.say(kept)
+            tally.say(total)
     return out
 
 
@@ -133,6 +140,10 @@ def _manifests(cfg: DictConfig, out: Path, tally: Tally) -> None:
             continue
         bad: list[str] | None = [] if skips_bad(cfg.data) else None
         modality, items = read_manifest(Path(path), own=True, skipped=bad)
+        if bad and split != "train":
+            raise UserError(
+                f"{bad[0]}; data.on_bad_item=skip keeps the rows of a held-out manifest, and cannot keep this"
+            )
         for problem in bad or ():
             note_some("rows", f"skipped {problem}")
             tally.read += 1
@@ -140,6 +151,7 @@ def _manifests(cfg: DictConfig, out: Path, tally: Tally) -> None:
         if modality != cfg.data.source_lang:
             raise UserError(f"{path}: expected a column {cfg.data.source_lang} (data.source_lang), got {modality}")
         splits[split] = [item._replace(path=item.path.resolve()) for item in items]
+    splits["train"] = _own_leaks(cfg, splits, tally)
     if missing := [split for split in SPLITS if split not in splits]:
         fraction = min(cfg.data.held_out / len(splits["train"]), MAX_HELD_OUT)
         names = [split_name(item.id, fraction, fraction) for item in splits["train"]]
@@ -149,6 +161,40 @@ def _manifests(cfg: DictConfig, out: Path, tally: Tally) -> None:
         problem = f"{cfg.data.manifest}: {len(splits['train']):,} items are too few to hold some out"
         raise UserError(f"{problem}; add more, or set data.valid_manifest and data.test_manifest")
     write_manifests(out, cfg.data.source_lang, splits, {"name": cfg.data.name, "source": "own files"})
+
+
+def _file_keys(items: Iterable[Item]) -> dict[Path, str]:
+    """Return what tells files apart: the path, or the digest of the content if another file has the same size."""
+    keys, sizes = {item.path: str(item.path) for item in items}, {}
+    for path in keys:
+        with suppress(OSError):  # said when it is packed
+            sizes[path] = path.stat().st_size if path.is_file() else 0
+    counts = Counter(sizes.values())
+    for path, size in sizes.items():
+        if size and counts[size] > 1:
+            with suppress(OSError):
+                keys[path] = file_sha256(path)
+    return keys
+
+
+def _own_leaks(cfg: DictConfig, splits: dict[str, list[Item]], tally: Tally) -> list[Item]:
+    """Return the training items; without those whose file is in a held-out manifest, or say how many there are."""
+    train, held_out = splits["train"], [item for split in SPLITS[1:] for item in splits.get(split, [])]
+    if not held_out:
+        return train
+    keys = _file_keys([*train, *held_out])
+    shared = {keys[item.path] for item in held_out} & {keys[item.path] for item in train}
+    leaks = [item.where for item in train if keys[item.path] in shared for _ in item.texts]
+    if not leaks:
+        return train
+    if not cfg.data.drop_overlap:
+        say_overlap(len(leaks), sum(keys[item.path] in shared for item in held_out), len(held_out))
+        return train
+    tally.read += len(leaks)
+    tally.left_out["with a file that is held out"] += leaks
+    if clean := [item for item in train if keys[item.path] not in shared]:
+        return clean
+    raise UserError(f"{cfg.data.manifest}: all files are in held-out manifests too; nothing is left for training")
 
 
 def packed_items(features: Path) -> dict[str, list[Item]]:

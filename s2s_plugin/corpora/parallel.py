@@ -197,10 +197,14 @@ def _own_leaks(cfg: DictConfig, train: list[Pair], held_out: list[Pair], tally: 
     if cfg.data.drop_overlap:
         tally.leave_out(OVERLAP, leaks)
         return clean
-    touched = f"{len(held_out) - len(_without_leaks(cfg, held_out, leaks)):,} of {len(held_out):,} lines"
-    problem = f"{len(leaks):,} training pairs overlap your own held-out files ({touched})"
-    note(f"{problem}: scores will be inflated by leakage; data.drop_overlap=true leaves these training pairs out")
+    say_overlap(len(leaks), len(held_out) - len(_without_leaks(cfg, held_out, leaks)), len(held_out))
     return train
+
+
+def say_overlap(leaks: int, touched: int, held_out: int) -> None:
+    """Say how many training pairs overlap own held-out files, and how many held-out lines of all that touches."""
+    problem = f"{leaks:,} training pairs overlap your own held-out files ({touched:,} of {held_out:,} lines)"
+    note(f"{problem}: scores will be inflated by leakage; data.drop_overlap=true leaves these training pairs out")
 
 
 def _read_dialogues(data: DictConfig, prefix: str, tally: Tally) -> list[Pair]:

@@ -30,13 +30,15 @@ from s2s_plugin.utils.workers import FEWER_WORKERS, Workers
 
 SAVE_INTERVAL = 2.0  # seconds between two records of the progress of packing
 MIN_ITEMS_FOR_WORKERS = 64
-ABOUT = {"dtype": str, "shape": [int], "ids": [str], "sizes": [int]}
-PROGRESS = ABOUT | {"done": int, "bytes": int, "checksum": int, "skipped": {str: str}}
+ABOUT = {"dtype": str, "shape": [int], "ids": [str], "sizes": [int], "skipped?": {str: str}}
+PROGRESS = ABOUT | {"done": int, "bytes": int, "checksum": int}
 DTYPES = ("float16", "float32", "uint8")
 
 
 class PackedFeatures(Sequence):
     """Memory-mapped features at ``prefix``; item i is an S_i x ... array. ``sizes``: source steps of each.
+
+    ``skipped`` has the reasons, by id, why items are missing, or blank in a held-out set.
 
     Raises:
         UserError: the files are missing or do not belong together.
@@ -52,6 +54,7 @@ class PackedFeatures(Sequence):
             raise UserError(f"{prefix}.json: damaged; delete its folder, prepare again")
         self.path, self.dtype, self.shape = prefix.with_suffix(".bin"), np.dtype(about["dtype"]), tuple(about["shape"])
         self.ids: list[str] = about["ids"]
+        self.skipped: dict[str, str] = about.get("skipped", {})
         self.sizes = np.asarray(sizes, dtype=np.int64)
         self.starts = np.cumsum(self.sizes) - self.sizes
         expected = sum(sizes) * math.prod(self.shape) * self.dtype.itemsize
@@ -121,9 +124,22 @@ class FeatureSource(Sequence):
 
 
 def pack(
-    items: Sequence[Item], frontend: Frontend, prefix: Path, skip_bad: bool, workers: int | None = None
+    items: Sequence[Item],
+    frontend: Frontend,
+    prefix: Path,
+    skip_bad: bool,
+    workers: int | None = None,
+    keep_all: bool = False,
 ) -> dict[str, str]:
     """Read all items in parallel and write ``<prefix>.bin`` and ``<prefix>.json``; resume an interrupted packing.
+
+    Args:
+        items: with different ids.
+        frontend: reads them.
+        prefix: of the files.
+        skip_bad: leave out unusable items.
+        workers: number of processes; None: one for each core.
+        keep_all: put a blank signal, silent or black, in the place of an item that would be left out.
 
     Returns:
         the reason for each skipped item, by id.
@@ -135,6 +151,8 @@ def pack(
     saved = read_json(state, PROGRESS) if data.is_file() else None
     progress = PackingProgress(**(saved or {}))
     todo, read = items[progress.done :], functools.partial(_load, frontend)
+    # As many steps as a step is wide: so an image has its size, and no encoder gets too few.
+    blank = np.zeros((frontend.shape[0], *frontend.shape), frontend.dtype) if keep_all else None
     parallel = workers != 1 and len(todo) >= MIN_ITEMS_FOR_WORKERS
     if progress.bytes and crc32(data, progress.bytes) != f"{progress.checksum:08x}":
         raise UserError(f"{data}: damaged since packing was interrupted; delete {data.parent} and prepare again")
@@ -148,7 +166,7 @@ def pack(
         for item, result in zip(bar, results, strict=True):
             if isinstance(result, str) and not skip_bad:
                 raise UserError(f"{item.where or item.id}: {result}; or skip such items with data.on_bad_item=skip")
-            progress.add(item, result, file)
+            progress.add(item, result, file, blank)
             if pool:
                 last = item.where or item.path
                 pool.remedy = f"{FEWER_WORKERS}, or delete what crashes its decoder, soon after {last}"
@@ -156,10 +174,10 @@ def pack(
                 progress.save(state, file)
                 saved_at = time.monotonic()
         progress.save(state, file)
-    if not progress.ids:
+    if len(progress.skipped) == len(items):
         raise UserError(f"{prefix.name}: no usable item in {len(items):,}; reasons: {progress.skipped}")
     summary = {"dtype": progress.dtype, "shape": progress.shape, "sha256": file_sha256(data)}
-    write_json(about, {**summary, "ids": progress.ids, "sizes": progress.sizes})
+    write_json(about, {**summary, "ids": progress.ids, "sizes": progress.sizes, "skipped": progress.skipped})
     state.unlink()
     return progress.skipped
 
@@ -177,16 +195,17 @@ class PackingProgress:
     sizes: list[int] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
-    def add(self, item: Item, result: np.ndarray | str, file: BinaryIO) -> None:
-        """Append an item's features to the file, or record why there are none."""
+    def add(self, item: Item, result: np.ndarray | str, file: BinaryIO, blank: np.ndarray | None) -> None:
+        """Append an item's features to the file, or record why there are none and append a ``blank``."""
         self.done += 1
+        features = blank if isinstance(result, str) else result
         if isinstance(result, str):
             self.skipped[item.id] = result
-        else:
-            self.dtype, self.shape = result.dtype.name, result.shape[1:]
+        if features is not None:
+            self.dtype, self.shape = features.dtype.name, features.shape[1:]
             self.ids.append(item.id)
-            self.sizes.append(len(result))
-            content = result.tobytes()
+            self.sizes.append(len(features))
+            content = features.tobytes()
             self.bytes += file.write(content)
             self.checksum = zlib.crc32(content, self.checksum)
 

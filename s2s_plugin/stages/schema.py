@@ -65,7 +65,7 @@ class DataConfig:
     test_manifest: Optional[str] = option(None, "own manifest for the test set")
     retrieval: bool = option(False, "put before each source the target of the most similar training source")
     shared_targets: bool = option(False, "allow held-out targets that also occur in training, as replies do")
-    drop_overlap: bool = option(False, "leave out training pairs that share a side with a line of own held-out files")
+    drop_overlap: bool = option(False, "leave out training pairs that share a side or file with own held-out files")
     held_out: int = option(1000, "pairs of each held-out set that is split off the training files; at most a tenth")
     max_length: int = option(1000, "maximum length in tokens: longer training pairs are dropped, others refused")
     several_references: bool = option(

@@ -72,6 +72,50 @@ def test_bad_media_are_left_out_by_option(recordings: Path):
     assert sorted(name for split in packed["skipped"].values() for name in split) == ["i21", "i7"]
 
 
+def test_held_out_items_keep_count_and_order(tmp_path: Path):
+    items = make_items(tmp_path / "media", "image", 60)
+    items[3].path.write_text("no picture")
+    items[50].path.write_bytes(b"")
+    items[55].path.unlink()
+    parts = {"my": items[:40], "valid": items[40:50], "test": items[50:]}
+    for name, part in parts.items():
+        write_manifest(tmp_path / f"{name}.tsv", "image", part)
+    own = (
+        "app=caption image.size=16 model=tiny model.encoder_channels=4 subword.kind=word data=manifest "
+        "data.manifest=my.tsv data.valid_manifest=valid.tsv data.test_manifest=test.tsv data.on_bad_item=skip "
+        "optimization.max_update=2 lr_scheduler.warmup_updates=1"
+    )
+    done, *_ = (call(f"s2s {stage} {own}", cwd=tmp_path) for stage in ("prepare", "train", "generate"))
+    said = " ".join(done.stderr.split())
+    assert "kept blank test i50: " in said and "kept blank test i55: " in said
+    assert (
+        "59 kept, 1 left out 1 with an unusable file: my.tsv:5 2 held-out with an unusable file, kept: test.tsv:2, 7"
+        in said
+    )
+    folder = tmp_path / "runs" / "caption" / "default"
+    rows = [json.loads(line) for line in (folder / "outputs.jsonl").read_text().splitlines()]
+    assert [row["item"] for row in rows] == [item.id for item in items[50:]]
+    assert [row["hypothesis"] for row in rows] == (folder / "test.hyp").read_text().splitlines()
+    assert [row["item"] for row in rows if not row["hypothesis"]] == ["i50", "i55"]
+    with (tmp_path / "test.tsv").open("a", encoding="utf-8") as file:
+        file.write("e1\tmedia/1.png\t\t \t\t\t\n")  # without a text
+    bad = call(f"s2s prepare {own}", cwd=tmp_path, check=False)
+    assert bad.returncode == 2 and "test.tsv:12: tgt_text must not be empty" in bad.stderr
+
+
+def test_files_shared_with_held_out_manifests_are_told(recordings: Path):
+    items = read_manifest(recordings / "my.tsv")[1]
+    copy = recordings / "copy.wav"
+    copy.write_bytes(items[1].path.read_bytes())
+    write_manifest(recordings / "test.tsv", "audio", [items[0], items[30]._replace(id="t", path=copy), items[59]])
+    write_manifest(recordings / "my.tsv", "audio", items[:55])
+    own = f"{PREPARE} data.test_manifest=test.tsv data.on_bad_item=skip"
+    said = " ".join(call(own, cwd=recordings).stderr.split())
+    assert "2 training pairs overlap your own held-out files (2 of 3 lines): scores will be inflated" in said
+    said = " ".join(call(f"{own} data.drop_overlap=true", cwd=recordings).stderr.split())
+    assert "58 pairs read, 54 kept, 4 left out 2 with a file that is held out: my.tsv:2, 3" in said
+
+
 def test_long_texts_are_left_out_by_option(tmp_path: Path):
     items = make_items(tmp_path / "media", "audio", 60)
     write_manifest(tmp_path / "my.tsv", "audio", [item._replace(texts=("a " * 9,)) if item.id == "i3" else item

@@ -20,6 +20,8 @@ from s2s_plugin.utils.untrusted import REMEDY, show
 class Frontend(Protocol):
     """Reads media files as arrays to store, and stored arrays as tensors for the encoder."""
 
+    dtype: str  # of stored arrays
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one source step."""

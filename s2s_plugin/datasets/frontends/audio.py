@@ -33,6 +33,8 @@ class AudioConfig:
 class AudioFrontend:
     """S x ``mel_bins`` features, stored as float16."""
 
+    dtype = "float16"
+
     def __init__(self, config: AudioConfig):
         self.config = config
         if config.normalize not in NORMALIZATIONS:

@@ -34,6 +34,8 @@ class ImageConfig:
 class ImageFrontend:
     """``size`` rows x ``size`` columns x RGB, stored as uint8. A source step is a row."""
 
+    dtype = "uint8"
+
     def __init__(self, config: ImageConfig):
         self.config = config
         check_installed("image", "image", {"PIL": "pillow"})

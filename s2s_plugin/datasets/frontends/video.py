@@ -50,6 +50,8 @@ class VideoConfig:
 class VideoFrontend:
     """S x ``height`` x ``width`` gray frames, stored as uint8."""
 
+    dtype = "uint8"
+
     def __init__(self, config: VideoConfig):
         self.config = config
         if config.normalize not in NORMALIZATIONS:

@@ -80,7 +80,7 @@ COMMANDS = {
     "run": Command(
         "app=APP", "all of these; finished stages are skipped",
         "Runs prepare, train, generate, score and report. Finished stages are skipped, so the same command continues "
-        "after an interruption. s2s STAGE --help lists the options of each stage; all can be given here.",
+        "after an interruption. s2s STAGE --help lists the options of each stage; all of them work here.",
         (*RUN, *OWN_DATA, *TRAINING, *DECODING, *SCORES, "examples"),
         ("s2s run app=nmt", "s2s run experiment=multi30k", "s2s run app=nmt name=wide model.decoder_hidden_size=768",
          "s2s run app=nmt name=mine data.pairs=my.csv",
@@ -128,7 +128,7 @@ COMMANDS = {
     ),
     "average": Command(
         "CHECKPOINT ... --to FILE", "average the weights of checkpoints",
-        "Writes a checkpoint whose weights are the mean of the given ones.",
+        "Writes a checkpoint with the mean of their weights.",
         (), ("s2s average checkpoint1.pt checkpoint2.pt --to mean.pt",),
     ),
     "import-lstm": Command(

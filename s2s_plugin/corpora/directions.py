@@ -160,18 +160,18 @@ def tagger(vocabulary: Sequence[str], to: str | None, several: bool) -> Callable
         to: may be None if sources have tags, or the model has at most one.
         several: whether the model was trained on several directions.
     """
-    known = [match[1] for match in map(TAG.fullmatch, vocabulary) if match]
-    if to is not None and to not in known:
-        rule = f"must be one of {', '.join(known)}" if known else "requires a model of several target languages"
+    languages = [match[1] for match in map(TAG.fullmatch, vocabulary) if match]
+    if to is not None and to not in languages:
+        rule = f"must be one of {', '.join(languages)}" if languages else "requires a model of several target languages"
         raise UserError(f"translate_to {rule}, got {to}")
-    if several and len(known) == 1:
-        to = known[0]
+    if several and len(languages) == 1:
+        to = languages[0]
 
     def add_tag(text: str) -> str:
-        if text.startswith(tuple(map(tag, known))):
+        if text.startswith(tuple(map(tag, languages))):
             return text
         if to is None and several:
-            raise UserError(f"set the language to write: {' or '.join(f'translate_to={each}' for each in known)}")
+            raise UserError(f"set the language to write: {' or '.join(f'translate_to={each}' for each in languages)}")
         return tagged(text, to)
 
     return add_tag

@@ -57,17 +57,17 @@ def _place(pairs: Sequence[Pair], labels: np.ndarray, names: Sequence[str], size
     So a group moves only if data are added with a name before that. A group larger than a held-out set is trained on.
     """
     sizes = np.bincount(labels)
-    wanted = min(size, MAX_HELD_OUT * len(pairs))
+    target_size = min(size, MAX_HELD_OUT * len(pairs))
     first: dict[int, str] = {}
     for label, name in zip(labels.tolist(), names, strict=True):
         first[label] = min(first.get(label, name), name)
-    small = [label for label in first if sizes[label] <= max(1, wanted)]
-    fraction = min(wanted / max(1, int(sizes[small].sum())), 1 / 3)
+    small = [label for label in first if sizes[label] <= max(1, target_size)]
+    fraction = min(target_size / max(1, int(sizes[small].sum())), 1 / 3)
     where = dict.fromkeys(first, "train") | {label: split_name(first[label], fraction, fraction) for label in small}
     order = sorted(small or first, key=lambda label: hash_fraction(first[label]))
     for split in ("test", "valid"):  # by chance few large groups may leave one empty
         rest = [label for label in order if where[label] == "train"]
-        if wanted >= 1 and split not in where.values() and len(rest) > 1:
+        if target_size >= 1 and split not in where.values() and len(rest) > 1:
             where[rest[0]] = split
     splits: Splits = {split: [] for split in SPLITS}
     for label, pair in zip(labels.tolist(), pairs, strict=True):

@@ -105,8 +105,8 @@ class FeatureSource(Sequence):
 
     def __post_init__(self):
         if self.features.shape != self.frontend.shape:
-            wanted, got = (" x ".join(map(str, each.shape)) for each in (self.frontend, self.features))
-            raise UserError(f"{self.features.path}: a source step must be {wanted}, got {got}; prepare again")
+            expected, got = (" x ".join(map(str, each.shape)) for each in (self.frontend, self.features))
+            raise UserError(f"{self.features.path}: a source step must be {expected}, got {got}; prepare again")
         self.items = np.asarray(self.items)
         self.sizes = self.features.sizes[self.items]
 

@@ -54,8 +54,8 @@ class LexicalConstraints(TopK):
         """
         best, total = super().choose(scores, end, state), state.total
         own = scores.argmax(2, keepdim=True)  # n x K x 1
-        further = torch.where(self._moves(self.progress), _at(self.words, self.progress), NO_TOKEN)
-        next_tokens = torch.cat((own, torch.where(further == NO_TOKEN, own, further)), 2)  # n x K x (1 + C)
+        continuations = torch.where(self._moves(self.progress), _at(self.words, self.progress), NO_TOKEN)
+        next_tokens = torch.cat((own, torch.where(continuations == NO_TOKEN, own, continuations)), 2)  # n x K x (1 + C)
         extended = (total.unsqueeze(2) + scores.gather(2, next_tokens)).flatten(1)
         beams = torch.arange(total.size(1), device=total.device).view(1, -1, 1).expand_as(next_tokens).flatten(1)
         totals = torch.cat((best[0], extended), 1)

@@ -31,8 +31,8 @@ class LogitsConstraints(Collaborator):
         if options.unkpen:
             scores[..., self.unk] -= options.unkpen
         if options.repetition_penalty != 1 and step:
-            written = tokens[:, :, 1:]
-            scores.scatter_(2, written, scores.gather(2, written) * options.repetition_penalty)
+            generated = tokens[:, :, 1:]
+            scores.scatter_(2, generated, scores.gather(2, generated) * options.repetition_penalty)
         free = step < self.max_len  # n: neither at the end nor forced
         if step >= self.shortest_max_len:
             self._force(scores, ~free, torch.full_like(self.max_len, self.eos))
@@ -55,10 +55,10 @@ class LogitsConstraints(Collaborator):
     def _update_bounds(self) -> None:
         self.shortest_max_len, self.longest_min_len = int(self.max_len.min()), int(self.min_len.max())
 
-    def _block_ngrams(self, scores: Tensor, written: Tensor, size: int, forced: Tensor | None) -> None:
-        """Forbid tokens that repeat an n-gram of ``written`` (n x K x t), except in ``forced`` sentences (n)."""
-        grams = written.unfold(2, size, 1)  # n x K x W x size
-        tail = written[:, :, written.size(2) - size + 1 :].unsqueeze(2)  # n x K x 1 x (size - 1)
+    def _block_ngrams(self, scores: Tensor, generated: Tensor, size: int, forced: Tensor | None) -> None:
+        """Forbid tokens that repeat an n-gram of ``generated`` (n x K x t), except in ``forced`` sentences (n)."""
+        grams = generated.unfold(2, size, 1)  # n x K x W x size
+        tail = generated[:, :, generated.size(2) - size + 1 :].unsqueeze(2)  # n x K x 1 x (size - 1)
         repeats = (grams[..., :-1] == tail).all(-1)  # n x K x W
         if forced is not None:
             repeats &= ~forced.view(-1, 1, 1)

@@ -87,13 +87,13 @@ def train_ibm1(pairs: Iterable[tuple[np.ndarray, np.ndarray]], sizes: tuple[int,
 
     ``pairs`` are the ids of sentences without padding, ``sizes`` the numbers of source and target tokens.
     """
-    codes, lengths, seen = [], [], 0
+    codes, lengths, num_pairs = [], [], 0
     for source, target in pairs:
         with_null = np.append(source, NULL).astype(np.int64)
         codes.append((with_null[None, :] * sizes[1] + target[:, None]).ravel())
         lengths.append(np.full(len(target), len(with_null)))
-        seen += codes[-1].size
-        if seen > MAX_PAIRS:
+        num_pairs += codes[-1].size
+        if num_pairs > MAX_PAIRS:
             break
     types, places = np.unique(np.concatenate(codes), return_inverse=True)  # distinct pairs of tokens
     sources, targets = types // sizes[1], types % sizes[1]

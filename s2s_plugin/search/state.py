@@ -50,9 +50,9 @@ class BeamState:
     def advance(self, parent: Tensor, token: Tensor, total: Tensor) -> None:
         """Continue hypotheses ``parent`` with ``token``, to the sums ``total``; n x K each."""
         beam = self.tokens.size(1)
-        written = self.tokens.gather(1, parent.unsqueeze(2).expand(-1, -1, self.tokens.size(2)))
+        generated = self.tokens.gather(1, parent.unsqueeze(2).expand(-1, -1, self.tokens.size(2)))
         self.rows = parent + torch.arange(0, len(parent) * beam, beam, device=parent.device).unsqueeze(1)
-        self.tokens, self.total = torch.cat((written, token.unsqueeze(2)), 2), total
+        self.tokens, self.total = torch.cat((generated, token.unsqueeze(2)), 2), total
 
     def keep(self, active: Tensor) -> None:
         """Drop all sentences except those at the positions ``active``."""

@@ -18,7 +18,7 @@ from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.io import fingerprint, write_json
 from s2s_plugin.utils.options import options_affecting
 
-# The groups that decide what is learnt.
+# The groups that decide what is learned.
 TRAINING_GROUPS = ("task", "model", "criterion", "optimizer", "lr_scheduler", "optimization", "dataset", "common",
                    "checkpoint", "ema")  # fmt: skip
 

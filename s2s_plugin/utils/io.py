@@ -25,7 +25,7 @@ NUMBER = (int, float)
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a neighbour of ``path`` to write to, which becomes ``path`` if the block ends without an error.
+    """Give a neighbor of ``path`` to write to, which becomes ``path`` if the block ends without an error.
 
     Raises:
         UserError: the file cannot be written.
@@ -126,7 +126,7 @@ def _checksum(text: str) -> str:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Give a new neighbour of ``folder`` to fill, which replaces ``folder`` if the block ends without an error."""
+    """Give a new neighbor of ``folder`` to fill, which replaces ``folder`` if the block ends without an error."""
     partial, old = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import field, fields
 from typing import Any
 
-TRAINING = ("training",)  # what is learnt
+TRAINING = ("training",)  # what is learned
 DECODING = ("decoding",)  # what is decoded
 SPEED = ("speed",)  # neither, only how fast
 DISPLAY = ("display",)  # neither, only what is printed

@@ -20,7 +20,7 @@ def test_dropout_drops_and_scales(p: float):
     torch.testing.assert_close(x.grad, y.detach())
 
 
-def test_dropout_is_independent_of_the_neighbours():
+def test_dropout_is_independent_of_the_neighbors():
     """Four elements share a draw of 64 bits; none follows another."""
     torch.manual_seed(4)
     kept = (Dropout(0.5)(torch.ones(100_000, 4)) != 0).float()

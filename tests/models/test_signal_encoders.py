@@ -93,7 +93,7 @@ def test_a_region_of_the_memory_is_a_region_of_the_picture(region):
     image = torch.randn(1, 32, 32, 3, requires_grad=True)
     model.encode(image, torch.tensor([32])).values[0, region].sum().backward()
     blocks = image.grad[0].square().sum(-1).unflatten(0, (4, 8)).unflatten(2, (4, 8)).sum((1, 3))
-    assert region in blocks.flatten().topk(4).indices  # its neighbours' convolutions overlap
+    assert region in blocks.flatten().topk(4).indices  # its neighbors' convolutions overlap
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2, 3])
@@ -117,7 +117,7 @@ def test_pairs_put_each_step_beside_the_next():
 
 
 @torch.no_grad()
-def test_first_convolution_over_neighbours_is_one_over_time():
+def test_first_convolution_over_neighbors_is_one_over_time():
     """Five frames as channels are a 3-D convolution of depth five."""
     frames = torch.randn(2, 9, 6, 8)
     weight = torch.randn(3, 5, 3, 3)

@@ -186,14 +186,14 @@ def _transfer(url: str, part: Path, max_size: int) -> int:
     return 0
 
 
-def _start(answer: http.client.HTTPResponse, wanted: int) -> int:
-    """Return at which byte the body of an answer starts: ``wanted``, or 0 for the whole file."""
+def _start(answer: http.client.HTTPResponse, start: int) -> int:
+    """Return at which byte the body of an answer starts: ``start``, or 0 for the whole file."""
     if answer.status == 200:
         return 0
     received = str(answer.headers.get("Content-Range"))
-    if answer.status != 206 or not wanted or not received.startswith(f"bytes {wanted}-"):
-        raise _Final(f"expected the file from byte {wanted:,}, got status {answer.status} and range {received}")
-    return wanted
+    if answer.status != 206 or not start or not received.startswith(f"bytes {start}-"):
+        raise _Final(f"expected the file from byte {start:,}, got status {answer.status} and range {received}")
+    return start
 
 
 def _total(answer: http.client.HTTPResponse, have: int, max_size: int) -> int | None:

@@ -133,12 +133,12 @@ def choose_source(path: object, names: list[str], column: Any, language: str) ->
     return chosen
 
 
-def _by_option(path: object, names: list[str], side: str, wanted: Any) -> str | None:
-    if wanted is None or str(wanted) in names:
-        return None if wanted is None else str(wanted)
-    if str(wanted).isdigit() and 1 <= int(wanted) <= len(names):
-        return names[int(wanted) - 1]
-    raise UserError(f"{path}: data.{side}_column={wanted}: there is no such column; there are: {', '.join(names)}")
+def _by_option(path: object, names: list[str], side: str, column: Any) -> str | None:
+    if column is None or str(column) in names:
+        return None if column is None else str(column)
+    if str(column).isdigit() and 1 <= int(column) <= len(names):
+        return names[int(column) - 1]
+    raise UserError(f"{path}: data.{side}_column={column}: there is no such column; there are: {', '.join(names)}")
 
 
 def _by_language(names: list[str], language: str | None) -> str | None:

@@ -152,6 +152,7 @@ def test_sampling_is_varied(run: tuple[Path, str]):
     assert len({reply for reply, _ in replies}) > 1
 
 
+@pytest.mark.slow
 def test_another_seed_draws_others(run: tuple[Path, str]):
     drawn = {}
     for seed in (1, 2, 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from fairseq import options
 from fairseq.dataclass.initialize import hydra_init
@@ -40,6 +42,7 @@ def test_every_preset_is_an_arch():
     assert archs == {f"s2s_{name}" for name in PRESETS} | {"s2s"}
 
 
+@functools.cache
 def by_arch(arch: str, *extra: str) -> dict:
     version.setbase("1.1")  # fairseq's command line speaks to Hydra's old interface
     parser = options.get_training_parser()
@@ -48,6 +51,7 @@ def by_arch(arch: str, *extra: str) -> dict:
     return sizes(cfg.model)
 
 
+@functools.cache
 def by_hydra(preset: str, *extra: str) -> dict:
     from s2s_plugin.stages import schema as config
 

@@ -79,7 +79,7 @@ def damage_file(path: Path, damage: Damage) -> bytes:
     return before
 
 
-@pytest.mark.parametrize("cases", [CASES[::4], pytest.param(CASES, marks=pytest.mark.slow)], ids=["few", "all"])
+@pytest.mark.parametrize("cases", [CASES[::8], pytest.param(CASES, marks=pytest.mark.slow)], ids=["few", "all"])
 def test_prepared_data(run: Path, cases: list[tuple[str, Damage]]):
     """Before decoding: of each kind of file, each kind of damage."""
     info = run / "runs/nmt/default/generated.json"

@@ -106,6 +106,7 @@ def zeros_in(path: Path) -> Iterator[None]:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_signals_keep_the_features_of_the_test_set(tmp_path: Path):
     write_manifest(tmp_path / "my.tsv", "audio", make_items(tmp_path / "sounds", "audio", 40, 1))
     tiny = "dataset.max_tokens=2000 optimization.max_update=2 model=tiny model.encoder_channels=4 audio.mel_bins=20"

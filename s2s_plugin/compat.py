@@ -25,6 +25,7 @@ import importlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -93,12 +94,18 @@ for _kind in (indexed_dataset.MMapIndexedDataset, indexed_dataset.MMapIndexedDat
 
 def consume(consumer: iterators.BackgroundConsumer) -> None:
     """Take all batches from the data loader, as fairseq's function does, and stop its workers."""
-    loader = consumer._source
-    consumer._source = batches = iter(loader)
+    consumer._source = all_batches(consumer._source, consumer._max_len)
     fairseq_consume(consumer)
-    if isinstance(batches, _MultiProcessingDataLoaderIter):
-        batches._shutdown_workers()
-        loader._iterator = None  # where it keeps workers for another epoch
+
+
+def all_batches(loader: Any, count: int | None) -> Iterator[Any]:
+    """Yield the batches of a data loader; its workers stop before the last, after which fairseq may use it again."""
+    batches = iter(loader)
+    for number, batch in enumerate(batches, start=1):
+        if number == count and isinstance(batches, _MultiProcessingDataLoaderIter):
+            loader._iterator = None  # where it keeps workers for another epoch
+            batches._shutdown_workers()
+        yield batch
 
 
 fairseq_consume = iterators.BackgroundConsumer.run

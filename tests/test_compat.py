@@ -4,6 +4,7 @@ import multiprocessing
 import subprocess
 import sys
 
+import pytest
 from fairseq.data.iterators import BufferedIterator
 from torch.utils.data import DataLoader
 
@@ -37,7 +38,23 @@ def test_plain_fairseq_imported_first_is_left_alone():
 def test_workers_of_a_data_loader_end_with_its_batches():
     import s2s_plugin  # noqa: F401  (which makes it so)
 
-    batches = BufferedIterator(5, DataLoader(list(range(10)), num_workers=2))
-    assert len(list(batches)) == 10
+    loader = DataLoader(list(range(10)), num_workers=2, persistent_workers=True)
+    for _ in range(5):  # without a pause between them
+        batches = BufferedIterator(5, loader)
+        assert len(list(batches)) == 10
     batches._consumer.join()
-    assert batches._consumer._source._workers and not multiprocessing.active_children()
+    assert not multiprocessing.active_children()
+
+
+def test_a_data_loader_that_cannot_start_does_not_hang():
+    import s2s_plugin  # noqa: F401  (which makes it so)
+
+    class Broken:
+        def __len__(self) -> int:
+            return 1
+
+        def __iter__(self):
+            raise OSError("no more processes")
+
+    with pytest.raises(OSError, match="no more processes"):
+        list(BufferedIterator(5, Broken()))

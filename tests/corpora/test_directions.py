@@ -89,7 +89,7 @@ def test_the_longest_side_is_that_of_the_direction(tmp_path: Path):
     call(f"s2s prepare app=nmt data=files data.source=my.en data.target=my.de {TINY}", cwd=tmp_path)
     back = f"app=nmt data=files data.source=my.de data.target=my.en {TINY} optimization.max_update=1"
     done = call(f"s2s train {back} task.max_source_positions=20", cwd=tmp_path, check=False)
-    assert re.search(r"task.max_source_positions must be at least \d+, .* got 20", done.stderr)
+    assert re.search(r"task.max_source_positions must be at least \d+, got 20", done.stderr)
     call(f"s2s train {back} task.max_target_positions=20", cwd=tmp_path)
 
 

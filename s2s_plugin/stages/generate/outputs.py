@@ -73,7 +73,7 @@ def make_rows(
     for number, item in enumerate(items):
         output = outputs[number]
         row = {"id": number, "hypothesis": output.text, "score": output.score, "length": output.source_length, **item}
-        if not row["length"]:  # of a file that is unusable
+        if item["source"] is None and not row["length"]:  # the file is unusable
             row["hypothesis"] = ""
         if codec is not None and item["source"] is not None:
             source = untagged(item["source"]) if "direction" in item else item["source"]

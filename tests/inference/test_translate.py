@@ -36,6 +36,9 @@ def test_a_file_that_is_not_there(small_model: Path):
     done = translate(small_model, "a b c", "file.txt", check=False)
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.splitlines()[-1].startswith("s2s: error: file.txt: there is no such file")
+    done = translate(small_model, "a b c", "runs", check=False)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.splitlines()[-1].startswith("s2s: error: runs: is a folder; name its files")
 
 
 class Here:

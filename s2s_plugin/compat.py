@@ -140,24 +140,16 @@ def destroy_process_group() -> None:
         distributed.destroy_process_group()
 
 
-def normalize_replace_unk(cfg: DictConfig) -> None:
-    """Normalize --replace-unk in the config of fairseq's commands, in place.
+class ReplaceUnkMixin:
+    """Normalize --replace-unk when a command hands its config to a model: fairseq's only hook before it is read.
 
     Without a file it has the value "@@ ", the default of another option, which the commands would open as a file; an
     empty value means what was intended.
-
-    Raises:
-        UserError: there is no such file.
     """
-    if cfg.generation.replace_unk == "@@ ":
-        cfg.generation.replace_unk = ""
-    if cfg.generation.replace_unk and not Path(cfg.generation.replace_unk).is_file():
-        raise UserError(f"--replace-unk {cfg.generation.replace_unk}: no such file")
-
-
-class ReplaceUnkMixin:
-    """Normalize --replace-unk when a command hands its config to a model: fairseq's only hook before it is read."""
 
     def prepare_for_inference_(self, cfg: DictConfig) -> None:
-        normalize_replace_unk(cfg)
+        if cfg.generation.replace_unk == "@@ ":
+            cfg.generation.replace_unk = ""
+        if cfg.generation.replace_unk and not Path(cfg.generation.replace_unk).is_file():
+            raise UserError(f"--replace-unk {cfg.generation.replace_unk}: no such file")
         super().prepare_for_inference_(cfg)  # type: ignore[misc]

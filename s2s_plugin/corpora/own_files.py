@@ -13,21 +13,16 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import open_binary, plain_path
 
 # What a choice of data= reads: the options of the training files; one group is required.
-REQUIRED = {
-    "files": (("source", "target"), ("pairs",)),
-    "dialogues": (("dialogues",),),
-    "manifest": (("manifest",),),
-}
+REQUIRED = {"files": (("source", "target"), ("pairs",)), "dialogues": (("dialogues",),), "manifest": (("manifest",),)}
 SAMPLE = 1000  # lines by which a table is recognized
 TABLE_SHARE = 0.95  # of lines with the same number of tabs
 
 
 def check_own_files(data: DictConfig) -> None:
     """Raise UserError if files are named that this corpus does not read, if one is missing, or cannot be meant."""
+    prefixes = directions.SPLIT_PREFIXES.values()
     for kind, groups in REQUIRED.items():
-        names = [
-            f"{prefix}{name}" for prefix in directions.SPLIT_PREFIXES.values() for group in groups for name in group
-        ]
+        names = [f"{prefix}{name}" for prefix in prefixes for group in groups for name in group]
         named = [name for name in names if data[name] is not None]
         if named and data.recipe is not None:
             raise UserError(f"data.{named[0]} requires data={kind}, got data={data.name}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -163,22 +163,38 @@ def locked(lock: Path, wait: bool = True) -> Iterator[None]:
         UserError: another process holds it, and ``wait`` is off.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read(100) or "another process"
-            if not wait:
-                rule = f"{lock.parent} is being worked on by {holder}"
-                raise UserError(f"{rule}: wait for it, or take another name=...") from None
-            made = lock.with_name(lock.name.removeprefix(".").removesuffix(".lock"))
-            say(f"      waits for {made}, which is being worked on by {holder}")
-            fcntl.lockf(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
-        file.flush()
-        yield
+    while True:
+        with lock.open("a+", encoding="utf-8") as file:
+            _acquire(file, lock, wait)
+            if not _is_open(file, lock):  # its last holder has deleted it since
+                continue
+            file.truncate(0)
+            file.write(f"process {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
+            file.flush()
+            yield
+            return
+
+
+def _acquire(file: TextIO, lock: Path, wait: bool) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read(100) or "another process"
+        if not wait:
+            rule = f"{lock.parent} is being worked on by {holder}"
+            raise UserError(f"{rule}: wait for it, or take another name=...") from None
+        made = lock.with_name(lock.name.removeprefix(".").removesuffix(".lock"))
+        say(f"      waits for {made}, which is being worked on by {holder}")
+        fcntl.lockf(file, fcntl.LOCK_EX)
+
+
+def _is_open(file: TextIO, path: Path) -> bool:
+    """Return whether an open file is the one at this path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -65,6 +65,18 @@ def test_a_folder_is_reserved_by_one_process(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_lock_that_its_holder_deletes_is_taken_anew(tmp_path: Path):
+    with holder("reserved", tmp_path) as process:
+        child = os.fork()
+        if child == 0:
+            time.sleep(0.3)
+            process.communicate("\n")  # ends its work
+            os._exit(0)
+        with locked(tmp_path / ".lock"):
+            os.waitpid(child, 0)
+            assert str(os.getpid()) in (tmp_path / ".lock").read_text()
+
+
 def test_who_waits_says_for_what(tmp_path: Path, capsys: pytest.CaptureFixture):
     with holder("locked", tmp_path / ".data.lock") as process:
         child = os.fork()

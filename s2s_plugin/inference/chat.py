@@ -107,7 +107,10 @@ def calibrate(cfg: DictConfig, run: RunDir, translator: Translator, frequency: M
     kept = [good for each, good in zip(replies, correct, strict=True) if each.confidence >= threshold]
     result = {"key": key, "threshold": round(threshold, 3), "replies": len(replies)}
     result |= {"correct": sum(correct), "kept": len(kept), "correct_kept": sum(kept)}
-    write_json(path, result)
+    try:
+        write_json(path, result)
+    except UserError as error:
+        say(f"      {error}; the threshold is chosen at each start")
     return result
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from command_line import call, start
 from omegaconf import OmegaConf
+from read_only import read_only
 
 from s2s_plugin.inference import chat
 from s2s_plugin.inference.translator import Hypothesis, Translator
@@ -144,6 +145,15 @@ def test_the_threshold_is_found_in_validation(run: tuple[Path, str]):
     assert found["replies"] == valid >= found["kept"] >= found["correct_kept"] > 0
     assert f"below {found['threshold']:.2f} are withheld" in done.stderr and "first use" in done.stderr
     assert "first use" not in call("s2s chat app=chatbot", cwd=run[0], stdin="hello").stderr
+
+
+def test_a_run_that_is_read_only_chats(run: tuple[Path, str], tmp_path: Path):
+    with read_only(run[0], tmp_path / "work") as folder:
+        done = call("s2s chat app=chatbot chat.candidates=2", cwd=folder, stdin="my friend ann sings gus")
+        assert done.stdout.count("\t") == 1
+        assert (
+            "chat.json: cannot be written (Read-only file system); the threshold is chosen at each start" in done.stderr
+        )
 
 
 def test_sampling_is_varied(run: tuple[Path, str]):

@@ -89,6 +89,8 @@ def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
 
 def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[str]]:
     """Split the words after a stage; only some stages take files, words or sentences."""
+    if stage == "diagnose":
+        return [each for word in words for each in (_run_overrides(Path(word)) if Path(word).is_dir() else [word])], []
     if stage not in (*FILE_COMMANDS, "translate"):
         return words, []
     files = [
@@ -99,6 +101,16 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
     overrides = [word for word in words if word not in files]
     default_app = [] if names_app(overrides) or stage not in FILE_COMMANDS else [f"app={FILE_COMMANDS[stage]}"]
     return default_app + overrides, files
+
+
+def _run_overrides(folder: Path) -> list[str]:
+    """Return the overrides that mean the run in a folder."""
+    from s2s_plugin.utils.untrusted import load_yaml
+
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise UserError(f"{folder}: not the folder of a run such as runs/nmt/default")
+    return [f"app={load_yaml(config).get('app')}", f"run_dir={folder}"]
 
 
 def _run(stage: str, overrides: list[str], files: list[str]) -> int:

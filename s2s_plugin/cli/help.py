@@ -77,6 +77,14 @@ COMMANDS = {
         "app=APP", "write report.html",
         "Writes report.html, which needs no other file, to the run's folder.", RUN, ("s2s report app=nmt",),
     ),
+    "diagnose": Command(
+        "RUN", "show where a trained model is weak",
+        "Measures a finished run, in minutes, and adds a section to its report: scores by length, rare words, other "
+        "test sets, attention as alignment, beams of 1 to 100. RUN is a folder such as runs/nmt/default, or app=APP.",
+        ("app", "name", "run_dir", "diagnose"),
+        ("s2s diagnose runs/nmt/default", "s2s diagnose app=nmt name=wide diagnose.measures=[length,words]",
+         "s2s diagnose runs/nmt/default 'diagnose.challenge=[news=news.en:news.de]'"),
+    ),
     "run": Command(
         "app=APP", "all of these; finished stages are skipped",
         "Runs prepare, train, generate, score and report. Finished stages are skipped, so the same command continues "

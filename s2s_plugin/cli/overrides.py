@@ -22,7 +22,7 @@ MULTIRUN = ("-m", "--multirun")
 MAX_NAME = 255  # bytes, of most file systems
 FILES = re.compile(  # the options that name a file or a folder
     r"data\.((valid_|test_|extra_)?(pairs|source|target|dialogues|manifest)|from_dir)|run_dir|prepared_dir|"
-    r"finetune_from|subword\.from_dir|model\.\w+_path|generation\.replace_unk|common\.(user_dir|tensorboard_logdir)|"
+    r"diagnose\.(challenge|alignments)|finetune_from|subword\.from_dir|model\.\w+_path|generation\.replace_unk|common\.(user_dir|tensorboard_logdir)|"
     r"checkpoint\.(save_dir|restore_file|finetune_from_model)|hydra\.\w+\.dir"
 )
 NAMES = re.compile(r"name|data\.(name|(source|target)_(lang|column))|translate_to|chat\.fallback")  # other texts
@@ -49,7 +49,7 @@ def _quote_override(word: str, sweeps: bool) -> str:
     if value == "null" and not NAMES.fullmatch(key):
         return word
     exists = FILES.fullmatch(key) is not None and os.path.lexists(value)
-    if key.startswith("data.") and value.startswith("[") and value.endswith("]") and not exists:
+    if key.startswith(("data.", "diagnose.")) and value.startswith("[") and value.endswith("]") and not exists:
         value = f"[{','.join(map(quote, _split(value[1:-1])))}]"
     elif sweeps and not exists:
         value = value if SWEEP.fullmatch(value) else ",".join(map(quote, _split(value)))

@@ -28,6 +28,7 @@ class PairDataset(FairseqDataset):
     alignments: Sequence[Tensor] | None = None  # of each item s_1 t_1 s_2 t_2 ..., from fairseq-preprocess
     constraints: Tensor | None = None  # rows from fairseq's pack_constraints: what each output must contain
     texts: tuple[OriginalText | None, OriginalText | None] = (None, None)  # original source and target
+    chosen: np.ndarray | None = None  # numbers of the items to iterate over; None: all
     references: Sequence[Any] | None = None  # what outputs of each item are scored by, passed on in the batch as it is
 
     def __post_init__(self):
@@ -107,8 +108,9 @@ class PairDataset(FairseqDataset):
 
     def ordered_indices(self) -> np.ndarray:
         """Sort by source, then target length, so that a batch has items of similar length; shuffle ties."""
-        # fairseq seeds numpy's global generator for every epoch.
-        order = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))  # noqa: NPY002
+        order = np.arange(len(self)) if self.chosen is None else self.chosen
+        if self.shuffle:
+            order = np.random.permutation(order)  # noqa: NPY002 (fairseq seeds this generator for every epoch)
         if self.target_sizes is not None:
             order = order[self.target_sizes[order].argsort(kind="stable")]
         return order[self.source_sizes[order].argsort(kind="stable")]

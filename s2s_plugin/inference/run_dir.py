@@ -24,6 +24,7 @@ RESULT = {"updates": int, "seconds": int, "best": (*NUMBER, type(None))}
 INFO = {"subset": str, "checkpoint": str, "search": dict, "beam": int}
 OUTPUT = {"id": int, "hypothesis": str, "reference?": (list, *OPTIONAL), "source?": OPTIONAL, "length?": int}
 OUTPUT |= {"score?": (*NUMBER, type(None)), "item?": str, "media?": str, "speaker?": str, "direction?": str}
+FINDING = {"title": str, "rows": [dict], "verdict": str, "remedy": str, "bars": [str], "note": str}
 ATTENTION = {"id": int, "target_tokens": [str], "attention": [[NUMBER]], "source_tokens?": [str]}
 
 
@@ -49,6 +50,7 @@ class RunDir:
         self.search_comparison = folder / "speed.json"  # quality of a faster search compared with the exact one
         self.baselines = folder / "baselines.json"  # outputs of the trivial baselines
         self.scores = folder / "scores.json"
+        self.diagnosis = folder / "diagnosis.json"  # where the model is weak
         self.report = folder / "report.html"
 
     def best_checkpoint(self, averaged: bool = True) -> Path:
@@ -71,6 +73,10 @@ class RunDir:
     def read_attention(self) -> list[dict]:
         """Return the rows of ``attention.jsonl``; none if it is missing."""
         return self._read_rows(self.attention, ATTENTION)
+
+    def read_diagnosis(self) -> dict[str, Any]:
+        """Return ``diagnosis.json``; nothing if it is missing."""
+        return read_json(self.diagnosis, {"findings": [FINDING]}, "delete it and run s2s diagnose again") or {}
 
     def read_settings(self) -> dict[str, Any]:
         """Return ``settings.json``; nothing if it is missing."""

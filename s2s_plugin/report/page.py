@@ -31,12 +31,14 @@ class Section(NamedTuple):
     values: Callable[[RunData], Any]  # for the template, and ``pictures``; nothing if the input is missing
     file: str  # the input
     stage: str  # writes the input
+    optional: bool = False  # left out if the input is missing
 
 
 SECTIONS = (
     Section("scores", "Scores", lambda run: run.scores.get("metrics"), "scores.json", "score"),
     Section("curves", "Learning curves", curves_section, "log.txt", "train"),
     Section("length", "Scores by source length", length_section, "outputs.jsonl", "generate"),
+    Section("diagnosis", "Diagnosis", lambda run: run.diagnosis, "diagnosis.json", "diagnose", True),
     Section("examples", "Examples", examples_section, "outputs.jsonl", "generate"),
     Section("commands", "Commands", lambda run: run.commands, "commands.txt", "prepare"),
     Section("config", "Configuration", lambda run: run.options, "config.yaml", "train"),
@@ -64,7 +66,8 @@ def write_report(run_dir: Path, changed_options: Callable[[dict], dict] = dict) 
 
 
 def _write(run: RunData, changed_options: Callable[[dict], dict]) -> Path:
-    sections = [(section, section.values(run) or {}) for section in SECTIONS]
+    filled = [(section, section.values(run) or {}) for section in SECTIONS]
+    sections = [(section, values) for section, values in filled if values or not section.optional]
     environment = Environment(
         loader=PackageLoader(__package__, "."),
         autoescape=True,

@@ -85,6 +85,7 @@ class RunData:
     outputs: list[Output]
     attention: dict[int, Attention]  # by the id of the item
     scores: dict[str, Any]
+    diagnosis: dict[str, Any]  # of s2s diagnose
     commands: dict[str, str]  # by stage
     license: str  # of the corpus
     train_pairs: int | None  # of the corpus
@@ -147,6 +148,7 @@ def read_run(folder: Path) -> RunData:
         outputs=[Output(**item) for item in run.read_outputs()],
         attention={item["id"]: _read_attention(item, run) for item in run.read_attention()},
         scores=(read_json(run.scores) if run.scores.is_file() and run.scores.stat().st_size else None) or {},
+        diagnosis=run.read_diagnosis(),
         commands=run.read_commands(),
         license=str(summary.get("license", "")),
         train_pairs=summary.get("pairs", {}).get("train"),

@@ -25,6 +25,7 @@ from s2s_plugin.search.options import BeamOptions, check_generation
 from s2s_plugin.stages.average import resolve_averaging
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import check_baselines
+from s2s_plugin.stages.diagnose.stage import DiagnoseStage, finding_lines
 from s2s_plugin.stages.finetune import init_from_run
 from s2s_plugin.stages.generate.stage import GenerateStage
 from s2s_plugin.stages.prepare.stage import PrepareStage
@@ -53,6 +54,7 @@ class ReportStage(Stage):
 
 
 STAGES: tuple[Stage, ...] = (PrepareStage(), TrainStage(), GenerateStage(), ScoreStage(), ReportStage())
+DIAGNOSE = DiagnoseStage()  # no part of a run
 TRAINING_STAGES = ("prepare", "train", "run")  # the others take the config of the run
 
 # What a trained run is used for. Each takes the config, the run's folder, and the files or words on the command line.
@@ -125,7 +127,7 @@ def _run_stages(stage: str, job: Job, own: bool) -> None:
         check_same_run(job.fairseq, run_dir)  # before anything is prepared for it
     if stage == "run":
         say(f"s2s app={cfg.app} {shlex.quote(f'name={cfg.name}')} on {_hardware(cfg)}: {run_dir.folder}")
-    stages = STAGES if stage == "run" else [each for each in STAGES if each.name == stage]
+    stages = STAGES if stage == "run" else [each for each in (*STAGES, DIAGNOSE) if each.name == stage]
     for number, each in enumerate(stages, start=1):
         interrupt.check()
         say(f"[{number}/{len(stages)}] {each.name}")
@@ -135,7 +137,9 @@ def _run_stages(stage: str, job: Job, own: bool) -> None:
         _print_examples(cfg, run_dir)
     if stage in ("run", "score"):
         print("\n".join(score_lines(read_json(run_dir.scores))))
-    if stage in ("run", "report"):
+    if stage == "diagnose":
+        print("\n".join(finding_lines(run_dir.read_diagnosis()["findings"])))
+    if stage in ("run", "report", "diagnose"):
         print(f"report {run_dir.report}")
 
 

@@ -87,6 +87,22 @@ class ChatConfig:
 
 
 @dataclass
+class DiagnoseConfig:
+    """Options of ``s2s diagnose``."""
+
+    measures: list[str] = option(
+        ["length", "words", "domain", "alignment", "beam"],
+        "what is measured: length, words, domain, alignment, beam; data, which trains on parts of the pairs",
+        DISPLAY,
+    )
+    beams: list[int] = option([1, 2, 5, 10, 20, 50, 100], "beam sizes to compare", DISPLAY)
+    challenge: list[str] = option([], "further test sets: name=source:reference", DISPLAY)
+    alignments: Optional[str] = option(
+        None, "word alignments of the test set, a line of links as 0-0 1-2 for each item; default: eflomal's", DISPLAY
+    )
+
+
+@dataclass
 class RunConfig(FairseqConfig):
     """fairseq's config, and the options of a run that fairseq does not have."""
 
@@ -119,6 +135,7 @@ class RunConfig(FairseqConfig):
     video: VideoConfig = field(default_factory=VideoConfig, metadata={"saved": True})
     image: ImageConfig = field(default_factory=ImageConfig, metadata={"saved": True})
     chat: ChatConfig = field(default_factory=ChatConfig)
+    diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
 
 
 def register() -> None:

@@ -70,6 +70,7 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     search_precision: ChoiceEnum(list(PRECISIONS)) = option(  # type: ignore[valid-type]
         "fp32", "precision of the decoder's matrix products in the search; int8: CPU only", SPEED
     )
+    train_share: float = option(1.0, "share of the training pairs to train on, to see what more data would bring")
     subword_sampling: float = option(
         0.0, "sample another subword segmentation of the training text every epoch; try 0.2 for unigram, 0.1 for bpe"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -145,7 +146,21 @@ class PairLoader:
             shuffle=split == "train",
             alignments=self._alignments(split),
             texts=self._texts(split, path, sources, targets),
+            chosen=self._chosen(len(targets)) if split == "train" else None,
         )
+
+    def _chosen(self, count: int) -> np.ndarray | None:
+        """Return the numbers of the training pairs to use; those of a smaller share are among those of a larger one.
+
+        Raises:
+            UserError: the share is none.
+        """
+        share = self.cfg.train_share
+        if not 0 < share <= 1:
+            raise UserError(f"task.train_share must be in (0, 1], got {share}")
+        if share == 1:
+            return None
+        return np.random.default_rng(self.cfg.seed).permutation(count)[: math.ceil(share * count)]
 
     def for_inference(self, sources: Any, lengths: Any, constraints: Tensor | None) -> PairDataset:
         """Return a dataset without targets; see fairseq's ``build_dataset_for_inference``.

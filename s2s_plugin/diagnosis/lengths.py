@@ -46,7 +46,7 @@ def by_length(subject: Subject) -> Finding | None:
             f"of {best[0]} {unit}"
         )
         verdict += f", and their outputs have {ratio:.0%} of the references' length." if ratio < SHORT else "."
-        remedy = "more long training pairs; another model.attention; a smaller generation.lenpen if outputs are long"
+        remedy = "more long training pairs; another model.attention"
         if ratio < SHORT:
             remedy = "more long training pairs; a larger generation.lenpen or generation.max_len_b"
     note = f"{subject.metric} {scored['signature']}; length ratio: tokens of the outputs per token of the references"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the tests themselves run beside one another
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: several tests run at once
 
 import pytest
 from command_line import PREPROCESS, TRAIN, call, write_reversed

@@ -33,6 +33,7 @@ from s2s_plugin.tasks.user_dir import import_named
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import guard_terminal, route_logs, say
 from s2s_plugin.utils.paths import CONF, existing_form
+from s2s_plugin.utils.untrusted import load_yaml
 
 # Stages that take files or words, and their app unless another is named.
 FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
@@ -105,8 +106,6 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
 
 def _run_overrides(folder: Path) -> list[str]:
     """Return the overrides that mean the run in a folder."""
-    from s2s_plugin.utils.untrusted import load_yaml
-
     config = folder / "config.yaml"
     if not config.is_file():
         raise UserError(f"{folder}: not the folder of a run such as runs/nmt/default")

@@ -22,7 +22,8 @@ MULTIRUN = ("-m", "--multirun")
 MAX_NAME = 255  # bytes, of most file systems
 FILES = re.compile(  # the options that name a file or a folder
     r"data\.((valid_|test_|extra_)?(pairs|source|target|dialogues|manifest)|from_dir)|run_dir|prepared_dir|"
-    r"diagnose\.(challenge|alignments)|finetune_from|subword\.from_dir|model\.\w+_path|generation\.replace_unk|common\.(user_dir|tensorboard_logdir)|"
+    r"diagnose\.(challenge|alignments)|"
+    r"finetune_from|subword\.from_dir|model\.\w+_path|generation\.replace_unk|common\.(user_dir|tensorboard_logdir)|"
     r"checkpoint\.(save_dir|restore_file|finetune_from_model)|hydra\.\w+\.dir"
 )
 NAMES = re.compile(r"name|data\.(name|(source|target)_(lang|column))|translate_to|chat\.fallback")  # other texts

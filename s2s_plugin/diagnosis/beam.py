@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from s2s_plugin.diagnosis.subject import Finding, Row, Subject, length_ratio, overlap, sample
+from s2s_plugin.diagnosis.subject import Finding, Row, Subject, overlap, sample
+from s2s_plugin.report.words import length_ratio
 
 ITEMS = 200
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from s2s_plugin.corpora.recipe import read_text
-from s2s_plugin.diagnosis.subject import Finding, Row, Subject, length_ratio, overlap
+from s2s_plugin.diagnosis.subject import Finding, Row, Subject, overlap
 from s2s_plugin.errors import UserError
-from s2s_plugin.report.words import words_of
+from s2s_plugin.report.words import length_ratio, words_of
 from s2s_plugin.utils.digests import read_prepared
 
 ORDER = 4  # of the n-grams that are looked for in the training text

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from s2s_plugin.diagnosis.subject import Finding, Row, Subject, length_ratio, overlap
-from s2s_plugin.report.sections.lengths import bucket_ranges
-from s2s_plugin.report.words import count_words
+from s2s_plugin.diagnosis.subject import Finding, Row, Subject, overlap
+from s2s_plugin.report.sections.lengths import MIN_WIDTHS, bucket_ranges, measure_lengths
+from s2s_plugin.report.words import length_ratio
 
 MIN_ITEMS = 20  # of a bucket that is judged
 SHORT = 0.9  # ratio of lengths below which outputs lack something
@@ -12,16 +12,10 @@ SHORT = 0.9  # ratio of lengths below which outputs lack something
 
 def by_length(subject: Subject) -> Finding | None:
     """Score the outputs by the length of their sources: words, letters of single words, or frames of signals."""
-    items = [
-        (output.length or 0 if output.source is None else count_words(output.source), output)
-        for output in subject.outputs
-    ]
-    unit = "frames" if subject.from_signals else "words"
-    if {length for length, _ in items} == {1}:
-        unit, items = "letters", [(len(output.source or ""), output) for _, output in items]
+    unit, items = measure_lengths(subject.outputs)
     rows: list[Row] = []
     judged = []
-    for low, high in bucket_ranges([length for length, _ in items], min_width=2 if unit == "letters" else 10):
+    for low, high in bucket_ranges([length for length, _ in items], MIN_WIDTHS[unit]):
         inside = [output for length, output in items if low <= length and (high is None or length <= high)]
         if not inside:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +18,7 @@ FREQUENT = 64  # at least
 SMALL_LOSS = 0.8  # share of the recall of frequent words that is good for rare ones
 REMEDY = "another subword.size; model.pointer=true to copy names; more training text"
 MIN_WORDS = 20  # of a class that is judged
-CLASSES = [(0, 0), (1, 1), (2, 3), (4, 7), (8, 15), (16, 31), (32, 63), (64, 127), (128, None)]
+STARTS = (0, 1, 2, 4, 8, 16, 32, 64, 128)  # of the classes of words by their occurrences in training
 
 
 def by_word_frequency(subject: Subject) -> Finding | None:
@@ -42,14 +43,12 @@ def by_word_frequency(subject: Subject) -> Finding | None:
         in_reference += reference
     rows: list[Row] = []
     rare, frequent = Counter[str](), Counter[str]()
-    for low, high in CLASSES:
-        chosen = {
-            word for word in in_output | in_reference if low <= counts[word] and (high is None or counts[word] <= high)
-        }
+    for number, low in enumerate(STARTS):
+        chosen = [word for word in in_output | in_reference if class_of(counts[word]) == number]
         hits, wanted, written = (sum(each[word] for word in chosen) for each in (right, in_reference, in_output))
-        rows.append({"in training": _label(low, high), "words": wanted, "recall %": _percent(hits, wanted),
+        rows.append({"in training": _label(number), "words": wanted, "recall %": _percent(hits, wanted),
                      "precision %": _percent(hits, written)})  # fmt: skip
-        if high is not None and high <= RARE:
+        if low <= RARE:
             rare.update(hits=hits, wanted=wanted)
         elif low >= FREQUENT:
             frequent.update(hits=hits, wanted=wanted)
@@ -74,8 +73,16 @@ def by_word_frequency(subject: Subject) -> Finding | None:
     return Finding(title, rows, verdict, remedy, bars, note)
 
 
-def _label(low: int, high: int | None) -> str:
-    return f"{low}+" if high is None else str(low) if low == high else f"{low}–{high}"
+def class_of(count: int) -> int:
+    """Return the number of the class of a word that occurs so often in training."""
+    return bisect_right(STARTS, count) - 1
+
+
+def _label(number: int) -> str:
+    if number == len(STARTS) - 1:
+        return f"{STARTS[-1]}+"
+    low, high = STARTS[number], STARTS[number + 1] - 1
+    return str(low) if low == high else f"{low}–{high}"
 
 
 def _percent(part: int, whole: int) -> float | None:
@@ -89,7 +96,7 @@ def _source_words(subject: Subject) -> list[Row]:
     counts = subject.train_counts(subject.cfg.data.source_lang)
     if counts is None:
         return []
-    translator = subject.translator(beam=1, nbest=1, print_alignment="soft", replace_unk=None)
+    translator = subject.translator(beam=1, nbest=1, print_alignment="hard", replace_unk=None)
     if translator.models[0].encoder.stride != 1 or translator.models[0].encoder.group != 1:
         return []
     sources = subject.sources(subject.outputs, translator)
@@ -97,16 +104,14 @@ def _source_words(subject: Subject) -> list[Row]:
     for output, source, hypothesis in zip(subject.outputs, sources, translator.decode(sources), strict=True):
         reference = Counter(word for text in output.references for word in set(words_of(text)))
         for word, fate in word_fates(translator.source_tokens(source), hypothesis, reference):
-            for number, (low, high) in enumerate(CLASSES):
-                if low <= counts[word] and (high is None or counts[word] <= high):
-                    fates[number][fate] += 1
+            fates[class_of(counts[word])][fate] += 1
     return [
         {
             "source words": fates[number].total(),
             "translated %": _percent(fates[number]["right"], fates[number].total()),
             "dropped %": _percent(fates[number]["dropped"], fates[number].total()),
         }
-        for number in range(len(CLASSES))
+        for number in range(len(STARTS))
     ]
 
 

@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from s2s_plugin.corpora.directions import tagged
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.inference.translator import Hypothesis, Translator, load_translator
 from s2s_plugin.report.run import Output
-from s2s_plugin.report.words import count_tokens, words_of
+from s2s_plugin.report.words import words_of
 from s2s_plugin.scoring.base import Scorer
 from s2s_plugin.scoring.evaluate import build_filled_scorer, evaluate
 from s2s_plugin.utils.digests import read_prepared
@@ -55,14 +55,12 @@ class Subject:
     Args:
         cfg: config of the run.
         run: its folder.
-        data: the folder of its prepared data that decoding reads.
         prepared: the folder with the training set, which may be gone.
         outputs: of the test set, those with a reference.
     """
 
     cfg: DictConfig
     run: RunDir
-    data: Path
     prepared: Path
     outputs: list[Output]
     _counts: dict[str, Counter[str]] = field(default_factory=dict)
@@ -104,11 +102,9 @@ class Subject:
 
     def translator(self, **generation: Any) -> Translator:
         """Return the trained model, with options of the search that differ from the run's."""
-        options = OmegaConf.create(dict(self.cfg.generation) | generation)
-        return Translator(
-            self.run.best_checkpoint(), options, self.cfg.task, data=self.data, cpu=self.cfg.common.cpu,
-            max_tokens=self.cfg.dataset.max_tokens, workers=self.cfg.workers,
-        )  # fmt: skip
+        cfg = self.cfg.copy()
+        cfg.generation.update(generation)
+        return load_translator(cfg, self.run)
 
     def decode(self, outputs: Sequence[Output], **generation: Any) -> list[Hypothesis]:
         """Decode test items again."""
@@ -125,16 +121,6 @@ class Subject:
 
 
 Measure = Callable[[Subject], Finding | None]  # None: does not apply to such a model
-
-
-def length_ratio(hypotheses: Sequence[str], references: Sequence[list[str]]) -> float:
-    """Return tokens of the hypotheses per token of the references, of several the closest in length."""
-    lengths = [count_tokens(text) for text in hypotheses]
-    wanted = [
-        min(map(count_tokens, texts), key=lambda count: abs(count - length))
-        for texts, length in zip(references, lengths, strict=True)
-    ]
-    return sum(lengths) / max(1, sum(wanted))
 
 
 def overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import REGENERATE, RunDir
 from s2s_plugin.report.log import Curves, read_curves
-from s2s_plugin.report.words import count_tokens
+from s2s_plugin.report.words import length_ratio
 from s2s_plugin.tasks.stored_config import check_config
 from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json
@@ -118,14 +118,9 @@ class RunData:
 
     @property
     def length_ratio(self) -> float | None:
-        """Return tokens of the hypotheses per token of the references, of several the closest in length."""
-        hypotheses, references = 0, 0
-        for output in self.outputs:
-            length = count_tokens(output.hypothesis)
-            if lengths := [count_tokens(text) for text in output.references]:
-                hypotheses += length
-                references += min(lengths, key=lambda each: abs(each - length))
-        return hypotheses / references if references else None
+        """Return tokens of the hypotheses per token of the references; None without references."""
+        pairs = [(output.hypothesis, output.references) for output in self.outputs if output.references]
+        return length_ratio(*zip(*pairs, strict=True)) if pairs else None
 
 
 def read_run(folder: Path) -> RunData:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -36,6 +36,16 @@ def words_of(text: str) -> list[str]:
 def count_words(text: str) -> int:
     """Count words."""
     return len(words_of(text))
+
+
+def length_ratio(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Return tokens of the hypotheses per token of the references, of several the closest in length."""
+    total, expected = 0, 0
+    for hypothesis, texts in zip(hypotheses, references, strict=True):
+        length = count_tokens(hypothesis)
+        total += length
+        expected += min(map(count_tokens, texts), key=lambda each: abs(each - length))
+    return total / max(1, expected)
 
 
 def line_counts(path: Path, words: Iterable[str]) -> dict[str, int]:

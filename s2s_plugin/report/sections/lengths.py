@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -15,6 +16,7 @@ from s2s_plugin.scoring.evaluate import check_metrics, evaluate
 DEFAULT_METRICS = ("s2s_bleu", "s2s_chrf")
 MAX_METRICS = 2  # the first ones
 COUNTED = {"words": "sentences", "letters": "words", "frames": "items"}  # by the unit of length
+MIN_WIDTHS = {"words": 10, "letters": 2, "frames": 10}  # of a bucket
 NUM_BUCKETS = 6
 
 
@@ -26,19 +28,12 @@ def length_section(run: RunData) -> dict[str, Any] | None:
     """
     if not run.outputs:
         return None
-    sizes = [(item.length if item.source is None else count_words(item.source), item) for item in run.outputs]
-    items = [(length, item) for length, item in sizes if item.references and length is not None]
-    lengths = {length for length, _ in items}
+    unit, items = measure_lengths([item for item in run.outputs if item.references])
     if not items:
         return {"note": "No item has both a reference and a length: nothing to compare."}
-    unit = "words"
-    if run.from_signals:
-        if len(lengths) == 1:
-            return {"note": "All sources are equally long: nothing to compare."}
-        unit = "frames"
-    elif lengths == {1}:
-        unit, items = "letters", [(len(item.source or ""), item) for _, item in items]
-    buckets = score_buckets(items, run.options, min_width=2 if unit == "letters" else 10)
+    if unit == "frames" and len({length for length, _ in items}) == 1:
+        return {"note": "All sources are equally long: nothing to compare."}
+    buckets = score_buckets(items, run.options, MIN_WIDTHS[unit])
     return {
         "title": "Scores by source length" + (" in frames" if unit == "frames" else ""),
         "buckets": buckets,
@@ -47,6 +42,20 @@ def length_section(run: RunData) -> dict[str, Any] | None:
         "metrics": next(iter(buckets.values()))["scores"],
         "highest": max([1.0, *(score["score"] for each in buckets.values() for score in each["scores"].values())]),
     }
+
+
+def measure_lengths(outputs: Sequence[Output]) -> tuple[str, list[tuple[int, Output]]]:
+    """Return the unit of length, and each output that has one with the length of its source.
+
+    The unit is words, letters if all sources are single words, or frames of signals.
+    """
+    sizes = [(item.length if item.source is None else count_words(item.source), item) for item in outputs]
+    items = [(length, item) for length, item in sizes if length is not None]
+    if outputs and all(item.source is None for item in outputs):
+        return "frames", items
+    if {length for length, _ in items} == {1}:
+        return "letters", [(len(item.source or ""), item) for _, item in items]
+    return "words", items
 
 
 def score_buckets(items: list[tuple[int, Output]], options: dict[str, Any], min_width: int) -> dict[str, dict]:

@@ -7,7 +7,6 @@ import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from s2s_plugin.diagnosis.alignment import by_alignment
@@ -21,7 +20,7 @@ from s2s_plugin.report.run import read_run
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.diagnose.learning_curve import learning_curve
 from s2s_plugin.stages.schema import changed_options
-from s2s_plugin.utils.console import clock, say
+from s2s_plugin.utils.console import WIDTH, clock, say
 from s2s_plugin.utils.io import write_json
 
 MEASURES: dict[str, Measure] = {
@@ -32,7 +31,7 @@ MEASURES: dict[str, Measure] = {
     "beam": by_beam,
 }
 DATA = "data"  # trains, which takes three times as long as the run
-WIDTH, INDENT = 80, 4 * " "
+INDENT = 4 * " "
 
 
 class DiagnoseStage(Stage):
@@ -50,7 +49,7 @@ class DiagnoseStage(Stage):
         outputs = [output for output in read_run(run_dir.folder).outputs if output.references]
         if not outputs:
             raise UserError(f"{run_dir.folder}: has no outputs with references; run its generate stage first")
-        subject = Subject(cfg, run_dir, Path(cfg.task.data), job.prepared, outputs)
+        subject = Subject(cfg, run_dir, job.prepared, outputs)
         findings: list[Finding] = []
         for name in cfg.diagnose.measures:
             started = time.monotonic()

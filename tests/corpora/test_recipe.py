@@ -40,7 +40,7 @@ def guarantees(value: Any) -> list[Expected]:
     return [found for item in value.values() for found in guarantees(item)] if isinstance(value, dict) else []
 
 
-FIXED = {"aiml_chat", "cli_examples", "cmudict", "emoji", "multi30k", "nl2bash", "songys_chatbot"}
+FIXED = {"aiml_chat", "cli_examples", "cmudict", "emoji", "multi30k", "nl2bash", "scan", "songys_chatbot"}
 PACKED_ON_DEMAND, MD5 = {"aeslc", "fsdd"}, {"flickr8k"}
 NOT_FETCHED = {"miracl", "synthetic_lips", "sigmorphon2020"}  # the last has its own table and test
 

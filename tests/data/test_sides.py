@@ -7,7 +7,7 @@ import pytest
 from s2s_plugin.corpora.recipe import load_recipe
 from s2s_plugin.errors import UserError
 
-ONE_WAY = ["aeslc", "aiml_chat", "cli_examples", "debian_descriptions", "nl2bash", "songys_chatbot"]
+ONE_WAY = ["aeslc", "aiml_chat", "cli_examples", "debian_descriptions", "nl2bash", "scan", "songys_chatbot"]
 
 
 @pytest.mark.parametrize("name", ONE_WAY)

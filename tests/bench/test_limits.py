@@ -1,0 +1,45 @@
+"""``docs/limits.md`` shows what ``bench/results/limits.json`` has."""
+
+from __future__ import annotations
+
+import re
+from types import ModuleType
+
+import pytest
+from command_line import ROOT
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    from limits import page
+
+    return page
+
+
+def test_the_page_shows_every_result_as_it_is(page: ModuleType):
+    text, results = page.PAGE.read_text(encoding="utf-8"), page.read_result(page.RESULTS) or {}
+    assert text == page.render(text, results), "make limit-memory ARGS=--page"
+    shown = {block.group(2, 3) for block in page.BLOCK.finditer(text)}
+    assert shown >= {(lab, name) for lab, experiments in results.items() for name in experiments}
+    for image in re.findall(r"\]\((images/limit-[^)]*)\)", text):
+        assert (ROOT / "docs" / image).is_file()
+
+
+def test_a_record_becomes_a_table_with_its_recipe_and_a_plot(page: ModuleType, tmp_path, monkeypatch):
+    recipe = {"data": "letters", "split": "own", "metric": "exact", "beam": 5, "lenpen": 1.0, "seeds": [1, 2, 3],
+              "updates": 300, "seconds": 90, "machine": "2 cores"}  # fmt: skip
+    rows = [{"model": "plain", "short": [50.0, 51.0, 55.0], "long": [10.0]}, {"model": "other", "short": 1.25}]
+    record = {"rows": rows, "recipe": recipe, "plot": {"title": "by length", "x": "letters", "y": "exact"}}
+    text = "# Page\n\n<!-- limits: memory.toy -->\nold\n<!-- end -->\n\n<!-- limits: memory.none -->\n<!-- end -->\n"
+    first, second = page.render(text, {"memory": {"toy": record}}).split("<!-- end -->\n\n")
+    assert "| plain | 52.0 (50.0–55.0) | 10.0 |" in first and "| other | 1.2 |" in first
+    assert "![by length](images/limit-memory-toy.svg)" in first and "old" not in first
+    assert "beam 5, length penalty 1.0; mean and range of 3 seeds; 300 updates, median 1.5 minutes a run" in first
+    assert "Not measured: `make limit-memory`." in second
+    rows[1]["long"] = 0.0
+    page.draw(record, tmp_path / "images" / "plot.svg")
+    drawn = (tmp_path / "images" / "plot.svg").read_text(encoding="utf-8")
+    assert all(f">{label}<" in drawn for label in ("plain", "other", "short", "long", "letters", "exact"))
+    page.draw(record, tmp_path / "images" / "again.svg")
+    assert len((tmp_path / "images" / "again.svg").read_bytes()) == len(drawn.encode())

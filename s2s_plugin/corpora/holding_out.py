@@ -8,12 +8,12 @@ import numpy as np
 
 from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.corpora.dialogues import question_key
-from s2s_plugin.corpora.splits import SPLITS, Splits, split_name
+from s2s_plugin.corpora.splits import Splits, collect, split_name
 from s2s_plugin.text.normalize import match_key
 from s2s_plugin.utils.console import note
 from s2s_plugin.utils.io import hash_fraction
 
-MAX_HELD_OUT = 0.1  # of the training pairs, for valid and for test each
+MAX_HELD_OUT = 0.1  # of the training items, for valid and for test each
 MAX_GROUP = 0.1  # of the pairs; where more are connected, targets repeat by nature
 
 
@@ -30,12 +30,12 @@ def hold_out(pairs: Sequence[Pair], size: int, side: int | None = None) -> Split
     """
     if side is not None:
         names = [question_key(pair[side]) for pair in pairs]
-        return _place(pairs, connect([(name,) for name in names]), names, size)
+        return collect(zip(place(connect([(name,) for name in names]), names, size), pairs, strict=True))
     labels = connect([tuple(map(match_key, pair)) for pair in pairs])
     if len(pairs) >= 1 / MAX_GROUP and np.bincount(labels).max() > MAX_GROUP * len(pairs):
         note("targets repeat, as labels and replies do: held-out sources are not in training, but targets may be")
         labels = connect([(match_key(source),) for source, _ in pairs])
-    return _place(pairs, labels, list(map("\t".join, pairs)), size)
+    return collect(zip(place(labels, list(map("\t".join, pairs)), size), pairs, strict=True))
 
 
 def connect(keys: Sequence[Sequence[str]]) -> np.ndarray:
@@ -51,13 +51,18 @@ def connect(keys: Sequence[Sequence[str]]) -> np.ndarray:
     return connected_components(graph, directed=False)[1][: len(keys)]
 
 
-def _place(pairs: Sequence[Pair], labels: np.ndarray, names: Sequence[str], size: int) -> Splits:
-    """Place each group by the hash of the first of its names in the alphabet, whatever its size.
+def place(labels: np.ndarray, names: Sequence[str], size: int) -> list[str]:
+    """Return the split of each item: of its group by the hash of the first of its names in the alphabet, of any size.
 
     So a group moves only if data are added with a name before that. A group larger than a held-out set is trained on.
+
+    Args:
+        labels: the number of each item's group.
+        names: of the items.
+        size: of valid and of test each, about; at most a tenth of the items.
     """
     sizes = np.bincount(labels)
-    target_size = min(size, MAX_HELD_OUT * len(pairs))
+    target_size = min(size, MAX_HELD_OUT * len(names))
     first: dict[int, str] = {}
     for label, name in zip(labels.tolist(), names, strict=True):
         first[label] = min(first.get(label, name), name)
@@ -69,7 +74,4 @@ def _place(pairs: Sequence[Pair], labels: np.ndarray, names: Sequence[str], size
         rest = [label for label in order if where[label] == "train"]
         if target_size >= 1 and split not in where.values() and len(rest) > 1:
             where[rest[0]] = split
-    splits: Splits = {split: [] for split in SPLITS}
-    for label, pair in zip(labels.tolist(), pairs, strict=True):
-        splits[where[label]].append(pair)
-    return splits
+    return [where[label] for label in labels.tolist()]

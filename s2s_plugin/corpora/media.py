@@ -11,10 +11,10 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from s2s_plugin.corpora.holding_out import MAX_HELD_OUT
+from s2s_plugin.corpora.holding_out import connect, place
 from s2s_plugin.corpora.parallel import say_overlap, skips_bad
 from s2s_plugin.corpora.recipe import recipe_stamp, run_recipe
-from s2s_plugin.corpora.splits import SPLITS, collect, split_name
+from s2s_plugin.corpora.splits import SPLITS, collect
 from s2s_plugin.corpora.tally import Tally
 from s2s_plugin.corpora.writing import MANIFEST, write_manifests
 from s2s_plugin.datasets.features import PackedFeatures, pack
@@ -153,9 +153,10 @@ def _manifests(cfg: DictConfig, out: Path, tally: Tally) -> None:
         splits[split] = [item._replace(path=item.path.resolve()) for item in items]
     splits["train"] = _own_leaks(cfg, splits, tally)
     if missing := [split for split in SPLITS if split not in splits]:
-        fraction = min(cfg.data.held_out / len(splits["train"]), MAX_HELD_OUT)
-        names = [split_name(item.id, fraction, fraction) for item in splits["train"]]
-        parts = collect(zip([name if name in missing else "train" for name in names], splits["train"], strict=True))
+        items, keys = splits["train"], _file_keys(splits["train"])
+        labels = connect([(keys[item.path],) for item in items])  # the rows of a file stay together
+        names = place(labels, [item.id for item in items], cfg.data.held_out)
+        parts = collect(zip([name if name in missing else "train" for name in names], items, strict=True))
         splits |= {split: parts[split] for split in ("train", *missing)}
     if not all(splits.values()):
         problem = f"{cfg.data.manifest}: {len(splits['train']):,} items are too few to hold some out"

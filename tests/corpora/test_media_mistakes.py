@@ -17,9 +17,11 @@ from command_line import BIN, call
 from media import make_items, write_wav
 
 from s2s_plugin.corpora import media as packing
+from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.datasets.features import PackedFeatures
 from s2s_plugin.datasets.manifest import read_manifest, write_manifest
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
+from s2s_plugin.utils.io import file_sha256
 
 PREPARE = (
     "s2s prepare app=asr audio.sample_rate=8000 audio.mel_bins=20 subword.kind=word data=manifest data.manifest=my.tsv "
@@ -114,6 +116,19 @@ def test_files_shared_with_held_out_manifests_are_told(recordings: Path):
     assert "2 training pairs overlap your own held-out files (2 of 3 lines): scores will be inflated" in said
     said = " ".join(call(f"{own} data.drop_overlap=true", cwd=recordings).stderr.split())
     assert "58 pairs read, 54 kept, 4 left out 2 with a file that is held out: my.tsv:2, 3" in said
+
+
+def test_rows_of_one_file_stay_in_one_split(recordings: Path):
+    items = read_manifest(recordings / "my.tsv")[1][20:40]
+    copy = recordings / "copy.wav"
+    copy.write_bytes(items[3].path.read_bytes())
+    rows = [item._replace(id=f"{take}{item.id}") for item in items for take in "abcd"]
+    write_manifest(recordings / "my.tsv", "audio", [*rows, items[3]._replace(path=copy)])
+    call(f"{PREPARE} data.on_bad_item=skip", cwd=recordings)
+    prepared = next((recordings / "data-bin").glob("manifest.*"))
+    splits = [read_manifest(prepared / f"{split}.tsv")[1] for split in SPLITS]
+    files = [{file_sha256(item.path) for item in split} for split in splits]
+    assert all(files) and sum(map(len, files)) == len(set[str]().union(*files)) >= 18
 
 
 def test_long_texts_are_left_out_by_option(tmp_path: Path):

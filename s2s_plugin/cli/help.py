@@ -80,7 +80,8 @@ COMMANDS = {
     "diagnose": Command(
         "RUN", "show where a trained model is weak",
         "Measures a finished run, in minutes, and adds a section to its report: scores by length, rare words, other "
-        "test sets, attention as alignment, beams of 1 to 100. RUN is a folder such as runs/nmt/default, or app=APP.",
+        "test sets, attention as alignment, use of the source, beams of 1 to 100. RUN is a folder such as "
+        "runs/nmt/default, or app=APP.",
         ("app", "name", "run_dir", "diagnose"),
         ("s2s diagnose runs/nmt/default", "s2s diagnose app=nmt name=wide diagnose.measures=[length,words]",
          "s2s diagnose runs/nmt/default 'diagnose.challenge=[news=news.en:news.de]'"),

@@ -91,8 +91,8 @@ class DiagnoseConfig:
     """Options of ``s2s diagnose``."""
 
     measures: list[str] = option(
-        ["length", "words", "domain", "alignment", "beam"],
-        "what is measured: length, words, domain, alignment, beam; data, which trains on parts of the pairs",
+        ["length", "words", "domain", "alignment", "source", "beam"],
+        "what is measured: length, words, domain, alignment, source, beam; data, which trains on parts of the pairs",
         DISPLAY,
     )
     beams: list[int] = option([1, 2, 5, 10, 20, 50, 100], "beam sizes to compare", DISPLAY)

@@ -9,12 +9,11 @@ from itertools import compress
 from pathlib import Path
 
 import torch
-from fairseq import utils
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.likelihood import log_likelihoods
 from s2s_plugin.inference.syntax import is_shell
-from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.scoring.evaluate import evaluate
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import LABELS, baselines
@@ -109,21 +108,13 @@ def perplexity(checkpoint: Path, data: str, subset: str, cpu: bool = False) -> d
     Compare only models with the same vocabulary. It equals what fairseq-validate prints.
     """
     model, _, task = load_model(checkpoint, data)
-    cuda = torch.cuda.is_available() and not cpu
-    model = model.eval().cuda() if cuda else model.eval()
     task.load_dataset(subset)
-    dataset, pad = task.dataset(subset), task.target_dictionary.pad()
-    order = dataset.ordered_indices()
-    total, tokens = 0.0, 0
-    for start in range(0, len(order), 32):
-        batch = dataset.collater([dataset[i] for i in order[start : start + 32]])
-        batch = utils.move_to_cuda(batch) if cuda else batch
-        target = batch["target"]
-        with torch.inference_mode():
-            log_probs = token_log_probs(model(**batch["net_input"])[0], target)[target.ne(pad)]
-        total, tokens = total - log_probs.double().sum().item(), tokens + log_probs.numel()
+    dataset = task.dataset(subset)
+    cuda = torch.cuda.is_available() and not cpu
+    total = log_likelihoods(model.cuda() if cuda else model, dataset).sum()
+    tokens = int(dataset.target_sizes[dataset.ordered_indices()].sum())
     return {
-        "score": round(math.exp(total / tokens), 2),
+        "score": round(math.exp(-total / tokens), 2),
         "signature": f"ppl|unit:token|eos:yes|tokens:{tokens}|vocabulary:{len(task.target_dictionary)}",
         "higher_is_better": False,
     }

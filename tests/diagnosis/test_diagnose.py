@@ -10,7 +10,7 @@ import pytest
 from command_line import call
 from mistakes import mistake
 
-MEASURES = "diagnose.measures=[length,words,domain,beam] diagnose.beams=[1,5,10]"
+MEASURES = "diagnose.measures=[length,words,domain,source,beam] diagnose.beams=[1,5,10]"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def findings(folder: Path) -> dict[str, dict]:
 def test_figures_are_those_of_the_run(diagnosed: tuple[Path, str]):
     folder, _ = diagnosed
     found = findings(folder)
-    assert list(found) == ["Long sources", "Rare words", "Other domains", "Large beams"]
+    assert list(found) == ["Long sources", "Rare words", "Other domains", "Use of the source", "Large beams"]
     scores = json.loads((folder / "runs/nmt/default/scores.json").read_text())["metrics"]
     own, new = found["Other domains"]["rows"]
     assert own["BLEU"] == scores["BLEU"]["score"] and new["BLEU"] < own["BLEU"]
@@ -41,6 +41,8 @@ def test_figures_are_those_of_the_run(diagnosed: tuple[Path, str]):
     assert by_length["BLEU"] == scores["BLEU"]["score"]
     at_five = next(row for row in found["Large beams"]["rows"] if row["beam"] == 5)
     assert at_five["BLEU"] == scores["BLEU"]["score"]
+    bits = [row["bits per token"] for row in found["Use of the source"]["rows"]]
+    assert bits[0] < min(bits[1:])  # reversed letters depend on their order
     words = found["Rare words"]["rows"]
     rows = [json.loads(line) for line in (folder / "runs/nmt/default/outputs.jsonl").read_text().splitlines()]
     assert sum(row["words"] for row in words) == sum(len(row["reference"].split()) for row in rows)

@@ -7,7 +7,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
+from fairseq.data import Dictionary
 
+from s2s_plugin.diagnosis.ablation import NONE, OTHER, ablate_signals, ablate_texts, half_away
 from s2s_plugin.diagnosis.alignment import compare_attention, read_links
 from s2s_plugin.diagnosis.domain import ngrams, read_challenge
 from s2s_plugin.diagnosis.rare_words import group_tokens, joined_attention, word_fates
@@ -89,3 +92,30 @@ def test_a_sample_is_spread_evenly(count: int):
     chosen = sample(range(10), count)
     steps = {after - before for before, after in itertools.pairwise(chosen)}
     assert len(chosen) <= count and chosen[0] == 0 and len(steps) <= 1
+
+
+def test_ablated_texts_keep_their_tag_factors_and_end():
+    dictionary = Dictionary()
+    texts = ["<2de> 0 ▁the DET ▁hou NOUN se NOUN ▁is VERB ▁ol ADJ d ADJ", "<2ko> 0 ▁go VERB"]
+    sources = [dictionary.encode_line(text, append_eos=True).long() for text in texts]
+
+    def spelled(tensors: list[torch.Tensor]) -> list[list[str]]:
+        return [[dictionary[number] for number in source.tolist()] for source in tensors]
+
+    ablated = {name: spelled(each) for name, each in ablate_texts(sources, dictionary, group=2, head=2).items()}
+    own = ablated.pop("own")
+    assert ablated[NONE] == [["<2de>", "0", "</s>"], ["<2ko>", "0", "</s>"]]
+    assert ablated[OTHER] == [[*own[0][:2], *own[1][2:]], [*own[1][:2], *own[0][2:]]]
+    first, second = ablated["own, words shuffled"]
+    assert second == own[1] and first != own[0] and sorted(first) == sorted(own[0])
+    assert first[:2] == own[0][:2] and first[-1] == "</s>"
+    assert "▁hou NOUN se NOUN" in " ".join(first) and "▁ol ADJ d ADJ" in " ".join(first)
+
+
+def test_ablated_signals_are_silent_or_of_another_item():
+    signals = [torch.full((length, 3), float(length)) for length in (2, 3, 4)]
+    ablated = ablate_signals(signals)
+    assert [len(signal) for signal in ablated[OTHER]] == [3, 4, 2]
+    assert [signal.shape for signal in ablated[NONE]] == [signal.shape for signal in signals]
+    assert all(signal.eq(0).all() for signal in ablated[NONE])
+    assert sorted(map(id, half_away(signals))) == sorted(map(id, signals))

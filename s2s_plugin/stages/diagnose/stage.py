@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from s2s_plugin.diagnosis.ablation import by_source
 from s2s_plugin.diagnosis.alignment import by_alignment
 from s2s_plugin.diagnosis.beam import by_beam
 from s2s_plugin.diagnosis.domain import by_domain
@@ -28,6 +29,7 @@ MEASURES: dict[str, Measure] = {
     "words": by_word_frequency,
     "domain": by_domain,
     "alignment": by_alignment,
+    "source": by_source,
     "beam": by_beam,
 }
 DATA = "data"  # trains, which takes three times as long as the run

@@ -151,5 +151,5 @@ class ReplaceUnkMixin:
         if cfg.generation.replace_unk == "@@ ":
             cfg.generation.replace_unk = ""
         if cfg.generation.replace_unk and not Path(cfg.generation.replace_unk).is_file():
-            raise UserError(f"--replace-unk {cfg.generation.replace_unk}: no such file")
+            raise UserError(f"generation.replace_unk (--replace-unk): no such file {cfg.generation.replace_unk}")
         super().prepare_for_inference_(cfg)  # type: ignore[misc]

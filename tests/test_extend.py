@@ -63,6 +63,8 @@ def test_a_run_has_the_parts(folder: Path):
     assert scores["metrics"]["first word"]["signature"] == "first word|case:mixed|refs:1"
     assert "--user-dir my_parts" in (folder / "runs/nmt/numbers/commands.txt").read_text()
     assert len(run(command("^echo"), folder).stdout.splitlines()) == 1
+    listed = call("s2s list attentions common.user_dir=my_parts", cwd=folder).stdout
+    assert "model.attention=scaled      score(h, m_s) = (Q h)^T (K m_s) / sqrt(A)." in listed
 
 
 def test_the_license_is_printed_and_reported(folder: Path):
@@ -110,6 +112,7 @@ def test_a_run_does_without_its_package(folder: Path):
             "common.user_dir=twice",
             "{cwd}/twice/__init__.py:2: cannot be imported (ValueError: cannot register duplicate",
         ),
+        ("common.user_dir=scoreless", "the attention mine (Mine) must define score(query, memory, history_features)"),
         ("common.user_dir=json", "is not globally unique"),
         ("--config-dir missing", "--config-dir must be a folder, got {cwd}/missing"),
         ("--config-dir=same", "{cwd}/same/app/nmt.yaml has the name of a file of s2s or of a registered part"),
@@ -121,8 +124,10 @@ def test_a_mistake_is_one_line(tmp_path: Path, words: str, expected: str):
     files = {
         "wrong/__init__.py": "from wrong import part\n",
         "wrong/part.py": "import s2s_plugin\nmine\n",
-        "twice/__init__.py": "from s2s_plugin.models.attention import Attention, register_attention\n"
-        "register_attention('dot')(Attention)\n",
+        "twice/__init__.py": "from s2s_plugin.models.attention import GeneralAttention, register_attention\n"
+        "register_attention('dot')(GeneralAttention)\n",
+        "scoreless/__init__.py": "from s2s_plugin.models.attention import Attention, register_attention\n"
+        "@register_attention('mine')\nclass Mine(Attention):\n    pass\n",
         "json/__init__.py": "",
         "same/app/nmt.yaml": "",
         "same/part/optimizer/nag.yaml": "",

@@ -44,6 +44,18 @@ OWN_DATA = ("data.pairs", "data.valid_pairs", "data.test_pairs", "data.source_co
             "data.source", "data.target", "data.valid_source", "data.valid_target", "data.test_source",
             "data.test_target", "data.dialogues", "data.manifest", "data.on_bad_item")  # fmt: skip
 SCORES = ("metrics", "perplexity", "baselines")
+# Plainer words for some of fairseq's options.
+FAIRSEQ_HELP = {
+    "generation.nbest": "number of hypotheses to print, with their scores; at most generation.beam",
+    "generation.print_alignment": "hard: print with each output token its probability and the source tokens that it "
+    "attends to most",
+    "generation.max_len_a": "maximum output length: max_len_a * source length + max_len_b",
+    "generation.max_len_b": "maximum output length: max_len_a * source length + max_len_b",
+    "generation.lenpen": "exponent of the length by which scores are divided; a larger one favors longer outputs",
+    "generation.no_repeat_ngram_size": "size of n-grams that an output must not repeat; 0: any may",
+    "generation.sampling_topp": "sample from the likeliest tokens with this probability mass; -1: from all",
+    "generation.temperature": "divides the logits; below 1 sharpens the distribution",
+}
 INPUT = "; the run's model decodes, options of the run need not be repeated"
 
 COMMANDS = {
@@ -126,8 +138,9 @@ COMMANDS = {
         f"Prints the pronunciation of each word{INPUT}.", DECODING, ("s2s pronounce hello world",),
     ),
     "list": Command(
-        "[TOPIC]", "apps, corpora, models, experiments, your runs",
-        "TOPIC is apps, corpora, models, experiments or runs; without it all are listed.", (), ("s2s list runs",),
+        "[TOPIC]", "apps, corpora, models, attentions, experiments, your runs",
+        "TOPIC is apps, corpora, models, attentions, experiments or runs; without it all are listed. Attentions that a "
+        "package of yours registers are among them with common.user_dir=FOLDER.", (), ("s2s list runs",),
     ),
     "compare": Command(
         "RUN RUN ...", "scores of several runs, with a paired test",
@@ -208,11 +221,12 @@ def _option_lines(cfg: DictConfig, key: str) -> Iterator[str]:
         names = [name]
     options: dict[str, Field] = getattr(OmegaConf.get_type(node), "__dataclass_fields__", {})
     for name in names:
-        explanation = options[name].metadata.get("help") if name in options else None
+        key = f"{group}.{name}" if group else name
+        explanation = FAIRSEQ_HELP.get(key) or (options[name].metadata.get("help") if name in options else None)
         if explanation is None:
             continue
         shown = "???" if OmegaConf.is_missing(node, name) else _text(node[name])
-        left = f"  {group}.{name}={shown}" if group else f"  {name}={shown}"
+        left = f"  {key}={shown}"
         yield from _aligned(left, explanation.split("%(default)")[0].replace("%%", "%"), COLUMN_OF_OPTIONS)
 
 

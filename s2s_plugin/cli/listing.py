@@ -1,7 +1,8 @@
-"""``s2s list``: apps, corpora, models, experiments, and the runs below the current folder."""
+"""``s2s list``: apps, corpora, models, attentions, experiments, and the runs below the current folder."""
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,11 +11,12 @@ from pathlib import Path
 from s2s_plugin.cli.config import CONFIG_DIR, config_folders
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.models.attention import ATTENTIONS
 from s2s_plugin.utils.console import WIDTH
 from s2s_plugin.utils.io import NUMBER, read_json
 
 GROUPS = {"apps": "app", "corpora": "data", "models": "model", "experiments": "experiment"}
-TOPICS = (*GROUPS, "runs")
+TOPICS = ("apps", "corpora", "models", "attentions", "experiments", "runs")
 
 
 def run(words: Sequence[str]) -> int:
@@ -36,10 +38,18 @@ def _section(topic: str, folders: Sequence[Path]) -> list[str]:
     if topic == "runs":
         rows = run_rows(Path("runs"))
         return ["runs", *(table(rows) if rows else ["  none below runs/; start one with s2s run app=nmt"])]
+    if topic == "attentions":  # those of common.user_dir too
+        rows = [(f"model.attention={name}", _summary(kind)) for name, kind in ATTENTIONS.items()]
+        return [topic, *table(rows)]
     group = GROUPS[topic]
     paths = [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
     rows = [(f"{group}={path.stem}", description(path)) for path in paths]
     return [topic, *table(rows)]
+
+
+def _summary(kind: type) -> str:
+    """Return the first paragraph of a class's docstring, without reST's marks of code; else where it is."""
+    return inspect.cleandoc(kind.__doc__ or f"{kind.__module__}.{kind.__name__}").partition("\n\n")[0].replace("``", "")
 
 
 def description(path: Path) -> str:

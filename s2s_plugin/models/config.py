@@ -9,7 +9,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II, DictConfig
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.attention import ATTENTIONS
+from s2s_plugin.models.attention import ATTENTIONS, check_coverage
 from s2s_plugin.models.attention.history import COVERAGES
 from s2s_plugin.models.attention.multi_head import HEADS
 from s2s_plugin.models.bridge import BRIDGES
@@ -89,10 +89,6 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
         attention != "multi_head" or encoder % HEADS == 0,
         f"attention=multi_head requires model.encoder_hidden_size to be a multiple of {HEADS}, got {encoder}",
     )
-    _require(
-        cfg.coverage == "none" or attention not in ("none", "location"),
-        f"coverage={cfg.coverage} and model.attention={attention} are mutually exclusive",
-    )
     if cfg.pointer:
         _require(source is not None, "pointer requires a text source")
         _require(attention != "none", "pointer requires attention, got none")
@@ -129,6 +125,11 @@ def check_values(cfg: Seq2SeqConfig) -> None:
         f"attention must be one of {', '.join(ATTENTIONS)}, got {cfg.attention[:60]}; common.user_dir=FOLDER "
         "(--user-dir) registers others",
     )
+    _require(
+        cfg.coverage == "none" or cfg.attention not in ("none", "location"),
+        f"coverage={cfg.coverage} and model.attention={cfg.attention} are mutually exclusive",
+    )
+    check_coverage(cfg.attention, str(cfg.coverage))
     for name, low in MINIMUM.items():
         value = getattr(cfg, name)
         _require(value >= low, f"{name} must be at least {low}, got {value}")

@@ -13,7 +13,7 @@ from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.diverse import DiverseBeamSearch
-from s2s_plugin.search.options import BeamOptions, require
+from s2s_plugin.search.options import BeamOptions, both_names, require
 from s2s_plugin.search.precision import convert
 from s2s_plugin.search.shortlist import Shortlist
 from s2s_plugin.search.state import NEG_INF
@@ -44,10 +44,11 @@ def build_search(
 
 def check_replace_unk(models: Sequence[nn.Module], modality: str, whole_words: bool) -> None:
     """Raise a UserError if ``--replace-unk`` cannot copy source words, or attention does not point to single ones."""
-    require(modality == "text", f"--replace-unk requires a text source, got {modality}")
-    require(whole_words, "--replace-unk requires a vocabulary of words (subword.kind=word), got subwords")
+    name = both_names("replace_unk")
+    require(modality == "text", f"{name} requires a text source, got {modality}")
+    require(whole_words, f"{name} requires a vocabulary of words (subword.kind=word), got subwords")
     strides = [model.encoder.stride == model.encoder.group for model in models if isinstance(model, Seq2SeqModel)]
-    require(all(strides), "--replace-unk requires one encoder state per word (encoder_pyramid=0)")
+    require(all(strides), f"{name} requires one encoder state per word (model.encoder_pyramid=0)")
 
 
 class NGramBlocker(NGramRepeatBlock):

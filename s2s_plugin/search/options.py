@@ -19,8 +19,8 @@ DELEGATED = ("diversity_rate", "match_source_len", "prefix_allowed_tokens_fn", "
 # Options without an effect on our models, and what to use instead.
 UNSUPPORTED = {
     "no_early_stop": "has no effect in fairseq any more; its rule is the default, which task.search_patience=1 changes",
-    "sacrebleu": "has no effect in fairseq any more; use --scoring s2s_bleu",
-    "retain_dropout": "affects only fairseq's own dropout layers; use --sampling for varied outputs",
+    "sacrebleu": "has no effect in fairseq any more; use scoring=s2s_bleu (--scoring s2s_bleu)",
+    "retain_dropout": "affects only fairseq's own dropout layers; use generation.sampling for varied outputs",
     "eos_token": "is for fairseq's multilingual tasks; use a tag in the source (subword.special_tokens)",
 }
 EXCLUSIVE = (
@@ -91,7 +91,8 @@ class BeamOptions:
         ):
             require(condition, message)
         for names in EXCLUSIVE:
-            active = [name for name in names if getattr(self, name) not in (None, False, -1, 0)]
+            set_names = [name for name in names if getattr(self, name) not in (None, False, -1, 0)]
+            active = [f"{'generation' if name in FAIRSEQ_DEFAULTS else 'task'}.{name}" for name in set_names]
             require(len(active) < 2, f"{' and '.join(active)} are mutually exclusive")
 
     @property
@@ -118,27 +119,32 @@ def is_set(generation: Any, name: str) -> bool:
     return getattr(generation, name, default) not in (None, default)
 
 
+def both_names(name: str) -> str:
+    """Return what an option of fairseq's generation is called by ``s2s``, and by fairseq's own commands."""
+    return f"generation.{name} (--{name.replace('_', '-')})"
+
+
 def delegated(generation: Any) -> list[str]:
-    """Return the flags of the options that our search delegates to fairseq's own."""
-    return [f"--{name.replace('_', '-')}" for name in DELEGATED if is_set(generation, name)]
+    """Return the names of the options that our search delegates to fairseq's own."""
+    return [both_names(name) for name in DELEGATED if is_set(generation, name)]
 
 
 def check_generation(generation: Any) -> None:
     """Raise a UserError if an option of fairseq's would have no effect, or requires another."""
     for name, reason in UNSUPPORTED.items():
-        require(not is_set(generation, name), f"--{name.replace('_', '-')} {reason}")
+        require(not is_set(generation, name), f"{both_names(name)} {reason}")
     beam, nbest = (getattr(generation, name, FAIRSEQ_DEFAULTS[name]) for name in ("beam", "nbest"))
-    require(nbest <= beam, f"--nbest must be at most --beam={beam}, got {nbest}")
+    require(nbest <= beam, f"{both_names('nbest')} must be at most generation.beam={beam}, got {nbest}")
     matching = is_set(generation, "lm_path") == is_set(generation, "lm_weight")
-    require(matching, "--lm-path requires --lm-weight, and the reverse")
+    require(matching, f"{both_names('lm_path')} requires generation.lm_weight, and the reverse")
 
 
 def check_without_targets(generation: Any) -> None:
     """Raise a UserError if an option requires ``fairseq-generate``, for sources that come line by line."""
-    require(not getattr(generation, "prefix_size", 0), "--prefix-size requires fairseq-generate")
-    require(not is_set(generation, "lm_path"), "--lm-path requires fairseq-generate")
+    require(not getattr(generation, "prefix_size", 0), f"{both_names('prefix_size')} requires fairseq-generate")
+    require(not is_set(generation, "lm_path"), f"{both_names('lm_path')} requires fairseq-generate")
     soft = getattr(generation, "print_alignment", None) == "soft"
-    require(not soft, "--print-alignment soft requires fairseq-generate; use hard")
+    require(not soft, f"{both_names('print_alignment')} must be hard here, got soft, which requires fairseq-generate")
 
 
 def check_delegated(generation: Any, own: Mapping[str, object], reasons: Sequence[str]) -> None:
@@ -148,6 +154,6 @@ def check_delegated(generation: Any, own: Mapping[str, object], reasons: Sequenc
     """
     either = {"mbr": own.get("mbr"), "search_patience": 1.0}
     unsupported = [f"task.{name}={value}" for name, value in own.items() if (name, value) not in either.items()]
-    unsupported += ["--replace-unk"] * is_set(generation, "replace_unk")
+    unsupported += [both_names("replace_unk")] * is_set(generation, "replace_unk")
     message = f"{', '.join(reasons)} uses fairseq's own search, which does not support {', '.join(unsupported)}"
     require(not unsupported, message)

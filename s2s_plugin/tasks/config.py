@@ -26,7 +26,7 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     )
     max_source_positions: int = option(1024, "maximum source length, in tokens or frames", TRAINING_AND_DECODING)
     truncate_source: bool = option(
-        False, "truncate source texts that are longer than --max-source-positions", TRAINING_AND_DECODING
+        False, "truncate source texts that are longer than task.max_source_positions", TRAINING_AND_DECODING
     )
     max_target_positions: int = option(1024, "maximum target length, in tokens", TRAINING_AND_DECODING)
     precision: ChoiceEnum(["auto", "fp32", "bf16"]) = option(  # type: ignore[valid-type]
@@ -42,7 +42,7 @@ class Seq2SeqTaskConfig(FairseqDataclass):
         "maximum output length in validation, in tokens; default: 1.5 * source length + 10 for text, 200 for signals",
     )
     ctc_search_weight: float = option(0.0, "weight of the CTC score in the search, in [0, 1)", TRAINING_AND_DECODING)
-    min_len_a: float = option(0.0, "minimum output length: min_len_a * source length + --min-len", DECODING)
+    min_len_a: float = option(0.0, "minimum output length: min_len_a * source length + generation.min_len", DECODING)
     repetition_penalty: float = option(
         1.0, "factor on the log-probabilities of tokens that the hypothesis already contains; try 1.2", DECODING
     )
@@ -54,12 +54,12 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     )
     search_patience: Optional[float] = option(
         None,
-        "end a search with patience * --beam finished hypotheses, 1: as fairseq does; default: when the greedy one has "
-        "finished too and none is better so far",
+        "end a search with patience * generation.beam finished hypotheses, 1: as fairseq does; default: when the "
+        "greedy one has finished too and none is better so far",
         DECODING,
     )
     typical_sampling: float = option(
-        0.0, "with --sampling: sample from the locally typical tokens with this probability mass", DECODING
+        0.0, "with generation.sampling: sample from the locally typical tokens with this probability mass", DECODING
     )
     mbr: ChoiceEnum(["none", *REWARDS]) = option(  # type: ignore[valid-type]
         "none", "rerank hypotheses by minimum Bayes risk under this metric", DECODING

@@ -60,7 +60,9 @@ def infer_languages(cfg: Seq2SeqTaskConfig) -> None:
         if (folder / SOURCE_META).is_file():  # fairseq-preprocess has binarized the text alone, as the source
             cfg.source_lang, cfg.target_lang = cfg.target_lang, cfg.source_lang
     if cfg.source_lang is None or cfg.target_lang is None:
-        raise UserError(f"{folder}: cannot infer the languages from its files; set --source-lang and --target-lang")
+        raise UserError(
+            f"{folder}: cannot infer the languages from its files; set task.source_lang and task.target_lang (-s, -t)"
+        )
 
 
 def load_dictionary(folder: Path, lang: str) -> Dictionary:

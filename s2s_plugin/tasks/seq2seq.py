@@ -100,7 +100,8 @@ class Seq2SeqTask(FairseqTask):
         if task_cfg is not None:
             self.num_shards, self.shard_id = self.cfg.num_shards, self.cfg.shard_id
             if not 0 <= self.shard_id < self.num_shards:
-                raise UserError(f"--shard-id must be in [0, --num-shards={self.num_shards}), got {self.shard_id}")
+                rule = f"dataset.shard_id must be in [0, dataset.num_shards={self.num_shards})"
+                raise UserError(f"{rule}, got {self.shard_id}")
         self.datasets[split] = dataset = self.loader.load(split)
         if self.metric is not None and split != "train":  # whose items may come from several files
             dataset.references = self.metric.read_references(self.loader.folder, split, dataset)
@@ -136,8 +137,8 @@ class Seq2SeqTask(FairseqTask):
             **kwargs,
         )
         if 1 < self.num_shards > len(iterator.frozen_batches):  # fairseq would divide by an empty shard's time
-            rule = f"--num-shards must be at most the number of batches, {len(iterator.frozen_batches)}"
-            raise UserError(f"{rule}, got {self.num_shards}; --batch-size makes smaller batches")
+            rule = f"dataset.num_shards must be at most the number of batches, {len(iterator.frozen_batches)}"
+            raise UserError(f"{rule}, got {self.num_shards}; dataset.batch_size (--batch-size) makes smaller batches")
         return iterator
 
     def build_bpe(self, args):

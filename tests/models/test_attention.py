@@ -9,9 +9,10 @@ import torch
 from torch.testing import assert_close
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.attention import ATTENTIONS, Attention, build_attention
+from s2s_plugin.models.attention import ATTENTIONS, Attention, build_attention, register_attention
 from s2s_plugin.models.attention.history import COVERAGES
 from s2s_plugin.models.attention.multi_head import HEADS
+from s2s_plugin.models.config import Seq2SeqConfig, check_values
 from s2s_plugin.models.memory import Memory
 
 QUERY, VALUE, SIZE = 8, 8, 5
@@ -217,3 +218,35 @@ def test_coverage_requires_a_projection_of_its_features(monkeypatch: pytest.Monk
     build_attention("plain", QUERY, QUERY, SIZE)
     with pytest.raises(UserError, match=r"model\.attention=plain has no history_proj for model\.coverage=sum"):
         build_attention("plain", QUERY, QUERY, SIZE, "sum")
+    state = torch.random.get_rng_state()
+    with pytest.raises(UserError, match=r"model\.attention=plain has no history_proj"):  # before anything is prepared
+        check_values(Seq2SeqConfig(attention="plain", coverage="sum"))
+    check_values(Seq2SeqConfig(attention="general", coverage="gated"))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+class Scoreless(Attention):
+    pass
+
+
+class Bare(Scoreless):
+    def __init__(self):
+        super().__init__(1, 1, 1)
+
+    def score(self, query, memory, history_features):
+        return query
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        (torch.nn.Linear, r"the attention mine \(Linear\) must be a subclass of s2s_plugin.models.attention.Attention"),
+        (build, r"the attention mine \(build\) must be a subclass"),
+        (Scoreless, r"the attention mine \(Scoreless\) must define score\(query, memory, history_features\)"),
+        (Bare, r"the attention mine \(Bare\) must take \(query_size, value_size, size, history=None\) in __init__"),
+    ],
+)
+def test_what_is_no_attention_is_not_registered(kind, rule: str):
+    with pytest.raises(UserError, match=rule):
+        register_attention("mine")(kind)
+    assert "mine" not in ATTENTIONS

@@ -130,19 +130,19 @@ def test_fairseqs_own_search_blocks_ngrams_for_once(build, batch, task, transfor
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_refuses_what_would_do_nothing(build, task, name):
     value = {bool: True, type(None): "x"}.get(type(FAIRSEQ_DEFAULTS[name]), 7)
-    with pytest.raises(UserError, match=f"--{name.replace('_', '-')} "):
+    with pytest.raises(UserError, match=rf"generation\.{name} \(--{name.replace('_', '-')}\) "):
         task().build_generator([build(12)], options(**{name: value}), extra_gen_cls_kwargs={})
 
 
 @pytest.mark.parametrize(
     ("changed", "own", "reason"),
     [
-        ({"nbest": 6}, {}, "--nbest must be at most --beam"),
-        ({"lm_path": "lm.pt"}, {}, "--lm-path requires --lm-weight"),
-        ({"lm_weight": 0.3}, {}, "--lm-path requires --lm-weight"),
+        ({"nbest": 6}, {}, r"generation.nbest \(--nbest\) must be at most generation.beam=5, got 6"),
+        ({"lm_path": "lm.pt"}, {}, r"generation.lm_path \(--lm-path\) requires generation.lm_weight"),
+        ({"lm_weight": 0.3}, {}, r"generation.lm_path \(--lm-path\) requires generation.lm_weight"),
         ({"diversity_rate": 0.5}, {"repetition_penalty": 1.2}, "task.repetition_penalty=1.2"),
         ({"match_source_len": True}, {"search_precision": "int8"}, "task.search_precision=int8"),
-        ({"diversity_rate": 0.5, "replace_unk": ""}, {}, "--replace-unk"),
+        ({"diversity_rate": 0.5, "replace_unk": ""}, {}, r"generation.replace_unk \(--replace-unk\)"),
         ({"print_alignment": "hard", "replace_unk": ""}, {}, "mutually exclusive"),
         ({"sampling": True}, {"search_patience": 2.0}, "search_patience=1"),
         ({"beam": 5, "diverse_beam_groups": 2}, {}, "multiple of"),

@@ -96,8 +96,8 @@ def test_shards_make_the_whole(toy: Path, trained: Path, generated: str):
     found = {number: score for output in outputs for number, score in scores(output).items()}
     assert found == pytest.approx(scores(generated), abs=1e-4)
     for options, said in {
-        "--shard-id 3": "--shard-id must be in [0, --num-shards=3), got 3",
-        "--batch-size 9": "--num-shards must be at most the number of batches, 2, got 3",
+        "--shard-id 3": "dataset.shard_id must be in [0, dataset.num_shards=3), got 3",
+        "--batch-size 9": "dataset.num_shards must be at most the number of batches, 2, got 3",
     }.items():
         assert said in call(f"{command} {options}", check=False).stderr
 

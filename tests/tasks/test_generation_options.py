@@ -147,7 +147,7 @@ def test_a_language_model_has_its_say(toy: Path, trained: Path, tmp_path: Path):
     )
     command = GENERATE.format(data=tmp_path / "bin", path=trained) + " --max-len-b 12"
     fused = call(f"{command} --lm-path {tmp_path}/checkpoint_last.pt --lm-weight 0.3")
-    assert "fairseq's own search is used for: --lm-path" in fused.stdout + fused.stderr
+    assert "fairseq's own search is used for: generation.lm_path (--lm-path)" in fused.stdout + fused.stderr
     plain = call(command).stdout
     assert sorted(outputs(fused.stdout)) == sorted(outputs(plain)) == list(range(13))
     assert re.findall(r"^P-.*$", fused.stdout, re.MULTILINE) != re.findall(r"^P-.*$", plain, re.MULTILINE)

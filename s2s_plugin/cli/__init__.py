@@ -38,7 +38,7 @@ from s2s_plugin.utils.untrusted import load_yaml
 # Stages that take files or words, and their app unless another is named.
 FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
 TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "compare": "stages.compare",
-         "list": "cli.listing"}  # need no config  # fmt: skip
+         "list": "cli.listing", "annotate": "cli.annotate"}  # need no config  # fmt: skip
 USER_DIR = "common.user_dir="  # known before the config is composed, which may have parts that it registers
 KEY_VALUE = re.compile(r"[^\s=]+=")  # key=value; in a sentence, a space comes before any "="
 RESUMABLE = ("prepare", "train", "generate", "score", "report", "run")  # the same command continues them
@@ -81,6 +81,7 @@ def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
         return _show_help(stage, words)
     if stage in TOOLS:
         words = [word for word in words if word not in named]
+        check_output(stage, closed, has_inputs=True)
         return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(list(map(existing_form, words)))
     overrides, files = _overrides_and_files(stage, words)
     check_output(stage, closed, bool(files))

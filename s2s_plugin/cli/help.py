@@ -148,6 +148,14 @@ COMMANDS = {
         "s2s_bleu,s2s_chrf for other metrics, --direction en-de for one direction of a multilingual run.",
         (), ("s2s compare runs/nmt/default runs/nmt/wide",),
     ),
+    "annotate": Command(
+        "[FILE ...] --factors NAMES", "factors of words, such as parts of speech",
+        "Prints each line with factors of its words, word|value|value, as subword.factors takes them: of pos, lemma, "
+        "morph (inflection) and case. Taggers for German, English and Korean are in the extra structure; --language de "
+        "unless a file is named my.de. Training by subword.annotate=[pos,case] needs no such file.",
+        (), ("s2s annotate my.de --factors pos,case > my.factors.de",
+             "echo 'A new window.' | s2s annotate --language en --factors pos,lemma"),
+    ),
     "average": Command(
         "CHECKPOINT ... --to FILE", "average the weights of checkpoints",
         "Writes a checkpoint with the mean of their weights.",

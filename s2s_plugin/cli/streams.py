@@ -9,7 +9,15 @@ from collections.abc import Collection
 
 from s2s_plugin.errors import UserError
 
-OUTPUT_COMMANDS = ("translate", "transcribe", "lipread", "caption", "pronounce", "chat")  # output is their work
+OUTPUT_COMMANDS = (
+    "translate",
+    "transcribe",
+    "lipread",
+    "caption",
+    "pronounce",
+    "chat",
+    "annotate",
+)  # output is their work
 BROKEN_PIPE = 141  # what a shell makes of SIGPIPE
 
 

@@ -104,7 +104,10 @@ def _with(cfg: DictConfig, **data: object) -> DictConfig:
 def reverse(cfg: DictConfig) -> DictConfig | None:
     """Return the config of the opposite direction if its preparation is the same, else None."""
     subword = cfg.subword
-    asymmetric = subword.factors, subword.copy_slots, subword.target_kind, subword.normalize_source, subword.lossless
+    asymmetric = (
+        subword.factors, subword.annotate, subword.target_tags, subword.copy_slots, subword.target_kind,
+        subword.normalize_source, subword.lossless,
+    )  # fmt: skip
     if (
         len(split_directions(cfg)) != 1
         or any(asymmetric)

@@ -150,7 +150,7 @@ def register() -> None:
             store.store(f"fairseq_{path.stem}", node, group, provider="s2s")
     OmegaConf.register_new_resolver("validation_metric", lambda name: "none" if name == "loss" else name, replace=True)
     OmegaConf.register_new_resolver("higher_is_better", lambda name: name in HIGHER_IS_BETTER, replace=True)
-    OmegaConf.register_new_resolver("count", len, replace=True)
+    OmegaConf.register_new_resolver("count", lambda *lists: sum(map(len, lists)), replace=True)
     OmegaConf.register_new_resolver("none_if_zero", lambda count: count or -1, replace=True)  # fairseq's word for none
     OmegaConf.register_new_resolver("gpu_count", torch.cuda.device_count, replace=True)
     OmegaConf.register_new_resolver("modality", _modality, replace=True)

@@ -231,7 +231,7 @@ class PairLoader:
         if ((sources.sizes - 1) % self.source_group).any():
             raise UserError(
                 f"{path}: model.encoder_factors={self.source_group - 1} requires as many factors after each token; "
-                "prepare with as many subword.factors"
+                "prepare with as many subword.factors or subword.annotate"
             )
         return sources
 
@@ -250,9 +250,9 @@ class PairLoader:
     def _sampled(self, sources: Any, targets: Any) -> tuple[Any, Any]:
         """Return both sides, text in other subwords every epoch."""
         codec = self.codec
-        if codec is None or codec.copy_slots or (codec.source and codec.source.factors):
+        if codec is None or codec.copy_slots or codec.target.factors or (codec.source and codec.source.factors):
             raise UserError(
-                "task.subword_sampling requires text made by s2s prepare without subword.factors and subword.copy_slots"
+                "task.subword_sampling requires text made by s2s prepare without factors, tags and subword.copy_slots"
             )
         alpha, seed = self.cfg.subword_sampling, self.cfg.seed
         if codec.source is not None:

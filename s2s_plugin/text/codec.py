@@ -13,6 +13,7 @@ from fairseq.data import Dictionary
 from sentencepiece import SentencePieceProcessor
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.text.annotate import annotate, check_annotation
 from s2s_plugin.text.escape import escape, to_line, unescape
 from s2s_plugin.text.factors import factor_token, split_factors
 from s2s_plugin.text.literals import MARK, Literals, reveal
@@ -39,6 +40,8 @@ class TextCodec:
         factors: the factors of each word by name (see :mod:`s2s_plugin.text.factors`), and their values.
         strip: encode without case and punctuation (see :func:`strip_case_and_punctuation`).
         tags: tokens that only the preparation writes, such as the tag of a language.
+        annotate: language of the tagger that makes the factors; None if they stand in the text.
+        interleaved: write the factors once before each word, which decoding drops; else after each of its subwords.
     """
 
     lossless = False
@@ -50,6 +53,8 @@ class TextCodec:
         factors: Mapping[str, Sequence[str]] | None = None,
         strip: bool = False,
         tags: Sequence[str] = (),
+        annotate: str | None = None,
+        interleaved: bool = False,
     ):
         try:
             if not model.is_file():
@@ -60,6 +65,9 @@ class TextCodec:
             raise UserError(f"{model}: not a SentencePiece model, or damaged; run the prepare stage again") from None
         self.jamo, self.factors, self.strip = jamo, dict(factors or {}), strip
         self.literals = Literals(tags, all_of_them=any(MARK in name for name in names))
+        self.annotate, self.interleaved = annotate, interleaved
+        if annotate is not None:
+            check_annotation(list(self.factors), annotate)
         self.factor_tokens = {factor_token(name, value) for name in self.factors for value in self.factors[name]}
 
     @property
@@ -70,21 +78,27 @@ class TextCodec:
     def encode(self, text: str, slots: Mapping[str, str] | None = None) -> str:
         """Encode a line of text as tokens separated by spaces, each subword followed by its word's factors.
 
+        Interleaved factors stand before the first subword of their word instead, if the vocabulary has them.
+
         ``slots``: tokens to write for pieces outside the vocabulary, by their letters.
         """
         words, values = self._words(text)
-        tokens, word = [], -1
+        tokens: list[str] = []
+        word = -1
         for piece in self._split(words):
             word += piece.startswith(SPACE)
+            if self.interleaved and piece.startswith(SPACE):
+                tokens += [each for each in map(factor_token, self.factors, values[word]) if each in self.factor_tokens]
             slot = slots.get(piece.removeprefix(SPACE)) if slots and not self._has(piece) else None
             is_reserved = RESERVED.fullmatch(piece) or piece in self.factor_tokens
             tokens.append(slot or (piece[:1] + MARK + piece[1:] if is_reserved else piece))
-            tokens += map(factor_token, self.factors, values[word])
+            if not self.interleaved:
+                tokens += map(factor_token, self.factors, values[word])
         return " ".join(tokens)
 
     def decode(self, tokens: str) -> str:
-        """Decode tokens separated by spaces; the unknown token becomes U+2047."""
-        pieces = tokens.split()
+        """Decode tokens separated by spaces, without factors; the unknown token becomes U+2047."""
+        pieces = [piece for piece in tokens.split() if piece not in self.factor_tokens]
         if self.whole_words:  # a word copied as a slot or by --replace-unk has no mark of a space yet
             own = (SPACE, self.pieces.id_to_piece(self.pieces.unk_id()))
             pieces = [piece if piece.startswith(own) else SPACE + piece for piece in pieces]
@@ -111,7 +125,11 @@ class TextCodec:
     def _words(self, text: str) -> tuple[list[str], list[list[str]]]:
         """Normalize a text and split it into its words and the factors of each."""
         text = normalize(strip_case_and_punctuation(text) if self.strip else text, self.jamo)
-        words, values = split_factors(text, list(self.factors))
+        if self.annotate is None:
+            words, values = split_factors(text, list(self.factors))
+        else:
+            words = text.split()
+            values = [list(row) for row in annotate(normalize(text), tuple(self.factors), self.annotate)]
         return self.literals.hide(" ".join(words)).split(" "), values
 
     def _split(self, words: Sequence[str]) -> Iterator[str]:
@@ -149,7 +167,7 @@ class PairCodec:
     FILE = "codec.json"
     SHAPE: ClassVar[dict] = {  # by language
         str: {"model": str, "jamo?": bool, "copy_slots?": int, "lossless?": bool, "strip?": bool}
-        | {"factors?": {str: [str]}, "tags?": [str]}
+        | {"factors?": {str: [str]}, "tags?": [str], "annotate?": (str, type(None)), "interleaved?": bool}
     }
 
     source: TextCodec | None  # None for a signal
@@ -173,8 +191,10 @@ class PairCodec:
             raise UserError(f"{path}: has the languages {', '.join(sides)}, not {target_lang}; check the languages")
         source = _load_side(folder, sides[source_lang]) if source_lang in sides else None
         target = _load_side(folder, sides[target_lang])
-        if target.factors:
-            raise UserError(f"{path}: the target must not have factors, got {target_lang}; reverse the direction")
+        if (target.factors and not target.interleaved) or (source is not None and source.interleaved):
+            raise UserError(
+                f"{path}: {target_lang} must not have factors, nor {source_lang} tags; reverse the direction"
+            )
         retrieval = Retrieval.load(folder, source_lang, target_lang)
         return cls(source, target, sides[target_lang].get("copy_slots", 0), retrieval)
 
@@ -226,7 +246,10 @@ def _load_side(folder: Path, side: Mapping) -> TextCodec:
     tags = side.get("tags", ())
     if side.get("lossless"):
         return CodeCodec(model, tags=tags)
-    return TextCodec(model, side.get("jamo", False), side.get("factors"), side.get("strip", False), tags)
+    return TextCodec(
+        model, side.get("jamo", False), side.get("factors"), side.get("strip", False), tags,
+        side.get("annotate"), side.get("interleaved", False),
+    )  # fmt: skip
 
 
 def copy_tokens(count: int) -> list[str]:

@@ -5,11 +5,13 @@ A line is written ``the|DET|lower house|NOUN|lower``; its tokens are ``▁the po
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from s2s_plugin.errors import UserError
 
 SEPARATOR = "|"
+MIN_COUNT = 2  # a value that occurs less often in training is unknown to the model, as new ones are
 
 
 def split_factors(text: str, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -24,10 +26,13 @@ def split_factors(text: str, names: Sequence[str]) -> tuple[list[str], list[list
     return words, values
 
 
-def factor_values(lines: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
-    """Collect the values of each factor in the lines, sorted."""
-    rows = [values for line in lines for values in split_factors(line, names)[1]]
-    return {name: sorted({row[i] for row in rows}) for i, name in enumerate(names)}
+def factor_values(words: Iterable[Sequence[str]], names: Sequence[str]) -> dict[str, list[str]]:
+    """Collect the values of each factor, sorted, from the values of each word."""
+    counts = Counter(pair for values in words for pair in enumerate(values))
+    return {
+        name: sorted(value for (number, value), count in counts.items() if number == i and count >= MIN_COUNT)
+        for i, name in enumerate(names)
+    }
 
 
 def factor_token(name: str, value: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Optional
 from sentencepiece import SentencePieceTrainer
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.text.annotate import NAMES, annotate
 from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.text.escape import NEWLINE, TAB, escape, unescape
 from s2s_plugin.text.factors import factor_values, split_factors
@@ -21,6 +22,7 @@ from s2s_plugin.utils.console import say
 from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json, write_json
 from s2s_plugin.utils.options import option
+from s2s_plugin.utils.progress import Progress
 
 # SentencePiece options of a CodeCodec, whose text is escaped: every space counts, runs of spaces are pieces.
 LOSSLESS_OPTIONS: dict[str, Any] = {
@@ -46,6 +48,8 @@ class SubwordConfig:
     special_tokens: list[str] = option([], "tokens that are never split, such as language tags: <2de>")
     lossless: bool = option(False, "keep every character: indentation, line breaks, quotes; for programs")
     factors: list[str] = option([], "names of the factors of each source word: word|value|value")
+    annotate: list[str] = option([], f"factors of each source word that a tagger makes: {', '.join(NAMES)}")
+    target_tags: list[str] = option([], "factors that the output has before each word, as tags that are then removed")
     copy_slots: int = option(0, "source tokens per sentence outside the vocabulary that model.pointer can copy")
     from_dir: Optional[str] = option(None, "copy the vocabulary of this prepared folder instead of training one")
 
@@ -65,9 +69,9 @@ def learn_codec(
     if source and subword.normalize_source:
         lines[0] = [strip_case_and_punctuation(line) for line in lines[0]]
     if source and subword.factors:
-        lines[0] = [normalize(line, subword.jamo) for line in lines[0]]
-        factors = factor_values(lines[0], subword.factors)
-        lines[0] = [" ".join(split_factors(line, subword.factors)[0]) for line in lines[0]]
+        split = [split_factors(normalize(line, subword.jamo), subword.factors) for line in lines[0]]
+        factors = factor_values((values for _, row in split for values in row), subword.factors)
+        lines[0] = [" ".join(words) for words, _ in split]
     if subword.joint or not source:
         _train(subword, folder / "spm", [line for side in lines for line in side], subword.kind, extra_tokens)
         models = ["spm.model"] * len(langs)
@@ -81,17 +85,32 @@ def learn_codec(
     codecs = {lang: {"model": model, **common} for lang, model in zip(langs, models, strict=True)}
     if source:
         codecs[source] |= {"strip": subword.normalize_source, "factors": factors}
+        if subword.annotate:
+            codecs[source] |= _annotated(lines[0], subword.annotate, source)
+    if subword.target_tags:
+        codecs[langs[-1]] |= {**_annotated(lines[-1], subword.target_tags, langs[-1]), "interleaved": True}
     write_json(folder / PairCodec.FILE, codecs)
     return _load(folder, langs)
 
 
+def _annotated(lines: Sequence[str], names: Sequence[str], language: str) -> dict[str, Any]:
+    """Return what ``codec.json`` says of factors that a tagger makes."""
+    key = tuple(names)
+    bar = Progress(lines, f"      tagging {language}", unit="line")
+    words = (values for line in bar for values in annotate(normalize(line), key, language))
+    return {"factors": factor_values(words, names), "annotate": language}
+
+
 def _check(subword: SubwordConfig) -> None:
-    if subword.factors and subword.normalize_source:
-        raise UserError("subword.normalize_source and subword.factors are mutually exclusive")
+    if subword.factors and subword.annotate:
+        raise UserError("subword.factors and subword.annotate are mutually exclusive")
+    if (subword.factors or subword.annotate) and subword.normalize_source:
+        raise UserError("subword.normalize_source and factors are mutually exclusive")
     if subword.joint and (subword.target_kind or subword.kind) != subword.kind:
         raise UserError(f"subword.target_kind={subword.target_kind} requires subword.joint=false")
-    if subword.lossless and (subword.jamo or subword.factors or subword.copy_slots or subword.normalize_source):
-        names = "jamo, factors, copy_slots and normalize_source"
+    lossy = subword.jamo, subword.factors, subword.annotate, subword.target_tags, subword.copy_slots
+    if subword.lossless and (any(lossy) or subword.normalize_source):
+        names = "jamo, factors, annotate, target_tags, copy_slots and normalize_source"
         raise UserError(f"subword.lossless and subword.{names} are mutually exclusive")
     if subword.lossless and "word" in (subword.kind, subword.target_kind):
         raise UserError("subword.lossless requires subword.kind=unigram, bpe or char, got word")

@@ -52,8 +52,11 @@ def build(cfg: DictConfig, folder: Path) -> None:
     counts, longest = _write_pieces(cfg, folder, lines, codec, tally)
     if cfg.data.recipe is None:
         tally.say(sum(counts.values()))
-    source_dict = codec.source.dictionary(copy_tokens(codec.copy_slots))
-    target_dict = codec.target.dictionary(source_dict.symbols if cfg.subword.joint or codec.copy_slots else [])
+    copies, tags = copy_tokens(codec.copy_slots), sorted(codec.target.factor_tokens)
+    source_dict = codec.source.dictionary([*copies, *(tags if cfg.subword.joint else [])])
+    target_dict = source_dict
+    if not cfg.subword.joint:
+        target_dict = codec.target.dictionary(source_dict.symbols if codec.copy_slots else [])
     for lang, dictionary in ((source, source_dict), (target, target_dict)):
         write_dictionary(cfg, folder, lang, dictionary)
     binarize(cfg, folder)
@@ -67,12 +70,15 @@ def check_options(cfg: DictConfig) -> None:
     """Raise UserError if the parts of a source exclude each other."""
     parts = {
         "subword.factors": cfg.subword.factors,
+        "subword.annotate": cfg.subword.annotate,
         "data.retrieval": cfg.data.retrieval,
         "several directions": directions.tags(cfg),
     }
     chosen = [name for name, value in parts.items() if value]
     if len(chosen) > 1:
         raise UserError(f"{chosen[0]} and {chosen[1]} are mutually exclusive")
+    if cfg.subword.target_tags and (other := next((name for name in list(parts)[2:] if parts[name]), None)):
+        raise UserError(f"subword.target_tags and {other} are mutually exclusive")
     if cfg.data.retrieval and not cfg.subword.joint:
         raise UserError("data.retrieval requires subword.joint=true")
 

@@ -20,7 +20,7 @@ from s2s_plugin.inference.translator import Translator
 
 ITEMS = 500
 OWN, OTHER, NONE = "own", "another item's", "none"
-SMALL_SHARE = 0.1  # of the bits of a token that a source explains, below which the model hardly reads it
+SMALL_SHARE = 0.1  # of a token's bits that the source explains, below which the model hardly reads it
 
 
 def by_source(subject: Subject) -> Finding:
@@ -45,13 +45,14 @@ def by_source(subject: Subject) -> Finding:
         {"source": name, "bits per token": round(each, 2), "perplexity": round(2**each, 1)}
         for name, each in bits.items()
     ]
-    own, none = bits[OWN], bits[NONE]
+    own, other, none = bits[OWN], bits[OTHER], bits[NONE]
+    explained = max(0.0, 1 - own / min(other, none))
     verdict = (
-        f"A token of the references costs {own:.1f} bits with its source and {none:.1f} without: the source explains "
-        f"{max(0.0, 1 - own / none):.0%}"
+        f"A token of the references costs {own:.1f} bits with its source, {other:.1f} with another item's and "
+        f"{none:.1f} without: the source explains {explained:.0%}"
     )
     remedy = ""
-    if own > (1 - SMALL_SHARE) * none:
+    if explained < SMALL_SHARE:
         verdict += "; the model is hardly more than a language model of its targets"
         remedy = "longer training; more pairs; for conversations and code data.retrieval=true"
     note = (

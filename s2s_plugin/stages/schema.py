@@ -63,6 +63,7 @@ class DataConfig:
     manifest: Optional[str] = option(None, "own media: TSV with the columns id, audio|video|image, tgt_text")
     valid_manifest: Optional[str] = option(None, "own manifest for validation")
     test_manifest: Optional[str] = option(None, "own manifest for the test set")
+    recombine: int = option(0, "number of training pairs to make from words that occur in the same environment")
     retrieval: bool = option(False, "put before each source the target of the most similar training source")
     shared_targets: bool = option(False, "allow held-out targets that also occur in training, as replies do")
     drop_overlap: bool = option(False, "leave out training pairs that share a side or file with own held-out files")

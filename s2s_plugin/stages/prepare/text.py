@@ -11,6 +11,7 @@ from s2s_plugin.corpora import directions
 from s2s_plugin.corpora.cleaning import Pair
 from s2s_plugin.corpora.parallel import extra_pairs, own_splits, skips_bad
 from s2s_plugin.corpora.recipe import run_recipe
+from s2s_plugin.corpora.recombining import recombine
 from s2s_plugin.corpora.splits import SPLITS
 from s2s_plugin.corpora.tally import Tally, name_some
 from s2s_plugin.corpora.writing import license_of, write_corpus
@@ -37,6 +38,9 @@ def build(cfg: DictConfig, folder: Path) -> None:
         for split in SPLITS
     }
     lines["train"] += extra_pairs(cfg, lines["valid"] + lines["test"], tally)
+    if cfg.data.recombine:
+        lines["train"] += (made := recombine(lines["train"], cfg.data.recombine))
+        note(f"{len(made):,} training pairs made by recombination")
     if cfg.subword.from_dir is None:
         tokens = [*directions.tags(cfg), *([RETRIEVED] if cfg.data.retrieval else [])]
         sides = dict(zip((source, target), map(list, zip(*lines["train"], strict=True)), strict=True))

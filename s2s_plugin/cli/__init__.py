@@ -93,7 +93,7 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
     """Split the words after a stage; only some stages take files, words or sentences."""
     if stage == "diagnose":
         return [each for word in words for each in (_run_overrides(Path(word)) if Path(word).is_dir() else [word])], []
-    if stage not in (*FILE_COMMANDS, "translate"):
+    if stage not in (*FILE_COMMANDS, "translate", "datastore"):
         return words, []
     files = [
         word

@@ -117,6 +117,15 @@ COMMANDS = {
          "s2s translate app=nmt 'Help.' generation.print_alignment=hard",
          "echo 'A new window opens.' | s2s translate app=nmt"),
     ),
+    "datastore": Command(
+        "app=APP [TABLE|SOURCES TARGETS]", "decoder states of pairs, for task.knn",
+        "Writes the decoder's state at each target token of the run's training pairs, or of a table or two files, to "
+        "task.knn, by default runs/APP/NAME/datastore. A search with task.knn=FOLDER then asks the states nearest to "
+        "its own: a new domain without training (kNN-MT).",
+        ("task.knn", "data.source_column", "data.target_column", "translate_to"),
+        ("s2s datastore app=nmt my.csv task.knn=stores/my", "s2s datastore app=nmt my.en my.de task.knn=stores/my",
+         "s2s translate app=nmt 'A new window opens.' task.knn=stores/my generation.print_alignment=hard"),
+    ),
     "chat": Command(
         "app=chatbot", "converse in the terminal",
         f"Replies to each line until quit or Ctrl-D{INPUT}.", ("chat",), ("s2s chat app=chatbot",),

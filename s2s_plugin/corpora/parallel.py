@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -104,6 +104,22 @@ def _read_pairs(cfg: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
         raise UserError(f"{file}: none of {tally.read - read:,} pairs is usable; nothing is left of their text")
     if pairs and all(source == target for source, target in pairs):
         raise UserError(f"{file}: the source and the target must differ, got the same {len(pairs):,} lines twice")
+    return pairs
+
+
+def read_files(cfg: DictConfig, files: Sequence[str]) -> list[Pair]:
+    """Return the pairs of a table, or of a file of sources and one of targets.
+
+    Raises:
+        UserError: there are more files, or one is unusable.
+    """
+    if len(files) > 2:
+        raise UserError(f"one table, or a file of sources and one of targets, is required, got {len(files)} files")
+    own, tally = cfg.copy(), Tally()
+    own.data.pairs, own.data.source, own.data.target = None, None, None
+    own.data.update(dict(zip(("source", "target"), files, strict=True)) if len(files) == 2 else {"pairs": files[0]})
+    pairs = _read_pairs(own, "", tally)
+    tally.say(len(pairs))
     return pairs
 
 

@@ -15,12 +15,13 @@ from s2s_plugin.corpora import tables
 from s2s_plugin.corpora.directions import tagger
 from s2s_plugin.corpora.own_files import table_hint
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.explain import token_lines
+from s2s_plugin.inference.datastore import nearest
+from s2s_plugin.inference.explain import MAX_NEIGHBORS, neighbor_lines, token_lines
 from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.interactive import MEDIA
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import Line, decode, windows
-from s2s_plugin.inference.translator import Translator, load_translator
+from s2s_plugin.inference.translator import Hypothesis, Translator, load_translator
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.console import say
@@ -65,10 +66,18 @@ def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
                     place = f"{number}\t{hypothesis.score:.2f}\t" if nbest > 1 or with_tokens else ""
                     print(f"{place}{hypothesis.text}")
                     if with_tokens and hypothesis.target_tokens:
-                        print(*token_lines(hypothesis, translator.source_tokens(source)), sep="\n")
+                        print(*_explanation(translator, source, hypothesis), sep="\n")
             sys.stdout.flush()
             interrupt.check()
             answered += len(sources)
+
+
+def _explanation(translator: Translator, source: str, hypothesis: Hypothesis) -> Iterator[str]:
+    """Yield lines about the tokens of a hypothesis, and with ``task.knn`` about the states that spoke for them."""
+    yield from token_lines(hypothesis, translator.source_tokens(source))
+    if translator.task.cfg.knn is not None:
+        states = nearest(translator, translator.encode(source), hypothesis, MAX_NEIGHBORS)
+        yield from neighbor_lines(hypothesis.target_tokens, states)
 
 
 class SourceReader:

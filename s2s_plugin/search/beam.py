@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.back_pointers import Finished, Step, to_fairseq, trace_back
 from s2s_plugin.search.constraints import LexicalConstraints
 from s2s_plugin.search.ctc import CTCPrefixes
+from s2s_plugin.search.knn.datastore import Datastore
+from s2s_plugin.search.knn.generator import NeighborGenerator
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.rules import LogitsConstraints
 from s2s_plugin.search.sampling import Sampler
@@ -43,7 +46,8 @@ class BeamSearch:
     are: p = 1 is fairseq's search. Constraints imply it: hypotheses that lack a constraint would always seem to lead.
 
     The models must share their dictionaries, and are put into evaluation mode. ``encoder_dtype`` is autocast's in the
-    encoders; without a ``shortlist`` the search is among the whole vocabulary of the target's ``dictionary``.
+    encoders; without a ``shortlist`` the search is among the whole vocabulary of the target's ``dictionary``; with a
+    ``datastore`` the neighbors of a state have a say in the next token.
     """
 
     def __init__(
@@ -53,10 +57,14 @@ class BeamSearch:
         options: BeamOptions,
         encoder_dtype: torch.dtype = torch.float32,
         shortlist: Shortlist | None = None,
+        datastore: Datastore | None = None,
     ):
         self.models, self.options, self.encoder_dtype, self.shortlist = models, options, encoder_dtype, shortlist
         for model in models:
             model.eval()
+        self.generators: list[Callable[..., Tensor]] = [model.decoder.generator for model in models]
+        if datastore is not None:
+            self.generators = [NeighborGenerator(each, datastore, options) for each in self.generators]
         self.pad, self.unk, self.eos = dictionary.pad(), dictionary.unk(), dictionary.eos()
         self.blank = dictionary.bos()
         self.symbols_to_strip_from_output = {self.eos}
@@ -173,7 +181,7 @@ class BeamSearch:
             torch.full((len(source), width, 1), self.eos, device=source.device),
             torch.zeros(len(source), width, device=source.device),
             max_len,
-            [model.decoder.generator for model in self.models],
+            self.generators,
         )
         collaborators: list[Collaborator] = []
         if self.shortlist is not None:  # tokens are now places in the list; the special ones have kept theirs

@@ -13,6 +13,7 @@ from s2s_plugin.models.generator import Generator
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.diverse import DiverseBeamSearch
+from s2s_plugin.search.knn.datastore import Datastore
 from s2s_plugin.search.options import BeamOptions, both_names, require
 from s2s_plugin.search.precision import convert
 from s2s_plugin.search.shortlist import Shortlist
@@ -25,12 +26,18 @@ def build_search(
     options: BeamOptions,
     precision: str = "fp32",
     shortlist: Shortlist | None = None,
+    datastore: Datastore | None = None,
 ) -> BeamSearch:
     """Return our search, with copies of the models in a precision of ``PRECISIONS``; see :class:`BeamSearch`.
 
     Raises:
-        UserError: this machine does not support the precision, or the models or options do not support a shortlist.
+        UserError: this machine does not support the precision, the models or options do not support a shortlist, or the
+            datastore is not of the model.
     """
+    if datastore is not None:
+        require(len(models) == 1, f"task.knn requires a single model, got {len(models)}: its states are of one")
+        require(shortlist is None, "task.knn and task.shortlist are mutually exclusive")
+        datastore.check_model(models[0], len(dictionary))
     if shortlist is not None:
         require(options.constraints is None, "task.shortlist and generation.constraints are mutually exclusive")
         ctc = options.ctc_search_weight > 0 and models[0].ctc is not None
@@ -39,7 +46,8 @@ def build_search(
         require(plain, "task.shortlist requires models without pointer and adaptive softmax")
     kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
     encoder_dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-    return kind([convert(model, precision) for model in models], dictionary, options, encoder_dtype, shortlist)
+    converted = [convert(model, precision) for model in models]
+    return kind(converted, dictionary, options, encoder_dtype, shortlist, datastore)
 
 
 def check_replace_unk(models: Sequence[nn.Module], modality: str, whole_words: bool) -> None:

@@ -61,6 +61,9 @@ class BeamOptions:
     search_patience: float | None = None  # Kasai et al. 2022
     typical_sampling: float = 0.0
     mbr: str = "none"
+    knn_neighbors: int = 16
+    knn_weight: float = 0.5
+    knn_temperature: float = 0.1
     seed: int = 1
 
     @classmethod
@@ -87,6 +90,9 @@ class BeamOptions:
             (not self.sampling or patience in (None, 1), f"sampling requires task.search_patience=1, got {patience}"),
             (groups <= 0 or beam % groups == 0, f"generation.beam must be a multiple of {groups} groups, got {beam}"),
             (groups > 0 or self.diverse_beam_strength == 0.5, "diverse_beam_strength requires diverse_beam_groups"),
+            (self.knn_neighbors >= 1, f"task.knn_neighbors must be at least 1, got {self.knn_neighbors}"),
+            (0 <= self.knn_weight <= 1, f"task.knn_weight must be in [0, 1], got {self.knn_weight}"),
+            (self.knn_temperature > 0, f"task.knn_temperature must be positive, got {self.knn_temperature}"),
             (self.mbr == "none" or beam > 1, f"task.mbr={self.mbr} requires generation.beam > 1, got {beam}"),
         ):
             require(condition, message)

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.corpora.directions import join_languages
-from s2s_plugin.inference import chat, interactive, lines
+from s2s_plugin.inference import chat, datastore, interactive, lines
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import check_parser
 from s2s_plugin.models.config import Seq2SeqConfig, check_values
@@ -61,6 +61,7 @@ TRAINING_STAGES = ("prepare", "train", "run")  # the others take the config of t
 INTERACTIVE: dict[str, Callable[[DictConfig, RunDir, Sequence[str]], None]] = {
     "translate": lines.translate,
     "chat": lambda cfg, run_dir, _: chat.chat(cfg, run_dir),
+    "datastore": datastore.datastore,
     "pronounce": interactive.pronounce,
     **dict.fromkeys(interactive.MEDIA, interactive.recognize),
 }

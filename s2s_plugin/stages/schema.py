@@ -180,6 +180,8 @@ def load_config(path: Path) -> DictConfig:
     saved = check_config(content, RunConfig, path)
     if (other := (saved.get("generation") or {}).get("lm_path")) is not None:  # fairseq would load any model there
         raise UserError(f"{path}: generation.lm_path must be set on the command line, got {show(other)}; delete it")
+    if saved.get("task"):
+        saved["task"]["knn"] = None  # faiss would read any file there
     return OmegaConf.create(saved)
 
 

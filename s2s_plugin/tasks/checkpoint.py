@@ -93,6 +93,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     state["cfg"] = check_config(cfg, FairseqConfig, path)
     if not state["cfg"].get("task"):
         raise UserError(f"{path}: its config has no task; {REMEDY}")
+    state["cfg"]["task"]["knn"] = None  # faiss would read any file there
     if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state["model"].items()):
         raise UserError(f"{path}: model must have tensors alone; {REMEDY}")
     _check_counters(path, state)

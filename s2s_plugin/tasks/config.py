@@ -64,6 +64,16 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     mbr: ChoiceEnum(["none", *REWARDS]) = option(  # type: ignore[valid-type]
         "none", "rerank hypotheses by minimum Bayes risk under this metric", DECODING
     )
+    knn: Optional[str] = option(
+        None,
+        "datastore, made by s2s datastore: the neighbors of a decoder state have a say in the next token",
+        DECODING,
+    )
+    knn_neighbors: int = option(16, "with --knn: number k of neighbors", DECODING)
+    knn_weight: float = option(0.5, "with --knn: weight of the neighbors, in [0, 1]", DECODING)
+    knn_temperature: float = option(
+        0.1, "with --knn: temperature of the neighbors' weights; the higher, the more equal", DECODING
+    )
     shortlist: int = option(
         0, "target candidates per source token, for a faster search; 0: the whole vocabulary", DECODING + SPEED
     )

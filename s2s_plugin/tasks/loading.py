@@ -179,6 +179,13 @@ class PairLoader:
         padding, dictionary = self._source_padding, self.target_dictionary
         return PairDataset(sources, sizes, padding, None, None, dictionary, constraints=constraints)
 
+    def of_pairs(self, sources: list[Tensor], targets: list[Tensor]) -> PairDataset:
+        """Return a dataset of pairs of ids that no folder has, for inference."""
+        sizes = [np.asarray([len(each) for each in side]) for side in (sources, targets)]
+        sources = self.truncate(sources, sizes[0])
+        read = np.asarray([len(source) for source in sources])
+        return PairDataset(sources, read, self._source_padding, targets, sizes[1], self.target_dictionary)
+
     def shortlist(self) -> Shortlist | None:
         """Return the shortlist of ``cfg.shortlist`` candidates; learned from the training pairs if the folder has none.
 

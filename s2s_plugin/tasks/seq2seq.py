@@ -14,6 +14,7 @@ from s2s_plugin.models.config import without_vector_files
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.scoring.rewards import build_reward
 from s2s_plugin.search.build import NGramBlocker, build_search, check_replace_unk
+from s2s_plugin.search.knn.datastore import Datastore
 from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.options import BeamOptions, check_delegated, check_generation, check_without_targets, delegated
 from s2s_plugin.search.scorer import ReferenceScorer
@@ -167,7 +168,8 @@ class Seq2SeqTask(FairseqTask):
         reasons += [] if seq_gen_cls is None else [seq_gen_cls.__name__]
         if not reasons:
             precision, shortlist = str(self.cfg.search_precision), self.loader.shortlist()
-            search = build_search(models, self.target_dictionary, options, precision, shortlist)
+            datastore = None if self.cfg.knn is None else Datastore(Path(self.cfg.knn))
+            search = build_search(models, self.target_dictionary, options, precision, shortlist, datastore)
         else:
             check_delegated(args, search_options(self.cfg), reasons)
             logger.info("fairseq's own search is used for: %s", ", ".join(reasons))

@@ -111,7 +111,7 @@ COMMANDS = {
         "app=APP [TEXT|FILE ...]", "decode sentences, files or standard input",
         "Decodes the sentences and files that are named, or each line of standard input as it comes; of a table, such "
         f"as a .csv, one column{INPUT}.",
-        ("translate_to", "data.source_column", "generation.nbest", "generation.print_alignment", *DECODING),
+        ("translate_to", "window", "data.source_column", "generation.nbest", "generation.print_alignment", *DECODING),
         ("s2s translate app=nmt 'A new window opens.'", "s2s translate app=summarize texts.txt",
          "s2s translate app=nmt my.csv data.source_column=english",
          "s2s translate app=nmt 'Help.' generation.print_alignment=hard",

@@ -106,7 +106,7 @@ def reverse(cfg: DictConfig) -> DictConfig | None:
     subword = cfg.subword
     asymmetric = (
         subword.factors, subword.annotate, subword.target_tags, subword.copy_slots, subword.target_kind,
-        subword.normalize_source, subword.lossless,
+        subword.normalize_source, subword.lossless, subword.fold_repeats,
     )  # fmt: skip
     if (
         len(split_directions(cfg)) != 1

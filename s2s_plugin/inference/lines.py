@@ -15,6 +15,7 @@ from s2s_plugin.corpora import tables
 from s2s_plugin.corpora.directions import tagger
 from s2s_plugin.corpora.own_files import table_hint
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference import long_lines
 from s2s_plugin.inference.datastore import nearest
 from s2s_plugin.inference.explain import MAX_NEIGHBORS, neighbor_lines, token_lines
 from s2s_plugin.inference.failures import report_failures
@@ -22,6 +23,7 @@ from s2s_plugin.inference.interactive import MEDIA
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import Line, decode, windows
 from s2s_plugin.inference.translator import Hypothesis, Translator, load_translator
+from s2s_plugin.search.options import is_set
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.compression import plain_path
 from s2s_plugin.utils.console import say
@@ -55,12 +57,13 @@ def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
     if not inputs and sys.stdin.isatty():
         say(f"{run.folder}: type a sentence, end with Ctrl-D")
     nbest, with_tokens = cfg.generation.nbest, cfg.generation.print_alignment is not None
+    _check_window(cfg)
     words: Sequence[str | None] = inputs or [None]
     max_lines, answered = max(2, translator.max_workers) * WINDOW, 0
     with report_failures("lines") as fail:
         reader = SourceReader(translator, cfg, fail)
         for sources in chain.from_iterable(reader.windows(word, max_lines) for word in words):
-            outputs = translator.candidates(sources, answered, nbest)
+            outputs = _decode(translator, cfg, sources, answered)
             for number, (source, hypotheses) in enumerate(zip(sources, outputs, strict=True), start=answered + 1):
                 for hypothesis in hypotheses:
                     place = f"{number}\t{hypothesis.score:.2f}\t" if nbest > 1 or with_tokens else ""
@@ -141,13 +144,34 @@ class SourceReader:
         except UserError as error:
             self.fail(where, error)
             return ""
-        tokens = len(translator.encode(text)) - 1  # without </s>
+        parts = [part for part, _ in long_lines.cut(text, self.cfg.window)] if self.cfg.window else [text]
+        tokens = max(len(translator.encode(part)) for part in parts) - 1  # without </s>
         if tokens > (limit := translator.max_source_tokens):
-            say(f"{where}: truncated to {limit:,} of {tokens:,} tokens; split it")
+            say(f"{where}: truncated to {limit:,} of {tokens:,} tokens; split it, or set window=WORDS")
         if unknown := [each for each in translator.unknown(text) if each not in self.named]:
             say(f"{where}: not in the vocabulary: {' '.join(unknown)}")
             self.named.update(unknown)
         return text
+
+
+def _decode(translator: Translator, cfg: DictConfig, sources: list[str], first: int) -> list[list[Hypothesis]]:
+    """Return the hypotheses of each source; ``first``: number of the first one."""
+    if cfg.window:
+        return long_lines.translate(translator, sources, first, cfg.window)
+    return translator.candidates(sources, first, cfg.generation.nbest)
+
+
+def _check_window(cfg: DictConfig) -> None:
+    """Raise UserError if lines cannot be read in windows."""
+    if cfg.window == 0:
+        return
+    if cfg.window < long_lines.MIN_WINDOW:
+        raise UserError(f"window must be 0 or at least {long_lines.MIN_WINDOW} words, got {cfg.window}")
+    for name in ("nbest", "print_alignment", "constraints"):
+        if is_set(cfg.generation, name):
+            raise UserError(f"window and generation.{name} are mutually exclusive")
+    if "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}":
+        raise UserError("window requires a model of one direction")
 
 
 def _is_file(word: str) -> bool:

@@ -27,7 +27,9 @@ def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
     embedding = _build_embedding(cfg, task.source_dictionary, cfg.encoder_embed_dim, cfg.encoder_embed_path)
     stack, positions = _build_stack(cfg, cfg.encoder_embed_dim), cfg.max_source_positions
     copy_dictionary = task.target_dictionary if cfg.pointer else None
-    return TextEncoder(task.source_dictionary, embedding, stack, positions, copy_dictionary, cfg.encoder_factors)
+    return TextEncoder(
+        task.source_dictionary, embedding, stack, positions, copy_dictionary, cfg.encoder_factors, cfg.encoder_reversed
+    )
 
 
 def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, dictionary: Dictionary) -> Seq2SeqDecoder:

@@ -27,6 +27,9 @@ class Seq2SeqConfig(FairseqDataclass):
     encoder_layers: int = option(1, "number of encoder layers")
     encoder_cell: ChoiceEnum(list(LAYERS)) = option("lstm", "recurrent cell of the encoder")
     encoder_bidirectional: ChoiceEnum(["all", "first", "none"]) = option("all", "bidirectional encoder layers")
+    encoder_reversed: bool = option(
+        False, "text: read the source from its end to its beginning; for encoders that are not all bidirectional"
+    )
     encoder_pyramid: int = option(0, "number of upper encoder layers that halve the number of steps (LAS)")
     encoder_channels: int = option(32, "speech, video, image: channels of the first convolution")
     encoder_convolutions: int = option(2, "speech, video, image: number of convolutions of stride 2")
@@ -89,6 +92,11 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
         attention != "multi_head" or encoder % HEADS == 0,
         f"attention=multi_head requires model.encoder_hidden_size to be a multiple of {HEADS}, got {encoder}",
     )
+    if cfg.encoder_reversed:
+        _require(source is not None, "encoder_reversed requires a text source")
+        rule = "encoder_reversed requires encoder_bidirectional=none or first, got all"
+        _require(cfg.encoder_bidirectional != "all", rule)
+        _require(not cfg.encoder_pyramid, f"encoder_reversed requires encoder_pyramid=0, got {cfg.encoder_pyramid}")
     if cfg.pointer:
         _require(source is not None, "pointer requires a text source")
         _require(attention != "none", "pointer requires attention, got none")

@@ -65,6 +65,9 @@ class DataConfig:
     test_manifest: Optional[str] = option(None, "own manifest for the test set")
     recombine: int = option(0, "number of training pairs to make from words that occur in the same environment")
     retrieval: bool = option(False, "put before each source the target of the most similar training source")
+    concatenate: int = option(
+        1, "add as many training pairs again, each joined from 2 to this many of them, for long inputs; 1: none"
+    )
     shared_targets: bool = option(False, "allow held-out targets that also occur in training, as replies do")
     drop_overlap: bool = option(False, "leave out training pairs that share a side or file with own held-out files")
     held_out: int = option(1000, "pairs of each held-out set that is split off the training files; at most a tenth")
@@ -130,6 +133,9 @@ class RunConfig(FairseqConfig):
     )
     examples: int = option(5, "number of outputs that a run prints at its end", DISPLAY)
     translate_to: Optional[str] = option(None, "target language of s2s translate, for a model of several", DECODING)
+    window: int = option(
+        0, "words that s2s translate reads at once; a longer line is read in overlapping windows; 0: all", DECODING
+    )
     data: DataConfig = field(default_factory=DataConfig, metadata={"saved": True})
     subword: SubwordConfig = field(default_factory=SubwordConfig, metadata={"saved": True})
     audio: AudioConfig = field(default_factory=AudioConfig, metadata={"saved": True})

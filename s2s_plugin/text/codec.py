@@ -18,6 +18,7 @@ from s2s_plugin.text.escape import escape, to_line, unescape
 from s2s_plugin.text.factors import factor_token, split_factors
 from s2s_plugin.text.literals import MARK, Literals, reveal
 from s2s_plugin.text.normalize import SPACE, normalize, strip_case_and_punctuation
+from s2s_plugin.text.repeats import fold, unfold
 from s2s_plugin.text.retrieval import RETRIEVED, Retrieval
 from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json
@@ -42,6 +43,7 @@ class TextCodec:
         tags: tokens that only the preparation writes, such as the tag of a language.
         annotate: language of the tagger that makes the factors; None if they stand in the text.
         interleaved: write the factors once before each word, which decoding drops; else after each of its subwords.
+        fold: encode repeated words as loops (see :mod:`s2s_plugin.text.repeats`), undone when decoding.
     """
 
     lossless = False
@@ -55,6 +57,7 @@ class TextCodec:
         tags: Sequence[str] = (),
         annotate: str | None = None,
         interleaved: bool = False,
+        fold: bool = False,
     ):
         try:
             if not model.is_file():
@@ -63,7 +66,7 @@ class TextCodec:
             names = [self.pieces.id_to_piece(number) for number in range(self.pieces.get_piece_size())]
         except (OSError, RuntimeError, UnicodeDecodeError):
             raise UserError(f"{model}: not a SentencePiece model, or damaged; run the prepare stage again") from None
-        self.jamo, self.factors, self.strip = jamo, dict(factors or {}), strip
+        self.jamo, self.factors, self.strip, self.fold = jamo, dict(factors or {}), strip, fold
         self.literals = Literals(tags, all_of_them=any(MARK in name for name in names))
         self.annotate, self.interleaved = annotate, interleaved
         if annotate is not None:
@@ -102,7 +105,8 @@ class TextCodec:
         if self.whole_words:  # a word copied as a slot or by --replace-unk has no mark of a space yet
             own = (SPACE, self.pieces.id_to_piece(self.pieces.unk_id()))
             pieces = [piece if piece.startswith(own) else SPACE + piece for piece in pieces]
-        text = reveal(self.pieces.decode_pieces(pieces).replace(SPACE, " ").strip())
+        text = self.pieces.decode_pieces(pieces).replace(SPACE, " ").strip()
+        text = reveal(unfold(text) if self.fold else text)
         return unicodedata.normalize("NFC", text) if self.jamo else text
 
     def unknown(self, text: str) -> list[str]:
@@ -126,7 +130,7 @@ class TextCodec:
         """Normalize a text and split it into its words and the factors of each."""
         text = normalize(strip_case_and_punctuation(text) if self.strip else text, self.jamo)
         if self.annotate is None:
-            words, values = split_factors(text, list(self.factors))
+            words, values = split_factors(fold(text) if self.fold else text, list(self.factors))
         else:
             words = text.split()
             values = [list(row) for row in annotate(normalize(text), tuple(self.factors), self.annotate)]
@@ -166,7 +170,7 @@ class PairCodec:
 
     FILE = "codec.json"
     SHAPE: ClassVar[dict] = {  # by language
-        str: {"model": str, "jamo?": bool, "copy_slots?": int, "lossless?": bool, "strip?": bool}
+        str: {"model": str, "jamo?": bool, "copy_slots?": int, "lossless?": bool, "strip?": bool, "fold?": bool}
         | {"factors?": {str: [str]}, "tags?": [str], "annotate?": (str, type(None)), "interleaved?": bool}
     }
 
@@ -246,10 +250,8 @@ def _load_side(folder: Path, side: Mapping) -> TextCodec:
     tags = side.get("tags", ())
     if side.get("lossless"):
         return CodeCodec(model, tags=tags)
-    return TextCodec(
-        model, side.get("jamo", False), side.get("factors"), side.get("strip", False), tags,
-        side.get("annotate"), side.get("interleaved", False),
-    )  # fmt: skip
+    jamo, strip, interleaved, folds = (side.get(name, False) for name in ("jamo", "strip", "interleaved", "fold"))
+    return TextCodec(model, jamo, side.get("factors"), strip, tags, side.get("annotate"), interleaved, folds)
 
 
 def copy_tokens(count: int) -> list[str]:

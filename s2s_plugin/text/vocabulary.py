@@ -18,6 +18,7 @@ from s2s_plugin.text.escape import NEWLINE, TAB, escape, unescape
 from s2s_plugin.text.factors import factor_values, split_factors
 from s2s_plugin.text.literals import Literals
 from s2s_plugin.text.normalize import normalize, strip_case_and_punctuation
+from s2s_plugin.text.repeats import LOOP, TIMES, fold, unfold
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.digests import check_digest
 from s2s_plugin.utils.io import read_json, write_json
@@ -50,6 +51,7 @@ class SubwordConfig:
     factors: list[str] = option([], "names of the factors of each source word: word|value|value")
     annotate: list[str] = option([], f"factors of each source word that a tagger makes: {', '.join(NAMES)}")
     target_tags: list[str] = option([], "factors that the output has before each word, as tags that are then removed")
+    fold_repeats: bool = option(False, "write repeated words of the target as a loop and its count, for long outputs")
     copy_slots: int = option(0, "source tokens per sentence outside the vocabulary that model.pointer can copy")
     from_dir: Optional[str] = option(None, "copy the vocabulary of this prepared folder instead of training one")
 
@@ -72,6 +74,8 @@ def learn_codec(
         split = [split_factors(normalize(line, subword.jamo), subword.factors) for line in lines[0]]
         factors = factor_values((values for _, row in split for values in row), subword.factors)
         lines[0] = [" ".join(words) for words, _ in split]
+    if subword.fold_repeats:
+        lines[-1] = [_foldable(normalize(line, subword.jamo)) for line in lines[-1]]
     if subword.joint or not source:
         _train(subword, folder / "spm", [line for side in lines for line in side], subword.kind, extra_tokens)
         models = ["spm.model"] * len(langs)
@@ -83,6 +87,7 @@ def learn_codec(
     if tags := [token for token in extra_tokens if token not in subword.special_tokens]:
         common["tags"] = tags
     codecs = {lang: {"model": model, **common} for lang, model in zip(langs, models, strict=True)}
+    codecs[langs[-1]] |= {"fold": True} if subword.fold_repeats else {}
     if source:
         codecs[source] |= {"strip": subword.normalize_source, "factors": factors}
         if subword.annotate:
@@ -108,12 +113,26 @@ def _check(subword: SubwordConfig) -> None:
         raise UserError("subword.normalize_source and factors are mutually exclusive")
     if subword.joint and (subword.target_kind or subword.kind) != subword.kind:
         raise UserError(f"subword.target_kind={subword.target_kind} requires subword.joint=false")
-    lossy = subword.jamo, subword.factors, subword.annotate, subword.target_tags, subword.copy_slots
-    if subword.lossless and (any(lossy) or subword.normalize_source):
-        names = "jamo, factors, annotate, target_tags, copy_slots and normalize_source"
-        raise UserError(f"subword.lossless and subword.{names} are mutually exclusive")
+    if subword.fold_repeats and subword.target_tags:
+        raise UserError("subword.fold_repeats and subword.target_tags are mutually exclusive")
+    for name in ("jamo", "factors", "annotate", "target_tags", "fold_repeats", "copy_slots", "normalize_source"):
+        if subword.lossless and getattr(subword, name):
+            raise UserError(f"subword.lossless and subword.{name} are mutually exclusive")
     if subword.lossless and "word" in (subword.kind, subword.target_kind):
         raise UserError("subword.lossless requires subword.kind=unigram, bpe or char, got word")
+
+
+def _foldable(line: str) -> str:
+    """Fold a line.
+
+    Raises:
+        UserError: it has words like the marks of a loop.
+    """
+    if (folded := fold(line)) and unfold(folded) != line:
+        raise UserError(
+            f"subword.fold_repeats requires targets without words such as {LOOP}2 and {TIMES}2, got {line[:60]}"
+        )
+    return folded
 
 
 def copy_codec(from_dir: Path, folder: Path, langs: Sequence[str]) -> PairCodec:

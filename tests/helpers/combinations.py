@@ -36,6 +36,7 @@ def _text() -> list[dict]:
     table += [
         {"encoder_layers": 3, "encoder_bidirectional": "first", "residual": True, "encoder_embed_dim": 16},
         {"encoder_layers": 2, "encoder_bidirectional": "none", "layer_norm": True},
+        {"encoder_layers": 2, "encoder_bidirectional": "first", "encoder_reversed": True, "pointer": True},
         {"encoder_layers": 3, "encoder_pyramid": 2, "attention": "location"},
         {"encoder_layers": 2, "encoder_cell": "gru", "locked_dropout": True, "decoder_type": "bahdanau"},
         {"adaptive_cutoffs": "6,10"},

@@ -140,6 +140,7 @@ def test_padding_row_is_zero(build):
             {"encoder_layers": 2, "encoder_pyramid": 2},
             ["encoder_pyramid must be in [0, model.encoder_layers=2), got 2"],
         ),
+        ({"encoder_reversed": True}, ["encoder_reversed requires encoder_bidirectional=none or first, got all"]),
         ({"pointer": True, "attention": "none"}, ["pointer requires attention"]),
         ({"coverage": "sum", "attention": "none"}, ["coverage=sum and model.attention=none are mutually exclusive"]),
         ({"coverage": "sum", "attention": "location"}, ["coverage=sum and model.attention=location are mutually"]),

@@ -72,6 +72,20 @@ def test_unidirectional_does_not_look_ahead(build, batch):
 
 
 @torch.no_grad()
+def test_a_reversed_encoder_reads_the_last_token_first_and_keeps_the_order_of_its_memory(build, batch):
+    options = {"encoder_bidirectional": "none", "encoder_layers": 2}
+    plain, model = build(**options), build(**options, encoder_reversed=True)
+    model.load_state_dict(plain.state_dict())
+    source, lengths, _ = batch(plain, [6, 3], 1)
+    backwards = torch.stack([torch.cat((row[:n].flip(0), row[n:])) for row, n in zip(source, lengths, strict=True)])
+    memory, expected = model.encoder(source, lengths), plain.encoder(backwards, lengths)
+    assert torch.equal(memory.padding_mask, expected.padding_mask)
+    assert torch.equal(memory.final, expected.final)
+    for row, length in enumerate(lengths.tolist()):
+        assert torch.equal(memory.values[row, :length], expected.values[row, :length].flip(0))
+
+
+@torch.no_grad()
 def test_factors_are_added_to_their_token(build, batch):
     """x_1 f_1 g_1 x_2 f_2 g_2 </s> is three steps of memory, whatever the rest of the batch."""
     model, plain = build(encoder_factors=2), build()

@@ -7,23 +7,25 @@ from torch.nn import functional as F
 
 from s2s_plugin.models.embedding import Embedding
 from s2s_plugin.models.encoders.base import Encoder
-from s2s_plugin.models.encoders.rnn import RecurrentStack
+from s2s_plugin.models.encoders.rnn import RecurrentStack, reversed_positions
 from s2s_plugin.models.memory import Memory
 
 
 class TextEncoder(Encoder):
     """m_1..m_S = BiRNN(e_1..e_S) with e_i = E[x_i], or E[x_i] + sum_k E[f_ik] with factors (Sennrich & Haddow 2016).
 
-    ``factors`` of them follow each token; a pointer generator needs the target's ``copy_dictionary``.
+    ``factors`` of them follow each token; a pointer generator needs the target's ``copy_dictionary``. With ``reverse``
+    the stack reads the last token first (Sutskever et al. 2014, section 3.3); the memory keeps the order of the tokens.
     """
 
     def __init__(
         self, dictionary: Dictionary, embedding: Embedding, stack: RecurrentStack, max_source_positions: int,
-        copy_dictionary: Dictionary | None = None, factors: int = 0,
+        copy_dictionary: Dictionary | None = None, factors: int = 0, reverse: bool = False,
     ):  # fmt: skip
         super().__init__(dictionary, stack.value_size, stack.final_shape, max_source_positions)
         self.embedding = embedding
         self.stack = stack
+        self.reverse = reverse
         self.group = 1 + factors
         self.stride = self.group * stack.downsampling
         target = copy_dictionary
@@ -36,5 +38,11 @@ class TextEncoder(Encoder):
         missing = -src_tokens.size(1) % self.group
         groups = F.pad(src_tokens, (0, missing), value=self.dictionary.pad()).unflatten(1, (-1, self.group))
         embedded = self.embedding(groups).sum(2)  # B x S / (1 + F) x E
-        memory = self.stack(embedded, (src_lengths + self.group - 1) // self.group)
+        lengths = (src_lengths + self.group - 1) // self.group
+        if self.reverse:
+            positions = reversed_positions(lengths, embedded.size(1)).unsqueeze(2)
+            memory = self.stack(embedded.gather(1, positions.expand_as(embedded)), lengths)
+            memory = memory._replace(values=memory.values.gather(1, positions.expand_as(memory.values)))
+        else:
+            memory = self.stack(embedded, lengths)
         return memory if self.copy_ids is None else memory._replace(copy_ids=self.copy_ids[groups[..., 0]])

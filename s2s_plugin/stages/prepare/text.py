@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.corpora import directions
 from s2s_plugin.corpora.cleaning import Pair
+from s2s_plugin.corpora.concatenation import concatenated
 from s2s_plugin.corpora.parallel import extra_pairs, own_splits, skips_bad
 from s2s_plugin.corpora.recipe import run_recipe
 from s2s_plugin.corpora.recombining import recombine
@@ -41,6 +42,8 @@ def build(cfg: DictConfig, folder: Path) -> None:
     if cfg.data.recombine:
         lines["train"] += (made := recombine(lines["train"], cfg.data.recombine))
         note(f"{len(made):,} training pairs made by recombination")
+    if cfg.data.concatenate > 1:
+        lines["train"] += concatenated(lines["train"], cfg.data.concatenate)
     if cfg.subword.from_dir is None:
         tokens = [*directions.tags(cfg), *([RETRIEVED] if cfg.data.retrieval else [])]
         sides = dict(zip((source, target), map(list, zip(*lines["train"], strict=True)), strict=True))
@@ -78,6 +81,10 @@ def check_options(cfg: DictConfig) -> None:
         "data.retrieval": cfg.data.retrieval,
         "several directions": directions.tags(cfg),
     }
+    if cfg.data.concatenate < 1:
+        raise UserError(f"data.concatenate must be at least 1, got {cfg.data.concatenate}")
+    if cfg.data.concatenate > 1 and (parts["data.retrieval"] or parts["several directions"]):
+        raise UserError("data.concatenate and data.retrieval or several directions are mutually exclusive")
     chosen = [name for name, value in parts.items() if value]
     if len(chosen) > 1:
         raise UserError(f"{chosen[0]} and {chosen[1]} are mutually exclusive")

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
 
 from fairseq.criterions import register_criterion
 from fairseq.criterions.label_smoothed_cross_entropy import (
@@ -12,6 +14,7 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from s2s_plugin.criterions import losses
+from s2s_plugin.criterions.consolidation import Consolidation
 from s2s_plugin.criterions.sampling import scheduled_sampling
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import AdaptiveGenerator
@@ -29,6 +32,10 @@ class Seq2SeqCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
     rdrop: float = option(0.0, "weight of the divergence between two passes with dropout (R-Drop); try 5")
     scheduled_sampling: float = option(0.0, "final probability of replacing a previous token by a sample of the model")
     scheduled_sampling_updates: int = option(1000, "updates over which that probability rises from 0")
+    ewc: float = option(
+        0.0, "weight of elastic weight consolidation, which keeps what the run of finetune_from can do; try 1"
+    )
+    ewc_file: Optional[str] = option(None, "file of its weights and Fisher information, made from finetune_from")
 
 
 # Losses of the attention weights by the option that is their weight: loss(attention, target_mask, sample).
@@ -43,7 +50,8 @@ ATTENTION_LOSSES: dict[str, Callable[[Tensor, Tensor, dict], Tensor]] = {
 class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
     """(1 - c) * label-smoothed cross entropy + c * CTC + weighted attention losses, summed over the batch.
 
-    With ``rdrop``, the mean of that over two passes, plus their weighted divergence.
+    With ``rdrop``, the mean of that over two passes, plus their weighted divergence. With ``ewc``, plus the weighted
+    penalty of :class:`Consolidation`.
     """
 
     def __init__(self, task, cfg: Seq2SeqCriterionConfig):
@@ -56,6 +64,12 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
         self.ctc_weight, self.rdrop = cfg.ctc_weight, cfg.rdrop
         self.attention_weights = {name: weight for name in ATTENTION_LOSSES if (weight := getattr(cfg, name))}
         self.sampling_probability, self.sampling_updates = cfg.scheduled_sampling, cfg.scheduled_sampling_updates
+        if cfg.ewc < 0:
+            raise UserError(f"criterion.ewc must not be negative, got {cfg.ewc}")
+        if cfg.ewc and not Path(cfg.ewc_file or "").is_file():
+            raise UserError("criterion.ewc requires finetune_from=RUN, or criterion.ewc_file")
+        self.ewc = cfg.ewc
+        self.consolidation = Consolidation.load(Path(str(cfg.ewc_file))) if cfg.ewc else None
         self.updates = 0
 
     def set_num_updates(self, updates: int) -> None:
@@ -63,6 +77,14 @@ class Seq2SeqCriterion(LabelSmoothedCrossEntropyCriterion):
 
     def forward(self, model, sample, reduce=True):
         """Return the loss, the sample size (its denominator) and fairseq's logging output."""
+        loss, size, log = self._forward(model, sample, reduce)
+        if model.training and self.consolidation is not None:
+            penalty = self.consolidation(model)
+            metrics.log_scalar("ewc", penalty.item(), size, round=5)
+            loss = loss + self.ewc * size * penalty  # once for each token, or sentence, as the loss is summed
+        return loss, size, log
+
+    def _forward(self, model, sample, reduce) -> tuple:
         inputs = sample["net_input"]
         if isinstance(getattr(model.decoder, "generator", None), AdaptiveGenerator):
             self._check_adaptive()

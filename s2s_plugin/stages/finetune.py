@@ -8,19 +8,23 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from s2s_plugin.criterions.consolidation import consolidate
 from s2s_plugin.datasets.manifest import MODALITIES
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.models.embedding import FROM_CHECKPOINT
 from s2s_plugin.stages.same_run import refusal
 from s2s_plugin.stages.schema import load_config
-from s2s_plugin.tasks.checkpoint import load_checkpoint
+from s2s_plugin.tasks.checkpoint import load_checkpoint, load_model
 from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.utils.paths import existing_form
+from s2s_plugin.utils.progress import Progress
 
 OVERRIDABLE = {"dropout", "locked_dropout", "word_dropout", "freeze_embeddings"}  # may differ from the other run's
+FISHER_PAIRS = 500  # of the other run's training, to estimate the Fisher information from
 DATA_KEYS = {"max_source_positions", "max_target_positions", "box", "max_seconds", "max_megapixels"}  # of this data
 
 
@@ -55,6 +59,28 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
     if data.source_lang in MODALITIES:
         _keep(cfg, data.source_lang, read_source_meta(folder)["frontend"], overridden)
     cfg.checkpoint.finetune_from_model = str(checkpoint)
+
+
+def write_fisher(cfg: DictConfig) -> None:
+    """Write what ``criterion.ewc`` needs of the run that is fine-tuned to ``criterion.ewc_file``, unless it is there.
+
+    Raises:
+        UserError: the training set of that run is gone.
+    """
+    if not cfg.criterion.get("ewc") or cfg.checkpoint.finetune_from_model is None:
+        return
+    path, checkpoint = Path(cfg.criterion.ewc_file), Path(cfg.checkpoint.finetune_from_model)
+    if path.is_file():
+        return
+    folder = Path(RunDir(checkpoint.parent.parent).read_settings().get("task.data", ""))
+    if not folder.is_dir():
+        raise UserError(f"{folder}: the training pairs of {checkpoint}, which criterion.ewc needs, are gone")
+    model, _, task = load_model(checkpoint, folder)
+    task.load_dataset("train")
+    dataset = task.dataset("train")
+    chosen = np.random.default_rng(cfg.common.seed).permutation(len(dataset))[:FISHER_PAIRS]
+    progress = Progress(chosen, "Fisher information", unit=" pairs")
+    consolidate(model, (dataset.collater([dataset[number]]) for number in progress)).save(path)
 
 
 def check_same_base(cfg: DictConfig, run_dir: RunDir, before: DictConfig) -> None:

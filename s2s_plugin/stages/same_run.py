@@ -54,6 +54,7 @@ NON_TRAINING_KEYS = {
     *(f"dataset.{name}" for name in ("num_workers", "gen_subset")),
     *(f"checkpoint.{name}" for name in ("save_dir", "save_interval", "save_interval_updates")),
     *(f"checkpoint.{name}" for name in ("keep_interval_updates", "keep_last_epochs")),
+    "criterion.ewc_file",  # follows the folder of the run
     *(f"task.{each.name}" for each in fields(Seq2SeqTaskConfig)),
 } - {f"task.{name}" for name in options_affecting(Seq2SeqTaskConfig, "training")}
 

@@ -24,6 +24,7 @@ from s2s_plugin.report.log import read_curves
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
+from s2s_plugin.stages.finetune import write_fisher
 from s2s_plugin.stages.prepare.lengths import check_validation, largest_batch
 from s2s_plugin.stages.run_data import keep_data
 from s2s_plugin.stages.same_run import (
@@ -71,6 +72,7 @@ class TrainStage(Stage):
                 _start_next_epoch(run_dir)
         # Of the other run's training, from which fairseq goes on to count.
         seconds_before = run_dir.read_settings().get("seconds_before", 0)
+        write_fisher(cfg)
         if cfg.checkpoint.finetune_from_model and (not updates or Path(cfg.checkpoint.finetune_from_model).is_file()):
             seconds_before = _load_initial(cfg, model)["extra_state"].get("previous_training_time", 0)
         run_dir.training_result.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import torch
 from command_line import call, write_reversed
 from media import make_items
 
+from s2s_plugin.criterions.consolidation import Consolidation
 from s2s_plugin.datasets.manifest import write_manifest
 
 BASE = (
@@ -137,3 +138,24 @@ def test_speech_keeps_frontend_and_letters(tmp_path: Path):
     assert (data[0] / "dict.text.txt").read_bytes() == (data[1] / "dict.text.txt").read_bytes()
     done = call("s2s transcribe new/1.wav name=new", cwd=tmp_path)
     assert done.stdout.startswith("new/1.wav\t")
+
+
+def test_consolidation_keeps_the_weights_that_matter(folder: Path):
+    options = "finetune_from=base criterion=s2s_cross_entropy optimization.max_update=25 lr_scheduler.warmup_updates=1"
+    call(f"s2s prepare {NEW} finetune_from=base", cwd=folder)
+    for name, weight in (("free", ""), ("kept", "criterion.ewc=10")):
+        call(f"s2s train {NEW} {options} name={name} {weight}", cwd=folder)
+    fisher = folder / "runs/nmt/kept/fisher.pt"
+    penalty = Consolidation.load(fisher)
+    assert not (folder / "runs/nmt/free/fisher.pt").exists()
+
+    def moved(name: str) -> float:
+        weights = state(folder, name)["model"]
+        return sum(
+            float((penalty.fisher[n] * (weights[n] - before) ** 2).sum()) for n, before in penalty.weights.items()
+        )
+
+    assert 0 < moved("kept") < moved("free") / 2
+    made = fisher.stat().st_mtime_ns
+    call(f"s2s train {NEW} {options} name=kept criterion.ewc=10 optimization.max_update=26", cwd=folder)
+    assert fisher.stat().st_mtime_ns == made  # of the run before, not of this one so far

@@ -27,9 +27,13 @@ def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
     embedding = _build_embedding(cfg, task.source_dictionary, cfg.encoder_embed_dim, cfg.encoder_embed_path)
     stack, positions = _build_stack(cfg, cfg.encoder_embed_dim), cfg.max_source_positions
     copy_dictionary = task.target_dictionary if cfg.pointer else None
+    meanings = None
+    if DECODERS[cfg.decoder_type].uses_meanings:
+        meanings = Embedding(task.source_dictionary, cfg.decoder_hidden_size, _dropout(cfg))
     return TextEncoder(
-        task.source_dictionary, embedding, stack, positions, copy_dictionary, cfg.encoder_factors, cfg.encoder_reversed
-    )
+        task.source_dictionary, embedding, stack, positions, copy_dictionary,
+        cfg.encoder_factors, cfg.encoder_reversed, meanings,
+    )  # fmt: skip
 
 
 def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, dictionary: Dictionary) -> Seq2SeqDecoder:
@@ -40,6 +44,10 @@ def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, dictionary: Dictionary) 
             raise UserError(f"model.share_all_embeddings requires an encoder.embedding, and {type(encoder)} has none")
     else:
         embedding = _build_embedding(cfg, dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path)
+    if DECODERS[cfg.decoder_type].uses_meanings and getattr(encoder, "meanings", None) is None:
+        raise UserError(
+            f"model.decoder_type={cfg.decoder_type} requires an encoder.meanings, and {type(encoder)} has none"
+        )
     embed, hidden, layers = cfg.decoder_embed_dim, cfg.decoder_hidden_size, cfg.decoder_layers
     attention = build_attention(cfg.attention, hidden, encoder.value_size, cfg.attention_size, cfg.coverage)
     rnn = DECODERS[cfg.decoder_type](

@@ -97,6 +97,11 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
         rule = "encoder_reversed requires encoder_bidirectional=none or first, got all"
         _require(cfg.encoder_bidirectional != "all", rule)
         _require(not cfg.encoder_pyramid, f"encoder_reversed requires encoder_pyramid=0, got {cfg.encoder_pyramid}")
+    if DECODERS[cfg.decoder_type].uses_meanings:
+        name = f"decoder_type={cfg.decoder_type} requires"
+        _require(source is not None, f"{name} a text source")
+        _require(attention != "none", f"{name} attention, got none")
+        _require(not cfg.encoder_pyramid, f"{name} encoder_pyramid=0, got {cfg.encoder_pyramid}")
     if cfg.pointer:
         _require(source is not None, "pointer requires a text source")
         _require(attention != "none", "pointer requires attention, got none")

@@ -17,6 +17,7 @@ class Memory(NamedTuple):
     final: Tensor  # B x L x C x F summary of the source for the decoder's initial state
     keys: Tensor | None = None  # B x S x A projected values for attention, from Attention.precompute_keys
     copy_ids: Tensor | None = None  # B x S target-dictionary ids of the source tokens, for the pointer generator
+    meanings: Tensor | None = None  # B x S x H embeddings of the source tokens, for the syntactic decoder
 
     def reorder(self, index: Tensor) -> "Memory":
         """Select items by ``index``: B' positions into B (may repeat)."""

@@ -180,6 +180,6 @@ def _bounded(model: Seq2SeqModel) -> set[nn.Module]:
     layers = set[nn.Module]()
     if isinstance(rnn, LuongDecoder):
         layers.update(cell.recurrent_proj for cell in rnn.cells)
-    if isinstance(generator, Generator) and isinstance(generator.project, nn.Identity):
+    if isinstance(generator, Generator) and isinstance(generator.project, nn.Identity) and not rnn.uses_meanings:
         layers.add(generator.output)
     return layers

@@ -19,6 +19,7 @@ SIZES = {
 
 def _text() -> list[dict]:
     table: list[dict] = [{"decoder_type": decoder, "attention": kind} for decoder in DECODERS for kind in ATTENTIONS]
+    table.remove({"decoder_type": "syntactic", "attention": "none"})  # is refused
     for number, (encoder, cell) in enumerate((e, d) for e in CELLS for d in CELLS):
         table.append({"encoder_cell": encoder, "decoder_cell": cell, "decoder_type": list(DECODERS)[number % 3]})
     for decoder in DECODERS:

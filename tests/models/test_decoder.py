@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.testing import assert_close
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.models.seq2seq import Seq2SeqConfig
 from s2s_plugin.stages.prepare.lengths import batch_floats
 
@@ -211,3 +212,48 @@ def test_memory_of_a_training_step_is_about_as_foretold(build, batch, options: d
     config = OmegaConf.create({**vars(Seq2SeqConfig()), **sizes, **options})
     assert loss.requires_grad
     assert 0.25 < sum(kept.values()) / (4 * batch_floats(config, 500, 2, 200, 200)) < 1
+
+
+@torch.no_grad()
+def test_syntactic_decoder_by_hand(build, batch):
+    """Russin et al. 2019 with plain loops: the recurrence reads contexts, the features are meanings alone."""
+    model = build(decoder_type="syntactic").double()
+    source, lengths, previous = batch(model, [3, 6, 1], 5)
+    memory, decoder = model.encode(source, lengths), model.decoder.rnn
+    embedded = model.decoder.embedding(previous)
+    features, attention = decoder(embedded, memory)
+    cell, width = nn.LSTMCell(8, 7).double(), 8
+    weight = decoder.cells[0].recurrent_proj.weight
+    cell.weight_ih.data, cell.weight_hh.data = weight[:, :width], weight[:, width:]
+    cell.bias_ih.data = decoder.cells[0].recurrent_proj.bias.data
+    cell.bias_hh.data.zero_()
+    meanings = model.encoder.meanings.table.weight
+    for b, length in enumerate(lengths.tolist()):
+        state, context = tuple(decoder.bridge(memory)[b, 0, :, None].unbind(0)), torch.zeros(1, width).double()
+        for t in range(5):
+            state = cell(context, state)
+            scores = [state[0][0] @ decoder.attention.key.weight @ memory.values[b, s] for s in range(length)]
+            weights = torch.stack(scores).softmax(0)
+            context = (weights @ memory.values[b, :length])[None]
+            assert_close(features[b, t], weights @ meanings[source[b, :length]], rtol=0, atol=1e-12)
+            assert_close(attention[b, t, :length], weights, rtol=0, atol=1e-12)
+
+
+def test_syntactic_decoder_does_not_read_its_output(build, batch):
+    model = build(decoder_type="syntactic")
+    source, lengths, previous = batch(model, [4, 2], 6)
+    logits, _ = model(source, lengths, previous)
+    other, _ = model(source, lengths, previous.flip(1))
+    assert_close(logits, other, rtol=0, atol=0)
+    logits.sum().backward()
+    assert model.encoder.embedding.table.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [({"attention": "none"}, "requires attention, got none"),
+     ({"encoder_layers": 2, "encoder_pyramid": 1}, "requires encoder_pyramid=0, got 1")],
+)  # fmt: skip
+def test_what_the_syntactic_decoder_requires(build, options, message):
+    with pytest.raises(UserError, match=f"model.decoder_type=syntactic {message}"):
+        build(decoder_type="syntactic", **options)

@@ -20,7 +20,7 @@ from s2s_plugin.tasks.seq2seq import Seq2SeqTaskConfig
 from tests.search.conftest import alone
 
 SIZES = {"encoder_embed_dim": 64, "encoder_hidden_size": 128, "decoder_embed_dim": 64, "decoder_hidden_size": 128}
-STYLES = ["luong", "bahdanau", "gnmt"]
+STYLES = ["luong", "bahdanau", "gnmt", "syntactic"]
 
 
 @pytest.mark.parametrize(("precision", "error"), [("fp32", 1e-6), ("bf16", 1e-2), ("int8", 1e-2)])

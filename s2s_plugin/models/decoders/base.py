@@ -47,6 +47,7 @@ class Decoder(nn.Module):
     """
 
     uses_embedding_in_readout = False
+    uses_meanings = False  # whether the features are those of the memory, rather than of the states
 
     def __init__(
         self, embed_size: int, hidden_size: int, layers: int, attention: Attention, final_shape: tuple[int, int, int],
@@ -61,7 +62,7 @@ class Decoder(nn.Module):
         self.attention = attention
         self.bridge = BRIDGES[bridge](final_shape, layers, CELLS[cell].num_states, hidden_size)
         self.combine: nn.Linear | None = None
-        if context:
+        if context and not self.uses_meanings:
             width = context + hidden_size + (embed_size if self.uses_embedding_in_readout else 0)
             self.combine = nn.Linear(width, hidden_size, bias=False)
             init_uniform(self.combine, hidden_size)

@@ -14,18 +14,20 @@ from s2s_plugin.models.memory import Memory
 class TextEncoder(Encoder):
     """m_1..m_S = BiRNN(e_1..e_S) with e_i = E[x_i], or E[x_i] + sum_k E[f_ik] with factors (Sennrich & Haddow 2016).
 
-    ``factors`` of them follow each token; a pointer generator needs the target's ``copy_dictionary``. With ``reverse``
-    the stack reads the last token first (Sutskever et al. 2014, section 3.3); the memory keeps the order of the tokens.
+    ``factors`` of them follow each token; a pointer generator needs the target's ``copy_dictionary``, the syntactic
+    decoder another embedding of the tokens, their ``meanings``. With ``reverse`` the stack reads the last token first
+    (Sutskever et al. 2014, section 3.3); the memory keeps the order of the tokens.
     """
 
     def __init__(
         self, dictionary: Dictionary, embedding: Embedding, stack: RecurrentStack, max_source_positions: int,
         copy_dictionary: Dictionary | None = None, factors: int = 0, reverse: bool = False,
+        meanings: Embedding | None = None,
     ):  # fmt: skip
         super().__init__(dictionary, stack.value_size, stack.final_shape, max_source_positions)
         self.embedding = embedding
         self.stack = stack
-        self.reverse = reverse
+        self.reverse, self.meanings = reverse, meanings
         self.group = 1 + factors
         self.stride = self.group * stack.downsampling
         target = copy_dictionary
@@ -45,4 +47,7 @@ class TextEncoder(Encoder):
             memory = memory._replace(values=memory.values.gather(1, positions.expand_as(memory.values)))
         else:
             memory = self.stack(embedded, lengths)
-        return memory if self.copy_ids is None else memory._replace(copy_ids=self.copy_ids[groups[..., 0]])
+        tokens = groups[..., 0]
+        copy_ids = None if self.copy_ids is None else self.copy_ids[tokens]
+        meanings = None if self.meanings is None else self.meanings(tokens)
+        return memory._replace(copy_ids=copy_ids, meanings=meanings)

@@ -32,9 +32,8 @@ class Cell(nn.Module):
         init_uniform(self, hidden_size)
 
     def project_inputs(self, x: Tensor) -> Tensor:
-        """Project inputs ... x X to their part of the pre-activations, ... x G."""
-        assert self.input_proj is not None
-        return self.input_proj(x)
+        """Project inputs ... x X to their part of the pre-activations, ... x G; without inputs zeros, ... x 1."""
+        return x.new_zeros(*x.shape[:-1], 1) if self.input_proj is None else self.input_proj(x)
 
     def step(self, input_gates: Tensor | None, feedback: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
         """Run one step: return the output N x H and the next state N x C x H, which begins with it.

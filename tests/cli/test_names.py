@@ -109,7 +109,7 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["it's # 1_1", *(pytest.param(name, marks=pytest.mark.slow) for name in ("a:b, (50%) R&D", "-été=[x]"))]
+    "name", [pytest.param(name, marks=pytest.mark.slow) for name in ("it's # 1_1", "a:b, (50%) R&D", "-été=[x]")]
 )
 def test_from_a_file_of_any_name_to_its_translation(tmp_path: Path, name: str):
     """A run, a list of it, its translation, and the printed commands in a shell."""

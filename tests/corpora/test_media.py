@@ -39,7 +39,7 @@ def command(modality: str, stage: str = "run") -> str:
     return f"s2s {stage} app={app} {frontend} {RECIPE}"
 
 
-@pytest.fixture(scope="module", params=APPS)
+@pytest.fixture(scope="module", params=["audio", "image", pytest.param("video", marks=pytest.mark.slow)])
 def finished(request, tmp_path_factory) -> tuple[str, Path, subprocess.CompletedProcess]:
     """Modality, working directory and output of a finished run."""
     modality, folder = request.param, tmp_path_factory.mktemp(f"run_{request.param}")

@@ -56,12 +56,14 @@ def rows(folder: Path) -> list[dict]:
     return [json.loads(line) for line in lines(folder / "runs/nmt/default/outputs.jsonl")]
 
 
+@pytest.mark.slow
 def test_what_the_others_say_is_copied(run: tuple[Path, str]):
     scores = json.loads((run[0] / "runs/nmt/default/scores.json").read_text())
     assert scores["metrics"]["exact"]["score"] > 80  # a code that is guessed is right once in 4,096
     assert scores["baselines"]["retrieved target"]["exact"] > 80
 
 
+@pytest.mark.slow
 def test_a_source_brings_what_another_one_of_its_thing_has(run: tuple[Path, str]):
     data = prepared(run[0])
     known = dict(zip(lines(data / "text/train.thing"), lines(data / "text/train.code"), strict=True))
@@ -92,6 +94,7 @@ def test_of_a_conversation_the_last_turn_is_looked_for():
     assert memory.target("what is your name <turn> how are you") == "Fine."
 
 
+@pytest.mark.slow
 def test_what_was_brought_is_shown(run: tuple[Path, str]):
     folder, _ = run
     pieces = lines(prepared(folder) / "pieces/test.thing")
@@ -102,6 +105,7 @@ def test_what_was_brought_is_shown(run: tuple[Path, str]):
     assert len(shown) >= 15
 
 
+@pytest.mark.slow
 def test_by_hand_the_same_is_read(run: tuple[Path, str]):
     folder, _ = run
     said = call("s2s translate app=nmt", cwd=folder, stdin="".join(f"{row['source']}\n" for row in rows(folder)) + "\n")
@@ -126,6 +130,7 @@ def test_what_does_not_go_together_is_said(overrides: str, named: str):
         prepare(cfg)
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_it(run: tuple[Path, str]):
     folder, _ = run
     own = f"data=files data.shared_targets=true data.source={folder}/my.thing data.target={folder}/my.code"
@@ -133,6 +138,7 @@ def test_fine_tuning_keeps_it(run: tuple[Path, str]):
     assert len(list((folder / "data-bin").glob("files.*/retrieval.thing"))) == 2
 
 
+@pytest.mark.slow
 def test_another_vocabulary_lacks_the_mark(run: tuple[Path, str]):
     folder, own = run
     call(f"s2s prepare {own} data.retrieval=false", cwd=folder)

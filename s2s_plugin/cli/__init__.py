@@ -25,6 +25,7 @@ from s2s_plugin.cli.config import compose_named, imply_data, join_config_dir, na
 from s2s_plugin.cli.failures import explain_failure
 from s2s_plugin.cli.help import COMMANDS, outline, stage_help
 from s2s_plugin.cli.overrides import quote_overrides
+from s2s_plugin.cli.packages import run_overrides, use_packages
 from s2s_plugin.cli.streams import broken_pipe, check_output, prepare_streams
 from s2s_plugin.cli.suggest import check_choices, did_you_mean, explain
 from s2s_plugin.errors import UserError
@@ -33,11 +34,11 @@ from s2s_plugin.tasks.user_dir import import_named
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import guard_terminal, route_logs, say
 from s2s_plugin.utils.paths import CONF, existing_form
-from s2s_plugin.utils.untrusted import load_yaml
 
 # Stages that take files or words, and their app unless another is named.
 FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
 TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "compare": "stages.compare",
+         "export": "stages.export.export", "verify": "stages.export.verify",
          "list": "cli.listing", "annotate": "cli.annotate"}  # need no config  # fmt: skip
 USER_DIR = "common.user_dir="  # known before the config is composed, which may have parts that it registers
 KEY_VALUE = re.compile(r"[^\s=]+=")  # key=value; in a sentence, a space comes before any "="
@@ -83,7 +84,7 @@ def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
         words = [word for word in words if word not in named]
         check_output(stage, closed, has_inputs=True)
         return importlib.import_module(f"s2s_plugin.{TOOLS[stage]}").run(list(map(existing_form, words)))
-    overrides, files = _overrides_and_files(stage, words)
+    overrides, files = _overrides_and_files(stage, use_packages(stage, words))
     check_output(stage, closed, bool(files))
     check_choices(overrides)
     return _run(stage, quote_overrides(imply_data(overrides)), list(map(existing_form, files)))
@@ -92,7 +93,7 @@ def _dispatch(stage: str, words: list[str], closed: Collection[str]) -> int:
 def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[str]]:
     """Split the words after a stage; only some stages take files, words or sentences."""
     if stage == "diagnose":
-        return [each for word in words for each in (_run_overrides(Path(word)) if Path(word).is_dir() else [word])], []
+        return [each for word in words for each in (run_overrides(Path(word)) if Path(word).is_dir() else [word])], []
     if stage not in (*FILE_COMMANDS, "translate", "datastore"):
         return words, []
     files = [
@@ -103,14 +104,6 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
     overrides = [word for word in words if word not in files]
     default_app = [] if names_app(overrides) or stage not in FILE_COMMANDS else [f"app={FILE_COMMANDS[stage]}"]
     return default_app + overrides, files
-
-
-def _run_overrides(folder: Path) -> list[str]:
-    """Return the overrides that mean the run in a folder."""
-    config = folder / "config.yaml"
-    if not config.is_file():
-        raise UserError(f"{folder}: not the folder of a run such as runs/nmt/default")
-    return [f"app={load_yaml(config).get('app')}", f"run_dir={folder}"]
 
 
 def _run(stage: str, overrides: list[str], files: list[str]) -> int:

@@ -165,6 +165,19 @@ COMMANDS = {
         (), ("s2s annotate my.de --factors pos,case > my.factors.de",
              "echo 'A new window.' | s2s annotate --language en --factors pos,lemma"),
     ),
+    "export": Command(
+        "RUN [--to FILE.s2s]", "write a trained run as one file",
+        "The file needs neither the data nor the folder of the run: weights, text side or frontend, config, model card "
+        "and ten examples. It stands for the run in other commands: model=FILE.s2s; and s2s_plugin.load reads it. "
+        "--precision bf16 or int8 makes it smaller; --test-set takes the test set along, which s2s diagnose reads.",
+        (), ("s2s export runs/nmt/default", "s2s export runs/nmt/default --to en-de.s2s --precision int8",
+             "s2s translate model=en-de.s2s 'Save the document.'"),
+    ),
+    "verify": Command(
+        "FILE.s2s", "check a packaged model by its examples",
+        "Checks every digest, loads the model, and compares its outputs for the examples in it with those stored.",
+        (), ("s2s verify en-de.s2s",),
+    ),
     "average": Command(
         "CHECKPOINT ... --to FILE", "average the weights of checkpoints",
         "Writes a checkpoint with the mean of their weights.",

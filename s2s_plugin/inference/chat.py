@@ -114,8 +114,12 @@ def calibrate(cfg: DictConfig, run: RunDir, translator: Translator, frequency: M
     return result
 
 
-def chat(cfg: DictConfig, run: RunDir) -> None:
-    """Read turns from the terminal or standard input and print lines ``reply <tab> confidence``."""
+def open_chat(cfg: DictConfig, run: RunDir) -> Chatbot:
+    """Return the chatbot of a run; its threshold is chosen on the validation set unless the config has one.
+
+    Raises:
+        UserError: options exclude each other, or the run has no text made by the prepare stage.
+    """
     if cfg.task.mbr != "none":
         raise UserError(f"task.mbr={cfg.task.mbr} and chat.generic_penalty are mutually exclusive")
     if cfg.chat.candidates < 1:
@@ -124,9 +128,7 @@ def chat(cfg: DictConfig, run: RunDir) -> None:
     translator = load_translator(cfg, run)
     if translator.task.modality != "text" or translator.task.codec is None:
         raise UserError(f"s2s chat requires text made by s2s prepare, and {run.folder} has none; use app=chatbot")
-    task = translator.task.cfg
-    replies = read_prepared(Path(task.data) / "text" / f"train.{task.target_lang}")
-    frequency = Counter(map(match_key, replies))  # of each in training
+    frequency = reply_frequency(translator)
     if cfg.chat.threshold is None:
         result = calibrate(cfg, run, translator, frequency)
         cfg.chat.threshold = result["threshold"]
@@ -135,7 +137,18 @@ def chat(cfg: DictConfig, run: RunDir) -> None:
             f"{result['kept']} of {result['replies']} are kept, {result['correct_kept']} of them correct; "
             f"{result['correct']} of all are correct"
         )
-    bot = Chatbot(translator, cfg.chat, cfg.data.history, frequency)
+    return Chatbot(translator, cfg.chat, cfg.data.history, frequency)
+
+
+def reply_frequency(translator: Translator) -> Counter[str]:
+    """Return how often each reply occurs in training."""
+    task = translator.task.cfg
+    return Counter(map(match_key, read_prepared(Path(task.data) / "text" / f"train.{task.target_lang}")))
+
+
+def chat(cfg: DictConfig, run: RunDir) -> None:
+    """Read turns from the terminal or standard input and print lines ``reply <tab> confidence``."""
+    bot = open_chat(cfg, run)
     with report_failures("lines") as fail:
         for where, turn in read_turns():
             if isinstance(turn, UserError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -88,15 +89,25 @@ class Translator:
         model, _, self.task = load_model(checkpoint, data)
         self.cuda = torch.cuda.is_available() and not cpu
         self.models = [model.cuda() if self.cuda else model]
-        if task is not None:
-            for name in DECODING_OPTIONS:
-                self.task.cfg[name] = task[name]
-        self.search = self.task.build_generator(self.models, generation, extra_gen_cls_kwargs={})
-        self.constrained = generation.get("constraints") is not None
-        self.replacements = utils.load_align_dict(generation.get("replace_unk"))
         self.output_parser = output_parser
         self.max_tokens, self.requested_workers = max_tokens or MAX_TOKENS, workers
         self.max_workers = resolve_workers(workers, sys.maxsize, not self.cuda)
+        self._set_search(generation, {} if task is None else {name: task[name] for name in DECODING_OPTIONS})
+
+    def with_search(self, generation: DictConfig, options: Mapping[str, Any]) -> Translator:
+        """Return a translator with the same model and another search; ``options``: of the task, by name."""
+        other = copy.copy(self)
+        other.task = copy.copy(self.task)
+        other.task.cfg = copy.copy(self.task.cfg)
+        other._set_search(generation, options)
+        return other
+
+    def _set_search(self, generation: DictConfig, options: Mapping[str, Any]) -> None:
+        for name, value in options.items():
+            self.task.cfg[name] = value
+        self.search = self.task.build_generator(self.models, generation, extra_gen_cls_kwargs={})
+        self.constrained = generation.get("constraints") is not None
+        self.replacements = utils.load_align_dict(generation.get("replace_unk"))
         self.workers: Workers | None = None
 
     def translate(self, lines: Sequence[str], first: int = 0) -> list[Hypothesis]:
@@ -132,7 +143,11 @@ class Translator:
 
     def decode(self, sources: Sequence[Tensor]) -> list[Hypothesis]:
         """Return the best hypothesis of each source (S ids, or S x ... features)."""
-        return [hypotheses[0] for hypotheses in self._search(sources, range(len(sources)))]
+        return [hypotheses[0] for hypotheses in self.decode_all(sources)]
+
+    def decode_all(self, sources: Sequence[Tensor], nbest: int | None = 1) -> list[list[Hypothesis]]:
+        """Return the n best hypotheses of each source, best first; all of the beam if ``nbest`` is None."""
+        return self._search(sources, range(len(sources)), nbest=nbest)
 
     @property
     def max_source_tokens(self) -> int:

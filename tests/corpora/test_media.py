@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import call, printed_commands
 from media import make_items
@@ -16,6 +17,7 @@ from media import make_items
 from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.interactive import media_files
+from s2s_plugin.package.model import load
 
 APPS = {
     "audio": ("asr", "transcribe", "audio.sample_rate=8000 audio.mel_bins=20"),
@@ -180,3 +182,26 @@ def test_the_wrong_stage_is_named(finished):
 
 
 # --------------------------------------------------------------- bad media
+
+
+def test_as_one_file(finished, tmp_path: Path):
+    """Also of arrays, which are read as the files are."""
+    modality, folder, _ = finished
+    app, stage, _ = APPS[modality]
+    call(f"s2s export runs/{app}/default --to {tmp_path / 'mine.s2s'}", cwd=folder)
+    said = call("s2s verify mine.s2s", cwd=tmp_path).stdout
+    assert f"{app}, {modality} to text, fp32; 10 examples have the expected outputs" in said
+    row = json.loads((run_folder(modality, folder) / "outputs.jsonl").read_text().splitlines()[0])
+    file = folder / row["media"]
+    assert call(f"s2s {stage} {file} model=mine.s2s", cwd=tmp_path).stdout == f"{file}\t{row['hypothesis']}\n"
+    model = load(tmp_path / "mine.s2s")
+    assert model.translate(file) == row["hypothesis"]
+    if modality == "audio":
+        import soundfile
+
+        samples, rate = soundfile.read(file, dtype="int16")
+        assert model.translate(samples, rate=rate) == row["hypothesis"]
+    elif modality == "image":
+        from PIL import Image
+
+        assert model.translate(np.asarray(Image.open(file).convert("RGB"))) == row["hypothesis"]

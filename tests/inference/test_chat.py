@@ -18,6 +18,7 @@ from read_only import read_only
 
 from s2s_plugin.inference import chat
 from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.package.model import load
 from s2s_plugin.text.retrieval import TURN
 
 # The second reply needs the turn before the last one.
@@ -240,3 +241,16 @@ def test_the_threshold_keeps_nine_of_ten_right_replies():
     assert chat.best_threshold(confidences, [True] * 4 + [False] * 2) == 0.6
     assert chat.best_threshold(confidences, [False] * 6) == 0
     assert chat.best_threshold([n / 20 for n in range(20)], [True, False] * 10) == 0.1  # loses that of confidence 0
+
+
+def test_as_one_file(run: tuple[Path, str], tmp_path: Path):
+    """The threshold, and how often each reply occurs in training, go along."""
+    folder, _ = run
+    call(f"s2s export runs/chatbot/default --to {tmp_path / 'bot.s2s'}", cwd=folder)
+    turn = "My friend ann sings, lou!"
+    said = call("s2s chat model=bot.s2s", cwd=tmp_path, stdin=f"{turn}\n").stdout
+    assert said == call("s2s chat app=chatbot", cwd=folder, stdin=f"{turn}\n").stdout
+    bot = load(tmp_path / "bot.s2s").chat()
+    reply = bot.reply(turn)
+    assert f"{reply.text}\t{reply.confidence:.2f}\n" == said
+    assert bot.turns == ([turn, reply.text] if reply.sure else [])

@@ -1,0 +1,237 @@
+"""The Python API: a trained model in three lines.
+
+>>> import s2s_plugin
+>>> model = s2s_plugin.load("mine.s2s")
+>>> model.translate(["Save the document."])
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fairseq.dataclass.configs import FairseqConfig, GenerationConfig
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.inference.chat import Chatbot, reply_frequency
+from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.package.archive import SUFFIX, is_package
+from s2s_plugin.package.arrays import write_array
+from s2s_plugin.package.unpack import unpack_here
+from s2s_plugin.search.precision import PRECISIONS
+from s2s_plugin.tasks.config import DECODING_OPTIONS
+from s2s_plugin.tasks.stored_config import check_config
+from s2s_plugin.utils.untrusted import load_yaml
+
+GENERATION = {field.name for field in fields(GenerationConfig)} - {"lm_path", "lm_weight", "_name"}
+WINDOW = 64  # inputs of a stream that are decoded at once
+Input = str | Path | np.ndarray
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a model, with T tokens for S steps of the source.
+
+    Attributes:
+        text: what it says.
+        score: length-normalized log-probability, natural logarithm.
+        confidence: geometric mean of the token probabilities, in [0, 1].
+        tokens: T subwords; the last one is ``</s>``.
+        probabilities: of the T tokens.
+        source_tokens: S subwords of a text; empty for a signal.
+        attention: T x S weights, if asked for and the model attends.
+    """
+
+    text: str
+    score: float
+    confidence: float
+    tokens: list[str]
+    probabilities: np.ndarray
+    source_tokens: list[str]
+    attention: np.ndarray | None = None
+
+    @property
+    def alignment(self) -> list[int] | None:
+        """The source step that each token attends to most."""
+        return None if self.attention is None else self.attention.argmax(1).tolist()
+
+
+class Model:
+    """A trained model; its methods may be called by several threads.
+
+    Attributes:
+        app: such as nmt.
+        modality: of the sources: text, audio, video or image.
+        source_lang, target_lang: languages; of a signal, the modality.
+    """
+
+    def __init__(self, run: RunDir, device: str = "cpu", precision: str = "fp32"):
+        """Load the best checkpoint of a run; prefer :func:`load`."""
+        if precision not in PRECISIONS:
+            raise UserError(f"precision must be {', '.join(PRECISIONS)}, got {precision}")
+        config = load_yaml(run.config)
+        if missing := {"app", "task", "generation"} - config.keys():
+            raise UserError(f"{run.config}: not the config of a run: {min(missing)} is missing")
+        groups = {"task": config["task"], "generation": config["generation"]}
+        stored = check_config(groups, FairseqConfig, run.config)
+        self.app = str(config.get("app"))
+        self._chat, self._history = config.get("chat"), (config.get("data") or {}).get("history", 1)
+        self._generation = {**stored["generation"], "lm_path": None, "print_alignment": None, "replace_unk": None}
+        self._options = {name: stored["task"][name] for name in DECODING_OPTIONS if name in stored["task"]}
+        self._options |= {"search_precision": precision}
+        data = run.data if run.data.is_dir() else Path(stored["task"]["data"])
+        self._translator = Translator(run.best_checkpoint(), self._config({}), data=data, cpu=device == "cpu")
+        self._searches: dict[str, Translator] = {}
+        self._lock = threading.Lock()
+        task = self._translator.task
+        self.modality, self.source_lang, self.target_lang = task.modality, task.cfg.source_lang, task.cfg.target_lang
+
+    def translate(self, inputs: Input | Sequence[Input], **options: Any) -> Any:
+        """Return the best output of each input as text; of a single input, one text.
+
+        ``options`` are those of :meth:`outputs`.
+        """
+        if isinstance(inputs, (str, Path, np.ndarray)):
+            return self.outputs([inputs], **options)[0][0].text
+        return [outputs[0].text for outputs in self.outputs(inputs, **options)]
+
+    def outputs(
+        self,
+        inputs: Sequence[Input],
+        nbest: int = 1,
+        attention: bool = False,
+        constraints: Sequence[Sequence[str]] | None = None,
+        rate: int | None = None,
+        **options: Any,
+    ) -> list[list[Output]]:
+        """Return the n best outputs of each input, best first.
+
+        Args:
+            inputs: texts; or names of media files, or arrays (see :func:`s2s_plugin.package.arrays.write_array`).
+            nbest: number of outputs of each, at most the beam.
+            attention: return attention weights too.
+            constraints: for each text, words that its outputs must contain.
+            rate: of arrays of samples, in Hz.
+            options: of the search, such as ``beam``, ``lenpen``, ``sampling``, ``temperature``, ``seed``; the names of
+                fairseq's generation options and of the task's. Default: those of the run.
+
+        Raises:
+            UserError: an input or an option cannot be used.
+        """
+        inputs = list(inputs)
+        if attention:
+            options["print_alignment"] = "hard"
+        if constraints is not None:
+            options["constraints"] = "unordered"
+        translator = self._search({"nbest": nbest, **options})
+        if self.modality == "text":
+            lines = [self._line(text) for text in inputs]
+            if constraints is not None:
+                pairs = zip(lines, constraints, strict=True)
+                lines = ["\t".join((line, *map(self._line, words))) for line, words in pairs]
+            hypotheses = translator.candidates(lines, nbest=nbest)
+            sources = [translator.source_tokens(line.partition("\t")[0]) for line in lines]
+        else:
+            if constraints is not None:
+                raise UserError(f"constraints require a text model, and this one reads {self.modality}")
+            signals = [self._read(each, rate) for each in inputs]
+            hypotheses = translator.decode_all(signals, nbest)
+            sources = [[] for _ in signals]
+        return [
+            [_output(hypothesis, source) for hypothesis in each]
+            for each, source in zip(hypotheses, sources, strict=True)
+        ]
+
+    def stream(self, inputs: Iterable[Input], **options: Any) -> Iterator[str]:
+        """Yield the best output of each input, of any number of them, in constant memory."""
+        remaining = iter(inputs)
+        while window := list(islice(remaining, WINDOW)):
+            yield from (outputs[0].text for outputs in self.outputs(window, **options))
+
+    def chat(self) -> Chatbot:
+        """Return a conversation with a chatbot: ``reply(turn)`` of it has text, confidence and sure.
+
+        Raises:
+            UserError: this is no chatbot, or the threshold of its confidence was never chosen.
+        """
+        if self.app != "chatbot" or (self._chat or {}).get("threshold") is None:
+            raise UserError("chat requires a chatbot that s2s export has written")
+        options = OmegaConf.create(self._chat)
+        translator = self._search({"beam": max(options.candidates, self._generation["beam"])})
+        return Chatbot(translator, options, self._history, reply_frequency(translator))
+
+    def _search(self, options: Mapping[str, Any]) -> Translator:
+        """Return the translator with these options; one for each set of them."""
+        key = repr(sorted(options.items()))
+        with self._lock:
+            if key not in self._searches:
+                task = self._options | {name: value for name, value in options.items() if name in DECODING_OPTIONS}
+                self._searches[key] = self._translator.with_search(self._config(options), task)
+            return self._searches[key]
+
+    def _config(self, options: Mapping[str, Any]) -> Any:
+        """Return fairseq's generation config of the run, with these options."""
+        known = GENERATION | set(DECODING_OPTIONS)
+        for name in sorted(options.keys() - known):
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else "see GenerationConfig of fairseq"
+            raise UserError(f"{name} is no option of the search; {hint}")
+        changed = {name: value for name, value in options.items() if name in GENERATION}
+        values = {"generation": {**self._generation, **changed}}
+        return OmegaConf.create(check_config(values, FairseqConfig, "options")["generation"])
+
+    def _line(self, text: Input) -> str:
+        if not isinstance(text, str):
+            raise UserError(f"this model reads text, got a {type(text).__name__}")
+        return " ".join(text.split("\t")) if "\t" in text else text
+
+    def _read(self, source: Input, rate: int | None) -> Tensor:
+        read = self._translator.task.loader.read_signal
+        if not isinstance(source, np.ndarray):
+            return read(Path(source))
+        with tempfile.TemporaryDirectory(prefix="s2s-") as folder:
+            return read(write_array(source, self.modality, rate, Path(folder)))
+
+
+def load(path: str | Path, device: str = "cpu", precision: str = "fp32") -> Model:
+    """Load a trained model.
+
+    Args:
+        path: a file made by ``s2s export``, or the folder of a run.
+        device: cpu or cuda.
+        precision: of the decoder's matrix products: fp32, bf16 or int8; int8 on a CPU.
+
+    Raises:
+        UserError: there is no such model, or it is damaged.
+    """
+    logger = logging.getLogger("s2s_plugin")
+    if logger.level == logging.NOTSET:  # fairseq sets all logging to DEBUG
+        logger.setLevel(logging.WARNING)
+    path = Path(path)
+    if not (is_package(path) or RunDir(path).config.is_file()):
+        raise UserError(f"{path}: a model is a file that ends with {SUFFIX}, or the folder of a run")
+    return Model(unpack_here(path) if is_package(path) else RunDir(path), device, precision)
+
+
+def _output(hypothesis: Hypothesis, source: list[str]) -> Output:
+    attention = None if hypothesis.attention is None else np.array(hypothesis.attention, dtype=np.float32)
+    return Output(
+        hypothesis.text,
+        hypothesis.score,
+        hypothesis.confidence,
+        list(hypothesis.target_tokens),
+        np.array(hypothesis.token_probabilities, dtype=np.float32),
+        source,
+        attention,
+    )

@@ -1,0 +1,71 @@
+"""Make the folder of a run of a packaged model, so that whatever takes a run takes the file."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.package.archive import CHECKPOINT, CONFIG, WEIGHTS, PackageFile
+from s2s_plugin.package.weights import unpack_weights
+from s2s_plugin.utils.checkpoint import save_checkpoint
+from s2s_plugin.utils.digests import record_digests
+from s2s_plugin.utils.io import atomic_folder, write_bytes
+from s2s_plugin.utils.untrusted import MAX_YAML_BYTES, check_plain, write_yaml
+
+SHAPE = {"model": dict, "task": dict, "updates": int}  # of checkpoint.json
+DATA = "data/"
+
+
+def unpack(path: Path, folder: Path) -> RunDir:
+    """Write the run of a packaged model to a new folder; nothing if the file is not sound.
+
+    Raises:
+        UserError: it is damaged, or of another kind or version.
+    """
+    with PackageFile(path) as file:
+        stored = file.read_json(CHECKPOINT, SHAPE)
+        check_plain(stored, path)
+        state = _checkpoint(stored, unpack_weights(file.read(WEIGHTS), str(path)))
+        config = file.read(CONFIG)
+        data = {name: file.read(name) for name in file.names if name.startswith(DATA)}
+    try:
+        text = config[:MAX_YAML_BYTES].decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: {CONFIG} is not UTF-8; export the model again") from None
+    with atomic_folder(folder) as partial:
+        run = RunDir(partial)
+        for name, content in data.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(partial / name, content)
+        record_digests(run.data)
+        run.checkpoints.mkdir()
+        save_checkpoint(state, run.checkpoints / "checkpoint_best.pt")
+        write_yaml(run.config, text)
+    return RunDir(folder)
+
+
+def unpack_here(path: Path) -> RunDir:
+    """Write the run of a packaged model to a temporary folder, which goes when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="s2s-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return unpack(path, folder / path.stem)
+
+
+def _checkpoint(stored: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    """Return what fairseq would have saved, without the state of an optimizer."""
+    history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": stored["updates"]}
+    return {
+        "args": None,
+        "cfg": {group: stored[group] for group in ("model", "task")},
+        "model": weights,
+        "criterion": None,
+        "optimizer_history": [history],
+        "task_state": {},
+        "extra_state": {},
+        "last_optimizer_state": None,
+    }

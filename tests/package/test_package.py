@@ -1,0 +1,163 @@
+"""A run as one file: it does what the run does, in commands and in Python, without the run's folder and data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import call
+
+import s2s_plugin
+from s2s_plugin.errors import UserError
+from s2s_plugin.package.archive import PackageFile
+
+LINES = ["a b c", "d e f g", "h g", "c c d"]
+
+
+@pytest.fixture(scope="module")
+def exported(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The file in each precision, in a folder that has nothing else."""
+    folder = tmp_path_factory.mktemp("exported")
+    files = {precision: folder / f"{precision}.s2s" for precision in ("fp32", "bf16", "int8")}
+    for precision, file in files.items():
+        call(f"s2s export runs/nmt/default --precision {precision} --to {file}", cwd=small_model)
+    return files
+
+
+@pytest.fixture(scope="module")
+def model(exported: dict[str, Path]) -> s2s_plugin.Model:
+    return s2s_plugin.load(exported["fp32"])
+
+
+def test_the_file_does_what_the_run_does(small_model: Path, exported: dict[str, Path], model: s2s_plugin.Model):
+    run = s2s_plugin.load(small_model / "runs/nmt/default")
+    for options in ({}, {"beam": 2, "lenpen": 0.5}, {"sampling": True, "seed": 7, "beam": 1}):
+        assert model.translate(LINES, **options) == run.translate(LINES, **options)
+    stdin = "".join(f"{line}\n" for line in LINES)
+    folder = exported["fp32"].parent
+    assert call("s2s translate model=fp32.s2s", cwd=folder, stdin=stdin).stdout.splitlines() == model.translate(LINES)
+    assert sorted(path.name for path in folder.iterdir()) == ["bf16.s2s", "fp32.s2s", "int8.s2s"]
+
+
+def test_smaller_files_are_near(exported: dict[str, Path], model: s2s_plugin.Model):
+    sizes = [exported[precision].stat().st_size for precision in ("fp32", "bf16", "int8")]
+    assert sizes == sorted(sizes, reverse=True)
+    scores = [[output.score for (output,) in model.outputs(LINES)]]
+    scores += [[output.score for (output,) in s2s_plugin.load(file).outputs(LINES)] for file in exported.values()]
+    assert np.abs(np.array(scores) - scores[0]).max() < 0.05
+
+
+def test_two_exports_are_the_same_bytes(small_model: Path, exported: dict[str, Path], tmp_path: Path):
+    call(f"s2s export runs/nmt/default --to {tmp_path / 'again.s2s'}", cwd=small_model)
+    assert (tmp_path / "again.s2s").read_bytes() == exported["fp32"].read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_verify(exported: dict[str, Path], precision: str, tmp_path: Path):
+    shutil.copy(exported[precision], tmp_path / "mine.s2s")
+    said = call("s2s verify mine.s2s", cwd=tmp_path).stdout
+    assert said == f"mine.s2s: nmt, en to de, {precision}; 10 examples have the expected outputs\n"
+
+
+def test_outputs_have_what_there_is_to_know(model: s2s_plugin.Model):
+    ((first, second),) = model.outputs(["a b c"], nbest=2, attention=True)
+    assert first.score >= second.score and 0 < first.confidence <= 1
+    assert len(first.tokens) == len(first.probabilities) and first.tokens[-1] == "</s>"
+    assert first.attention is not None and first.attention.shape == (len(first.tokens), len(first.source_tokens))
+    assert np.allclose(first.attention.sum(1), 1, atol=1e-4)
+    assert first.alignment == first.attention.argmax(1).tolist()
+    assert model.outputs(["a b c"])[0][0].attention is None
+
+
+def test_words_that_an_output_must_contain(model: s2s_plugin.Model):
+    (output,), _ = model.outputs(["a b c", "d e"], constraints=[["H"], []])
+    assert "H" in output.text.split()
+
+
+def test_a_stream_of_any_length(model: s2s_plugin.Model):
+    outputs = model.stream(LINES[number % 4] for number in range(10**9))
+    expected = model.translate(LINES)
+    assert [next(outputs) for _ in range(70)] == [expected[number % 4] for number in range(70)]
+
+
+def test_threads_get_their_own_outputs(model: s2s_plugin.Model):
+    expected, results = {beam: model.translate(LINES, beam=beam) for beam in (1, 3)}, {}
+
+    def use(number: int) -> None:
+        results[number] = model.translate(LINES, beam=1 + 2 * (number % 2))
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {number: expected[1 + 2 * (number % 2)] for number in range(8)}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"bem": 3}, "bem is no option of the search; did you mean beam?"),
+        ({"beam": "many"}, "generation.beam"),
+        ({"temperature": 0.0}, "generation.temperature must be positive, got 0"),
+        ({"nbest": 9}, "nbest"),
+    ],
+)
+def test_a_wrong_option_is_named(model: s2s_plugin.Model, options: dict, said: str):
+    with pytest.raises(UserError, match=said):
+        model.translate("a b", **options)
+
+
+def test_a_wrong_input_is_named(model: s2s_plugin.Model):
+    with pytest.raises(UserError, match="this model reads text, got a ndarray"):
+        model.translate(np.zeros(3))
+    with pytest.raises(UserError, match=r"absent\.s2s: no such packaged model"):
+        s2s_plugin.load("absent.s2s")
+    with pytest.raises(UserError, match=r"a model is a file that ends with \.s2s, or the folder of a run"):
+        s2s_plugin.load("/")
+
+
+def test_it_is_trained_on_from_the_file(exported: dict[str, Path], small_settings: str, tmp_path: Path):
+    data = " ".join(word for word in small_settings.split() if word.startswith(("app=", "data")))
+    shutil.copy(exported["fp32"], tmp_path / "mine.s2s")
+    tune = f"{data} name=tuned finetune_from=mine.s2s optimization.max_update=2 workers=1 checkpoint_metric=loss"
+    call(f"s2s prepare {tune}", cwd=tmp_path)
+    call(f"s2s train {tune}", cwd=tmp_path)
+    assert (tmp_path / "runs/nmt/tuned/checkpoints/checkpoint_last.pt").is_file()
+    assert len(list(tmp_path.glob("data-bin/packages/mine.*"))) == 1
+
+
+def test_the_card_says_what_it_is(exported: dict[str, Path]):
+    with PackageFile(exported["fp32"]) as file:
+        card, about = file.read("README.md").decode(), file.about
+    assert about["languages"] == ["en", "de"] and about["modality"] == "text"
+    assert "pipeline_tag: translation" in card and "| license of the data |" in card
+    assert "nrefs:1" in card  # the scores' signature
+
+
+def test_no_path_of_this_machine_is_in_it(exported: dict[str, Path], small_model: Path):
+    with PackageFile(exported["fp32"]) as file:
+        content = b"".join(file.read(name) for name in file.names)
+    for path in (small_model, Path.cwd(), Path(os.path.expanduser("~"))):  # noqa: PTH111
+        assert str(path).encode() not in content
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("absent", "absent: not the folder of a run"),
+        ("runs/nmt/default --to mine.zip", "--to must end with .s2s, got mine.zip"),
+    ],
+)
+def test_mistakes(small_model: Path, words: str, said: str):
+    done = call(f"s2s export {words}", cwd=small_model, check=False)
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_another_app_is_refused(exported: dict[str, Path], tmp_path: Path):
+    done = call(f"s2s translate app=code model={exported['fp32']} word", cwd=tmp_path, check=False)
+    assert done.returncode == 2 and "was trained with app=nmt, got app=code" in done.stderr

@@ -141,7 +141,7 @@ class RunConfig(FairseqConfig):
     audio: AudioConfig = field(default_factory=AudioConfig, metadata={"saved": True})
     video: VideoConfig = field(default_factory=VideoConfig, metadata={"saved": True})
     image: ImageConfig = field(default_factory=ImageConfig, metadata={"saved": True})
-    chat: ChatConfig = field(default_factory=ChatConfig)
+    chat: ChatConfig = field(default_factory=ChatConfig, metadata={"saved": True})
     diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
 
 

@@ -194,7 +194,7 @@ class Model:
     def _line(self, text: Input) -> str:
         if not isinstance(text, str):
             raise UserError(f"this model reads text, got a {type(text).__name__}")
-        return " ".join(text.split("\t")) if "\t" in text else text
+        return text.removesuffix("\n").replace("\t", " ")  # a tab would begin a constraint
 
     def _read(self, source: Input, rate: int | None) -> Tensor:
         read = self._translator.task.loader.read_signal

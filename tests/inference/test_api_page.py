@@ -15,6 +15,8 @@ def test_text_and_steps(small_model: Path, monkeypatch, capsys):
     names: dict = {}
     exec(BLOCKS[0], names)  # noqa: S102
     assert len(capsys.readouterr().out.splitlines()) == 2
+    exec(BLOCKS[1], names)  # noqa: S102
+    assert names["best"].attention.shape == (len(names["best"].tokens), len(names["best"].source_tokens))
     exec(BLOCKS[2], names)  # noqa: S102
     assert names["logits"].shape == (1, len(names["task"].target_dictionary))
     assert names["attention"].sum().item() > 0.99

@@ -79,7 +79,7 @@ def test_words_that_an_output_must_contain(model: s2s_plugin.Model):
 
 
 def test_a_stream_of_any_length(model: s2s_plugin.Model):
-    outputs = model.stream(LINES[number % 4] for number in range(10**9))
+    outputs = model.stream(f"{LINES[number % 4]}\n" for number in range(10**9))
     expected = model.translate(LINES)
     assert [next(outputs) for _ in range(70)] == [expected[number % 4] for number in range(70)]
 

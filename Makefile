@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint audit docs dist format bench limit-memory clean
+.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint audit docs dist format bench limit-memory limit-structure clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
@@ -99,6 +99,9 @@ format: $(VENV)/ready-dev ## let ruff rewrite the sources
 
 bench: setup ## our default against stock fairseq's LSTM (about an hour); ARGS="--quick" for a look
 	@$(BIN)/python bench/quality_vs_stock.py $(ARGS)
+
+limit-structure: $(VENV)/ready-dev ## the same of another limit, with taggers of the extra structure
+	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
 
 limit-memory: setup ## a laboratory of docs/limits.md, under an hour; ARGS="--seeds 1" for a look
 	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)

@@ -72,7 +72,7 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
     """Draw the rows of a record as lines over its columns, with the range of the seeds.
 
     ``record["plot"]`` has ``title``, ``x`` and ``y``, the labels, and perhaps ``rows``, the names (first column) of the
-    rows to draw; all other columns must hold numbers.
+    rows to draw; all other columns must hold numbers. With ``bars``, rows are bars, and a column without one has none.
     """
     from matplotlib import rc_context
 
@@ -84,12 +84,20 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
     rows = [(name, numbers) for (_, name), *numbers in (list(row.items()) for row in record["rows"])]
     rows = [row for row in rows if row[0] in plot.get("rows", [row[0]])]
     for number, (name, columns) in enumerate(rows):
-        values = [value if isinstance(value, list) else [value] for _, value in columns]
+        numbers = {step: value for step, (_, value) in enumerate(columns) if value != ""}
+        values = [value if isinstance(value, list) else [value] for value in numbers.values()]
+        low, means, high = map(min, values), map(statistics.mean, values), map(max, values)
         style: dict[str, Any] = {"color": SERIES_COLORS[number % len(SERIES_COLORS)]}
-        steps = range(len(values))
-        means = [statistics.mean(each) for each in values]
-        axes.fill_between(steps, list(map(min, values)), list(map(max, values)), alpha=0.15, linewidth=0, **style)
-        axes.plot(steps, means, linestyle="-" if number < len(SERIES_COLORS) else "--", label=name, **style)
+        if plot.get("bars"):
+            width = 0.8 / len(rows)
+            places = [step + (number - (len(rows) - 1) / 2) * width for step in numbers]
+            axes.bar(places, list(means), 0.9 * width, label=name, **style)
+            axes.vlines(places, list(low), list(high), color=INK, linewidth=0.8)
+            continue
+        axes.fill_between(list(numbers), list(low), list(high), alpha=0.15, linewidth=0, **style)
+        axes.plot(
+            list(numbers), list(means), linestyle="-" if number < len(SERIES_COLORS) else "--", label=name, **style
+        )
     style_axes(axes, plot["x"], size)
     axes.set_xticks(range(len(rows[0][1])), [column for column, _ in rows[0][1]])
     axes.set_ylim(bottom=0)

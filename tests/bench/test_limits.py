@@ -41,5 +41,12 @@ def test_a_record_becomes_a_table_with_its_recipe_and_a_plot(page: ModuleType, t
     page.draw(record, tmp_path / "images" / "plot.svg")
     drawn = (tmp_path / "images" / "plot.svg").read_text(encoding="utf-8")
     assert all(f">{label}<" in drawn for label in ("plain", "other", "short", "long", "letters", "exact"))
+    record["plot"] |= {"bars": True, "rows": ["plain", "other"]}
+    record["rows"] += [{"model": "published", "short": "14 to 21", "long": ""}]
+    rows[1]["long"] = ""
+    page.draw(record, tmp_path / "images" / "bars.svg")
+    assert "14 to 21" not in (tmp_path / "images" / "bars.svg").read_text(encoding="utf-8")
+    del record["plot"]["bars"]
+    rows[1]["long"] = 0.0
     page.draw(record, tmp_path / "images" / "again.svg")
     assert len((tmp_path / "images" / "again.svg").read_bytes()) == len(drawn.encode())

@@ -36,7 +36,8 @@ from s2s_plugin.utils.console import guard_terminal, route_logs, say
 from s2s_plugin.utils.paths import CONF, existing_form
 
 # Stages that take files or words, and their app unless another is named.
-FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p"}
+FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p",
+                 "attention": "nmt", "explain": "nmt"}  # fmt: skip
 TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "compare": "stages.compare",
          "export": "stages.export.export", "verify": "stages.export.verify",
          "list": "cli.listing", "annotate": "cli.annotate"}  # need no config  # fmt: skip

@@ -126,6 +126,22 @@ COMMANDS = {
         ("s2s datastore app=nmt my.csv task.knn=stores/my", "s2s datastore app=nmt my.en my.de task.knn=stores/my",
          "s2s translate app=nmt 'A new window opens.' task.knn=stores/my generation.print_alignment=hard"),
     ),
+    "attention": Command(
+        "[TEXT|FILE ...]", "show what each output token attends to",
+        "Draws a map of source and output for each sentence, line of a file or of standard input; a tab and an output "
+        f"after a sentence shows that output. Models of media take files{INPUT}.",
+        ("explain.png", "explain.json", "translate_to", *DECODING),
+        ("s2s attention 'A new window opens.'", "s2s attention app=nmt name=wide 'Help.' explain.png=help.png",
+         "s2s attention app=asr my.wav", "printf 'Help.\\tHilfe.\\n' | s2s attention app=nmt"),
+    ),
+    "explain": Command(
+        "[TEXT|FILE ...]", "show why an output is what it is",
+        "Shows, for each sentence, what each output token owes to which source token (attention, gradient x input, "
+        "leaving it out), the other hypotheses of the beam, and the most similar training pairs. A tab and an output "
+        f"after a sentence explains that output{INPUT}.",
+        ("explain.json", "explain.neighbors", "explain.rivals", "translate_to", *DECODING),
+        ("s2s explain 'A new window opens.'", "s2s explain app=nmt name=wide 'Help.' explain.json=true"),
+    ),
     "chat": Command(
         "app=chatbot", "converse in the terminal",
         f"Replies to each line until quit or Ctrl-D{INPUT}.", ("chat",), ("s2s chat app=chatbot",),

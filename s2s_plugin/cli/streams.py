@@ -17,6 +17,8 @@ OUTPUT_COMMANDS = (
     "pronounce",
     "chat",
     "annotate",
+    "attention",
+    "explain",
 )  # output is their work
 BROKEN_PIPE = 141  # what a shell makes of SIGPIPE
 
@@ -46,7 +48,7 @@ def check_output(stage: str, closed: Collection[str], has_inputs: bool) -> None:
         return
     if "stdout" in closed:
         raise UserError(f"standard output is closed, and s2s {stage} writes to it; redirect it to a file")
-    if "stdin" in closed and not has_inputs and stage in ("translate", "chat"):
+    if "stdin" in closed and not has_inputs and stage in ("translate", "chat", "attention", "explain"):
         raise UserError(f"standard input is closed, and s2s {stage} reads from it")
     encoding = str(sys.stdout.encoding).lower().replace("-", "").replace("_", "")
     if encoding not in ("utf8", "utf8sig"):

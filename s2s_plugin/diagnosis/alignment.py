@@ -13,6 +13,7 @@ from s2s_plugin.corpora.recipe import read_text
 from s2s_plugin.diagnosis.rare_words import group_tokens, joined_attention
 from s2s_plugin.diagnosis.subject import Finding, Row, Subject, sample
 from s2s_plugin.errors import UserError
+from s2s_plugin.explain.attribution import attribute
 from s2s_plugin.inference.translator import Hypothesis, Translator
 from s2s_plugin.utils.digests import read_prepared
 from s2s_plugin.utils.io import read_lines
@@ -97,16 +98,11 @@ def compare_attention(attended: Sequence, sure: Sequence[Links], possible: Seque
 
 def forced_attention(translator: Translator, source: torch.Tensor, reference: str) -> tuple[list[str], np.ndarray]:
     """Return the words of a reference and how much each attends to each source word when the model is led along it."""
-    task, model = translator.task, translator.models[0]
+    task = translator.task
     text = reference if task.codec is None else task.codec.target.encode(reference)
     target = task.target_dictionary.encode_line(text, add_if_not_exist=False).long()
-    previous = torch.cat((target[-1:], target[:-1]))  # </s> first
-    device = next(model.parameters()).device
-    with torch.inference_mode():
-        _, extra = model.eval()(
-            source.unsqueeze(0).to(device), torch.tensor([len(source)], device=device), previous.unsqueeze(0).to(device)
-        )
-    weights = extra["attn"][0][0].float().cpu()  # T x S
+    weights = attribute(translator, source, target).attention
+    assert weights is not None
     tokens = [task.target_dictionary[number] for number in target.tolist()]
     return joined_attention(
         translator.source_tokens(source), Hypothesis(target_tokens=tokens, attention=weights.tolist())

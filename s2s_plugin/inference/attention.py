@@ -44,13 +44,17 @@ def attention_examples(cfg: DictConfig, checkpoint: Path, data: Path, rows: list
 
 def _save_signal(translator: Translator, number: int, source: Tensor, run: RunDir) -> dict[str, Any]:
     """Save the features of a signal in the run folder and return what the report needs to draw on them."""
-    task, encoder = translator.task, translator.models[0].encoder
-    description: dict[str, Any] = {"modality": task.modality, "features": f"attention/{number}.npy"}
-    if task.modality == "image":
-        description["grid"] = encoder.cnn.grid(source.shape)
-    else:
-        description |= {"stride": encoder.stride, "seconds_per_frame": task.frontend.seconds_per_step}
-    path = run.folder / description["features"]
+    features = f"attention/{number}.npy"
+    path = run.folder / features
     path.parent.mkdir(exist_ok=True)
-    np.save(path, task.frontend.to_image(source))
-    return description
+    np.save(path, translator.task.frontend.to_image(source))
+    return {"features": features, **signal_steps(translator, source)}
+
+
+def signal_steps(translator: Translator, source: Tensor) -> dict[str, Any]:
+    """Return the modality of a signal, and which part of it each memory step covers."""
+    task, encoder = translator.task, translator.models[0].encoder
+    if task.modality == "image":
+        return {"modality": task.modality, "grid": encoder.cnn.grid(source.shape)}
+    seconds = task.frontend.seconds_per_step
+    return {"modality": task.modality, "stride": encoder.stride, "seconds_per_frame": seconds}

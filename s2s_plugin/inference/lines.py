@@ -17,11 +17,11 @@ from s2s_plugin.corpora.own_files import table_hint
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference import long_lines
 from s2s_plugin.inference.datastore import nearest
-from s2s_plugin.inference.explain import MAX_NEIGHBORS, neighbor_lines, token_lines
 from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.interactive import MEDIA
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import Line, decode, windows
+from s2s_plugin.inference.tokens import MAX_NEIGHBORS, neighbor_lines, token_lines
 from s2s_plugin.inference.translator import Hypothesis, Translator, load_translator
 from s2s_plugin.search.options import is_set
 from s2s_plugin.utils import interrupt
@@ -42,11 +42,7 @@ def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
     Raises:
         UserError: at the end, if some lines were unusable; each has been named, and its output is empty.
     """
-    for word in inputs:
-        if os.path.isdir(word):  # noqa: PTH112 (takes any length)
-            raise UserError(f"{word}: is a folder; name its files, or give the sentence on standard input")
-        if LIKE_FILE.fullmatch(word) and not _is_file(word):
-            raise UserError(f"{word}: there is no such file; a sentence that looks like one goes to standard input")
+    check_inputs(inputs)
     translator = load_translator(cfg, run)
     if translator.task.modality != "text":
         command = next(name for name, modality in MEDIA.items() if modality == translator.task.modality)
@@ -54,8 +50,7 @@ def translate(cfg: DictConfig, run: RunDir, inputs: Sequence[str] = ()) -> None:
             f"s2s translate requires a text model, and {run.folder} reads {translator.task.modality}; "
             f"run s2s {command} FILE ... app={cfg.app}"
         )
-    if not inputs and sys.stdin.isatty():
-        say(f"{run.folder}: type a sentence, end with Ctrl-D")
+    invite(inputs, run)
     nbest, with_tokens = cfg.generation.nbest, cfg.generation.print_alignment is not None
     _check_window(cfg)
     words: Sequence[str | None] = inputs or [None]
@@ -83,13 +78,37 @@ def _explanation(translator: Translator, source: str, hypothesis: Hypothesis) ->
         yield from neighbor_lines(hypothesis.target_tokens, states)
 
 
-class SourceReader:
-    """Turn the lines of a user into sources of the model, and say what it cannot read of them."""
+def check_inputs(inputs: Sequence[str]) -> None:
+    """Raise UserError if a word of the command line is neither a sentence nor a file that is there."""
+    for word in inputs:
+        if os.path.isdir(word):  # noqa: PTH112 (takes any length)
+            raise UserError(f"{word}: is a folder; name its files, or give the sentence on standard input")
+        if LIKE_FILE.fullmatch(word) and not _is_file(word):
+            raise UserError(f"{word}: there is no such file; a sentence that looks like one goes to standard input")
 
-    def __init__(self, translator: Translator, cfg: DictConfig, fail: Callable[[str, Exception], None]):
+
+def invite(inputs: Sequence[str], run: RunDir) -> None:
+    """Say that a terminal is waited for, unless there are inputs."""
+    if not inputs and sys.stdin.isatty():
+        say(f"{run.folder}: type a sentence, end with Ctrl-D")
+
+
+class SourceReader:
+    """Turn the lines of a user into sources of the model, and say what it cannot read of them.
+
+    ``with_outputs``: a line may go on with a tab and an output, which is returned as it is.
+    """
+
+    def __init__(
+        self,
+        translator: Translator,
+        cfg: DictConfig,
+        fail: Callable[[str, Exception], None],
+        with_outputs: bool = False,
+    ):
         several = "+" in f"{cfg.task.source_lang}{cfg.task.target_lang}"
         codec = translator.task.codec
-        self.translator, self.cfg, self.fail = translator, cfg, fail
+        self.translator, self.cfg, self.fail, self.with_outputs = translator, cfg, fail, with_outputs
         self.add_tag = tagger(translator.task.source_dictionary.symbols, cfg.translate_to, several)
         self.keeps_blanks = codec is not None and codec.source.lossless
         self.named: set[str] = set()  # words that the vocabulary lacks
@@ -135,6 +154,10 @@ class SourceReader:
         if isinstance(line, UserError):
             self.fail(where, line)
             return ""
+        output = ""
+        if self.with_outputs:
+            line, *outputs = line.split("\t", 1)
+            output = "\t".join(["", *outputs])
         text = line if self.keeps_blanks else START.sub("", line).rstrip()
         if not text:
             return ""
@@ -151,7 +174,7 @@ class SourceReader:
         if unknown := [each for each in translator.unknown(text) if each not in self.named]:
             say(f"{where}: not in the vocabulary: {' '.join(unknown)}")
             self.named.update(unknown)
-        return text
+        return text + output
 
 
 def _decode(translator: Translator, cfg: DictConfig, sources: list[str], first: int) -> list[list[Hypothesis]]:

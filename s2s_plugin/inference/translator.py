@@ -162,6 +162,10 @@ class Translator:
         ids = self.task.source_dictionary.encode_line(text, add_if_not_exist=False).long()
         return self.task.loader.truncate([ids], np.asarray([len(ids)]))[0]
 
+    def source_ids(self, line: str) -> Tensor:
+        """Return the ids of a line that the model reads: at most :attr:`max_source_tokens`, and </s>."""
+        return self._cut(self.encode(line))
+
     def unknown(self, line: str) -> list[str]:
         """Return the letters of a line, or the words, that the source vocabulary lacks and no copy slot stands for."""
         text, *_ = self._fields(line)
@@ -189,7 +193,7 @@ class Translator:
 
     def source_tokens(self, source: str | Tensor) -> list[str]:
         """Return the tokens of a line or of its ids, behind each step of the memory; without their factors."""
-        ids = self._cut(self.encode(source)) if isinstance(source, str) else source
+        ids = self.source_ids(source) if isinstance(source, str) else source
         encoder, tokens = self.models[0].encoder, [self.task.source_dictionary[i] for i in ids.tolist()]
         return [
             " ".join(tokens[start : start + encoder.stride : encoder.group])

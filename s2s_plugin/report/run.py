@@ -62,6 +62,7 @@ class Attention:
     stride: int = 1  # memory step s covers the frames s * stride to (s + 1) * stride - 1
     seconds_per_frame: float = 0.0  # of audio and video
     grid: Sequence[int] = ()  # rows and columns of an image that the memory covers, row by row
+    caption: str = ""  # below the picture: which sentence or file it is
 
     @property
     def seconds(self) -> float:

@@ -36,7 +36,7 @@ class ReferenceScorer:
             raise UserError("generation.score_reference requires targets; use fairseq-generate")
         for model in models:
             model.eval()
-        outputs = [self._score(model, sample["net_input"], target) for model in models]
+        outputs = [score_target(model, sample["net_input"], target) for model in models]
         scores = torch.stack([each[0] for each in outputs]).logsumexp(0) - math.log(len(models))
         attention = None
         if self.options.needs_attention:
@@ -48,11 +48,15 @@ class ReferenceScorer:
             results.append([to_fairseq(target[row, :length], logprobs.mean(), logprobs, weights, self.options)])
         return results
 
-    @staticmethod
-    def _score(model: Seq2SeqModel, net_input: dict, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log P of each token B x T, attention B x T x S, and the mask of memory steps B x S."""
-        memory = model.encode(net_input["src_tokens"], net_input["src_lengths"])
-        embedded = model.decoder.embedding(net_input["prev_output_tokens"])
-        features, attention = model.decoder.rnn(embedded, memory)
-        log_probs = token_log_probs(model.decoder.generator(features, attention, memory), target)
-        return log_probs, attention.float(), ~memory.padding_mask
+
+def score_target(model: Seq2SeqModel, net_input: dict, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Lead a model along targets B x T (teacher forcing).
+
+    Returns:
+        log P of each token B x T, attention B x T x S, and the mask of memory steps B x S.
+    """
+    memory = model.encode(net_input["src_tokens"], net_input["src_lengths"])
+    embedded = model.decoder.embedding(net_input["prev_output_tokens"])
+    features, attention = model.decoder.rnn(embedded, memory)
+    log_probs = token_log_probs(model.decoder.generator(features, attention, memory), target)
+    return log_probs, attention.float(), ~memory.padding_mask

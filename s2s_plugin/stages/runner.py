@@ -16,6 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.corpora.directions import join_languages
+from s2s_plugin.explain.attention import show_attention
+from s2s_plugin.explain.explain import explain
 from s2s_plugin.inference import chat, datastore, interactive, lines
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import check_parser
@@ -63,6 +65,8 @@ INTERACTIVE: dict[str, Callable[[DictConfig, RunDir, Sequence[str]], None]] = {
     "chat": lambda cfg, run_dir, _: chat.chat(cfg, run_dir),
     "datastore": datastore.datastore,
     "pronounce": interactive.pronounce,
+    "attention": show_attention,
+    "explain": explain,
     **dict.fromkeys(interactive.MEDIA, interactive.recognize),
 }
 

@@ -107,6 +107,18 @@ class DiagnoseConfig:
 
 
 @dataclass
+class ExplainConfig:
+    """Options of ``s2s attention`` and ``s2s explain``."""
+
+    png: Optional[str] = option(
+        None, "picture of the attention to write; further sentences have NAME-2.png, ...", DISPLAY
+    )
+    json: bool = option(False, "print an object in JSON for each sentence, with all numbers", DISPLAY)
+    neighbors: int = option(3, "number of most similar training pairs to show; 0: training text is not read", DISPLAY)
+    rivals: int = option(4, "number of the beam's other hypotheses to show", DISPLAY)
+
+
+@dataclass
 class RunConfig(FairseqConfig):
     """fairseq's config, and the options of a run that fairseq does not have."""
 
@@ -143,6 +155,7 @@ class RunConfig(FairseqConfig):
     image: ImageConfig = field(default_factory=ImageConfig, metadata={"saved": True})
     chat: ChatConfig = field(default_factory=ChatConfig, metadata={"saved": True})
     diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
+    explain: ExplainConfig = field(default_factory=ExplainConfig)
 
 
 def register() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+import numpy as np
+
 from s2s_plugin.text.normalize import match_key
 
 
@@ -32,6 +34,14 @@ class TfidfIndex:
 
     def nearest(self, text: str, exclude: Collection[int] = ()) -> int:
         """Return the index of the most similar text, the first among equals, except those in ``exclude``."""
-        cosine = (self.vectorizer.transform([text]) @ self.vectors).toarray()[0]
+        cosine = self._cosine(text)
         cosine[list(exclude)] = -1
         return int(cosine.argmax())
+
+    def ranked(self, text: str, count: int) -> list[tuple[int, float]]:
+        """Return the indices of the most similar texts, each with its cosine, best first."""
+        cosine = self._cosine(text)
+        return [(int(index), float(cosine[index])) for index in (-cosine).argsort(kind="stable")[:count]]
+
+    def _cosine(self, text: str) -> np.ndarray:
+        return (self.vectorizer.transform([text]) @ self.vectors).toarray()[0]

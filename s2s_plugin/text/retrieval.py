@@ -53,6 +53,10 @@ class Retrieval:
         same = self._by_key.get(match_key(query), [])
         return "" if len(same) == len(self.pairs) else self.pairs[self._index.nearest(query, same)][1]
 
+    def ranked(self, source: str, count: int) -> list[tuple[int, float]]:
+        """Return the indices of the pairs with the most similar sources, each with the similarity, best first."""
+        return self._index.ranked(last_turn(source), count)
+
     @cached_property
     def _index(self) -> TfidfIndex:
         return TfidfIndex([last_turn(source) for source, _ in self.pairs], char_ngrams)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from s2s_plugin.errors import UserError, visible
 
 DIM, RESET = "\033[2m", "\033[0m"
+ACCENT, STRONG = "\033[38;5;33m", "\033[38;5;208m"  # blue and orange, readable on dark and light
 MAX_SIMILAR = 5  # lines of one kind from one process
 WIDTH = 80  # columns of a terminal
 LOG_FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
@@ -38,8 +39,11 @@ def note(text: str) -> None:
 
 
 def harmless(text: str) -> str:
-    """Return text with visible control characters, but for line ends, tabs and what :func:`dim` writes."""
-    return visible(text, keep="\n\t").replace(visible(DIM), DIM).replace(visible(RESET), RESET)
+    """Return text with visible control characters, but for line ends, tabs, and our own escapes."""
+    text = visible(text, keep="\n\t")
+    for escape in (DIM, RESET, ACCENT, STRONG):
+        text = text.replace(visible(escape), escape)
+    return text
 
 
 def note_some(kind: str, text: str) -> None:
@@ -90,7 +94,16 @@ def say_command(command: str) -> None:
 
 def dim(text: str) -> str:
     """Make text dim where standard error is a terminal."""
-    return f"{DIM}{text}{RESET}" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else text
+    return f"{DIM}{text}{RESET}" if _has_colors(sys.stderr) else text
+
+
+def shaded(text: str, strong: bool = False) -> str:
+    """Color text where standard output is a terminal; ``strong`` text in another color."""
+    return f"{STRONG if strong else ACCENT}{text}{RESET}" if _has_colors(sys.stdout) else text
+
+
+def _has_colors(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def clock(seconds: float) -> str:

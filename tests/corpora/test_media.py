@@ -108,6 +108,27 @@ def test_pasted_commands_do_the_same(finished):
     assert [found[number] for number in range(len(expected))] == expected
 
 
+@pytest.mark.parametrize(
+    "finished", ["image", *(pytest.param(name, marks=pytest.mark.slow) for name in ("audio", "video"))], indirect=True
+)
+def test_the_attention_to_single_files(finished):
+    """The map of a test item has the weights that the report draws."""
+    modality, folder, _ = finished
+    app, run = APPS[modality][0], run_folder(modality, folder)
+    row = json.loads((run / "attention.jsonl").read_text().splitlines()[0])
+    output = json.loads((run / "outputs.jsonl").read_text().splitlines()[row["id"]])
+    words = ["s2s", "attention", f"app={app}", output["media"]]
+    values = json.loads(call([*words, "explain.json=true", "explain.png=map.png"], cwd=folder).stdout)
+    assert (values["output"], values["target_tokens"]) == (output["hypothesis"], row["target_tokens"])
+    for own, saved in zip(values["attention"], row["attention"], strict=True):
+        assert own == pytest.approx(saved, abs=2e-3)
+    assert (folder / "map.png").stat().st_size > 1000
+    drawn = call(words, cwd=folder).stdout.splitlines()
+    assert max(map(len, drawn)) <= 80 and row["target_tokens"][0] in drawn[5 if modality == "image" else 6]
+    refused = call(["s2s", "explain", f"app={app}", output["media"]], cwd=folder, check=False)
+    assert refused.returncode == 2 and f"s2s attention FILE ... app={app} shows where it looks" in refused.stderr
+
+
 def test_single_files_and_folders_by_hand(finished):
     modality, folder, _ = finished
     app, stage, _ = APPS[modality]

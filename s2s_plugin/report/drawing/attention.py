@@ -14,6 +14,7 @@ from matplotlib.transforms import Transform
 
 from s2s_plugin.report.drawing.style import ACCENT, INK, QUIET, RULE, fonts_for, new_figure
 from s2s_plugin.report.run import Attention
+from s2s_plugin.utils.columns import wrap
 
 CELL = 0.24  # inches
 MAX_SIDE = 16.0  # inches; on longer axes only some tokens are labeled
@@ -28,6 +29,7 @@ THUMBNAIL = 1.5  # inches wide
 BORDER = 0.045  # inches around a frame
 WEIGHTS = LinearSegmentedColormap.from_list("weights", ["white", ACCENT])
 GLOW = LinearSegmentedColormap.from_list("glow", ["#ff7a1400", "#ff7a14d9"])  # from transparent to orange
+CAPTION_COLUMNS, MIN_CAPTION = 14, 40  # of an inch; of a line at least
 STRONGEST = "strongest: {:.2f}"
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
@@ -162,4 +164,17 @@ def _label(
 def draw(item: Attention) -> Figure:
     """Draw the attention of an item."""
     by_modality = {"text": draw_heatmap, "audio": draw_spectrogram, "video": draw_video, "image": draw_picture}
-    return by_modality[item.modality](item)
+    figure = by_modality[item.modality](item)
+    _caption(figure, item.caption, 0.5 if item.modality in ("audio", "video") else 0.1)
+    return figure
+
+
+def _caption(figure: Figure, text: str, gap: float) -> None:
+    """Write below everything, so many inches from the axes, which sentence or file is drawn."""
+    if not text:
+        return
+    across, height = figure.get_size_inches()
+    lines = wrap(text, max(MIN_CAPTION, round(across * CAPTION_COLUMNS)))
+    fonts, _ = fonts_for(text)
+    style = {"va": "top", "fontsize": 8, "color": QUIET, "parse_math": False, "fontfamily": fonts}
+    figure.text(0, -gap / height, "\n".join(lines), **style)

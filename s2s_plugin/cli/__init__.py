@@ -43,7 +43,15 @@ TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "comp
          "list": "cli.listing", "annotate": "cli.annotate"}  # need no config  # fmt: skip
 USER_DIR = "common.user_dir="  # known before the config is composed, which may have parts that it registers
 KEY_VALUE = re.compile(r"[^\s=]+=")  # key=value; in a sentence, a space comes before any "="
-RESUMABLE = ("prepare", "train", "generate", "score", "report", "run")  # the same command continues them
+RESUMABLE = (
+    "prepare",
+    "train",
+    "generate",
+    "score",
+    "report",
+    "run",
+    "backtranslate",
+)  # the same command continues them
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -95,7 +103,7 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
     """Split the words after a stage; only some stages take files, words or sentences."""
     if stage == "diagnose":
         return [each for word in words for each in (run_overrides(Path(word)) if Path(word).is_dir() else [word])], []
-    if stage not in (*FILE_COMMANDS, "translate", "datastore"):
+    if stage not in (*FILE_COMMANDS, "translate", "datastore", "backtranslate"):
         return words, []
     files = [
         word

@@ -117,6 +117,17 @@ COMMANDS = {
          "s2s translate app=nmt 'Help.' generation.print_alignment=hard",
          "echo 'A new window opens.' | s2s translate app=nmt"),
     ),
+    "backtranslate": Command(
+        "app=APP TEXT TABLE.jsonl", "training pairs of text in the target language",
+        "Translates each line of TEXT by a run of the reverse direction and writes the pairs to TABLE.jsonl, for "
+        "data.extra_pairs of a run that writes the language of TEXT; data.extra_tag tells it which they are. Pairs of "
+        "very different lengths, and copies, are left out. The same command continues after an interruption.",
+        ("translate_to", *DECODING),
+        ("s2s backtranslate app=nmt name=reverse more.de synthetic.jsonl",
+         "s2s backtranslate app=nmt name=reverse more.de sampled.jsonl search=greedy generation.sampling=true",
+         "s2s run app=nmt name=better data.extra_pairs=synthetic.jsonl 'data.extra_tag=\"<bt>\"' "
+         "'subword.special_tokens=[\"<bt>\"]'"),
+    ),
     "datastore": Command(
         "app=APP [TABLE|SOURCES TARGETS]", "decoder states of pairs, for task.knn",
         "Writes the decoder's state at each target token of the run's training pairs, or of a table or two files, to "

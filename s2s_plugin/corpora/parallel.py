@@ -277,6 +277,8 @@ def _without_leaks(cfg: DictConfig, pairs: list[Pair], held_out: list[Pair]) -> 
 def extra_pairs(cfg: DictConfig, held_out: list[Pair], tally: Tally) -> list[Pair]:
     """Return the user's extra training pairs, without those that have a side in a held-out set."""
     extra: list[Pair] = []
+    if (tag := cfg.data.extra_tag) is not None and len(tag.split()) != 1:
+        raise UserError(f"data.extra_tag must be one word, got '{tag}'")
     if several := bool(directions.tags(cfg)):
         held_out = [(directions.untagged(source), target) for source, target in held_out]
     for part in directions.extra(cfg):
@@ -287,5 +289,6 @@ def extra_pairs(cfg: DictConfig, held_out: list[Pair], tally: Tally) -> list[Pai
         tally.leave_out(OVERLAP, missing(pairs, kept))
         tally.keep(kept)
         to = part.data.target_lang if several else None
-        extra += [(directions.tagged(source, to), target) for source, target in kept]
+        origin = "" if tag is None else f"{tag} "
+        extra += [(directions.tagged(origin + source, to), target) for source, target in kept]
     return extra

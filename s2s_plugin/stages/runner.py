@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from s2s_plugin.corpora.directions import join_languages
 from s2s_plugin.explain.attention import show_attention
 from s2s_plugin.explain.explain import explain
-from s2s_plugin.inference import chat, datastore, interactive, lines
+from s2s_plugin.inference import backtranslate, chat, datastore, interactive, lines
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import check_parser
 from s2s_plugin.models.config import Seq2SeqConfig, check_values
@@ -64,6 +64,7 @@ INTERACTIVE: dict[str, Callable[[DictConfig, RunDir, Sequence[str]], None]] = {
     "translate": lines.translate,
     "chat": lambda cfg, run_dir, _: chat.chat(cfg, run_dir),
     "datastore": datastore.datastore,
+    "backtranslate": backtranslate.backtranslate,
     "pronounce": interactive.pronounce,
     "attention": show_attention,
     "explain": explain,

@@ -57,6 +57,9 @@ class DataConfig:
     test_target: Any = option(None, "own test targets")
     extra_source: Any = option(None, "additional training sources, such as back-translations")
     extra_target: Any = option(None, "additional training targets")
+    extra_tag: Optional[str] = option(
+        None, "word before the sources of all additional pairs, which tells where they are from, such as <bt>"
+    )
     dialogues: Optional[str] = option(None, "own conversations: one turn per line, an empty line between conversations")
     valid_dialogues: Optional[str] = option(None, "own conversations for validation")
     test_dialogues: Optional[str] = option(None, "own conversations for the test set")

@@ -42,6 +42,20 @@ def test_further_pairs_are_for_training_alone(prepared):
     assert json.loads((data / "prepared.json").read_text())["pairs"]["train"] == len(splits["train"])
 
 
+def test_further_pairs_may_be_tagged(prepared):
+    """After the pairs of held-out sets have been found among them; a tag of special_tokens stays whole."""
+    folder, before, _ = prepared
+    done = call(f"s2s prepare {OWN} 'data.extra_tag=<2de>'", cwd=folder)
+    assert "2 extra training pairs kept, 2 held-out ones discarded" in done.stderr
+    data = next(path for path in folder.glob("data-bin/files.*") if path.name in done.stderr)
+    train = (data / "text/train.en").read_text().splitlines()
+    assert train[-2:] == [f"<2de> {source}" for source, _ in EXTRA]
+    assert train[:-2] == (before / "text/train.en").read_text().splitlines()[:-2]
+    assert "<2de>" in (data / "pieces/train.en").read_text().splitlines()[-2].split()
+    done = call(f"s2s prepare {OWN} 'data.extra_tag=two words'", cwd=folder, check=False)
+    assert done.returncode == 2 and "data.extra_tag must be one word, got 'two words'" in done.stderr
+
+
 def test_a_tag_is_one_symbol(prepared):
     _, data, _ = prepared
     assert all("<2de>" in line.split() for line in (data / "pieces" / "test.en").read_text().splitlines())

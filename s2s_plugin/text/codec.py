@@ -13,7 +13,7 @@ from fairseq.data import Dictionary
 from sentencepiece import SentencePieceProcessor
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.text.annotate import annotate, check_annotation
+from s2s_plugin.text.annotate import annotate
 from s2s_plugin.text.escape import escape, to_line, unescape
 from s2s_plugin.text.factors import factor_token, split_factors
 from s2s_plugin.text.literals import MARK, Literals, reveal
@@ -69,8 +69,6 @@ class TextCodec:
         self.jamo, self.factors, self.strip, self.fold = jamo, dict(factors or {}), strip, fold
         self.literals = Literals(tags, all_of_them=any(MARK in name for name in names))
         self.annotate, self.interleaved = annotate, interleaved
-        if annotate is not None:
-            check_annotation(list(self.factors), annotate)
         self.factor_tokens = {factor_token(name, value) for name in self.factors for value in self.factors[name]}
 
     @property

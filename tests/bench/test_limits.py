@@ -7,6 +7,9 @@ from types import ModuleType
 
 import pytest
 from command_line import ROOT
+from hydra import compose, initialize_config_dir
+
+from s2s_plugin.stages import schema
 
 
 @pytest.fixture
@@ -50,3 +53,14 @@ def test_a_record_becomes_a_table_with_its_recipe_and_a_plot(page: ModuleType, t
     rows[1]["long"] = 0.0
     page.draw(record, tmp_path / "images" / "again.svg")
     assert len((tmp_path / "images" / "again.svg").read_bytes()) == len(drawn.encode())
+
+
+def test_settings_of_the_laboratory_of_structure_compose(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    from limits import structure
+
+    for settings in (structure._scan_settings(), structure._translation_settings()):
+        words = " ".join(settings.values()).split()  # of all runs at once: the last value of each counts
+        schema.register()
+        with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+            assert compose("s2s", overrides=list(dict.fromkeys(words))).data.recipe in ("scan", "multi30k")

@@ -30,10 +30,14 @@ def on_page_markdown(markdown: str, page, **_) -> str:
 
 def on_page_content(content: str, page, **_) -> str:
     """Write formulas as MathML, and name the language of the page."""
-    content = FORMULA.sub(
-        lambda match: convert(html.unescape(match[3]).strip(), display="block" if match[1] == "div" else "inline"),
-        content,
-    )
+
+    def mathml(match: re.Match) -> str:
+        latex = html.unescape(match[3]).strip()
+        if match[1] == "span":
+            return convert(latex)
+        return f'<div style="overflow-x: auto">{convert(latex, display="block")}</div>'  # wider than a phone
+
+    content = FORMULA.sub(mathml, content)
     language = page.file.src_uri.partition("/")[0]
     return f'<div lang="ko" style="word-break: keep-all">{content}</div>' if language == "ko" else content
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sacrebleu.metrics import CHRF
 
+from s2s_plugin.scoring.tokenizers import AUTO
 from s2s_plugin.scoring.validation import METRICS, Metric
 
 Reward = Callable[[str, str], float]  # of a hypothesis and its reference
@@ -11,7 +12,7 @@ Reward = Callable[[str, str], float]  # of a hypothesis and its reference
 REWARDS = ("chrf", "gleu", *(name for name in METRICS if name != "bleu"))
 
 
-def build_reward(name: str, tokenizer: str = "13a") -> Reward:
+def build_reward(name: str, tokenizer: str = AUTO) -> Reward:
     """Build one of ``REWARDS``; that of an error rate is max(0, 1 - rate). ``tokenizer``: sacrebleu's, for GLEU."""
     if name == "chrf":
         chrf = CHRF()

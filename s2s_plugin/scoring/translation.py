@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import cached_property
+from itertools import chain, zip_longest
 
 import numpy as np
 from fairseq.dataclass import FairseqDataclass
 from fairseq.scoring import register_scorer
-from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics import CHRF, TER
 from sacrebleu.metrics.base import Metric
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.base import AdditiveScorer
+from s2s_plugin.scoring.tokenizers import AUTO, build_bleu, has_spaces, tokenizer_of_texts
 from s2s_plugin.utils.options import option
 
 
@@ -19,7 +21,11 @@ from s2s_plugin.utils.options import option
 class BleuConfig(FairseqDataclass):
     """Options of BLEU."""
 
-    sacrebleu_tokenizer: str = option("13a", "sacrebleu's tokenizer: 13a, intl, char, zh, ja-mecab, ko-mecab, none")
+    sacrebleu_tokenizer: str = option(
+        AUTO,
+        "sacrebleu's tokenizer: 13a, intl, char, zh, ja-mecab, ko-mecab, none; auto: by the target language, or by the "
+        "script of the references",
+    )
     sacrebleu_lowercase: bool = option(False, "ignore case")
 
 
@@ -71,13 +77,25 @@ class BleuScorer(SacrebleuScorer):
 
     def __init__(self, cfg: BleuConfig):
         super().__init__(cfg)
-        tokenizer = cfg.sacrebleu_tokenizer
+        if cfg.sacrebleu_tokenizer != AUTO:
+            self.metric  # noqa: B018 (refuses an unknown one)
+
+    @cached_property
+    def metric(self) -> Metric:  # type: ignore[override]
+        """Return sacrebleu's metric.
+
+        Raises:
+            UserError: there is no such tokenizer, or it lacks a package.
+        """
+        tokenizer = self.cfg.sacrebleu_tokenizer
+        if tokenizer == AUTO:
+            tokenizer = tokenizer_of_texts(chain.from_iterable(self.ref))
         try:
-            self.metric = BLEU(tokenize=tokenizer, lowercase=cfg.sacrebleu_lowercase, max_ngram_order=self.order)
+            return build_bleu(tokenizer, self.cfg.sacrebleu_lowercase, self.order)
         except (KeyError, RuntimeError, OSError) as error:  # unknown; a package is missing; a model cannot be fetched
             why = "unknown" if isinstance(error, KeyError) else " ".join(str(error).split())
             raise UserError(
-                f"scoring.sacrebleu_tokenizer={tokenizer}: {why}; use 13a, intl, char, zh or none"
+                f"scoring.sacrebleu_tokenizer={tokenizer}: {why}; use auto, 13a, intl, char, zh or none"
             ) from None
 
     def signature(self) -> str:
@@ -108,4 +126,10 @@ class TerScorer(SacrebleuScorer):
 
     label = "TER"
     higher_is_better = False
-    metric = TER()
+
+    @cached_property
+    def metric(self) -> Metric:  # type: ignore[override]
+        """Return sacrebleu's metric; where the references have no spaces, their characters are words."""
+        if has_spaces(chain.from_iterable(self.ref)):
+            return TER()
+        return TER(normalized=True, asian_support=True)

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.scoring import recognition, rouge, translation  # noqa: F401  (registers the scorers)
 from s2s_plugin.scoring.base import AdditiveScorer
+from s2s_plugin.scoring.tokenizers import AUTO
 
 METRICS = ("bleu", "rouge1", "rouge2", "rougel", "wer", "cer", "per", "g2p_wer", "exact")
 HIGHER_IS_BETTER = tuple(name for name in METRICS if SCORER_REGISTRY[f"s2s_{name}"].higher_is_better)
@@ -18,7 +19,7 @@ class Metric:
     ROUGE counts words of any script, by its tokenizer ``unicode``; ``tokenizer`` is sacrebleu's, for BLEU.
     """
 
-    def __init__(self, name: str, tokenizer: str = "13a"):
+    def __init__(self, name: str, tokenizer: str = AUTO):
         cfg = DictConfig({"_name": f"s2s_{name}"})
         if name == "bleu":
             cfg.sacrebleu_tokenizer = tokenizer
@@ -33,4 +34,4 @@ class Metric:
 
     def value(self, sums: Sequence[int]) -> float:
         """Return the metric in percent."""
-        return self.scorer.score_of(sums)
+        return self.scorer.with_items([], []).score_of(sums)  # whose tokenizer may follow from its items

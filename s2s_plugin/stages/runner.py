@@ -23,6 +23,7 @@ from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import check_parser
 from s2s_plugin.models.config import Seq2SeqConfig, check_values
 from s2s_plugin.scoring.evaluate import check_metrics
+from s2s_plugin.scoring.tokenizers import AUTO, tokenizer_of_language
 from s2s_plugin.search.options import BeamOptions, check_generation
 from s2s_plugin.stages.average import resolve_averaging
 from s2s_plugin.stages.base import Job, Stage
@@ -88,6 +89,8 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
         import_named(cfg.common.user_dir)
     cfg, restored = _restore(stage, cfg, run_dir, overridden)
     cfg.run_dir = str(run_dir.folder)
+    if cfg.scoring.get("sacrebleu_tokenizer") == AUTO:  # task.eval_tokenizer follows
+        cfg.scoring.sacrebleu_tokenizer = tokenizer_of_language(str(cfg.data.target_lang))
     check_parser(cfg.output_parser)
     if stage in INTERACTIVE:
         route_logs(None, cfg.verbose)

@@ -8,6 +8,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II, MISSING
 
 from s2s_plugin.scoring.rewards import REWARDS
+from s2s_plugin.scoring.tokenizers import AUTO
 from s2s_plugin.scoring.validation import METRICS
 from s2s_plugin.search.precision import PRECISIONS
 from s2s_plugin.utils.options import DECODING, SPEED, TRAINING_AND_DECODING, option, options_affecting
@@ -35,7 +36,9 @@ class Seq2SeqTaskConfig(FairseqDataclass):
     eval_metric: ChoiceEnum(["none", *METRICS]) = option(  # type: ignore[valid-type]
         "none", "decode the validation set and log this metric as valid_<metric>"
     )
-    eval_tokenizer: str = option("13a", "sacrebleu tokenizer of the validation metric")
+    eval_tokenizer: str = option(
+        AUTO, "sacrebleu tokenizer of the validation metric; auto: by the script of the references"
+    )
     eval_beam: int = option(1, "beam size in validation")
     eval_max_len: Optional[int] = option(
         None,

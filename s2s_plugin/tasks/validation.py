@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.datasets.references import read_references
 from s2s_plugin.errors import UserError
+from s2s_plugin.scoring.tokenizers import AUTO, tokenizer_of_texts
 from s2s_plugin.scoring.validation import Metric
 from s2s_plugin.search.beam import BeamSearch
 from s2s_plugin.search.options import BeamOptions
@@ -102,6 +103,9 @@ class ValidationMetric:
                 f"{folder}: {len(dataset):,} items in split '{split}' but {len(texts):,} references; run the prepare "
                 "stage again"
             )
+        if self.cfg.eval_tokenizer == AUTO:  # of the whole set, whatever its batches hold
+            all_texts = (each for text in texts for each in ([text] if isinstance(text, str) else text))
+            self.metric = Metric(str(self.cfg.eval_metric), tokenizer_of_texts(all_texts))
         pairs = zip(texts, sources, strict=True)
         return [Reference([text] if isinstance(text, str) else text, source) for text, source in pairs]
 

@@ -115,9 +115,10 @@ def _check(subword: SubwordConfig) -> None:
         raise UserError(f"subword.target_kind={subword.target_kind} requires subword.joint=false")
     if subword.fold_repeats and subword.target_tags:
         raise UserError("subword.fold_repeats and subword.target_tags are mutually exclusive")
-    for name in ("jamo", "factors", "annotate", "target_tags", "fold_repeats", "copy_slots", "normalize_source"):
-        if subword.lossless and getattr(subword, name):
-            raise UserError(f"subword.lossless and subword.{name} are mutually exclusive")
+    lossy = subword.jamo, subword.factors, subword.annotate, subword.target_tags, subword.fold_repeats
+    if subword.lossless and (any(lossy) or subword.copy_slots or subword.normalize_source):
+        names = "jamo, factors, annotate, target_tags, fold_repeats, copy_slots and normalize_source"
+        raise UserError(f"subword.lossless and subword.{names} are mutually exclusive")
     if subword.lossless and "word" in (subword.kind, subword.target_kind):
         raise UserError("subword.lossless requires subword.kind=unigram, bpe or char, got word")
 

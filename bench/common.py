@@ -25,12 +25,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def call(command: str, threads: int | None = None) -> str:
+def call(command: str, threads: int | None = None, messages: bool = True) -> str:
     """Run a command of this environment in the checkout and return its output; exit with it if the command fails.
 
     Args:
         command: as one types it.
         threads: of OpenMP; None leaves the choice to the libraries.
+        messages: whether standard error is part of the output.
     """
     print(f"$ {command}", file=sys.stderr, flush=True)
     words = shlex.split(command)
@@ -40,12 +41,12 @@ def call(command: str, threads: int | None = None) -> str:
     done = subprocess.run([str(BIN / words[0]), *words[1:]], cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout + done.stderr
+    return done.stdout + done.stderr if messages else done.stdout
 
 
 def prepare(command: str) -> Path:
     """Run ``s2s prepare`` and return the folder that it names."""
-    return ROOT / re.findall(r"pairs .*, in (\S+)$", call(command), re.MULTILINE)[0]
+    return ROOT / re.findall(r" tokens, in\s+(\S+)", call(command))[0]
 
 
 def score(metrics: list[str], outputs: Path, references: Path, decode: Any = str) -> dict[str, float]:

@@ -194,7 +194,10 @@ def lines(options: argparse.Namespace) -> dict[str, Any]:
 
 # --------------------------------------------------------------------------------------------------------------- SCAN
 
-SCAN = "experiment=scan data.options.split=length optimization.max_update=800 dataset.validate_interval_updates=400"
+SCAN = (  # larger batches than the experiment's, and fewer of them
+    "experiment=scan data.options.split=length checkpoint_metric=loss model.dropout=0.3 dataset.batch_size=200 "
+    "optimization.lr=[0.005] optimization.max_update=800"
+)
 SCANNERS = {
     "attention": "",
     "location-aware attention": "model.attention=location",

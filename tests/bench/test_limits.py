@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 from types import ModuleType
 
@@ -64,3 +66,18 @@ def test_settings_of_the_laboratory_of_structure_compose(monkeypatch: pytest.Mon
         schema.register()
         with initialize_config_dir(str(schema.CONF), version_base="1.3"):
             assert compose("s2s", overrides=list(dict.fromkeys(words))).data.recipe in ("scan", "multi30k")
+
+
+def test_a_finished_run_is_kept_and_one_of_other_settings_refused(page: ModuleType, tmp_path, monkeypatch):
+    from limits import lab
+
+    monkeypatch.setattr(lab, "ROOT", tmp_path)
+    monkeypatch.setattr(lab, "RUNS", tmp_path / "runs")
+    folder = tmp_path / "runs" / "toy" / "plain.1"
+    folder.mkdir(parents=True)
+    command = "s2s run app=nmt common.seed=1 run_dir=runs/toy/plain.1"
+    (folder / lab.MADE).write_text(json.dumps({"command": command}))
+    options = argparse.Namespace(seeds=1, jobs=2)
+    assert lab.train("toy", {"plain": "app=nmt"}, options) == {"plain": [folder]}
+    with pytest.raises(SystemExit, match="plain.1 was made by other settings, delete it"):
+        lab.train("toy", {"plain": "app=code"}, options)

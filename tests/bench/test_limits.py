@@ -79,5 +79,5 @@ def test_a_finished_run_is_kept_and_one_of_other_settings_refused(page: ModuleTy
     (folder / lab.MADE).write_text(json.dumps({"command": command}))
     options = argparse.Namespace(seeds=1, jobs=2)
     assert lab.train("toy", {"plain": "app=nmt"}, options) == {"plain": [folder]}
-    with pytest.raises(SystemExit, match="plain.1 was made by other settings, delete it"):
+    with pytest.raises(SystemExit, match="was made by other settings, delete it"):
         lab.train("toy", {"plain": "app=code"}, options)

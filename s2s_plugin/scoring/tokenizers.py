@@ -48,10 +48,10 @@ def tokenizer_of_texts(texts: Iterable[str]) -> str:
     return "char"
 
 
-def has_spaces(texts: Iterable[str]) -> bool:
-    """Return whether most words of the texts are of scripts that are written with spaces."""
+def is_han_or_kana(texts: Iterable[str]) -> bool:
+    """Return whether most words of the texts are Han characters or kana."""
     counts = _units(texts)
-    return 2 * (counts["han"] + counts["kana"] + counts["unspaced"]) <= counts.total()
+    return 2 * (counts["han"] + counts["kana"]) > counts.total()
 
 
 def is_latin(texts: Iterable[str]) -> bool:

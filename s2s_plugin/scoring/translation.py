@@ -13,7 +13,7 @@ from sacrebleu.metrics.base import Metric
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.scoring.base import AdditiveScorer
-from s2s_plugin.scoring.tokenizers import AUTO, build_bleu, has_spaces, tokenizer_of_texts
+from s2s_plugin.scoring.tokenizers import AUTO, build_bleu, is_han_or_kana, tokenizer_of_texts
 from s2s_plugin.utils.options import option
 
 
@@ -129,7 +129,6 @@ class TerScorer(SacrebleuScorer):
 
     @cached_property
     def metric(self) -> Metric:  # type: ignore[override]
-        """Return sacrebleu's metric; where the references have no spaces, their characters are words."""
-        if has_spaces(chain.from_iterable(self.ref)):
-            return TER()
-        return TER(normalized=True, asian_support=True)
+        """Return sacrebleu's metric; of references in Han and kana, each character is a word."""
+        asian = is_han_or_kana(chain.from_iterable(self.ref))
+        return TER(normalized=asian, asian_support=asian)

@@ -13,7 +13,7 @@ from sacrebleu.metrics import BLEU, TER
 
 from s2s_plugin.scoring.base import Scorer
 from s2s_plugin.scoring.rewards import build_reward
-from s2s_plugin.scoring.tokenizers import has_spaces, is_latin, tokenizer_of_language, tokenizer_of_texts
+from s2s_plugin.scoring.tokenizers import is_han_or_kana, is_latin, tokenizer_of_language, tokenizer_of_texts
 from s2s_plugin.scoring.validation import Metric
 
 TEXTS = {
@@ -42,7 +42,7 @@ def test_of_a_language(language: str, tokenizer: str):
 def test_of_a_script(language: str):
     texts, tokenizer = TEXTS[language]
     assert tokenizer_of_texts(texts) == tokenizer
-    assert has_spaces(texts) == (language not in ("ja", "zh", "th"))
+    assert is_han_or_kana(texts) == (language in ("ja", "zh"))
     assert is_latin(texts) == (language in ("de", "none"))
     if language != "de":  # a few Korean lines among others change nothing
         assert tokenizer_of_texts([*TEXTS["de"][0] * 5, *texts]) == "13a"
@@ -64,14 +64,14 @@ def test_scores_are_sacrebleus_with_that_tokenizer(language: str):
     value, signature = scorer.evaluate()
     assert value == direct.corpus_score(hypotheses, [references]).score > 0
     assert signature == str(direct.get_signature()) and f"|tok:{tokenizer}|" in signature
-    spaced = has_spaces(references)
-    edits = TER() if spaced else TER(normalized=True, asian_support=True)
+    asian = is_han_or_kana(references)
+    edits = TER(normalized=True, asian_support=True) if asian else TER()
     value, signature = scorer_of("s2s_ter", references, hypotheses).evaluate()
     assert value == edits.corpus_score(hypotheses, [references]).score
-    assert f"|asian:{'no' if spaced else 'yes'}|" in signature
+    assert f"|asian:{'yes' if asian else 'no'}|" in signature
     value, signature = scorer_of("s2s_rouge1", references, hypotheses).evaluate()
     assert f"|tok:{'rouge' if language == 'de' else 'unicode'}|" in signature and value > 30
-    if not spaced:  # one of eight to twenty characters is wrong, not all of one word
+    if asian:  # one of eight to twenty characters is wrong, not all of one word
         assert 0 < scorer_of("s2s_ter", references, hypotheses).score() < 50
 
 

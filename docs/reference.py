@@ -12,7 +12,15 @@ from s2s_plugin.datasets.frontends.audio import AudioConfig
 from s2s_plugin.datasets.frontends.image import ImageConfig
 from s2s_plugin.datasets.frontends.video import VideoConfig
 from s2s_plugin.models.config import Seq2SeqConfig
-from s2s_plugin.stages.schema import ChatConfig, DataConfig, DiagnoseConfig, ExplainConfig, RunConfig, SubwordConfig
+from s2s_plugin.stages.schema import (
+    ChatConfig,
+    CheckConfig,
+    DataConfig,
+    DiagnoseConfig,
+    ExplainConfig,
+    RunConfig,
+    SubwordConfig,
+)
 from s2s_plugin.tasks.config import Seq2SeqTaskConfig
 from s2s_plugin.utils.options import TRAINING
 
@@ -42,6 +50,7 @@ GROUPS = {  # prefix: title, dataclass
     "criterion.": ("Loss: `criterion=s2s_cross_entropy`", Seq2SeqCriterionConfig),
     "criterion. ": ("Loss: `criterion=s2s_minimum_risk`", MinimumRiskConfig),
     "chat.": ("Chat", ChatConfig),
+    "check.": ("Check of a corpus", CheckConfig),
     "diagnose.": ("Diagnosis", DiagnoseConfig),
     "explain.": ("Attention and explanations of one sentence", ExplainConfig),
 }

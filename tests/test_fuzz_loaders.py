@@ -29,7 +29,7 @@ from fuzzing import Fuzz, Loader
 from s2s_plugin.corpora import tables
 from s2s_plugin.corpora.fetching.archive import unpack
 from s2s_plugin.corpora.fetching.download import _broken
-from s2s_plugin.corpora.parallel import checked_lines
+from s2s_plugin.corpora.lines import checked_lines
 from s2s_plugin.datasets.features import FeatureSource, PackedFeatures, pack
 from s2s_plugin.datasets.frontends import build_frontend, load
 from s2s_plugin.datasets.manifest import Item, read_manifest

@@ -30,6 +30,7 @@ from s2s_plugin.cli.streams import broken_pipe, check_output, prepare_streams
 from s2s_plugin.cli.suggest import check_choices, did_you_mean, explain
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages import runner, schema
+from s2s_plugin.stages.check.data_options import overrides_of
 from s2s_plugin.tasks.user_dir import import_named
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import guard_terminal, route_logs, say
@@ -103,7 +104,7 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
     """Split the words after a stage; only some stages take files, words or sentences."""
     if stage == "diagnose":
         return [each for word in words for each in (run_overrides(Path(word)) if Path(word).is_dir() else [word])], []
-    if stage not in (*FILE_COMMANDS, "translate", "datastore", "backtranslate"):
+    if stage not in (*FILE_COMMANDS, "translate", "datastore", "backtranslate", "check"):
         return words, []
     files = [
         word
@@ -111,6 +112,9 @@ def _overrides_and_files(stage: str, words: list[str]) -> tuple[list[str], list[
         if not (KEY_VALUE.match(word) or word.startswith("-")) or os.path.exists(word)  # noqa: PTH110 (takes any length)
     ]
     overrides = [word for word in words if word not in files]
+    if stage == "check":  # has no run, whose folder Hydra would make
+        app = [] if names_app(overrides) else ["app=nmt"]
+        return [*app, "hydra.run.dir=.", *overrides_of(files, overrides), *overrides], []
     default_app = [] if names_app(overrides) or stage not in FILE_COMMANDS else [f"app={FILE_COMMANDS[stage]}"]
     return default_app + overrides, files
 
@@ -138,8 +142,10 @@ def _run(stage: str, overrides: list[str], files: list[str]) -> int:
             failed.append(_report(error, stage))
             return None
         finally:
+            folder = Path(HydraConfig.get().runtime.output_dir)
             with contextlib.suppress(OSError):  # Hydra has made the run's folder; leave none that is empty
-                Path(HydraConfig.get().runtime.output_dir).rmdir()
+                if folder != Path.cwd():  # of a command without a run
+                    folder.rmdir()
 
     # Hydra composes the config once more only to look for it there.
     Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign, assignment]

@@ -59,6 +59,16 @@ FAIRSEQ_HELP = {
 INPUT = "; the run's model decodes, options of the run need not be repeated"
 
 COMMANDS = {
+    "check": Command(
+        "DATA", "look for mistakes in a corpus before training on it",
+        "Finds leaks between splits, duplicates, broken text, wrong languages, pairs that do not fit together; with "
+        "check.write, writes a copy without them. DATA is a table, two files of text (or what their names have in "
+        "common, with data.source_lang and data.target_lang), a manifest, a prepared folder, or data=NAME.",
+        ("data.source_column", "data.target_column", "data.valid_pairs", "data.test_pairs", "data.valid_source",
+         "data.valid_target", "data.test_source", "data.test_target", "check"),
+        ("s2s check my.csv", "s2s check my.en my.de data.test_source=test.en data.test_target=test.de",
+         "s2s check my.csv check.write=cleaned", "s2s check my.csv check.run=runs/nmt/mine"),
+    ),
     "prepare": Command(
         "app=APP", "build the corpus: download, split, subwords",
         "Builds the training, validation and test sets of an app's default corpus, of another one (data=NAME, see s2s "

@@ -22,7 +22,7 @@ MULTIRUN = ("-m", "--multirun")
 MAX_NAME = 255  # bytes, of most file systems
 FILES = re.compile(  # the options that name a file or a folder
     r"data\.((valid_|test_|extra_)?(pairs|source|target|dialogues|manifest)|from_dir)|run_dir|prepared_dir|"
-    r"diagnose\.(challenge|alignments)|explain\.png|"
+    r"diagnose\.(challenge|alignments)|explain\.png|check\.(run|write)|"
     r"finetune_from|subword\.from_dir|model\.\w+_path|generation\.replace_unk|common\.(user_dir|tensorboard_logdir)|"
     r"checkpoint\.(save_dir|restore_file|finetune_from_model)|hydra\.\w+\.dir"
 )

@@ -12,29 +12,18 @@ from s2s_plugin.corpora import directions, tables
 from s2s_plugin.corpora.cleaning import Pair, clean_text
 from s2s_plugin.corpora.dialogues import check_history, exchanges, question_key, split_by_question, without_questions
 from s2s_plugin.corpora.holding_out import MAX_HELD_OUT, hold_out
+from s2s_plugin.corpora.lines import EMPTY, UNUSABLE, Side, check_line, checked_lines, count_lines, read_lines
 from s2s_plugin.corpora.own_files import table_hint
 from s2s_plugin.corpora.splits import SPLITS, Splits, dedup, without_leaks
 from s2s_plugin.corpora.tally import OwnPair, Tally, missing
 from s2s_plugin.errors import UserError
 from s2s_plugin.text.escape import to_line
-from s2s_plugin.utils.compression import open_binary
 from s2s_plugin.utils.console import note
 
-MAX_LINE = 20_000  # characters; a longer line is a sign of a broken file
-Side = str | UserError  # of a pair; an unusable line is the error that it is
 # what some tool takes for the end of a line or of a text; kept by an escape where every character counts
 LINE_BREAK = re.compile("[\0\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 DUPLICATES = "duplicate (case, spaces and punctuation aside)"
 OVERLAP = "with a side that is held out"
-EMPTY, UNUSABLE, LONG = "with an empty side", "unusable", f"longer than {MAX_LINE:,} characters"
-
-
-class BadLine(UserError):
-    """A line that cannot be used, for this reason."""
-
-    def __init__(self, message: str, reason: str):
-        super().__init__(message)
-        self.reason = reason
 
 
 def skips_bad(data: DictConfig) -> bool:
@@ -42,36 +31,6 @@ def skips_bad(data: DictConfig) -> bool:
     if data.on_bad_item not in ("error", "skip"):
         raise UserError(f"data.on_bad_item must be error or skip, got {data.on_bad_item}")
     return data.on_bad_item == "skip"
-
-
-def checked_lines(path: Path, empty_lines: bool = False) -> list[str | UserError]:
-    """Return the lines of a UTF-8 file without their ends; in the place of an unusable line, its error.
-
-    Raises:
-        UserError: the file is missing, unreadable or empty.
-    """
-    with open_binary(path) as file:
-        raw = file.read()
-    if not raw.strip():
-        raise UserError(f"{path}: the file is empty; it must hold one sentence per line")
-    lines = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    numbered = enumerate(lines, start=1)
-    return ["" if empty_lines and not line.strip() else _check_line(f"{path}:{n}", line) for n, line in numbered]
-
-
-def _check_line(where: str, raw: bytes) -> str | UserError:
-    try:
-        line = raw.decode("utf-8").rstrip("\r")
-    except UnicodeDecodeError as error:
-        return UserError(f"{where}: byte {error.start + 1} is not UTF-8; convert the file, e.g. with iconv")
-    if not line.strip():
-        return BadLine(f"{where}: the line is empty; every line must hold a sentence", EMPTY)
-    if len(line) > MAX_LINE:
-        rule = f"a line must have at most {MAX_LINE:,} characters, got {len(line):,}; split it"
-        return BadLine(f"{where}: {rule}", LONG)
-    return line
 
 
 def _read_pairs(cfg: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
@@ -83,7 +42,7 @@ def _read_pairs(cfg: DictConfig, prefix: str, tally: Tally) -> list[Pair]:
     clean = _exact if cfg.subword.lossless else _clean
     pairs: list[Pair] = []
     read, file = tally.read, ""
-    for where, sides in _read_rows(cfg, prefix):
+    for where, sides in read_rows(cfg, prefix):
         tally.read += 1
         file = file or where.rpartition(":")[0]
         bad = next((side for side in sides if isinstance(side, UserError)), None)
@@ -132,7 +91,7 @@ def _exact(text: str) -> str:
     return LINE_BREAK.sub(lambda match: to_line(match[0]), text)
 
 
-def _read_rows(cfg: DictConfig, prefix: str) -> Iterator[tuple[str, list[Side]]]:
+def read_rows(cfg: DictConfig, prefix: str) -> Iterator[tuple[str, list[Side]]]:
     """Yield where a pair is, ``file:line``, and its sides: of one table, of two files, or nothing."""
     if (table := tables.find(cfg.data, prefix)) is not None:
         for where, cells in tables.read_pairs(cfg.data, table, keep_line_breaks=cfg.subword.lossless):
@@ -146,17 +105,18 @@ def _read_rows(cfg: DictConfig, prefix: str) -> Iterator[tuple[str, list[Side]]]
     for file in files:
         if hint := table_hint(Path(file)):
             note(hint)
-    sources, targets = (checked_lines(Path(file)) for file in files)
-    if len(sources) != len(targets):
-        lengths = f"{files[0]} has {len(sources):,} lines but {files[1]} has {len(targets):,}"
+    counts = [count_lines(Path(file)) for file in files]
+    if counts[0] != counts[1]:
+        lengths = f"{files[0]} has {counts[0]:,} lines but {files[1]} has {counts[1]:,}"
         raise UserError(f"{lengths}: line n of one must translate line n of the other; find where they diverge")
+    sources, targets = (read_lines(Path(file)) for file in files)
     for number, sides in enumerate(zip(sources, targets, strict=True), start=1):
         yield f"{files[0]}:{number}", list(sides)
 
 
 def _check_cell(where: str, cell: Side) -> Side:
     """Return a cell of a table, which may be empty, or the error that it is."""
-    return _check_line(where, cell.encode("utf-8", "surrogatepass")) if isinstance(cell, str) and cell else cell
+    return check_line(where, cell.encode("utf-8", "surrogatepass")) if isinstance(cell, str) and cell else cell
 
 
 def read_conversations(path: Path, tally: Tally) -> list[tuple[int, list[str]]]:

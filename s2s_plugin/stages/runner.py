@@ -28,6 +28,7 @@ from s2s_plugin.search.options import BeamOptions, check_generation
 from s2s_plugin.stages.average import resolve_averaging
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import check_baselines
+from s2s_plugin.stages.check.command import check
 from s2s_plugin.stages.diagnose.stage import DiagnoseStage, finding_lines
 from s2s_plugin.stages.finetune import init_from_run
 from s2s_plugin.stages.generate.stage import GenerateStage
@@ -87,6 +88,9 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
     overridden = overridden_keys() - set(implied)
     if cfg.common.user_dir is not None:
         import_named(cfg.common.user_dir)
+    if stage == "check":
+        check(cfg)
+        return None
     cfg, restored = _restore(stage, cfg, run_dir, overridden)
     cfg.run_dir = str(run_dir.folder)
     if cfg.scoring.get("sacrebleu_tokenizer") == AUTO:  # task.eval_tokenizer follows

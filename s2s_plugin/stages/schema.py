@@ -122,6 +122,21 @@ class ExplainConfig:
 
 
 @dataclass
+class CheckConfig:
+    """Options of ``s2s check``."""
+
+    run: Optional[str] = option(None, "folder of a trained run whose loss on each training pair is computed", DISPLAY)
+    write: Optional[str] = option(None, "new folder for a copy without the rows of check.remove", DISPLAY)
+    remove: list[str] = option(
+        ["errors", "warnings"],
+        "what check.write leaves out of training: errors, warnings, or names of findings",
+        DISPLAY,
+    )
+    examples: int = option(3, "rows that are shown of each finding", DISPLAY)
+    json: bool = option(False, "print the findings as an object in JSON", DISPLAY)
+
+
+@dataclass
 class RunConfig(FairseqConfig):
     """fairseq's config, and the options of a run that fairseq does not have."""
 
@@ -159,6 +174,7 @@ class RunConfig(FairseqConfig):
     chat: ChatConfig = field(default_factory=ChatConfig, metadata={"saved": True})
     diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
     explain: ExplainConfig = field(default_factory=ExplainConfig)
+    check: CheckConfig = field(default_factory=CheckConfig)
 
 
 def register() -> None:

@@ -9,6 +9,7 @@ from s2s_plugin.text.characters import drop_meaningless
 
 SPACE = "\u2581"  # SentencePiece's mark of a space
 OTHER_LETTERS = ("Co", "Cn")  # categories of private use, and of characters that are newer than Python's Unicode
+ASCII_OTHERS = re.compile("[^a-z0-9]+")  # no letters or digits
 TAG = re.compile(r"(<[^<>\s]+>)")
 
 
@@ -47,5 +48,7 @@ def _strip(text: str) -> str:
 def match_key(text: str) -> str:
     """Return what two equal lines share: letters, vowel signs and digits, casefolded."""
     folded = text.casefold()
+    if folded.isascii():  # the same, faster
+        return ASCII_OTHERS.sub(" ", folded).strip() or " ".join(folded.split())
     kept = (c if (kind := unicodedata.category(c))[0] in "LMN" or kind in OTHER_LETTERS else " " for c in folded)
     return " ".join("".join(kept).split()) or " ".join(folded.split())

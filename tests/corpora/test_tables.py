@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from own_tables import COMPRESSIONS, EXPECTED, arrow, delimited, nested, objects, read, settings
 
 from s2s_plugin.corpora import tables
-from s2s_plugin.corpora.parallel import MAX_LINE, _read_pairs, checked_lines
+from s2s_plugin.corpora.lines import MAX_LINE, checked_lines
+from s2s_plugin.corpora.parallel import _read_pairs
 from s2s_plugin.corpora.tally import Tally
 from s2s_plugin.errors import UserError
 from s2s_plugin.utils.compression import open_binary, plain_path
@@ -62,7 +63,7 @@ def test_every_format_and_compression(tmp_path: Path, name: str, ending: str, ca
 def test_plain_text_may_be_compressed(tmp_path: Path, ending: str):
     file = tmp_path / f"my.en{ending}"
     file.write_bytes(COMPRESSIONS[ending](b"a b\nc d\n" * 50_000))
-    assert checked_lines(file) == ["a b", "c d"] * 50_000
+    assert list(checked_lines(file)) == ["a b", "c d"] * 50_000
     assert plain_path(file) == tmp_path / "my.en"
 
 

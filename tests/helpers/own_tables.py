@@ -73,6 +73,14 @@ def settings(pairs: Path, **options: object) -> DictConfig:
     return OmegaConf.create(data | {"pairs": str(pairs)} | options)
 
 
+def data_config(**options: object) -> DictConfig:
+    """A config with the options of own files, also of those without tables."""
+    files = {f"{prefix}{side}": None for prefix in ("", "valid_", "test_", "extra_") for side in ("source", "target")}
+    data = settings(Path())
+    data.update({**files, "pairs": None, **options})
+    return OmegaConf.create({"data": data, "subword": {"lossless": False}})
+
+
 def read(pairs: Path, prefix: str = "", lossless: bool = False, **options: object) -> list:
     data = settings(pairs, **options)
     table = tables.find(data, prefix)

@@ -14,7 +14,7 @@ from command_line import BIN, call
 from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import OmegaConf
 
-from s2s_plugin.corpora.parallel import checked_lines
+from s2s_plugin.corpora.lines import checked_lines
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.text.normalize import normalize

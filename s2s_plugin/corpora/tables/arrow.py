@@ -25,7 +25,7 @@ def read(path: Path, named: object = ()) -> Iterator[Row]:
         if path.suffix.lower() in SUFFIXES:  # these formats are read from their end
             file = io.BytesIO(file.read())
         try:
-            for batch in _batches(file):
+            for batch in batches(file):
                 batch.validate(full=True)  # a broken one makes pyarrow read other memory
                 for start in range(0, batch.num_rows, BATCH):
                     for row in batch.slice(start, BATCH).to_pylist():
@@ -36,7 +36,8 @@ def read(path: Path, named: object = ()) -> Iterator[Row]:
             raise UserError(f"{path}:{number + 1}: cannot be read as Parquet or Arrow ({reason})") from None
 
 
-def _batches(file: IO[bytes]) -> Iterator[Any]:
+def batches(file: IO[bytes]) -> Iterator[Any]:
+    """Return the record batches of a Parquet file, or of an Arrow file or stream."""
     from pyarrow import ipc, parquet
 
     magic = file.read(4)

@@ -215,6 +215,13 @@ COMMANDS = {
         "Checks every digest, loads the model, and compares its outputs for the examples in it with those stored.",
         (), ("s2s verify en-de.s2s",),
     ),
+    "serve": Command(
+        "FILE.s2s [...]", "serve models over HTTP",
+        "REST with an OpenAPI description, streams of partial outputs, conversations; requests that wait at the same time "
+        "are decoded together. It listens at 127.0.0.1:8000, which other machines cannot reach: --host, --port; "
+        "--key-file FILE has a key that each request must have. It needs the extra serve.",
+        (), ("s2s serve nmt-default.s2s", "s2s serve en-de.s2s de-en.s2s --host 0.0.0.0 --key-file key.txt"),
+    ),
     "average": Command(
         "CHECKPOINT ... --to FILE", "average the weights of checkpoints",
         "Writes a checkpoint with the mean of their weights.",

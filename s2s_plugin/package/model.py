@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from itertools import islice
@@ -30,11 +32,13 @@ from s2s_plugin.package.archive import SUFFIX, is_package
 from s2s_plugin.package.arrays import write_array
 from s2s_plugin.package.unpack import unpack_here
 from s2s_plugin.search.precision import PRECISIONS
+from s2s_plugin.search.state import WATCHER, BeamState
 from s2s_plugin.tasks.config import DECODING_OPTIONS
 from s2s_plugin.tasks.stored_config import check_config
 from s2s_plugin.utils.untrusted import load_yaml
 
 GENERATION = {field.name for field in fields(GenerationConfig)} - {"lm_path", "lm_weight", "_name"}
+MAX_SEARCHES = 16  # that are kept, each with its options
 WINDOW = 64  # inputs of a stream that are decoded at once
 Input = str | Path | np.ndarray
 
@@ -74,6 +78,7 @@ class Model:
         app: such as nmt.
         modality: of the sources: text, audio, video or image.
         source_lang, target_lang: languages; of a signal, the modality.
+        parameters: their number.
     """
 
     def __init__(self, run: RunDir, device: str = "cpu", precision: str = "fp32"):
@@ -92,10 +97,11 @@ class Model:
         self._options |= {"search_precision": precision}
         data = run.data if run.data.is_dir() else Path(stored["task"]["data"])
         self._translator = Translator(run.best_checkpoint(), self._config({}), data=data, cpu=device == "cpu")
-        self._searches: dict[str, Translator] = {}
+        self._searches: OrderedDict[str, Translator] = OrderedDict()
         self._lock = threading.Lock()
         task = self._translator.task
         self.modality, self.source_lang, self.target_lang = task.modality, task.cfg.source_lang, task.cfg.target_lang
+        self.parameters = sum(parameter.numel() for parameter in self._translator.models[0].parameters())
 
     def translate(self, inputs: Input | Sequence[Input], **options: Any) -> Any:
         """Return the best output of each input as text; of a single input, one text.
@@ -159,6 +165,20 @@ class Model:
         while window := list(islice(remaining, WINDOW)):
             yield from (outputs[0].text for outputs in self.outputs(window, **options))
 
+    def follow(self, source: Input, seen: Callable[[str], None], **options: Any) -> list[Output]:
+        """Return the outputs of one input; call ``seen`` with the best text so far after each step of the search."""
+        task = self._translator.task
+
+        def watch(state: BeamState) -> None:
+            best = state.tokens[0, int(state.total[0].argmax()), 1:]
+            tokens = best if state.vocabulary is None else state.vocabulary[best]
+            text = task.target_dictionary.string(tokens)
+            seen(text if task.codec is None else task.codec.decode(text))
+
+        context = copy_context()
+        context.run(WATCHER.set, watch)
+        return context.run(lambda: self.outputs([source], **options))[0]
+
     def chat(self) -> Chatbot:
         """Return a conversation with a chatbot: ``reply(turn)`` of it has text, confidence and sure.
 
@@ -178,6 +198,9 @@ class Model:
             if key not in self._searches:
                 task = self._options | {name: value for name, value in options.items() if name in DECODING_OPTIONS}
                 self._searches[key] = self._translator.with_search(self._config(options), task)
+                if len(self._searches) > MAX_SEARCHES:
+                    self._searches.popitem(last=False)
+            self._searches.move_to_end(key)
             return self._searches[key]
 
     def _config(self, options: Mapping[str, Any]) -> Any:

@@ -23,7 +23,7 @@ from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.rules import LogitsConstraints
 from s2s_plugin.search.sampling import Sampler
 from s2s_plugin.search.shortlist import Shortlist
-from s2s_plugin.search.state import NEG_INF, SYNC_INTERVAL, BeamState, Collaborator, Selector
+from s2s_plugin.search.state import NEG_INF, SYNC_INTERVAL, WATCHER, BeamState, Collaborator, Selector, Watched
 from s2s_plugin.search.topk import TopK
 
 
@@ -193,6 +193,8 @@ class BeamSearch:
         if options.ctc_search_weight and (ctc := self.models[0].ctc) is not None:
             logits, padding_mask = ctc(memories[0].values), memories[0].padding_mask
             collaborators.append(CTCPrefixes(logits, padding_mask, width, self.blank, self.eos, options))
+        if (watcher := WATCHER.get()) is not None:
+            collaborators.append(Watched(watcher))
         return state, [*collaborators, selector]
 
     def _source_lengths(self, sample: dict) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +13,9 @@ from s2s_plugin.models.decoders import DecoderState
 from s2s_plugin.models.memory import Memory
 
 NEG_INF = float("-inf")
+WATCHER: ContextVar[Callable[[BeamState], None] | None] = ContextVar(
+    "WATCHER", default=None
+)  # sees a search at each step
 FORCED_EOS_LOGPROB = -1e4  # lower bound for </s> where a hypothesis must end
 SYNC_INTERVAL = {"cpu": 1, "cuda": 8}  # steps between checks for finished sentences, which make a GPU wait
 
@@ -83,6 +87,17 @@ class Collaborator:
         for name in self.per_sentence:
             if (tensor := getattr(self, name)) is not None:
                 setattr(self, name, tensor[active])
+
+
+class Watched(Collaborator):
+    """Shows the state of the search to ``watcher`` before each step."""
+
+    def __init__(self, watcher: Callable[[BeamState], None]):
+        self.watcher = watcher
+
+    def process(self, scores: Tensor, state: BeamState) -> Tensor:
+        self.watcher(state)
+        return scores
 
 
 class Selector(Collaborator):

@@ -1,0 +1,268 @@
+"""The HTTP interface: REST with an OpenAPI description, server-sent events, a web socket for conversations."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, File, HTTPException, Query, Request, UploadFile, WebSocket, WebSocketDisconnect
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+import s2s_plugin
+from s2s_plugin.errors import UserError
+from s2s_plugin.package.model import Input, Model, Output
+from s2s_plugin.server.batching import Batcher, Closed, QueueFull
+from s2s_plugin.server.limits import Guard, Limits
+from s2s_plugin.server.schemas import About, Answer, Answers, Problem, Search, Text, Texts
+
+logger = logging.getLogger(__name__)
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem, "description": text}
+    for code, text in {
+        400: "the request is malformed",
+        401: "no key, or a wrong one",
+        404: "no such model",
+        408: "the body took too long",
+        413: "too large",
+        422: "an input or an option cannot be used",
+        429: "too many inputs wait; try again",
+        503: "the server is about to end",
+    }.items()
+}
+
+
+class Service:
+    """The models, each with its queue, and what is counted."""
+
+    def __init__(self, models: Mapping[str, Model], limits: Limits):
+        self.models, self.limits = models, limits
+        self.batchers = {name: Batcher(model, max_waiting=limits.waiting) for name, model in models.items()}
+        self.registry = CollectorRegistry()
+        self.requests = Counter("s2s_requests", "Requests", ["model", "status"], registry=self.registry)
+        self.inputs = Counter("s2s_inputs", "Inputs decoded", ["model"], registry=self.registry)
+        self.seconds = Histogram("s2s_seconds", "Seconds from request to answer", ["model"], registry=self.registry)
+        self.waiting = Gauge("s2s_waiting", "Inputs that wait", ["model"], registry=self.registry)
+        for name, batcher in self.batchers.items():
+            self.waiting.labels(name).set_function(partial(len, batcher.waiting))
+
+    def find(self, name: str) -> Model:
+        """Return a model."""
+        if name not in self.models:
+            raise HTTPException(404, f"there is no model {name!r:.100}; see /v1/models")
+        return self.models[name]
+
+    def check(self, sources: Sequence[str], search: Search) -> None:
+        """Raise an error if a request is larger than allowed."""
+        limits = self.limits
+        if len(sources) > limits.inputs:
+            raise HTTPException(413, f"at most {limits.inputs} inputs a request, got {len(sources):,}")
+        if (longest := max(map(len, sources), default=0)) > limits.characters:
+            raise HTTPException(413, f"a text must have at most {limits.characters:,} characters, got {longest:,}")
+        if max(search.beam or 1, search.nbest) > limits.beam:
+            raise HTTPException(422, f"beam and nbest must be at most {limits.beam}")
+
+    async def decode(
+        self,
+        name: str,
+        sources: Sequence[Input],
+        options: Mapping[str, Any],
+        constraints: Sequence[Sequence[str]] | None = None,
+    ) -> list[list[Output]]:
+        """Return the outputs of each input."""
+        began, status = time.monotonic(), "error"
+        try:
+            try:
+                futures = self.batchers[name].submit(sources, options, constraints)
+            except QueueFull:
+                status = "full"
+                raise HTTPException(429, "too many inputs wait; try again", {"Retry-After": "1"}) from None
+            except Closed:
+                raise HTTPException(503, "the server is about to end") from None
+            results = await asyncio.gather(*map(asyncio.wrap_future, futures))
+            status = "ok"
+            self.inputs.labels(name).inc(len(sources))
+            return list(results)
+        finally:
+            self.requests.labels(name, status).inc()
+            self.seconds.labels(name).observe(time.monotonic() - began)
+
+
+def create_app(
+    models: Mapping[str, Model],
+    limits: Limits | None = None,
+    key: str | None = None,
+    hosts: Sequence[str] = ("localhost", "127.0.0.1", "[::1]"),
+    origins: Sequence[str] = (),
+) -> FastAPI:
+    """Return the application.
+
+    Args:
+        models: to serve, by name.
+        limits: of what a client may send.
+        key: that every request but /health must have; None for none.
+        hosts: names that clients may call this server by.
+        origins: of other web pages that may use it.
+    """
+    service = Service(models, limits or Limits())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        for batcher in service.batchers.values():
+            await asyncio.to_thread(batcher.close)
+
+    app = FastAPI(
+        title="s2s",
+        version=s2s_plugin.__version__,
+        lifespan=lifespan,
+        responses=REFUSALS,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(Guard, limits=service.limits, key=key)
+    app.add_exception_handler(UserError, _user_error)
+    _add_general_routes(app, service)
+    _add_decoding_routes(app, service)
+    _add_chat(app, service, origins)
+    return app
+
+
+async def _user_error(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 422)
+
+
+def _add_general_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/health", responses={})
+    async def health() -> dict[str, str]:
+        """Say that the server answers."""
+        return {"status": "ok"}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Return counts and times, for Prometheus."""
+        return PlainTextResponse(generate_latest(service.registry))
+
+    @app.get("/v1/models")
+    async def list_models() -> list[About]:
+        """List the models."""
+        return [
+            About(
+                name=name,
+                app=model.app,
+                modality=model.modality,
+                source=model.source_lang,
+                target=model.target_lang,
+                parameters=model.parameters,
+            )
+            for name, model in service.models.items()
+        ]
+
+
+def _add_decoding_routes(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/models/{name}/translate")
+    async def translate(name: str, body: Texts) -> Answers:
+        """Decode texts."""
+        model = service.find(name)
+        if model.modality != "text":
+            raise HTTPException(422, f"this model reads {model.modality}: POST a file to /v1/models/{name}/file")
+        service.check(body.inputs, body)
+        if body.constraints is not None and len(body.constraints) != len(body.inputs):
+            raise HTTPException(422, f"expected constraints of {len(body.inputs)} inputs, got {len(body.constraints)}")
+        return _answers(await service.decode(name, body.inputs, body.options(), body.constraints))
+
+    @app.post("/v1/models/{name}/file")
+    async def read_file(name: str, search: Annotated[Search, Query()], file: Annotated[UploadFile, File()]) -> Answers:
+        """Decode a recording, a video or a picture."""
+        model = service.find(name)
+        if model.modality == "text":
+            raise HTTPException(422, f"this model reads text: POST it to /v1/models/{name}/translate")
+        service.check([], search)
+        suffix = Path(file.filename or "").suffix[:8]
+        with tempfile.TemporaryDirectory(prefix="s2s-") as folder:
+            path = Path(folder) / f"upload{suffix if suffix[1:].isalnum() else ''}"
+            path.write_bytes(await file.read())
+            return _answers(await service.decode(name, [path], search.options()))
+
+    @app.post("/v1/models/{name}/stream", response_class=StreamingResponse)
+    async def stream(name: str, body: Text) -> StreamingResponse:
+        """Decode a text; events ``partial`` have what there is so far, the last one, ``output``, has all."""
+        model = service.find(name)
+        service.check([body.input], body)
+        return StreamingResponse(_events(model, body), media_type="text/event-stream")
+
+
+def _answers(outputs: Sequence[Sequence[Output]]) -> Answers:
+    return Answers(outputs=[[Answer.of(output) for output in each] for each in outputs])
+
+
+async def _events(model: Model, body: Text) -> AsyncIterator[str]:
+    """Yield server-sent events of a search as it goes on."""
+    loop, seen = asyncio.get_running_loop(), asyncio.Queue[str | None]()
+
+    def note(text: str | None) -> None:
+        loop.call_soon_threadsafe(seen.put_nowait, text)
+
+    def decode() -> list[Output]:
+        try:
+            return model.follow(body.input, note, **body.options())
+        finally:
+            note(None)
+
+    outputs = asyncio.ensure_future(asyncio.to_thread(decode))
+    last = ""
+    while (text := await seen.get()) is not None:
+        if text != last:
+            last = text
+            yield _event("partial", {"text": text})
+    try:
+        yield _event("output", {"outputs": [Answer.of(output).model_dump() for output in await outputs]})
+    except UserError as error:
+        yield _event("error", {"detail": str(error)})
+
+
+def _event(kind: str, value: Any) -> str:
+    return f"event: {kind}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def _add_chat(app: FastAPI, service: Service, origins: Sequence[str]) -> None:
+    @app.websocket("/v1/models/{name}/chat")
+    async def chat(socket: WebSocket, name: str) -> None:
+        """Hold a conversation: each message of text is a turn, each answer has text, confidence and sure."""
+        origin = socket.headers.get("origin")
+        if origin is not None and origin not in origins and urlsplit(origin).netloc != socket.headers.get("host"):
+            await socket.close(1008, "another web page may not use this server")
+            return
+        if name not in service.models:
+            await socket.close(1008, "there is no such model")
+            return
+        try:
+            bot = await asyncio.to_thread(service.models[name].chat)
+        except UserError as error:
+            await socket.close(1008, str(error)[:100])
+            return
+        await socket.accept()
+        try:
+            while True:
+                turn = await socket.receive_text()
+                if len(turn) > service.limits.characters:
+                    await socket.close(1009, "the turn is too long")
+                    return
+                reply = await asyncio.to_thread(bot.reply, turn)
+                await socket.send_json(reply._asdict())
+        except WebSocketDisconnect:
+            return

@@ -1,0 +1,118 @@
+"""Requests of many clients, answered by one model: those that wait at the same time are decoded together."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from s2s_plugin.errors import UserError
+from s2s_plugin.package.model import Input, Model, Output
+
+
+class QueueFull(Exception):
+    """More inputs wait than the server has room for."""
+
+
+class Closed(Exception):
+    """The server is about to end."""
+
+
+@dataclass
+class Request:
+    """One input on its way."""
+
+    source: Input
+    options: Mapping[str, Any]
+    constraints: Sequence[str] | None = None  # words that its outputs must contain
+    future: Future[list[Output]] = field(default_factory=Future)
+
+    @property
+    def key(self) -> str:
+        """What requests of one batch have in common."""
+        return repr((self.constraints is None, sorted(self.options.items())))
+
+
+class Batcher:
+    """A model, the thread that decodes with it, and the requests that wait for it.
+
+    There is no delay to fill a batch: while one is decoded, the next one gathers.
+
+    Args:
+        model: it decodes.
+        max_batch: inputs of a batch at most.
+        max_waiting: inputs that may wait; more are refused.
+    """
+
+    def __init__(self, model: Model, max_batch: int = 64, max_waiting: int = 256):
+        self.model, self.max_batch, self.max_waiting = model, max_batch, max_waiting
+        self.waiting: deque[Request] = deque()
+        self.changed, self.closed = threading.Condition(), False
+        self.thread = threading.Thread(target=self._work, name=f"decode {model.app}", daemon=True)
+        self.thread.start()
+
+    def submit(
+        self, sources: Sequence[Input], options: Mapping[str, Any], constraints: Sequence[Sequence[str]] | None = None
+    ) -> list[Future[list[Output]]]:
+        """Return a future for the outputs of each source.
+
+        Raises:
+            QueueFull: too many wait.
+            Closed: no more are taken.
+        """
+        words: Sequence[Sequence[str] | None] = [None] * len(sources) if constraints is None else constraints
+        requests = [Request(source, options, each) for source, each in zip(sources, words, strict=True)]
+        with self.changed:
+            if self.closed:
+                raise Closed
+            if len(self.waiting) + len(requests) > self.max_waiting:
+                raise QueueFull
+            self.waiting.extend(requests)
+            self.changed.notify()
+        return [request.future for request in requests]
+
+    def close(self) -> None:
+        """Take no more requests, and wait until those that are here are answered."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify()
+        self.thread.join()
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            if batch := [request for request in batch if request.future.set_running_or_notify_cancel()]:
+                self._answer(batch)
+
+    def _next_batch(self) -> list[Request]:
+        """Wait for requests; return those with the options of the first one, or nothing at the end."""
+        with self.changed:
+            while not self.waiting and not self.closed:
+                self.changed.wait()
+            if not self.waiting:
+                return []
+            key = self.waiting[0].key
+            batch = [request for request in self.waiting if request.key == key][: self.max_batch]
+            chosen = set(map(id, batch))
+            others = [request for request in self.waiting if id(request) not in chosen]
+            self.waiting.clear()
+            self.waiting.extend(others)
+            return batch
+
+    def _answer(self, batch: list[Request]) -> None:
+        try:
+            constraints = None if batch[0].constraints is None else [request.constraints or () for request in batch]
+            sources = [request.source for request in batch]
+            results = self.model.outputs(sources, constraints=constraints, **batch[0].options)
+        except Exception as error:
+            if len(batch) == 1 or not isinstance(error, UserError):
+                for request in batch:
+                    request.future.set_exception(error)
+            else:  # one of them cannot be used: the others are answered
+                for request in batch:
+                    self._answer([request])
+            return
+        for request, outputs in zip(batch, results, strict=True):
+            request.future.set_result(outputs)

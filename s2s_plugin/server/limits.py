@@ -1,0 +1,105 @@
+"""Bounds of what a client may send, enforced before anything of it is read into memory or decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from dataclasses import dataclass
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPEN = ("/health",)  # without a key
+COMPLETE, DISCONNECTED = 0, -1
+DRAIN = 16  # times the largest body
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may ask for."""
+
+    body: int = 10 * 2**20  # bytes
+    seconds: float = 30.0  # to send a body
+    inputs: int = 64  # of a request
+    characters: int = 10_000  # of a text
+    beam: int = 20
+    waiting: int = 256  # inputs of all clients
+
+
+class Guard:
+    """Refuses what has no key, too large a body, or one that takes too long; as plain ASGI, before all is read."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, key: str | None):
+        self.app, self.limits, self.key = app, limits, key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if self.key is not None and scope["path"] not in OPEN and not self._has_key(headers):
+            await _refuse(scope, receive, send, 401, "this server requires a key: Authorization: Bearer KEY")
+            return
+        if scope["type"] == "websocket":
+            await self.app(scope, receive, send)
+            return
+        status, body = await self._read(receive)
+        if status == DISCONNECTED:
+            return
+        if status != COMPLETE:
+            await _refuse(scope, receive, send, status, self._problem(status))
+            return
+        await self.app(scope, _replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> tuple[int, bytes]:
+        """Return the body, and COMPLETE, DISCONNECTED or the status code of a refusal.
+
+        What is too large is read on for a while and forgotten: a client that still sends would not see the answer.
+        """
+        body, size, end = bytearray(), 0, asyncio.get_running_loop().time() + self.limits.seconds
+        while size <= DRAIN * self.limits.body:
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, end - asyncio.get_running_loop().time()))
+            except TimeoutError:
+                return 408, b""
+            if message["type"] == "http.disconnect":
+                return DISCONNECTED, b""
+            part = message.get("body", b"")
+            size += len(part)
+            if size <= self.limits.body:
+                body += part
+            if not message.get("more_body", False):
+                break
+        return (COMPLETE, bytes(body)) if size <= self.limits.body else (413, b"")
+
+    def _problem(self, status: int) -> str:
+        if status == 408:
+            return f"a body must arrive within {self.limits.seconds:g} seconds"
+        return f"a body must have at most {self.limits.body:,} bytes"
+
+    def _has_key(self, headers: dict[str, str]) -> bool:
+        given = headers.get("authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(given.encode(), str(self.key).encode())
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that has the body, then what the client does next."""
+    sent = False
+
+    async def replayed() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, problem: str) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": problem})
+        return
+    await JSONResponse({"detail": problem}, status, {"connection": "close"})(scope, receive, send)

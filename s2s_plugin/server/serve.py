@@ -1,0 +1,84 @@
+"""Serve trained models over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from s2s_plugin.datasets.frontends import check_installed
+from s2s_plugin.errors import UserError
+from s2s_plugin.package.model import Model, load
+from s2s_plugin.utils.console import say
+
+PACKAGES = {"fastapi": "fastapi", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"}
+PACKAGES |= {"python_multipart": "python-multipart", "websockets": "websockets"}
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def run(words: Sequence[str]) -> int:
+    """Run ``s2s serve``."""
+    parser = argparse.ArgumentParser("s2s serve", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.s2s", help="packaged models, or folders of runs")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: of all networks")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--precision", default="int8", help="of the decoder's products: fp32, bf16 or int8")
+    parser.add_argument("--key-file", type=Path, help="file with a key that each request must have")
+    parser.add_argument("--allow-host", action="append", default=[], help="name that clients may call this server by")
+    parser.add_argument("--allow-origin", action="append", default=[], help="web page that may use this server")
+    parser.add_argument("--max-body", type=int, default=10, help="megabytes of a request")
+    parser.add_argument("--max-waiting", type=int, default=256, help="inputs that may wait")
+    options = parser.parse_args(words)
+    check_installed("s2s serve", "serve", PACKAGES)
+    import uvicorn
+
+    from s2s_plugin.server.app import create_app
+    from s2s_plugin.server.limits import Limits
+
+    key = None
+    if options.key_file is not None:
+        if not options.key_file.is_file() or not (key := options.key_file.read_text(encoding="utf-8").strip()):
+            raise UserError(f"{options.key_file}: must be a file with a key in it")
+    elif not _is_loopback(options.host):
+        say("      without --key-file anybody who reaches this machine may use it")
+    hosts = [*LOOPBACK, options.host, *options.allow_host] if _is_specific(options.host) else ["*"]
+    limits = Limits(body=options.max_body * 2**20, waiting=options.max_waiting)
+    app = create_app(_load(options.files, options.precision), limits, key, hosts, options.allow_origin)
+    listener = _listen(options.host, options.port)
+    say(f"      http://{options.host}:{listener.getsockname()[1]}/  (Ctrl-C ends; /openapi.json describes it)")
+    config = uvicorn.Config(app, log_level="warning", limit_concurrency=1000, timeout_graceful_shutdown=30)
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _load(paths: Sequence[Path], precision: str) -> dict[str, Model]:
+    """Return the models by name: of a file without its ending, of a run as app-name."""
+    models: dict[str, Model] = {}
+    for path in paths:
+        model = load(path, precision=precision)
+        name = path.stem if path.is_file() else f"{model.app}-{path.resolve().name}"
+        if name in models:
+            raise UserError(f"{path}: there is a model {name} already; rename one")
+        models[name] = model
+        say(f"      {name}: {model.app}, {model.source_lang} to {model.target_lang}, {model.parameters:,} parameters")
+    return models
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--host {host} --port {port}: cannot listen there ({error}); choose another port") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_specific(host: str) -> bool:
+    return host not in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)

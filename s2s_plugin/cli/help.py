@@ -217,8 +217,8 @@ COMMANDS = {
     ),
     "serve": Command(
         "FILE.s2s [...]", "serve models over HTTP",
-        "REST with an OpenAPI description, streams of partial outputs, conversations; requests that wait at the same time "
-        "are decoded together. It listens at 127.0.0.1:8000, which other machines cannot reach: --host, --port; "
+        "REST with an OpenAPI description, streams of partial outputs, conversations; inputs that wait are decoded "
+        "together. It listens at 127.0.0.1:8000, which other machines cannot reach: --host, --port; "
         "--key-file FILE has a key that each request must have. It needs the extra serve.",
         (), ("s2s serve nmt-default.s2s", "s2s serve en-de.s2s de-en.s2s --host 0.0.0.0 --key-file key.txt"),
     ),

@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint audit docs dist format bench limit-memory limit-structure clean
+.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint audit docs dist format bench limit-memory limit-structure limit-domain clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
@@ -101,6 +101,9 @@ bench: setup ## our default against stock fairseq's LSTM (about an hour); ARGS="
 	@$(BIN)/python bench/quality_vs_stock.py $(ARGS)
 
 limit-structure: $(VENV)/ready-dev ## the same of another limit, with taggers of the extra structure
+	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
+
+limit-domain: $(VENV)/ready-dev ## the same of new domains and tasks
 	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
 
 limit-memory: setup ## a laboratory of docs/limits.md, under an hour; ARGS="--seeds 1" for a look

@@ -98,7 +98,7 @@ def _only(values: Iterable[Any]) -> Any:
     return different[0] if len(different) == 1 else different
 
 
-def main(lab: str, description: str | None, experiments: Mapping[str, Experiment]) -> None:
+def main(lab: str, description: str | None, experiments: Mapping[str, Experiment], seeds: int = 3) -> None:
     """Run the experiments of a laboratory; write results and page after each.
 
     An experiment returns a record: ``rows`` of a table, with the numbers of all seeds in a list, ``recipe``, and
@@ -106,7 +106,7 @@ def main(lab: str, description: str | None, experiments: Mapping[str, Experiment
     """
     arguments = parser(description)
     arguments.add_argument("--only", nargs="+", choices=list(experiments), default=list(experiments))
-    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--seeds", type=int, default=seeds)
     arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, of one core each")
     arguments.add_argument("--page", action="store_true", help="run nothing: write the page from the results")
     options = arguments.parse_args()

@@ -11,6 +11,7 @@ import pytest
 from command_line import ROOT
 from hydra import compose, initialize_config_dir
 
+from s2s_plugin.cli.overrides import quote_overrides
 from s2s_plugin.stages import schema
 
 
@@ -81,3 +82,16 @@ def test_a_finished_run_is_kept_and_one_of_other_settings_refused(page: ModuleTy
     assert lab.train("toy", {"plain": "app=nmt"}, options) == {"plain": [folder]}
     with pytest.raises(SystemExit, match="was made by other settings, delete it"):
         lab.train("toy", {"plain": "app=code"}, options)
+
+
+def test_settings_of_the_laboratory_of_domains_compose(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    from limits import domain
+
+    tuned = domain._settings("runs/base", ("old.en", "old.de"), "synthetic.jsonl")
+    schema.register()
+    for settings in (*domain.DOMAINS.values(), domain.REVERSE, *tuned.values(), *domain.TASKS.values()):
+        words = settings if "app=" in settings else f"{domain.COMMON} {settings}"
+        with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+            cfg = compose("s2s", overrides=quote_overrides(words.split()))
+        assert cfg.data.recipe and (cfg.finetune_from == "runs/base") == (settings in tuned.values())

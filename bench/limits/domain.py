@@ -1,0 +1,252 @@
+"""Domain expansion: what a translator loses in other domains, what brings it there, and what it forgets on the way.
+
+make limit-domain
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from common import BIN, ROOT, call
+
+from limits import lab
+
+LAB = "domain"
+COMMON = "app=nmt workers=1 baselines=[] metrics=[s2s_bleu]"
+DOMAINS = {
+    "help": "data=libreoffice_help",
+    "interface": "data=catalogs data.name=interface +data.options.packages=libreoffice-l10n-de",
+    "stories": "data=catalogs data.name=stories",
+    "dictionary": "data=ding",
+}
+OLD, NEW = "help", "interface"
+TAGS = {OLD: "general:", NEW: "interface:"}  # of letters that the vocabulary of the old domain knows
+REVERSE = f"{DOMAINS[OLD]} data.source_lang=de data.target_lang=en"
+TUNING = (
+    "optimization.lr=[0.001] optimization.max_update=300 ema.ema_start_update=100 dataset.validate_interval_updates=150"
+)
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+TASKS = {
+    "summarization": "app=summarize workers=1 baselines=[]",
+    "code": "app=code workers=1 baselines=[]",
+    "chat": "app=chatbot workers=1 baselines=[]",
+    "chat, retrieval": (
+        "app=chatbot workers=1 baselines=[] data.retrieval=true model.pointer=true dataset.max_tokens=2500"
+    ),
+}
+METRIC = "BLEU (sacreBLEU, 13a)"
+SPLIT = "test sets of the recipes"
+DATA = (
+    "LibreOffice help; interface of LibreOffice (libreoffice-l10n-de); stories of Wesnoth; sentences and phrases of "
+    "Ding; English to German"
+)
+
+
+def matrix(options: argparse.Namespace) -> dict[str, Any]:
+    """Train in each domain, and test in each."""
+    runs = lab.train(LAB, {name: f"{COMMON} {data}" for name, data in DOMAINS.items()}, options)
+    sets = {name: _text(folders[0], "test") for name, folders in runs.items()}
+    rows = []
+    for trained, folders in runs.items():
+        scores = {f"on {tested}": [bleu(folder, *files) for folder in folders] for tested, files in sets.items()}
+        rows.append({"trained in": trained, **scores})
+    recipe = lab.recipe(
+        [folder for folders in runs.values() for folder in folders], data=DATA, split=SPLIT, metric=METRIC
+    )
+    return {"rows": rows, "recipe": recipe}
+
+
+def adaptation(options: argparse.Namespace) -> dict[str, Any]:
+    """Bring the model of one domain to another in five ways; score both domains."""
+    seeds = range(1, options.seeds + 1)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        measured = list(pool.map(_adapt, seeds))
+    names = list(measured[0])
+    rows = []
+    for name in names:
+        new, old = ([each[name][place] for each in measured] for place in (0, 1))
+        before = [each[names[0]] for each in measured]
+        rows.append({
+            "model": name, f"on {NEW}": new, "gain": [a - b[0] for a, b in zip(new, before, strict=True)],
+            f"on {OLD}": old, "change": [a - b[1] for a, b in zip(old, before, strict=True)],
+        })  # fmt: skip
+    runs = [folder for seed in seeds for folder in sorted((lab.RUNS / LAB).glob(f"to-{NEW}-*.{seed}"))]
+    recipe = lab.recipe(runs, data=f"from {OLD} to {NEW}; {DATA}", split=SPLIT, metric=METRIC)
+    return {"rows": rows, "recipe": recipe}
+
+
+def _settings(base: str, old: tuple[str, str], synthetic: str) -> dict[str, str]:
+    """Return the settings of the trainings that go on from the run ``base``.
+
+    Args:
+        base: the folder of the run in the old domain.
+        old: its training pairs, sources and targets.
+        synthetic: the table of back-translated text of the new domain.
+    """
+    settings = {
+        "plain": DOMAINS[NEW],
+        "mixed": f"{DOMAINS[NEW]} data.extra_source={old[0]} data.extra_target={old[1]} data.extra_tag={TAGS[OLD]}",
+        "ewc": f"{DOMAINS[NEW]} criterion=s2s_cross_entropy criterion.ewc=1",
+        "back": f"{DOMAINS[OLD]} data.extra_pairs={synthetic} data.extra_tag={TAGS[NEW]}",
+    }
+    return {name: f"{COMMON} {words} finetune_from={base} {TUNING}" for name, words in settings.items()}
+
+
+def _adapt(seed: int) -> dict[str, tuple[float, float]]:
+    """Return the scores in the new and in the old domain, by the name of the system."""
+    base = lab.run(_folder(OLD, seed), f"{COMMON} {DOMAINS[OLD]} common.seed={seed}")
+    reverse = lab.run(_folder("reverse", seed), f"{COMMON} {REVERSE} common.seed={seed}")
+    synthetic = reverse / "synthetic.jsonl"
+    old_train = [str(path.relative_to(ROOT)) for path in _text(base, "train")]
+    settings = _settings(str(base.relative_to(ROOT)), (old_train[0], old_train[1]), str(synthetic.relative_to(ROOT)))
+
+    def tuned(name: str) -> Path:
+        return lab.run(_folder(f"to-{NEW}-{name}", seed), f"{settings[name]} common.seed={seed}")
+
+    plain = tuned("plain")
+    new, old, train = _text(plain, "test"), _text(base, "test"), _text(plain, "train")
+    if not synthetic.is_file():  # of the targets of the new domain alone, as if there were no translations
+        _s2s(
+            f"backtranslate app=nmt run_dir={reverse.relative_to(ROOT)} {train[1]} {synthetic} search=greedy workers=1"
+        )
+    mixed, kept, back = map(tuned, ("mixed", "ewc", "back"))
+    knn = f"task.knn={_datastore(base, train).relative_to(ROOT)}"
+    return {
+        "as it is": (bleu(base, *new), bleu(base, *old)),
+        "fine-tuned": (bleu(plain, *new), bleu(plain, *old)),
+        "fine-tuned, EWC": (bleu(kept, *new), bleu(kept, *old)),
+        "mixed fine-tuning, old domain tagged": (bleu(mixed, *new), bleu(mixed, *old, tag=TAGS[OLD])),
+        "back-translated text of the new domain, tagged": (bleu(back, *new, tag=TAGS[NEW]), bleu(back, *old)),
+        "kNN, datastore in the new domain alone": (bleu(base, *new, knn), bleu(base, *old)),
+        "kNN, datastore always": (bleu(base, *new, knn), bleu(base, *old, knn)),
+    }
+
+
+def _folder(name: str, seed: int) -> Path:
+    return lab.RUNS / LAB / f"{name}.{seed}"
+
+
+def neighbors(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure what a datastore costs, in space and in time."""
+    base, plain = lab.run(_folder(OLD, 1), f"{COMMON} {DOMAINS[OLD]} common.seed=1"), _folder(f"to-{NEW}-plain", 1)
+    if not plain.is_dir():
+        sys.exit("make limit-domain ARGS='--only adaptation' comes first")
+    store = _datastore(base, _text(plain, "train"))
+    source, _ = _text(plain, "test")
+    count = len(source.read_text(encoding="utf-8").splitlines())
+    rows = []
+    searches = {"none": "", "with index": f"task.knn={store}", "all states compared": f"task.knn={_exact(store)}"}
+    for name, words in searches.items():
+        seconds, megabytes = _cost(f"translate app=nmt run_dir={base} {source} workers=1 {words}")
+        rows.append({"datastore": name, "ms for a sentence": 1000 * seconds / count, "memory, MB": round(megabytes)})
+    sizes = {path.name: round(path.stat().st_size / 2**20, 1) for path in sorted(store.iterdir())}
+    states = json.loads((store / "datastore.json").read_text(encoding="utf-8"))["states"]
+    recipe = lab.recipe(
+        [base],
+        data=f"{states:,} states of {NEW}; on disk {sizes['keys.npy']} MB, and an index of {sizes['index.faiss']} MB",
+        split=f"{count} test sentences, in one process of one thread, the start included",
+        metric="time and peak memory (mapped files count as far as they are read)",
+    )  # fmt: skip
+    return {"rows": rows, "recipe": recipe}
+
+
+def source_value(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure for four tasks how many bits of a token the source explains."""
+    settings = {"translation": f"{COMMON} {DOMAINS[OLD]}", **TASKS}
+    names = {name: OLD if name == "translation" else re.sub(r"\W+", "-", name) for name in settings}
+    runs = lab.train(LAB, {names[name]: words for name, words in settings.items()}, options)
+    rows = []
+    for name in settings:
+        found = [_bits(folder) for folder in runs[names[name]]]
+        rows.append({"task": name, **{source: [each[source] for each in found] for source in found[0]}})
+    recipe = lab.recipe(
+        [folder for folders in runs.values() for folder in folders],
+        data="default corpora of the apps", split="500 test items", metric="bits for a token of the reference",
+    )  # fmt: skip
+    return {"rows": rows, "recipe": recipe}
+
+
+def _bits(folder: Path) -> dict[str, float]:
+    """Return the bits of a token with its source and with what takes its place, by ``s2s diagnose``."""
+    call(f"s2s diagnose {folder.relative_to(ROOT)} diagnose.measures=[source]", threads=1)
+    (finding,) = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))["findings"]
+    return {f"{row['source']} source": row["bits per token"] for row in finding["rows"]}
+
+
+def bleu(folder: Path, source: Path, reference: Path, words: str = "", tag: str = "") -> float:
+    """Return the BLEU of a run on a test set, once it has been computed; ``tag``: a word before the sources."""
+    from sacrebleu.metrics import BLEU
+
+    name = re.sub(r"\W+", "-", f"{source.parent.parent.name} {words} {tag}").strip("-")
+    output = folder / "tests" / f"{name}.txt"
+    if not output.is_file():
+        output.parent.mkdir(exist_ok=True)
+        tagged = output.with_suffix(".source")
+        lines = source.read_text(encoding="utf-8").splitlines()
+        tagged.write_text("".join(f"{tag} {line}".lstrip() + "\n" for line in lines), encoding="utf-8")
+        run = folder.relative_to(ROOT)
+        printed = _s2s(f"translate app=nmt run_dir={run} {tagged.relative_to(ROOT)} workers=1 {words}")
+        output.write_text(printed, encoding="utf-8")
+    hypotheses = output.read_text(encoding="utf-8").split("\n")[:-1]
+    return BLEU().corpus_score(hypotheses, [reference.read_text(encoding="utf-8").splitlines()]).score
+
+
+def _text(folder: Path, split: str) -> tuple[Path, Path]:
+    """Return the files of a split of a run's corpus."""
+    prepared = ROOT / json.loads((folder / "settings.json").read_text(encoding="utf-8"))["task.data"]
+    return prepared / "text" / f"{split}.en", prepared / "text" / f"{split}.de"
+
+
+def _datastore(base: Path, files: tuple[Path, Path]) -> Path:
+    """Return the datastore of a run for the pairs in two files."""
+    store = base / f"datastore-{NEW}"
+    if not store.is_dir():
+        _s2s(f"datastore app=nmt run_dir={base.relative_to(ROOT)} {files[0]} {files[1]} task.knn={store}")
+    return store
+
+
+def _exact(store: Path) -> Path:
+    """Return a copy of a datastore without its index."""
+    copy = store.with_name(f"{store.name}-exact")
+    if not copy.is_dir():
+        copy.mkdir()
+        for path in store.iterdir():
+            if path.name not in ("index.faiss", "digests.json"):
+                (copy / path.name).hardlink_to(path)
+    return copy
+
+
+def _s2s(words: str) -> str:
+    """Run ``s2s`` on one core, and return what it prints on standard output."""
+    print(f"$ s2s {words}", file=sys.stderr, flush=True)
+    command = [str(BIN / "s2s"), *words.split()]
+    done = subprocess.run(command, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"s2s {words}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _cost(words: str) -> tuple[float, float]:
+    """Return the seconds of a command, and its peak memory in MB."""
+    started = time.monotonic()
+    process = subprocess.Popen([str(BIN / "s2s"), *words.split()], cwd=ROOT, env=ONE_THREAD, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"s2s {words} failed")
+    return time.monotonic() - started, usage.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    lab.main(
+        LAB, __doc__,
+        {"matrix": matrix, "adaptation": adaptation, "neighbors": neighbors, "source": source_value}, seeds=1,
+    )  # fmt: skip

@@ -60,7 +60,7 @@ INPUT = "; the run's model decodes, options of the run need not be repeated"
 
 COMMANDS = {
     "check": Command(
-        "DATA", "look for mistakes in a corpus before training on it",
+        "DATA", "mistakes in a corpus, before training on it",
         "Finds leaks between splits, duplicates, broken text, wrong languages, pairs that do not fit together; with "
         "check.write, writes a copy without them. DATA is a table, two files of text (or what their names have in "
         "common, with data.source_lang and data.target_lang), a manifest, a prepared folder, or data=NAME.",

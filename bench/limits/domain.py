@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ def _settings(base: str, old: tuple[str, str], synthetic: str) -> dict[str, str]
     settings = {
         "plain": DOMAINS[NEW],
         "mixed": f"{DOMAINS[NEW]} data.extra_source={old[0]} data.extra_target={old[1]} data.extra_tag={TAGS[OLD]}",
-        "ewc": f"{DOMAINS[NEW]} criterion=s2s_cross_entropy criterion.ewc=1",
+        "ewc": f"{DOMAINS[NEW]} criterion=s2s_cross_entropy criterion.ewc=100",
         "back": f"{DOMAINS[OLD]} data.extra_pairs={synthetic} data.extra_tag={TAGS[NEW]}",
     }
     return {name: f"{COMMON} {words} finetune_from={base} {TUNING}" for name, words in settings.items()}
@@ -154,7 +153,7 @@ def neighbors(options: argparse.Namespace) -> dict[str, Any]:
         [base],
         data=f"{states:,} states of {NEW}; on disk {sizes['keys.npy']} MB, and an index of {sizes['index.faiss']} MB",
         split=f"{count} test sentences, in one process of one thread, the start included",
-        metric="time and peak memory (mapped files count as far as they are read)",
+        metric="CPU time and peak memory (mapped files count as far as they are read)",
     )  # fmt: skip
     return {"rows": rows, "recipe": recipe}
 
@@ -236,13 +235,12 @@ def _s2s(words: str) -> str:
 
 
 def _cost(words: str) -> tuple[float, float]:
-    """Return the seconds of a command, and its peak memory in MB."""
-    started = time.monotonic()
+    """Return the seconds of CPU time of a command, and its peak memory in MB."""
     process = subprocess.Popen([str(BIN / "s2s"), *words.split()], cwd=ROOT, env=ONE_THREAD, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"s2s {words} failed")
-    return time.monotonic() - started, usage.ru_maxrss / 1024
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 if __name__ == "__main__":

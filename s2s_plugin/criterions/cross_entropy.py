@@ -33,7 +33,7 @@ class Seq2SeqCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
     scheduled_sampling: float = option(0.0, "final probability of replacing a previous token by a sample of the model")
     scheduled_sampling_updates: int = option(1000, "updates over which that probability rises from 0")
     ewc: float = option(
-        0.0, "weight of elastic weight consolidation, which keeps what the run of finetune_from can do; try 1"
+        0.0, "weight of elastic weight consolidation, which keeps what the run of finetune_from can do; try 100"
     )
     ewc_file: Optional[str] = option(None, "file of its weights and Fisher information, made from finetune_from")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.explain.attribution import attends, attribute
+from s2s_plugin.explain.attribution import attribute
 from s2s_plugin.explain.cases import Case, media_cases, numbered, text_cases
 from s2s_plugin.explain.heat_map import heat_map, legend
 from s2s_plugin.inference.attention import signal_steps
@@ -31,7 +31,7 @@ def show_attention(cfg: DictConfig, run: RunDir, inputs: Sequence[str]) -> None:
         UserError: the model has no attention; at the end, if some inputs were unusable.
     """
     translator = load_asked(cfg, run)
-    if not attends(translator.models[0]):
+    if not translator.attends:
         raise UserError(
             f"{run.folder} has model.attention=none: there are no weights to show; s2s explain shows what else its "
             f"outputs owe to their source"

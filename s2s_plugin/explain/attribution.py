@@ -10,7 +10,6 @@ from fairseq import utils
 from torch import Tensor, nn
 
 from s2s_plugin.inference.translator import Translator
-from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.scorer import score_target
 
 MAX_BATCH = 32  # sources without a token that are scored at once
@@ -28,12 +27,7 @@ def attribute(translator: Translator, source: Tensor, target: Tensor) -> Attribu
     model = translator.models[0]
     with torch.inference_mode():
         log_probs, attention, _ = score_target(model, *_batch(translator, [source], target))
-    return Attribution(log_probs[0].cpu(), attention[0].cpu() if attends(model) else None)
-
-
-def attends(model: Seq2SeqModel) -> bool:
-    """Return whether a model has attention (``model.attention``)."""
-    return model.decoder.rnn.attention.context_size > 0
+    return Attribution(log_probs[0].cpu(), attention[0].cpu() if translator.attends else None)
 
 
 def gradient_times_input(translator: Translator, source: Tensor, target: Tensor) -> Tensor | None:

@@ -150,6 +150,11 @@ class Translator:
         return self._search(sources, range(len(sources)), nbest=nbest)
 
     @property
+    def attends(self) -> bool:
+        """Return whether the model has attention (``model.attention``)."""
+        return self.models[0].decoder.rnn.attention.context_size > 0
+
+    @property
     def max_source_tokens(self) -> int:
         """Return how many tokens of a text are read at most, without </s>."""
         group = self.task.loader.source_group
@@ -268,7 +273,7 @@ class Translator:
             confidence=math.exp(token_logprobs.mean().item()),
             target_tokens=[self.task.target_dictionary[i] for i in output["tokens"].tolist()],
             token_probabilities=token_logprobs.exp().tolist(),
-            attention=None if output["attention"] is None else output["attention"].t().tolist(),
+            attention=output["attention"].t().tolist() if self.attends and output["attention"] is not None else None,
             alignment=list(output["alignment"]),
         )
 

@@ -173,6 +173,7 @@ def _print_examples(cfg: DictConfig, run_dir: RunDir) -> None:
     rows = run_dir.read_outputs()
     print()
     for row in random.Random(1).sample(rows, min(cfg.examples, len(rows))):
+        print(f"  test item   no. {row['id']}, line {row['id'] + 1} of outputs.jsonl")
         print(f"  source      {row['media'] if row['source'] is None else row['source']}")
         if "retrieved" in row:
             print(f"  retrieved   {row['retrieved']}")

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from report_run import ATTENTION, read, write_run
 
 from s2s_plugin.report.drawing.attention import draw
-from s2s_plugin.report.drawing.style import fonts_for
+from s2s_plugin.report.drawing.style import fonts_for, to_png
 from s2s_plugin.report.page import write_report
 from s2s_plugin.report.run import Attention
 
@@ -58,6 +59,28 @@ def test_examples_without_attention_have_no_figure(run_dir: Path) -> None:
         page = write_report(run_dir)
         assert 'class="attention"' not in page.read_text()
         assert not list((run_dir / "report").glob("attention-*"))
+
+
+def test_a_model_without_attention_draws_no_empty_grid(run_dir: Path) -> None:
+    """Runs of earlier versions have weights that are all 0."""
+    zeros = [[0.0] * 5 for _ in ATTENTION["attention"]]
+    (run_dir / "attention.jsonl").write_text(json.dumps(ATTENTION | {"attention": zeros}) + "\n")
+    config = run_dir / "config.yaml"
+    config.write_text(config.read_text().replace("attention: dot", "attention: none"))
+    page = write_report(run_dir).read_text()
+    assert 'class="attention"' not in page and not list((run_dir / "report").glob("attention-*"))
+    assert "<code>model.attention=none</code>: there are no attention weights to draw" in page
+
+
+def test_what_is_drawn_is_named(run_dir: Path) -> None:
+    """In the page, and below the picture, which is taller by its lines."""
+    page = read(write_report(run_dir))
+    assert "Attention of No. 0" in page.text
+    assert "line 1 of outputs.jsonl" in " ".join(page.examples["example-0"].split())
+    item = Attention(0, "vwxy", np.array(ATTENTION["attention"]), "abcde")
+    captions = ["", "No. 0 of the test set: A dog.", "No. 0 of the test set: " + "개 한 마리가 잔디밭을 달린다. " * 9]
+    heights = [Image.open(io.BytesIO(to_png(draw(replace(item, caption=text))))).height for text in captions]
+    assert heights[0] < heights[1] < heights[2]
 
 
 def test_attention_picture_has_the_weights() -> None:

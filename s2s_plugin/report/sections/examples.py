@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -42,20 +42,31 @@ def examples_section(run: RunData) -> dict[str, Any] | None:
     from s2s_plugin.report.drawing.style import fonts_for, has_font_package, to_png
 
     groups = choose(run.outputs)
-    shown = [example.output.id for examples in groups.values() for example in examples]
-    attention = {id: run.attention[id] for id in shown if id in run.attention and run.attention[id].attention.size}
+    shown = [example.output for examples in groups.values() for example in examples]
+    attention = {
+        output.id: replace(item, caption=_caption(output))
+        for output in shown
+        if (item := run.attention.get(output.id)) is not None and item.attention.any()  # all 0: model.attention=none
+    }
     labels = "".join(token for item in attention.values() for token in (*item.source_tokens, *item.target_tokens))
     return {
         "groups": groups,
         "highlight": highlight,
         "media_uri": lambda name: media_uri(name) if run.has_media(name) else "",
         "attention": attention,
+        "without_attention": (run.options.get("model") or {}).get("attention") == "none",
         "pictures": {f"attention-{id}.png": to_png(draw(item)) for id, item in attention.items()},
         "missing_glyphs": sorted(fonts_for(labels)[1])[:MAX_MISSING_GLYPHS],
         "has_font_package": has_font_package(),
         "limits": {"cells": MAX_CELLS, "tokens": MAX_TOKENS},
         "rarest": rarest_words([example.output for example in groups["Worst"]], run.train_text),
     }
+
+
+def _caption(output: Output) -> str:
+    """Name a test item below its picture."""
+    name = Path(output.media).name if output.source is None else output.source
+    return f"No. {output.id} of the test set (line {output.id + 1} of outputs.jsonl): {name}"
 
 
 def rate(output: Output) -> Example:

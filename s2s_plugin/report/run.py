@@ -15,6 +15,7 @@ from fairseq.dataclass.configs import FairseqConfig
 from s2s_plugin.datasets.manifest import read_manifest
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import REGENERATE, RunDir
+from s2s_plugin.report.learned import output_signs, training_signs, warning
 from s2s_plugin.report.log import Curves, read_curves
 from s2s_plugin.report.words import length_ratio
 from s2s_plugin.tasks.stored_config import check_config
@@ -111,6 +112,13 @@ class RunData:
             return Path(name) in {item.path for item in read_manifest(manifest)[1]}
         except UserError:
             return False
+
+    @property
+    def warning(self) -> str:
+        """Return signs that the run was too short to learn anything; empty if there are none."""
+        signs = training_signs(self.options, self.dir.read_result(), self.curves)
+        hypotheses, references = [each.hypothesis for each in self.outputs], [each.references for each in self.outputs]
+        return warning(signs + output_signs(hypotheses, references))
 
     @property
     def from_signals(self) -> bool:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import AVERAGE, RunDir
+from s2s_plugin.report.measures import UNIT
 from s2s_plugin.tasks.checkpoint import load_checkpoint, load_model
 from s2s_plugin.utils.checkpoint import save_checkpoint
 from s2s_plugin.utils.console import say, say_command
@@ -90,7 +91,8 @@ def average_best(cfg: DictConfig, run_dir: RunDir, count: int, best: float) -> f
     save_checkpoint(average_weights(chosen), partial)
     value = validate(cfg, partial)
     better = value >= best if maximize else value <= best
-    verdict = f"valid {metric} {value:.3f}, the best of them {best:.3f}: {'kept' if better else 'discarded'}"
+    unit = f" ({UNIT})" if metric == "loss" else ""
+    verdict = f"valid {metric} {value:.3f}, the best of them {best:.3f}: {'kept' if better else 'discarded'}{unit}"
     say(f"      average of {len(chosen)} checkpoints: {verdict}")
     if not better:
         partial.unlink()

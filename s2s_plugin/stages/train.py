@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import shutil
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from fairseq import tasks
 from fairseq.checkpoint_utils import load_checkpoint as load_checkpoint_and_data
@@ -18,9 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from s2s_plugin.corpora.own_files import corpus_name
+from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import AVERAGE, EMA, RunDir
+from s2s_plugin.report.learned import training_signs, warning
 from s2s_plugin.report.log import read_curves
+from s2s_plugin.report.measures import describe_loss
 from s2s_plugin.stages.average import average_best
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.commands import train_command
@@ -38,9 +43,11 @@ from s2s_plugin.stages.training_progress import TrainingProgress
 from s2s_plugin.tasks.checkpoint import check_parameters, load_checkpoint
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import save_checkpoint
-from s2s_plugin.utils.console import clock, route_logs, say
+from s2s_plugin.utils.console import clock, note, route_logs, say
 from s2s_plugin.utils.io import write_json, write_text
 from s2s_plugin.utils.untrusted import show, write_yaml
+
+MAX_COUNTED = 20_000  # training pairs whose tokens are counted
 
 
 class TrainStage(Stage):
@@ -84,10 +91,15 @@ class TrainStage(Stage):
         if not 0 < cfg.optimization.max_update <= updates:
             for split in cfg.dataset.valid_subset.split(","):
                 check_validation(cfg, split, task.dataset(split))
+            note(f"loss: {describe_loss(cfg.criterion)}")
             say(f"      {largest_batch(cfg, task.dataset('train'), len(task.target_dictionary))}")
             _train(cfg, run_dir, updates, job.cfg.verbose)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        _finish(cfg, run_dir, job.cfg.average, seconds_before, parameters)
+        entropy = unigram_entropy(task.dataset("train"))
+        _finish(cfg, run_dir, job.cfg.average, seconds_before, {"parameters": parameters, "unigram_entropy": entropy})
+        signs = training_signs(cfg, run_dir.read_result(), read_curves(run_dir.log))
+        if text := warning(signs):
+            note(text)
 
     def summary(self, job: Job) -> str:
         result = job.run_dir.read_result()
@@ -197,7 +209,19 @@ def _start_next_epoch(run_dir: RunDir) -> None:
         save_checkpoint(state, last)
 
 
-def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: float, parameters: int) -> None:
+def unigram_entropy(dataset: PairDataset) -> float:
+    """Return the entropy of the training targets' tokens, with </s>, in bits: of at most :data:`MAX_COUNTED` pairs."""
+    assert dataset.targets is not None
+    count = min(len(dataset), MAX_COUNTED)
+    tokens = np.concatenate([np.asarray(dataset.targets[number]) for number in range(count)])
+    shares = np.bincount(tokens) / len(tokens)
+    shares = shares[shares > 0]
+    return round(float(-(shares * np.log2(shares)).sum()), 3)
+
+
+def _finish(
+    cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: float, measured: Mapping[str, float]
+) -> None:
     """Average the weights if configured, and record the result without the seconds of an earlier training."""
     state = load_checkpoint(run_dir.checkpoints / "checkpoint_last.pt")
     best = state["extra_state"].get("best")
@@ -209,7 +233,7 @@ def _finish(cfg: DictConfig, run_dir: RunDir, average: int, seconds_before: floa
         "updates": state["optimizer_history"][-1]["num_updates"],
         "seconds": round(state["extra_state"].get("previous_training_time", 0) - seconds_before),
         "best": best,
-        "parameters": parameters,
+        **measured,
         "precision": _precision(cfg),
         "seed": cfg.common.seed,
     }

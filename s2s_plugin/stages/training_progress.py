@@ -40,7 +40,7 @@ class TrainingProgress(logging.Handler):
             self.bar.update(int(updates) - self.bar.n)
         if "loss" in values:
             self.loss = values["loss"]
-            self.bar.set_postfix_str(f"loss {self.loss}, {float(values['wps']) / 1000:.1f}k words/s")
+            self.bar.set_postfix_str(f"loss {self.loss} bits, {float(values['wps']) / 1000:.1f}k words/s")
         if "valid_loss" in values:
             self.unsaid = self._validation(values, int(updates or 0))
             if self.num_said < NUM_LINES or time.monotonic() - self.said_at > LINE_INTERVAL:

@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from s2s_plugin.report.drawing import style
 from s2s_plugin.report.drawing.style import INK, QUIET, SERIES_COLORS, draw_circle, new_figure
 from s2s_plugin.report.log import Curve, Curves
+from s2s_plugin.report.measures import DESCRIPTIONS, describe_loss
 from s2s_plugin.report.run import RunData
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER, METRICS
 
@@ -60,7 +61,13 @@ class Panel:
 def curves_section(run: RunData) -> dict[str, Any] | None:
     """Show the learning curves as small charts side by side."""
     panels = make_panels(run.curves)
-    return {"panels": panels, "pictures": {"curves.png": draw_png(panels)}} if panels else None
+    if not panels:
+        return None
+    titles = {panel.title for panel in panels}
+    named = {TITLES.get(name, name): text for name, text in DESCRIPTIONS.items() if TITLES.get(name, name) in titles}
+    if criterion := run.options.get("criterion"):
+        named[TITLES["loss"]] = describe_loss(criterion)
+    return {"panels": panels, "measures": named, "pictures": {"curves.png": draw_png(panels)}}
 
 
 def make_panels(curves: Curves) -> list[Panel]:

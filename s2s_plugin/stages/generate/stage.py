@@ -15,6 +15,7 @@ from s2s_plugin.inference.attention import attention_examples
 from s2s_plugin.inference.run_dir import REGENERATE
 from s2s_plugin.inference.syntax import usable_parser
 from s2s_plugin.inference.translator import generation_key
+from s2s_plugin.report.learned import output_signs, warning
 from s2s_plugin.report.run import Output
 from s2s_plugin.report.sections.examples import choose
 from s2s_plugin.stages.base import Job, Stage
@@ -26,6 +27,7 @@ from s2s_plugin.stages.same_run import check_dictionaries
 from s2s_plugin.stages.score import applicable_metrics
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import search_options
+from s2s_plugin.utils.console import note
 from s2s_plugin.utils.digests import check_folder, record_digests
 from s2s_plugin.utils.io import fingerprint, write_json, write_lines, write_text
 
@@ -89,6 +91,9 @@ class GenerateStage(Stage):
         signals = [run_dir.folder / "attention" / f"{row['id']}.npy" for row in shown if row["source"] is None]
         record_digests(run_dir.folder, [run_dir.outputs, run_dir.attention, *signals])
         write_json(run_dir.generation_info, _generation_info(job))
+        outputs = [Output(**row) for row in rows]
+        if text := warning(output_signs([each.hypothesis for each in outputs], [each.references for each in outputs])):
+            note(text)
 
     def summary(self, job: Job) -> str:
         return str(job.run_dir.outputs)

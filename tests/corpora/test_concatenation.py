@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import pytest
+from command_line import call
+
 from s2s_plugin.corpora.concatenation import concatenated
 
 PAIRS = [(f"s{number}", f"t{number}") for number in range(50)]
@@ -23,3 +29,25 @@ def test_each_pair_begins_a_new_one_of_2_to_n_different_parts():
 
 def test_too_few_pairs_give_none():
     assert concatenated(PAIRS[:3], 4) == []
+
+
+def test_a_preparation_with_joined_pairs(small_settings: str, tmp_path: Path):
+    done = call(f"s2s prepare {small_settings} data.concatenate=2", cwd=tmp_path)
+    (summary,) = (tmp_path / "data-bin").glob("*/prepared.json")
+    pairs = json.loads(summary.read_text())["pairs"]["train"]
+    assert f"{pairs // 2:,} training pairs made by joining others" in " ".join(done.stderr.split())
+    lines = (summary.parent / "text" / "train.en").read_text().splitlines()
+    assert len(lines) == pairs
+    assert all(joined.startswith(f"{line} ") for line, joined in zip(lines, lines[pairs // 2 :], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ("data.concatenate=0", "data.concatenate must be at least 1, got 0"),
+        ("data.concatenate=2 data.retrieval=true", "data.concatenate and data.retrieval or several directions are"),
+    ],
+)
+def test_what_excludes_joined_pairs(small_settings: str, tmp_path: Path, options: str, rule: str):
+    done = call(f"s2s prepare {small_settings} {options}", cwd=tmp_path, check=False)
+    assert done.returncode == 2 and rule in " ".join(done.stderr.split())

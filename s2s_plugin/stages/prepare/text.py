@@ -43,7 +43,8 @@ def build(cfg: DictConfig, folder: Path) -> None:
         lines["train"] += (made := recombine(lines["train"], cfg.data.recombine))
         note(f"{len(made):,} training pairs made by recombination")
     if cfg.data.concatenate > 1:
-        lines["train"] += concatenated(lines["train"], cfg.data.concatenate)
+        lines["train"] += (joined := concatenated(lines["train"], cfg.data.concatenate))
+        note(f"{len(joined):,} training pairs made by joining others")
     if cfg.subword.from_dir is None:
         tokens = [*directions.tags(cfg), *([RETRIEVED] if cfg.data.retrieval else [])]
         sides = dict(zip((source, target), map(list, zip(*lines["train"], strict=True)), strict=True))

@@ -18,9 +18,11 @@ from s2s_plugin.explain.attribution import attribute, gradient_times_input, leav
 from s2s_plugin.explain.cases import Case, text_cases
 from s2s_plugin.explain.neighbors import Neighbor, TrainingPairs
 from s2s_plugin.explain.rivals import Rival, find_rivals
+from s2s_plugin.inference.datastore import nearest
 from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.translator import Translator
+from s2s_plugin.inference.tokens import MAX_NEIGHBORS, neighbor_lines
+from s2s_plugin.inference.translator import Hypothesis, Translator
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.utils.columns import pad, wrap
 from s2s_plugin.utils.console import WIDTH
@@ -104,6 +106,10 @@ def explain(cfg: DictConfig, run: RunDir, inputs: Sequence[str]) -> None:
                 print(json.dumps(explanation.values(), ensure_ascii=False))
             else:
                 print(*explanation_lines(explanation, cfg), sep="\n")
+                if cfg.task.knn is not None:
+                    output = Hypothesis(target_tokens=explanation.target_tokens)
+                    states = nearest(translator, case.source, output, MAX_NEIGHBORS)
+                    print("", *neighbor_lines(explanation.target_tokens, states), sep="\n")
 
 
 def explain_case(

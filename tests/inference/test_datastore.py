@@ -57,6 +57,10 @@ def test_its_neighbors_explain_an_output(domain: tuple[RunDir, Path]):
     lines = call([*words, "generation.print_alignment=hard"], store.parent).stdout.splitlines()
     assert sum("nearest states" in line for line in lines) == 1 and max(map(len, lines)) <= 80
     assert sum(line.strip() == SOURCES[1] for line in lines) > 1
+    words[1] = "explain"
+    explained = call(words, store.parent).stdout.splitlines()
+    shown = explained[next(number for number, line in enumerate(explained) if "nearest states" in line) :]
+    assert sum(line.strip() == SOURCES[1] for line in shown) > 1
 
 
 def test_the_training_pairs_by_default(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -30,7 +30,8 @@ MODELS = {
     "plain": "",
     "recombined pairs": "data.recombine=2000",
     "syntactic attention": (
-        "model.decoder_type=syntactic model.encoder_embed_dim=16 model.decoder_hidden_size=64 model.dropout=0.5"
+        "model.decoder_type=syntactic model.encoder_embed_dim=16 model.decoder_hidden_size=64 model.dropout=0.5 "
+        "optimization.lr=[0.004] optimization.max_update=2500"
     ),
 }
 PUBLISHED = [
@@ -51,6 +52,7 @@ TRANSLATION = (
     "model.encoder_embed_dim=96 model.encoder_hidden_size=192 model.decoder_embed_dim=96 model.decoder_hidden_size=192 "
     "optimization.max_update=1000 metrics=[s2s_bleu,s2s_chrf] baselines=[]"
 )
+METRICS = ("BLEU", "chrF2")
 FACTORS = {
     "words alone": "",
     "all four": "subword.annotate=[pos,lemma,morph,case]",
@@ -111,8 +113,8 @@ def factors(options: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for name in FACTORS:
         key, base = name.replace(" ", "-"), resampled["words-alone"]
-        row: dict[str, Any] = {"source words with": name}
-        for metric in ("bleu", "chrf"):
+        row: dict[str, Any] = {"model": name}
+        for metric in METRICS:
             row[metric] = [lab.scores(folder)["metrics"][metric]["score"] for folder in runs[key]]
         if name != "words alone":
             low, high = bootstrap.interval(resampled[key] - base)
@@ -120,7 +122,7 @@ def factors(options: argparse.Namespace) -> dict[str, Any]:
                 "difference in BLEU": f"{low:+.1f} to {high:+.1f}",
                 "p": f"{bootstrap.p_value(resampled[key], base):.3f}",
             }
-        rows.append({"source words with": "", "bleu": "", "chrf": "", "difference in BLEU": "", "p": "", **row})
+        rows.append({**dict.fromkeys(("model", *METRICS, "difference in BLEU", "p"), ""), **row})
     recipe = lab.recipe(
         [folder for folders in runs.values() for folder in folders],
         data="Multi30k, German to English",

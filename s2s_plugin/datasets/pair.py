@@ -29,6 +29,7 @@ class PairDataset(FairseqDataset):
     constraints: Tensor | None = None  # rows from fairseq's pack_constraints: what each output must contain
     texts: tuple[OriginalText | None, OriginalText | None] = (None, None)  # original source and target
     chosen: np.ndarray | None = None  # numbers of the items to iterate over; None: all
+    source_group: int = 1  # source ids of a position: a token and its factors
     references: Sequence[Any] | None = None  # what outputs of each item are scored by, passed on in the batch as it is
 
     def __post_init__(self):
@@ -99,11 +100,11 @@ class PairDataset(FairseqDataset):
         return source if self.target_sizes is None else (source, int(self.target_sizes[index]))
 
     def num_tokens(self, index: int) -> int:
-        """Return the length of the longer side, which ``--max-tokens`` counts."""
+        """Return the positions of the longer side, which ``--max-tokens`` counts; factors do not count."""
         return int(self.num_tokens_vec(np.asarray([index]))[0])
 
     def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
-        sizes = self.source_sizes[indices]
+        sizes = -(-self.source_sizes[indices] // self.source_group)
         return sizes if self.target_sizes is None else np.maximum(sizes, self.target_sizes[indices])
 
     def ordered_indices(self) -> np.ndarray:

@@ -149,6 +149,7 @@ class PairLoader:
             alignments=self._alignments(split),
             texts=self._texts(split, path, sources, targets),
             chosen=self._chosen(len(targets)) if split == "train" else None,
+            source_group=self.source_group,
         )
 
     def _chosen(self, count: int) -> np.ndarray | None:

@@ -114,6 +114,14 @@ def test_sizes_count_the_longer_side(dictionary):
     assert dataset.num_tokens_vec(np.arange(13)).tolist() == [max(pair) for pair in pairs]
 
 
+def test_factors_do_not_count_in_a_batch(dictionary):
+    """Three ids stand for a token with two factors; </s> has none."""
+    dataset = random_pairs(13, dictionary)
+    dataset.source_sizes, dataset.source_group = 3 * dataset.source_sizes - 2, 3
+    pairs = [(len(source), len(target)) for source, target in zip(dataset.sources, dataset.targets, strict=True)]
+    assert dataset.num_tokens_vec(np.arange(13)).tolist() == [max(pair) for pair in pairs]
+
+
 def test_filter_by_size(dictionary):
     dataset = random_pairs(40, dictionary)
     kept, dropped = dataset.filter_indices_by_size(np.arange(40), (6, 5))

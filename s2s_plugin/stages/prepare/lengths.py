@@ -46,10 +46,11 @@ def _exceeded(cfg: DictConfig, source: int, target: int) -> list[tuple[str, int,
     """Return the options that are too low for these lengths: key, value and what it must be."""
     if cfg.task.truncate_source:
         source = min(source, cfg.task.max_source_positions)
+    positions = -(-source // (1 + cfg.model.get("encoder_factors", 0)))
     needed = (
         ("task.max_source_positions", cfg.task.max_source_positions, source),
         ("task.max_target_positions", cfg.task.max_target_positions, target),
-        ("dataset.max_tokens", cfg.dataset.max_tokens, max(source, target)),
+        ("dataset.max_tokens", cfg.dataset.max_tokens, max(positions, target)),
     )
     return [each for each in needed if each[1] is not None and each[1] < each[2]]
 
@@ -63,7 +64,7 @@ def longest_up_to(lengths: Iterable[np.ndarray], limit: int) -> tuple[int, int]:
 
 def check_validation(cfg: DictConfig, subset: str, dataset: PairDataset) -> None:
     """Raise UserError if a validation batch cannot hold the longest pair of its set."""
-    limit, longest = cfg.dataset.max_tokens_valid, int(np.asarray(dataset.sizes).max())
+    limit, longest = cfg.dataset.max_tokens_valid, int(dataset.num_tokens_vec(np.arange(len(dataset))).max())
     if limit is not None and limit < longest:
         raise UserError(
             f"dataset.max_tokens_valid must be at least {longest}, the longest side in {subset}, got {limit}"

@@ -13,7 +13,8 @@ from hydra import compose, initialize_config_dir
 import s2s_plugin
 from s2s_plugin import cli
 from s2s_plugin.cli import listing
-from s2s_plugin.cli.help import COMMANDS, outline, stage_help
+from s2s_plugin.cli.commands import COMMANDS
+from s2s_plugin.cli.help import outline, stage_help
 from s2s_plugin.cli.suggest import did_you_mean_option
 from s2s_plugin.stages import schema
 

@@ -12,7 +12,7 @@ import torch
 from s2s_plugin.checking.index import Index
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.likelihood import log_likelihoods
+from s2s_plugin.search.scorer import log_likelihoods
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.utils.progress import Progress
 

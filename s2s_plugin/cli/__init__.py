@@ -21,9 +21,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 import s2s_plugin
 from s2s_plugin.cli import listing
+from s2s_plugin.cli.commands import COMMANDS
 from s2s_plugin.cli.config import compose_named, imply_data, join_config_dir, names_app
 from s2s_plugin.cli.failures import explain_failure
-from s2s_plugin.cli.help import COMMANDS, outline, stage_help
+from s2s_plugin.cli.help import outline, stage_help
 from s2s_plugin.cli.overrides import quote_overrides
 from s2s_plugin.cli.packages import run_overrides, use_packages
 from s2s_plugin.cli.streams import broken_pipe, check_output, prepare_streams

@@ -15,8 +15,8 @@ from torch import Tensor
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.diagnosis.rare_words import group_tokens
 from s2s_plugin.diagnosis.subject import Finding, Row, Subject, sample
-from s2s_plugin.inference.likelihood import log_likelihoods
 from s2s_plugin.inference.translator import Translator
+from s2s_plugin.search.scorer import log_likelihoods
 
 ITEMS = 500
 OWN, OTHER, NONE = "own", "another item's", "none"

@@ -14,7 +14,8 @@ from s2s_plugin.diagnosis.rare_words import group_tokens, joined_attention
 from s2s_plugin.diagnosis.subject import Finding, Row, Subject, sample
 from s2s_plugin.errors import UserError
 from s2s_plugin.explain.attribution import attribute
-from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.inference.hypothesis import Hypothesis
+from s2s_plugin.inference.translator import Translator
 from s2s_plugin.utils.digests import read_prepared
 from s2s_plugin.utils.io import read_lines
 

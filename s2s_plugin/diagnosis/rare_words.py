@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from s2s_plugin.diagnosis.subject import Finding, Row, Subject
-from s2s_plugin.inference.translator import Hypothesis
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.report.words import words_of
 from s2s_plugin.text.normalize import SPACE
 

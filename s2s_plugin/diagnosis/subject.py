@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from s2s_plugin.corpora.directions import tagged
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.translator import Hypothesis, Translator, load_translator
+from s2s_plugin.inference.translator import Translator, load_translator
 from s2s_plugin.report.run import Output
 from s2s_plugin.report.words import words_of
 from s2s_plugin.scoring.base import Scorer

@@ -13,10 +13,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.interactive import media_files
 from s2s_plugin.inference.lines import SourceReader, check_inputs, invite
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.inference.translator import Translator
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.workers import Workers
 

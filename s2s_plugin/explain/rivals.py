@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from s2s_plugin.inference.translator import Hypothesis
+from s2s_plugin.inference.hypothesis import Hypothesis
 
 
 class Rival(NamedTuple):

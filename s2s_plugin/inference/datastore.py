@@ -16,8 +16,9 @@ from s2s_plugin.corpora.directions import tagger
 from s2s_plugin.corpora.parallel import read_files
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.translator import MAX_TOKENS, Hypothesis, Translator
+from s2s_plugin.inference.translator import MAX_TOKENS, Translator
 from s2s_plugin.inference.workers import batches
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.knn.datastore import INDEX, MIN_INDEXED, Datastore, write_datastore

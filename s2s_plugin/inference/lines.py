@@ -18,11 +18,12 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.inference import long_lines
 from s2s_plugin.inference.datastore import nearest
 from s2s_plugin.inference.failures import report_failures
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.interactive import MEDIA
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import Line, decode, windows
 from s2s_plugin.inference.tokens import MAX_NEIGHBORS, neighbor_lines, token_lines
-from s2s_plugin.inference.translator import Hypothesis, Translator, load_translator
+from s2s_plugin.inference.translator import Translator, load_translator
 from s2s_plugin.search.options import is_set
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.compression import plain_path

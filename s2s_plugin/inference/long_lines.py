@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import islice
 
-from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.inference.hypothesis import Hypothesis
+from s2s_plugin.inference.translator import Translator
 
 SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 MIN_WINDOW = 4  # words

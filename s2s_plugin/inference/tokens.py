@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from s2s_plugin.inference.datastore import Neighbor
-from s2s_plugin.inference.translator import Hypothesis
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.utils.columns import fit, pad
 
 TOKEN_WIDTH, SOURCE_WIDTH = 20, 12  # columns of a terminal at most

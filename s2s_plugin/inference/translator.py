@@ -7,7 +7,7 @@ import math
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import first_parsable, usable_parser
 from s2s_plugin.inference.workers import batches, resolve_workers
@@ -34,21 +35,8 @@ from s2s_plugin.utils.workers import Workers
 MAX_TOKENS = 12000  # default of a batch, as in fairseq
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """One output."""
-
-    text: str = ""  # detokenized
-    score: float = 0.0  # length-normalized log-probability, natural logarithm
-    confidence: float = 0.0  # geometric mean of the token probabilities, including </s>; 0 for an empty source
-    target_tokens: Sequence[str] = ()  # including </s>
-    token_probabilities: Sequence[float] = ()
-    attention: list[list[float]] | None = None  # T x S weights, if the search keeps them
-    alignment: Sequence = ()  # source position of each token, if unknown words are replaced
-
-
 class Batch(NamedTuple):
-    """A batch on its way to a worker. Arrays, because tensors would travel as open files."""
+    """A batch on its way to a worker; tensors would travel as open files."""
 
     numbers: list[int]  # of the sources, which seed sampling
     sources: list[np.ndarray]

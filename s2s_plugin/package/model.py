@@ -26,8 +26,9 @@ from torch import Tensor
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.chat import Chatbot, reply_frequency
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.inference.translator import Translator
 from s2s_plugin.package.archive import SUFFIX, is_package
 from s2s_plugin.package.arrays import write_array
 from s2s_plugin.package.unpack import unpack_here

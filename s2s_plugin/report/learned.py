@@ -6,12 +6,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.report.log import Curves
 
 MARGIN = 0.5  # bits per token by which a model that has learned something beats the frequencies of the tokens
 MIN_ITEMS = 20  # outputs that are judged
+MAX_COUNTED = 20_000  # training pairs whose tokens are counted
 SAME = 0.5  # share of equal outputs that is too much
 REMEDY = "a larger optimization.max_update (or optimization.max_epoch) continues this run"
+
+
+def unigram_entropy(dataset: PairDataset) -> float:
+    """Return the entropy of the training targets' tokens, with </s>, in bits: of at most :data:`MAX_COUNTED` pairs."""
+    assert dataset.targets is not None
+    count = min(len(dataset), MAX_COUNTED)
+    tokens = np.concatenate([np.asarray(dataset.targets[number]) for number in range(count)])
+    shares = np.bincount(tokens) / len(tokens)
+    shares = shares[shares > 0]
+    return round(float(-(shares * np.log2(shares)).sum()), 3)
 
 
 def training_signs(options: Mapping[str, Any], result: Mapping[str, Any], curves: Curves) -> list[str]:

@@ -1,22 +1,30 @@
-"""Log-probabilities of references, log P(Y|X) by teacher forcing, for ``--score-reference``."""
+"""Log-probabilities of targets that the model did not choose itself, log P(Y|X) by teacher forcing."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from fairseq import utils
 from fairseq.data import Dictionary
 from torch import Tensor
 
+from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.generator import token_log_probs
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.back_pointers import to_fairseq
 from s2s_plugin.search.options import BeamOptions
 
+BATCH = 32  # items of log_likelihoods
+
 
 class ReferenceScorer:
-    """Return each target as the only hypothesis of its source; only the options of alignments have an effect."""
+    """Returns each target as the only hypothesis of its source, for ``--score-reference``.
+
+    Of the options only those of alignments have an effect.
+    """
 
     def __init__(self, dictionary: Dictionary, options: BeamOptions):
         self.pad, self.options = dictionary.pad(), options
@@ -60,3 +68,22 @@ def score_target(model: Seq2SeqModel, net_input: dict, target: Tensor) -> tuple[
     features, attention = model.decoder.rnn(embedded, memory)
     log_probs = token_log_probs(model.decoder.generator(features, attention, memory), target)
     return log_probs, attention.float(), ~memory.padding_mask
+
+
+def log_likelihoods(model: Seq2SeqModel, dataset: PairDataset) -> np.ndarray:
+    """Return log P(Y|X) = sum_t log P(y_t | X, y_<t) of each pair, natural logarithm, </s> included; N.
+
+    ``dataclasses.replace(dataset, sources=...)`` scores the same targets with other sources.
+    """
+    device, pad = next(model.parameters()).device, dataset.dictionary.pad()
+    model.eval()
+    scores = np.zeros(len(dataset))
+    order = dataset.ordered_indices()
+    for start in range(0, len(order), BATCH):
+        batch = dataset.collater([dataset[i] for i in order[start : start + BATCH]])
+        batch = utils.move_to_cuda(batch) if device.type == "cuda" else batch
+        target = batch["target"]
+        with torch.inference_mode():
+            log_probs = token_log_probs(model(**batch["net_input"])[0], target).masked_fill(target == pad, 0)
+        scores[batch["id"].cpu().numpy()] = log_probs.double().sum(1).cpu().numpy()
+    return scores

@@ -12,9 +12,9 @@ import torch
 from omegaconf import DictConfig
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.likelihood import log_likelihoods
 from s2s_plugin.inference.syntax import is_shell
 from s2s_plugin.scoring.evaluate import evaluate
+from s2s_plugin.search.scorer import log_likelihoods
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import LABELS, baselines
 from s2s_plugin.tasks.checkpoint import load_model

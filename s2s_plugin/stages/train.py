@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from fairseq import tasks
 from fairseq.checkpoint_utils import load_checkpoint as load_checkpoint_and_data
@@ -20,10 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from s2s_plugin.corpora.own_files import corpus_name
-from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import AVERAGE, EMA, RunDir
-from s2s_plugin.report.learned import training_signs, warning
+from s2s_plugin.report.learned import training_signs, unigram_entropy, warning
 from s2s_plugin.report.log import read_curves
 from s2s_plugin.report.measures import describe_loss
 from s2s_plugin.stages.average import average_best
@@ -46,8 +44,6 @@ from s2s_plugin.utils.checkpoint import save_checkpoint
 from s2s_plugin.utils.console import clock, note, route_logs, say
 from s2s_plugin.utils.io import write_json, write_text
 from s2s_plugin.utils.untrusted import show, write_yaml
-
-MAX_COUNTED = 20_000  # training pairs whose tokens are counted
 
 
 class TrainStage(Stage):
@@ -207,16 +203,6 @@ def _start_next_epoch(run_dir: RunDir) -> None:
     if iterator["iterations_in_epoch"] > 0:
         iterator |= {"epoch": iterator["epoch"] + 1, "iterations_in_epoch": 0}
         save_checkpoint(state, last)
-
-
-def unigram_entropy(dataset: PairDataset) -> float:
-    """Return the entropy of the training targets' tokens, with </s>, in bits: of at most :data:`MAX_COUNTED` pairs."""
-    assert dataset.targets is not None
-    count = min(len(dataset), MAX_COUNTED)
-    tokens = np.concatenate([np.asarray(dataset.targets[number]) for number in range(count)])
-    shares = np.bincount(tokens) / len(tokens)
-    shares = shares[shares > 0]
-    return round(float(-(shares * np.log2(shares)).sum()), 3)
 
 
 def _finish(

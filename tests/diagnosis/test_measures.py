@@ -16,7 +16,7 @@ from s2s_plugin.diagnosis.domain import ngrams, read_challenge
 from s2s_plugin.diagnosis.rare_words import group_tokens, joined_attention, word_fates
 from s2s_plugin.diagnosis.subject import overlap, sample
 from s2s_plugin.errors import UserError
-from s2s_plugin.inference.translator import Hypothesis
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.report.words import length_ratio
 
 SOURCE = ("▁the", "▁old", "▁hou", "se", "</s>")

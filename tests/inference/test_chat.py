@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from read_only import read_only
 
 from s2s_plugin.inference import chat
-from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.inference.hypothesis import Hypothesis
+from s2s_plugin.inference.translator import Translator
 from s2s_plugin.package.model import load
 from s2s_plugin.text.retrieval import TURN
 

@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference import interactive, lines
+from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.tokens import token_lines
-from s2s_plugin.inference.translator import Hypothesis, Translator
+from s2s_plugin.inference.translator import Translator
 from s2s_plugin.tasks.checkpoint import load_model
 
 

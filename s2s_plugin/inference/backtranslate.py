@@ -14,7 +14,8 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.lines import WINDOW, SourceReader
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.inference.translator import Translator, generation_key, load_translator
+from s2s_plugin.inference.translator import Translator, load_translator
+from s2s_plugin.tasks.config import generation_key
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import note, say
 from s2s_plugin.utils.io import fingerprint, read_json, write_json

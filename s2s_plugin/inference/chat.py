@@ -19,7 +19,8 @@ from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import Line, windows
-from s2s_plugin.inference.translator import Translator, generation_key, load_translator
+from s2s_plugin.inference.translator import Translator, load_translator
+from s2s_plugin.tasks.config import generation_key
 from s2s_plugin.text.normalize import match_key
 from s2s_plugin.utils.console import say
 from s2s_plugin.utils.digests import read_prepared

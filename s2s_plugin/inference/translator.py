@@ -24,10 +24,9 @@ from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import first_parsable, usable_parser
 from s2s_plugin.inference.workers import batches, resolve_workers
-from s2s_plugin.search.knn.datastore import META
 from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.tasks.checkpoint import load_model
-from s2s_plugin.tasks.config import DECODING_OPTIONS, decoding_options
+from s2s_plugin.tasks.config import DECODING_OPTIONS
 from s2s_plugin.text.literals import reveal
 from s2s_plugin.text.normalize import SPACE
 from s2s_plugin.utils.workers import Workers
@@ -290,13 +289,3 @@ def load_translator(cfg: DictConfig, run: RunDir) -> Translator:
         workers=cfg.workers,
         output_parser=usable_parser(cfg),
     )
-
-
-def generation_key(cfg: DictConfig) -> list[object]:
-    """Return what determines the outputs in addition to the model and the data, for a fingerprint."""
-    key = [cfg.generation, sorted(decoding_options(cfg.task).items())]
-    if cfg.task.knn is not None:
-        key.append(Path(cfg.task.knn) / META)
-    if cfg.generation.replace_unk and (replacements := Path(cfg.generation.replace_unk)).is_file():
-        key.append(replacements)
-    return key

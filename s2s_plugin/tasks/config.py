@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Optional
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
-from omegaconf import II, MISSING
+from omegaconf import II, MISSING, DictConfig
 
 from s2s_plugin.scoring.rewards import REWARDS
 from s2s_plugin.scoring.tokenizers import AUTO
 from s2s_plugin.scoring.validation import METRICS
+from s2s_plugin.search.knn.datastore import META
 from s2s_plugin.search.precision import PRECISIONS
 from s2s_plugin.utils.options import DECODING, SPEED, TRAINING_AND_DECODING, option, options_affecting
 
@@ -105,6 +107,16 @@ class Seq2SeqTaskConfig(FairseqDataclass):
 def decoding_options(task: Any) -> dict[str, Any]:
     """Return all options of the task that decoded outputs depend on, by name."""
     return _values(task, DECODING_OPTIONS)
+
+
+def generation_key(cfg: DictConfig) -> list[object]:
+    """Return what determines the outputs in addition to the model and the data, for a fingerprint."""
+    key = [cfg.generation, sorted(decoding_options(cfg.task).items())]
+    if cfg.task.knn is not None:
+        key.append(Path(cfg.task.knn) / META)
+    if cfg.generation.replace_unk and (replacements := Path(cfg.generation.replace_unk)).is_file():
+        key.append(replacements)
+    return key
 
 
 def search_options(task: Any) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.inference.attention import attention_examples
 from s2s_plugin.inference.run_dir import REGENERATE
 from s2s_plugin.inference.syntax import usable_parser
-from s2s_plugin.inference.translator import generation_key
 from s2s_plugin.report.learned import output_signs, warning
 from s2s_plugin.report.run import Output
 from s2s_plugin.report.sections.examples import choose
@@ -26,7 +25,7 @@ from s2s_plugin.stages.generate.outputs import make_rows, merge_same_source, rea
 from s2s_plugin.stages.same_run import check_dictionaries
 from s2s_plugin.stages.score import applicable_metrics
 from s2s_plugin.tasks.checkpoint import load_model
-from s2s_plugin.tasks.config import search_options
+from s2s_plugin.tasks.config import generation_key, search_options
 from s2s_plugin.utils.console import note
 from s2s_plugin.utils.digests import check_folder, record_digests
 from s2s_plugin.utils.io import fingerprint, write_json, write_lines, write_text

@@ -93,8 +93,6 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
         return None
     cfg, restored = _restore(stage, cfg, run_dir, overridden)
     cfg.run_dir = str(run_dir.folder)
-    if cfg.scoring.get("sacrebleu_tokenizer") == AUTO:  # task.eval_tokenizer follows
-        cfg.scoring.sacrebleu_tokenizer = tokenizer_of_language(str(cfg.data.target_lang))
     check_parser(cfg.output_parser)
     if stage in INTERACTIVE:
         route_logs(None, cfg.verbose)
@@ -109,6 +107,8 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
         cfg.common.user_dir = str(user_dir())
         chosen = "task.data" in overridden
         prepared, preparation = locate_data(cfg, restored, chosen, trains=stage in TRAINING_STAGES)
+        if cfg.scoring.get("sacrebleu_tokenizer") == AUTO:  # task.eval_tokenizer follows
+            cfg.scoring.sacrebleu_tokenizer = tokenizer_of_language(str(cfg.data.target_lang))
         own = not chosen and (stage in TRAINING_STAGES or is_own_data(prepared, run_dir))
         cfg.task.data = str(prepared)
         resolve_averaging(cfg, overridden)

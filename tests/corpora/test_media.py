@@ -41,7 +41,9 @@ def command(modality: str, stage: str = "run") -> str:
     return f"s2s {stage} app={app} {frontend} {RECIPE}"
 
 
-@pytest.fixture(scope="module", params=["audio", "image", pytest.param("video", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=["image", *(pytest.param(name, marks=pytest.mark.slow) for name in ("audio", "video"))]
+)
 def finished(request, tmp_path_factory) -> tuple[str, Path, subprocess.CompletedProcess]:
     """Modality, working directory and output of a finished run."""
     modality, folder = request.param, tmp_path_factory.mktemp(f"run_{request.param}")

@@ -139,6 +139,7 @@ def test_pasted_hydra_command_does_the_same(tmp_path: Path, own_files: Path):
     assert all(torch.equal(tensor, states[1]["model"][name]) for name, tensor in states[0]["model"].items())
 
 
+@pytest.mark.slow
 def test_korean_as_jamo(tmp_path: Path):
     """Hangul is decomposed on the way in and whole again on the way out."""
     words = ["나무", "하늘", "바다", "사람", "노래", "구름", "친구", "마음"]

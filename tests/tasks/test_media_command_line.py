@@ -37,7 +37,9 @@ def scores(output: str) -> dict[int, float]:
     return {int(n): float(score) for n, score in re.findall(r"^H-(\d+)\t(\S+)\t", output, re.MULTILINE)}
 
 
-@pytest.fixture(scope="module", params=["audio", pytest.param("video", marks=pytest.mark.slow), "image"])
+@pytest.fixture(
+    scope="module", params=["image", *(pytest.param(name, marks=pytest.mark.slow) for name in ("audio", "video"))]
+)
 def prepared(request, tmp_path_factory) -> tuple[str, Path, Path]:
     """Modality, folder of media and prepared folder of a toy corpus of 400 files."""
     modality, folder = request.param, tmp_path_factory.mktemp(request.param)

@@ -186,7 +186,7 @@ COMMANDS = {
         "RUN [--to FILE.s2s]", "write a trained run as one file",
         "The file needs neither the data nor the folder of the run: weights, text side or frontend, config, model card "
         "and ten examples. It stands for the run in other commands: model=FILE.s2s; and s2s_plugin.load reads it. "
-        "--precision bf16 or int8 makes it smaller; --test-set takes the test set along, which s2s diagnose reads.",
+        "--precision bf16 or int8 makes it smaller.",
         (), ("s2s export runs/nmt/default", "s2s export runs/nmt/default --to en-de.s2s --precision int8",
              "s2s translate model=en-de.s2s 'Save the document.'"),
     ),

@@ -1,4 +1,4 @@
-"""Packaged models in place of runs: ``model=FILE.s2s``, ``finetune_from=FILE.s2s``, ``s2s diagnose FILE.s2s``."""
+"""Packaged models in place of runs: ``model=FILE.s2s``, ``finetune_from=FILE.s2s``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ def use_packages(stage: str, words: Sequence[str]) -> list[str]:
     """
     replaced: list[str] = []
     for word in words:
-        if is_package(word) and (word.startswith(MODEL) or (stage == "diagnose" and "=" not in word)):
+        if stage == "diagnose" and is_package(word):
+            raise UserError(
+                f"{word.removeprefix(MODEL)}: s2s diagnose requires the folder of the run, with its test set"
+            )
+        if word.startswith(MODEL) and is_package(word):
             run = unpack_here(Path(word.removeprefix(MODEL)).expanduser())
             replaced += run_overrides(run.folder, words)
         elif word.startswith(BASE) and is_package(word):

@@ -161,3 +161,8 @@ def test_mistakes(small_model: Path, words: str, said: str):
 def test_another_app_is_refused(exported: dict[str, Path], tmp_path: Path):
     done = call(f"s2s translate app=code model={exported['fp32']} word", cwd=tmp_path, check=False)
     assert done.returncode == 2 and "was trained with app=nmt, got app=code" in done.stderr
+
+
+def test_a_diagnosis_needs_the_run(exported: dict[str, Path], tmp_path: Path):
+    done = call(f"s2s diagnose {exported['fp32']}", cwd=tmp_path, check=False)
+    assert done.returncode == 2 and "s2s diagnose requires the folder of the run, with its test set" in done.stderr

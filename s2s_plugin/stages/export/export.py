@@ -41,7 +41,6 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, such as runs/nmt/default")
     parser.add_argument("--to", type=Path, metavar="FILE.s2s", help="file to write; default: APP-NAME.s2s")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the stored weights")
-    parser.add_argument("--test-set", action="store_true", help="with the test set, which s2s diagnose reads")
     options = parser.parse_args(words)
     run_dir = RunDir(options.run)
     if not run_dir.config.is_file():
@@ -52,12 +51,12 @@ def run(words: Sequence[str]) -> int:
         raise UserError(f"--to must end with {SUFFIX}, got {path}")
     if path.exists():
         raise UserError(f"{path} exists: name another file, or delete it")
-    export(run_dir, cfg, path, options.precision, options.test_set)
+    export(run_dir, cfg, path, options.precision)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; s2s verify {path} checks it")
     return 0
 
 
-def export(run_dir: RunDir, cfg: DictConfig, path: Path, precision: str = "fp32", test_set: bool = False) -> None:
+def export(run_dir: RunDir, cfg: DictConfig, path: Path, precision: str = "fp32") -> None:
     """Write the packaged model of a run, with examples that it has decoded itself.
 
     Raises:
@@ -77,7 +76,7 @@ def export(run_dir: RunDir, cfg: DictConfig, path: Path, precision: str = "fp32"
         CONFIG: yaml.safe_dump(_config(cfg), allow_unicode=True, sort_keys=False).encode(),
         CHECKPOINT: json.dumps({**stored, "updates": updates}, indent=1).encode(),
         WEIGHTS: pack_weights(state["model"], precision),
-        **{DATA + name: file.read_bytes() for name, file in _data_files(run_dir.data, cfg, test_set)},
+        **{DATA + name: file.read_bytes() for name, file in _data_files(run_dir.data)},
     }
     languages = [str(cfg.data.source_lang), str(cfg.data.target_lang)]
     about: dict[str, Any] = {"version": s2s_plugin.__version__, "app": cfg.app, "precision": precision}
@@ -108,11 +107,10 @@ def _config(cfg: DictConfig) -> dict[str, Any]:
     return kept
 
 
-def _data_files(folder: Path, cfg: DictConfig, test_set: bool) -> Iterator[tuple[str, Path]]:
+def _data_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the files that decoding reads, and their names; a chatbot counts its training replies."""
-    left_out = HELD_OUT[1:] if test_set else HELD_OUT
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         unused = path.suffix in (".pt", ".vocab") or path.name == DIGESTS or name.startswith("pieces/")
-        if path.is_file() and not unused and not path.name.startswith(left_out):
+        if path.is_file() and not unused and not path.name.startswith(HELD_OUT):
             yield name, path

@@ -25,12 +25,12 @@ def load(folder: str = "runs/nmt/default"):
 
 
 def source_ids(task, text: str) -> Tensor:
-    """Return x_1..x_n, of which x_n is </s>."""
+    """Return x_1..x_n; x_n is </s>."""
     return task.source_dictionary.encode_line(task.codec.encode(text), add_if_not_exist=False).long()
 
 
 def target_ids(task, text: str) -> Tensor:
-    """Return y_1..y_m, of which y_m is </s>."""
+    """Return y_1..y_m; y_m is </s>."""
     return task.target_dictionary.encode_line(task.codec.target.encode(text), add_if_not_exist=False).long()
 
 

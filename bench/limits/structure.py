@@ -1,4 +1,4 @@
-"""Lack of structural information: SCAN's new combinations of known words, and what words are told about grammar.
+"""Lack of structural information: SCAN's new combinations of known words, and grammatical factors of words.
 
 make limit-structure
 """
@@ -80,7 +80,7 @@ def scan(options: argparse.Namespace) -> dict[str, Any]:
     rows.append(row)
     rows += [{**dict.fromkeys(rows[0], ""), **row} for row in PUBLISHED]
     recipe = lab.recipe(
-        [folder for folders in runs.values() for folder in folders],
+        runs,
         data="SCAN",
         split="official splits: what training has in fewer combinations, or shorter, than the test set",
         metric="share of outputs that are right in every action, in percent",
@@ -124,7 +124,7 @@ def factors(options: argparse.Namespace) -> dict[str, Any]:
             }
         rows.append({**dict.fromkeys(("model", *METRICS, "difference in BLEU", "p"), ""), **row})
     recipe = lab.recipe(
-        [folder for folders in runs.values() for folder in folders],
+        runs,
         data="Multi30k, German to English",
         split="official split, 1,000 test sentences",
         metric="BLEU and chrF; 95 % interval of the difference, and p, by paired bootstrap of the seeds' mean",

@@ -65,9 +65,9 @@ def _pictures(item: Attention) -> Iterator[str]:
     cell = MIN_CELL if columns * MIN_CELL <= WIDTH else 1
     size, top = columns * cell, max(item.attention.max(), 1e-9)
     tile = max(size, MAX_CELL) + GAP
-    beside = max(1, (WIDTH + GAP) // tile)
-    for start in range(0, len(item.target_tokens), beside):
-        chosen = range(start, min(start + beside, len(item.target_tokens)))
+    per_row = max(1, (WIDTH + GAP) // tile)
+    for start in range(0, len(item.target_tokens), per_row):
+        chosen = range(start, min(start + per_row, len(item.target_tokens)))
         if start:
             yield ""
         yield "".join(pad(visible(item.target_tokens[place]), tile - GAP) + " " * GAP for place in chosen).rstrip()

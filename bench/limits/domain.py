@@ -58,9 +58,7 @@ def matrix(options: argparse.Namespace) -> dict[str, Any]:
     for trained, folders in runs.items():
         scores = {f"on {tested}": [bleu(folder, *files) for folder in folders] for tested, files in sets.items()}
         rows.append({"trained in": trained, **scores})
-    recipe = lab.recipe(
-        [folder for folders in runs.values() for folder in folders], data=DATA, split=SPLIT, metric=METRIC
-    )
+    recipe = lab.recipe(runs, data=DATA, split=SPLIT, metric=METRIC)
     return {"rows": rows, "recipe": recipe}
 
 
@@ -79,7 +77,7 @@ def adaptation(options: argparse.Namespace) -> dict[str, Any]:
             f"on {OLD}": old, "change": [a - b[1] for a, b in zip(old, before, strict=True)],
         })  # fmt: skip
     runs = [folder for seed in seeds for folder in sorted((lab.RUNS / LAB).glob(f"to-{NEW}-*.{seed}"))]
-    recipe = lab.recipe(runs, data=f"from {OLD} to {NEW}; {DATA}", split=SPLIT, metric=METRIC)
+    recipe = lab.recipe({NEW: runs}, data=f"from {OLD} to {NEW}; {DATA}", split=SPLIT, metric=METRIC)
     return {"rows": rows, "recipe": recipe}
 
 
@@ -150,7 +148,7 @@ def neighbors(options: argparse.Namespace) -> dict[str, Any]:
     sizes = {path.name: round(path.stat().st_size / 2**20, 1) for path in sorted(store.iterdir())}
     states = json.loads((store / "datastore.json").read_text(encoding="utf-8"))["states"]
     recipe = lab.recipe(
-        [base],
+        {OLD: [base]},
         data=f"{states:,} states of {NEW}; on disk {sizes['keys.npy']} MB, and an index of {sizes['index.faiss']} MB",
         split=f"{count} test sentences, in one process of one thread, the start included",
         metric="CPU time and peak memory (mapped files count as far as they are read)",
@@ -168,7 +166,7 @@ def source_value(options: argparse.Namespace) -> dict[str, Any]:
         found = [_bits(folder) for folder in runs[names[name]]]
         rows.append({"task": name, **{source: [each[source] for each in found] for source in found[0]}})
     recipe = lab.recipe(
-        [folder for folders in runs.values() for folder in folders],
+        runs,
         data="default corpora of the apps", split="500 test items", metric="bits for a token of the reference",
     )  # fmt: skip
     return {"rows": rows, "recipe": recipe}

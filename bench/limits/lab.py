@@ -15,7 +15,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,12 @@ def scores(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
 
 
-def recipe(runs: Iterable[Path], **about: Any) -> dict[str, Any]:
+def recipe(runs: Mapping[str, Sequence[Path]], **about: Any) -> dict[str, Any]:
     """Return how figures were made: ``about`` (data, split, metric), and what the runs themselves say.
 
     ``seconds`` is the median of a run, with preparation, decoding and scoring, on one core.
     """
-    folders = list(runs)
+    folders = [folder for each in runs.values() for folder in each]  # of each seed
     configs = [OmegaConf.load(folder / "config.yaml") for folder in folders]
     made = [json.loads((folder / MADE).read_text(encoding="utf-8")) for folder in folders]
     updates = sorted({scores(folder)["updates"] for folder in folders})

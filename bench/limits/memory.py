@@ -54,7 +54,7 @@ def copying(options: argparse.Namespace) -> dict[str, Any]:
         ]
         rows.append({"model": f"{task}: {copier}", **{str(n): [each[n] for each in shares] for n in LENGTHS}})
     recipe = lab.recipe(
-        [folder for folders in runs.values() for folder in folders],
+        runs,
         data=f"10,000 random sequences of 1 to {TRAINED} of {len(LETTERS)} letters, to be written in capitals",
         split=f"100 test sequences of each length, {LENGTHS[0]} to {LENGTHS[-1]} letters",
         metric="share of outputs that are right in every letter, in percent",
@@ -110,7 +110,7 @@ def length(options: argparse.Namespace) -> dict[str, Any]:
         scores = [_by_length(folder, _bucket, _bleu) for folder in runs[_slug(name)]]
         rows.append({"model": name, **{bucket: [each[bucket] for each in scores] for bucket in BUCKETS}})
     recipe = lab.recipe(
-        [folder for folders in runs.values() for folder in folders],
+        runs,
         data=f"LibreOffice help, English to German, sentences of up to {WORDS} words on both sides",
         split=f"up to {BUCKET_SIZE} sentences of each length from help pages that training has not",
         metric="BLEU, sacrebleu nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp",
@@ -183,9 +183,9 @@ def lines(options: argparse.Namespace) -> dict[str, Any]:
                 scores[parts].append(_bleu(outputs))
         rows.append({"model": row, **{str(parts): scores[parts] for parts in PARTS}})
     recipe = lab.recipe(
-        [folder for folders in runs.values() for folder in folders],
+        runs,
         data=f"LibreOffice help, English to German, sentences of up to {WORDS} words on both sides",
-        split="the test sentences of this length, one after another, so many in a line",
+        split="the test sentences of this length, joined to lines of this number",
         metric="BLEU, sacrebleu nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp",
     )
     title = "BLEU by the number of sentences in a line"
@@ -215,7 +215,7 @@ def scan(options: argparse.Namespace) -> dict[str, Any]:
         right = [lab.scores(folder)["metrics"]["exact"]["score"] for folder in runs[_slug(f"scan {name}")]]
         rows.append({"model": name, "right, %": right})
     recipe = lab.recipe(
-        [folder for folders in runs.values() for folder in folders],
+        runs,
         data="SCAN, length split: commands of up to 9 words",
         split="the official 3,920 test commands of 24 to 48 actions; training has up to 22",
         metric="exact|norm:basic|refs:1, in percent",

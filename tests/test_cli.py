@@ -58,6 +58,7 @@ def test_list_of_runs(tmp_path: Path):
         "a": {"scores.json": {"metrics": {"BLEU": {"score": 12.345}}}, "report.html": {}, "trained.json": {"best": 1}},
         "b": {"trained.json": {"best": 2.5}, "settings.json": {"task.data": "data-bin/multi30k.en-de.12345678"}},
         "c": {},
+        "d": {"trained.json": {"best": 2.5}, "settings.json": {"checkpoint.best_checkpoint_metric": "bleu"}},
     }.items():
         folder = tmp_path / "runs/nmt" / name
         folder.mkdir(parents=True)
@@ -69,8 +70,10 @@ def test_list_of_runs(tmp_path: Path):
         ["runs/nmt/a", "complete"],
         ["runs/nmt/b", "trained"],
         ["runs/nmt/c", "started"],
+        ["runs/nmt/d", "trained"],
     ]
-    assert words[0][-2:] == ["BLEU", "12.35"] and words[1][-3:] == ["multi30k", "valid", "2.50"]
+    assert words[0][-2:] == ["BLEU", "12.35"] and words[3][-3:] == ["valid", "BLEU", "2.50"]
+    assert words[1][-5:] == ["multi30k", "valid", "loss", "2.50", "bits"]
     assert call("s2s list rnus", cwd=tmp_path, check=False).returncode == 2
 
 

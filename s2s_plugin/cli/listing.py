@@ -12,6 +12,7 @@ from s2s_plugin.cli.config import CONFIG_DIR, config_folders
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.models.attention import ATTENTIONS
+from s2s_plugin.report.measures import named_value
 from s2s_plugin.utils.console import WIDTH
 from s2s_plugin.utils.io import NUMBER, read_json
 
@@ -101,4 +102,6 @@ def _score(run: RunDir) -> str:
     if scores := read_json(run.scores, {"metrics": {str: {"score": NUMBER}}}):
         return next((f"{name} {value['score']:.2f}" for name, value in scores["metrics"].items()), "")
     best = (read_json(run.training_result, {"best": (*NUMBER, type(None))}) or {}).get("best")
-    return "" if best is None else f"valid {best:.2f}"
+    if best is None:
+        return ""
+    return f"valid {named_value(run.read_settings().get('checkpoint.best_checkpoint_metric', 'loss'), best)}"

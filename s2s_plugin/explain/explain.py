@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from s2s_plugin.explain.attribution import attribute, gradient_times_input, leav
 from s2s_plugin.explain.cases import Case, text_cases
 from s2s_plugin.explain.neighbors import Neighbor, TrainingPairs
 from s2s_plugin.explain.rivals import Rival, find_rivals
+from s2s_plugin.inference.datastore import Neighbor as State
 from s2s_plugin.inference.datastore import nearest
 from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.run_dir import RunDir
@@ -52,6 +53,7 @@ class Explanation:
         weights: T x S by the name of the method in ``METHODS``; a method that does not apply is missing.
         rivals: of the beam.
         neighbors: training pairs; None if the training text is gone.
+        states: for each output token the nearest ones of ``task.knn``, if it is set.
     """
 
     case: Case
@@ -62,6 +64,7 @@ class Explanation:
     weights: dict[str, np.ndarray]
     rivals: Sequence[Rival]
     neighbors: Sequence[Neighbor] | None
+    states: Sequence[Sequence[State]] | None
 
     @cached_property
     def totals(self) -> dict[str, np.ndarray]:
@@ -81,6 +84,8 @@ class Explanation:
             ]  # fmt: skip
         values["rivals"] = [rival._asdict() for rival in self.rivals]
         values["neighbors"] = None if self.neighbors is None else [each._asdict() for each in self.neighbors]
+        if self.states is not None:
+            values["nearest_states"] = [[asdict(state) for state in states] for states in self.states]
         return values
 
 
@@ -106,10 +111,6 @@ def explain(cfg: DictConfig, run: RunDir, inputs: Sequence[str]) -> None:
                 print(json.dumps(explanation.values(), ensure_ascii=False))
             else:
                 print(*explanation_lines(explanation, cfg), sep="\n")
-                if cfg.task.knn is not None:
-                    output = Hypothesis(target_tokens=explanation.target_tokens)
-                    states = nearest(translator, case.source, output, MAX_NEIGHBORS)
-                    print("", *neighbor_lines(explanation.target_tokens, states), sep="\n")
 
 
 def explain_case(
@@ -136,6 +137,9 @@ def explain_case(
         weights={name: matrix.numpy() for name, matrix in methods.items() if matrix is not None},
         rivals=find_rivals(tokens, led.log_probs.exp().tolist(), case.beam)[: cfg.explain.rivals],
         neighbors=None if training is None else training.nearest(case.text, cfg.explain.neighbors),
+        states=None
+        if cfg.task.knn is None
+        else nearest(translator, case.source, Hypothesis(target_tokens=tokens), MAX_NEIGHBORS),
     )
 
 
@@ -163,6 +167,8 @@ def explanation_lines(explanation: Explanation, cfg: DictConfig) -> Iterator[str
     for each in explanation.neighbors or ():
         yield from _row(f"{each.similarity:.2f}", f"{each.source} (line {each.line:,})")
         yield from _row("", each.target)
+    if explanation.states is not None:
+        yield from ("", *neighbor_lines(explanation.target_tokens, explanation.states))
 
 
 def _token_table(explanation: Explanation) -> Iterator[str]:

@@ -25,6 +25,7 @@ INFO = {"subset": str, "checkpoint": str, "search": dict, "beam": int}
 OUTPUT = {"id": int, "hypothesis": str, "reference?": (list, *OPTIONAL), "source?": OPTIONAL, "length?": int}
 OUTPUT |= {"score?": (*NUMBER, type(None)), "item?": str, "media?": str, "speaker?": str, "direction?": str}
 FINDING = {"title": str, "rows": [dict], "verdict": str, "remedy": str, "bars": [str], "note": str}
+DIAGNOSIS = {"findings": [FINDING], "outputs?": str}
 ATTENTION = {"id": int, "target_tokens": [str], "attention": [[NUMBER]], "source_tokens?": [str]}
 
 
@@ -76,7 +77,7 @@ class RunDir:
 
     def read_diagnosis(self) -> dict[str, Any]:
         """Return ``diagnosis.json``; nothing if it is missing."""
-        return read_json(self.diagnosis, {"findings": [FINDING]}, "delete it and run s2s diagnose again") or {}
+        return read_json(self.diagnosis, DIAGNOSIS, "delete it and run s2s diagnose again") or {}
 
     def read_settings(self) -> dict[str, Any]:
         """Return ``settings.json``; nothing if it is missing."""

@@ -1,4 +1,4 @@
-"""What the losses of a training are, and in which unit: the one place that says so."""
+"""What the losses and metrics of a training are called, and in which unit: the one place that says so."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 # fairseq divides by log 2 what it prints and logs; the gradient is that of the natural logarithm.
 UNIT = "bits per target token"
+TITLES = {"bleu": "BLEU", "ppl": "Perplexity", "accuracy": "Accuracy", "loss": "Loss"}
+TITLES |= {"wer": "WER", "cer": "CER", "per": "PER", "g2p_wer": "WER"}
+TITLES |= {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougel": "ROUGE-L"}
 DESCRIPTIONS = {  # of what the log has, by the name there
     "loss": "what is minimized; the criterion says what it consists of",
     "nll_loss": f"cross entropy without label smoothing, {UNIT}",
@@ -23,3 +26,8 @@ def describe_loss(criterion: Mapping[str, Any]) -> str:
     if terms := [f"{name}={criterion[name]:g}" for name in WEIGHTS if criterion.get(name)]:
         text += f" and terms weighted by {', '.join(terms)}"
     return f"{text}, {'bits per sentence' if criterion.get('sentence_avg') else UNIT}"
+
+
+def named_value(name: str, value: float) -> str:
+    """Return the loss or a metric of a validation in few words."""
+    return f"loss {value:.2f} bits" if name == "loss" else f"{TITLES.get(name, name)} {value:.2f}"

@@ -29,7 +29,7 @@ from s2s_plugin.stages.average import resolve_averaging
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.baselines import check_baselines
 from s2s_plugin.stages.check.command import check
-from s2s_plugin.stages.diagnose.stage import DiagnoseStage, finding_lines
+from s2s_plugin.stages.diagnose.stage import DiagnoseStage
 from s2s_plugin.stages.finetune import init_from_run
 from s2s_plugin.stages.generate.stage import GenerateStage
 from s2s_plugin.stages.prepare.stage import PrepareStage
@@ -150,8 +150,6 @@ def _run_stages(stage: str, job: Job, own: bool) -> None:
         _print_examples(cfg, run_dir)
     if stage in ("run", "score"):
         print("\n".join(score_lines(read_json(run_dir.scores))))
-    if stage == "diagnose":
-        print("\n".join(finding_lines(run_dir.read_diagnosis()["findings"])))
     if stage in ("run", "report", "diagnose"):
         print(f"report {run_dir.report}")
 

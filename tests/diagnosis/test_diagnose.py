@@ -58,6 +58,25 @@ def test_each_has_a_sentence_in_terminal_and_report(diagnosed: tuple[Path, str])
     assert max(map(len, printed.splitlines())) <= 80
 
 
+def test_other_findings_of_the_same_outputs_stay(diagnosed: tuple[Path, str], tmp_path: Path):
+    folder = tmp_path / "copy"
+    shutil.copytree(diagnosed[0], folder)
+    before = findings(folder)
+    printed = call("s2s diagnose runs/nmt/default diagnose.measures=[beam] diagnose.beams=[1]", cwd=folder).stdout
+    after = findings(folder)
+    assert list(after) == list(before) and len(after["Large beams"]["rows"]) == 1
+    assert {title: after[title] for title in after if title != "Large beams"} == {
+        title: before[title] for title in before if title != "Large beams"
+    }
+    assert "Large beams" in printed and "Rare words" not in printed
+    info = folder / "runs/nmt/default/generated.json"
+    content = json.loads(info.read_text(encoding="utf-8"))
+    content.pop("crc32")
+    info.write_text(json.dumps(content | {"key": "of other outputs"}), encoding="utf-8")
+    call("s2s diagnose runs/nmt/default diagnose.measures=[length]", cwd=folder)
+    assert list(findings(folder)) == ["Long sources"]
+
+
 def test_mistakes_are_one_line(diagnosed: tuple[Path, str], tmp_path: Path):
     folder, _ = diagnosed
     mistake(folder, "s2s diagnose runs/nmt", "runs/nmt: not the folder of a run such as runs/nmt/default")
@@ -70,7 +89,7 @@ def test_mistakes_are_one_line(diagnosed: tuple[Path, str], tmp_path: Path):
 def test_a_learning_curve_trains_on_parts(diagnosed: tuple[Path, str]):
     folder, _ = diagnosed
     call("s2s diagnose runs/nmt/default diagnose.measures=[data]", cwd=folder)
-    (finding,) = findings(folder).values()
+    finding = findings(folder)["Amount of data"]
     assert [row["training pairs"] for row in finding["rows"]] == ["1/27", "1/9", "1/3", "all"]
     scores = [row["BLEU"] for row in finding["rows"]]
     assert scores[0] < scores[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,9 @@ def test_its_neighbors_explain_an_output(domain: tuple[RunDir, Path]):
     explained = call(words, store.parent).stdout.splitlines()
     shown = explained[next(number for number, line in enumerate(explained) if "nearest states" in line) :]
     assert sum(line.strip() == SOURCES[1] for line in shown) > 1
+    values = json.loads(call([*words, "explain.json=true"], store.parent).stdout)
+    assert [len(each) for each in values["nearest_states"]] == [2] * len(values["target_tokens"])
+    assert {state["source"] for each in values["nearest_states"] for state in each} <= {*SOURCES}
 
 
 def test_the_training_pairs_by_default(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from s2s_plugin.datasets.manifest import Item, prepared_items, write_manifest
 from s2s_plugin.stages.generate.outputs import merge_same_source, read_items
 
 
@@ -33,3 +34,13 @@ def test_recordings_are_items_of_their_own():
         {"source": None, "item": "b", "reference": ["two", "too"]},
     ]
     assert [row["reference"] for row in merge_same_source(rows)] == [["one"], ["two", "too"]]
+
+
+def test_a_recording_with_several_texts_keeps_its_number_in_the_dataset(tmp_path: Path):
+    """By which ``s2s diagnose`` and the attention of the report find its features."""
+    texts = {"a": ("one", "uno"), "b": ("two",), "c": ("three", "drei")}
+    write_manifest(tmp_path / "test.tsv", "audio", (Item(id, Path("/x.wav"), each) for id, each in texts.items()))
+    cfg = OmegaConf.create({"task": {"source_lang": "audio", "target_lang": "en"}})
+    rows = merge_same_source(read_items(cfg, tmp_path, "test"))
+    items = prepared_items(tmp_path / "test.tsv")
+    assert [(items[row["id"]].id, tuple(row["reference"])) for row in rows] == list(texts.items())

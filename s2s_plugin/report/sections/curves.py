@@ -14,13 +14,10 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from s2s_plugin.report.drawing import style
 from s2s_plugin.report.drawing.style import INK, QUIET, SERIES_COLORS, draw_circle, new_figure
 from s2s_plugin.report.log import Curve, Curves
-from s2s_plugin.report.measures import DESCRIPTIONS, describe_loss
+from s2s_plugin.report.measures import DESCRIPTIONS, TITLES, describe_loss
 from s2s_plugin.report.run import RunData
 from s2s_plugin.scoring.validation import HIGHER_IS_BETTER, METRICS
 
-TITLES = {"bleu": "BLEU", "ppl": "Perplexity", "accuracy": "Accuracy", "loss": "Loss"}
-TITLES |= {"wer": "WER", "cer": "CER", "per": "PER", "g2p_wer": "WER"}
-TITLES |= {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougel": "ROUGE-L"}
 HIGHER = {name: name in HIGHER_IS_BETTER for name in METRICS} | {"accuracy": True, "loss": False, "ppl": False}
 MAX_POINTS = 300  # averaged beyond: a line has no use for more than one point a pixel
 MAX_DOTS = 60

@@ -15,7 +15,7 @@ from s2s_plugin.diagnosis.beam import by_beam
 from s2s_plugin.diagnosis.domain import by_domain
 from s2s_plugin.diagnosis.lengths import by_length
 from s2s_plugin.diagnosis.rare_words import by_word_frequency
-from s2s_plugin.diagnosis.subject import Cell, Finding, Measure, Subject
+from s2s_plugin.diagnosis.subject import Cell, Measure, Subject
 from s2s_plugin.errors import UserError
 from s2s_plugin.report.run import read_run
 from s2s_plugin.stages.base import Job, Stage
@@ -37,7 +37,10 @@ INDENT = 4 * " "
 
 
 class DiagnoseStage(Stage):
-    """Measure where the model is weak, write ``diagnosis.json``, and the report with it."""
+    """Measure where the model is weak, write ``diagnosis.json``, and the report with it.
+
+    Other findings of an earlier diagnosis stay, if the outputs of the run are still the same.
+    """
 
     name = "diagnose"
 
@@ -52,15 +55,20 @@ class DiagnoseStage(Stage):
         if not outputs:
             raise UserError(f"{run_dir.folder}: has no outputs with references; run its generate stage first")
         subject = Subject(cfg, run_dir, job.prepared, outputs)
-        findings: list[Finding] = []
+        findings: list[dict[str, Any]] = []
         for name in cfg.diagnose.measures:
             started = time.monotonic()
             finding = learning_curve(job, subject) if name == DATA else MEASURES[name](subject)
             if finding is not None:
-                findings.append(finding)
+                findings.append(asdict(finding))
             say(f"      {name}: {clock(time.monotonic() - started)}")
-        write_json(run_dir.diagnosis, {"findings": [asdict(finding) for finding in findings]})
+        outputs_key = str(run_dir.read_generation_info().get("key"))
+        earlier = run_dir.read_diagnosis()
+        kept = earlier["findings"] if earlier.get("outputs") == outputs_key else []
+        by_title = {finding["title"]: finding for finding in (*kept, *findings)}
+        write_json(run_dir.diagnosis, {"outputs": outputs_key, "findings": list(by_title.values())})
         write_report(run_dir.folder, changed_options)
+        print("\n".join(finding_lines(findings)))
 
 
 def finding_lines(findings: list[dict[str, Any]]) -> Iterator[str]:

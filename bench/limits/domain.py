@@ -23,11 +23,12 @@ LAB = "domain"
 COMMON = "app=nmt workers=1 baselines=[] metrics=[s2s_bleu]"
 DOMAINS = {
     "help": "data=libreoffice_help",
-    "interface": "data=catalogs data.name=interface +data.options.packages=libreoffice-l10n-de",
+    "descriptions": "data=translated_descriptions",
     "stories": "data=catalogs data.name=stories",
     "dictionary": "data=ding",
 }
 OLD, NEW = "help", "interface"
+NEW_DATA = "data=catalogs data.name=interface +data.options.packages=libreoffice-l10n-de"
 TAGS = {OLD: "general:", NEW: "interface:"}  # of letters that the vocabulary of the old domain knows
 REVERSE = f"{DOMAINS[OLD]} data.source_lang=de data.target_lang=en"
 TUNING = (
@@ -37,16 +38,15 @@ ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 TASKS = {
     "summarization": "app=summarize workers=1 baselines=[]",
     "code": "app=code workers=1 baselines=[]",
-    "chat": "app=chatbot workers=1 baselines=[]",
-    "chat, retrieval": (
-        "app=chatbot workers=1 baselines=[] data.retrieval=true model.pointer=true dataset.max_tokens=2500"
-    ),
+    "chat, the last turn alone": "app=chatbot workers=1 baselines=[] data.history=0 data.retrieval=false",
+    "chat, history": "app=chatbot workers=1 baselines=[] data.retrieval=false",
+    "chat, history and retrieval": "app=chatbot workers=1 baselines=[]",
 }
 METRIC = "BLEU (sacreBLEU, 13a)"
 SPLIT = "test sets of the recipes"
 DATA = (
-    "LibreOffice help; interface of LibreOffice (libreoffice-l10n-de); stories of Wesnoth; sentences and phrases of "
-    "Ding; English to German"
+    "LibreOffice help; descriptions of Debian's packages; stories of Wesnoth; sentences and phrases of Ding; English "
+    "to German"
 )
 
 
@@ -77,7 +77,12 @@ def adaptation(options: argparse.Namespace) -> dict[str, Any]:
             f"on {OLD}": old, "change": [a - b[1] for a, b in zip(old, before, strict=True)],
         })  # fmt: skip
     runs = [folder for seed in seeds for folder in sorted((lab.RUNS / LAB).glob(f"to-{NEW}-*.{seed}"))]
-    recipe = lab.recipe({NEW: runs}, data=f"from {OLD} to {NEW}; {DATA}", split=SPLIT, metric=METRIC)
+    recipe = lab.recipe(
+        {NEW: runs},
+        data="from LibreOffice help to its interface (libreoffice-l10n-de), English to German",
+        split=SPLIT,
+        metric=METRIC,
+    )
     return {"rows": rows, "recipe": recipe}
 
 
@@ -90,9 +95,9 @@ def _settings(base: str, old: tuple[str, str], synthetic: str) -> dict[str, str]
         synthetic: the table of back-translated text of the new domain.
     """
     settings = {
-        "plain": DOMAINS[NEW],
-        "mixed": f"{DOMAINS[NEW]} data.extra_source={old[0]} data.extra_target={old[1]} data.extra_tag={TAGS[OLD]}",
-        "ewc": f"{DOMAINS[NEW]} criterion=s2s_cross_entropy criterion.ewc=100",
+        "plain": NEW_DATA,
+        "mixed": f"{NEW_DATA} data.extra_source={old[0]} data.extra_target={old[1]} data.extra_tag={TAGS[OLD]}",
+        "ewc": f"{NEW_DATA} criterion=s2s_cross_entropy criterion.ewc=100",
         "back": f"{DOMAINS[OLD]} data.extra_pairs={synthetic} data.extra_tag={TAGS[NEW]}",
     }
     return {name: f"{COMMON} {words} finetune_from={base} {TUNING}" for name, words in settings.items()}

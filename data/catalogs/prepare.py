@@ -9,10 +9,10 @@ from __future__ import annotations
 import gettext
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from s2s_plugin.corpora.cleaning import Pair, clean_text, has_length
+from s2s_plugin.corpora.cleaning import SENTENCE_BREAK, Pair, clean_text, has_length, split_alike
 from s2s_plugin.corpora.fetching.download import Expected
 from s2s_plugin.corpora.fetching.packages import PACKAGE_NOTE, apt_package
 from s2s_plugin.corpora.recipe import Corpus, Request, recipe
@@ -26,7 +26,6 @@ CONTEXT = re.compile(r"^[^\s^]*\^")  # Wesnoth's "female^Elvish Archer"
 MARKUP = re.compile(r"<[^<>]*>")
 MNEMONIC = re.compile(r"[~_&](?=\w)|\(\s*[~_&]\w\s*\)")  # marks a key of a menu: "~Open", "開く(~O)"
 CODE = re.compile(r"[%$|{}<>\\=@#*]|&\w+;|://")
-SENTENCE_BREAK = re.compile(r"(?<=[^.\s][.!?]) +(?=[A-ZÄÖÜ\uac00-\ud7a3\"'])")
 LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -45,17 +44,11 @@ def messages(path: Path) -> Iterator[Pair]:
 
 def sentences(message: str, text: str) -> list[Pair]:
     """Return a message and its translation in sentences; where their numbers differ in lines, or whole."""
-    plain = [MNEMONIC.sub("", MARKUP.sub(" ", side)) for side in (message, text)]
+    plain = MNEMONIC.sub("", MARKUP.sub(" ", message)), MNEMONIC.sub("", MARKUP.sub(" ", text))
     pairs: list[Pair] = []
-    for one, other in _parts(plain, str.splitlines):
-        pairs += _parts([clean_text(one), clean_text(other)], SENTENCE_BREAK.split)
+    for one, other in split_alike(plain, str.splitlines):
+        pairs += split_alike((clean_text(one), clean_text(other)), SENTENCE_BREAK.split)
     return pairs
-
-
-def _parts(sides: list[str], split: Callable[[str], list[str]]) -> list[Pair]:
-    """Return both sides in parts, those without text aside; whole if one has more parts."""
-    parts = [[part for part in split(side) if part.strip()] for side in sides]
-    return list(zip(*(parts if len(parts[0]) == len(parts[1]) else ([side] for side in sides)), strict=True))
 
 
 def is_good(message: str, text: str) -> bool:

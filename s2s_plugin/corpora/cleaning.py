@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from s2s_plugin.text.normalize import match_key, normalize
 
 Pair = tuple[str, str]  # one line of text per side: source, target
+SENTENCE_BREAK = re.compile(r"(?<=[^.\s][.!?]) +(?=[A-ZÄÖÜ\uac00-\ud7a3\"'])")
 LETTER = re.compile(r"[^\W\d_]")
 MAX_LETTERS_PER_SECOND = 25.0  # that a voice can read
 PLAIN_QUOTES = str.maketrans(dict.fromkeys("’‘‚‛`´", "'") | dict.fromkeys("“”„‟«»", '"'))
@@ -26,6 +27,12 @@ def clean_pairs(pairs: Iterable[Pair], plain_quotes: bool = True) -> list[Pair]:
     """Return the pairs with cleaned sides, without those that have an empty side."""
     cleaned = ((clean_text(src, plain_quotes), clean_text(tgt, plain_quotes)) for src, tgt in pairs)
     return [(src, tgt) for src, tgt in cleaned if src and tgt]
+
+
+def split_alike(pair: Pair, split: Callable[[str], list[str]]) -> list[Pair]:
+    """Return both sides in parts, those without text left out; whole if one has more parts than the other."""
+    source, target = ([part for part in split(side) if part.strip()] for side in pair)
+    return list(zip(source, target, strict=True)) if len(source) == len(target) else [pair]
 
 
 def word_count(text: str) -> int:

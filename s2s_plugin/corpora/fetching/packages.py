@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,8 @@ APT_CONF = """\
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear Acquire::Languages;
-Acquire::Languages {{ "none"; }};
+Acquire::Languages {{ {languages} }};
+Acquire::GzipIndexes "false";
 APT::Get::AllowUnauthenticated "false";
 Acquire::AllowInsecureRepositories "false";
 Acquire::AllowDowngradeToInsecureRepositories "false";
@@ -68,6 +69,23 @@ def apt_package_or(
             raise UserError(f"{problem}; {other}") from None
 
 
+def apt_descriptions(languages: Sequence[str], cache: Path) -> Path:
+    """Return a folder with the descriptions of all packages that apt knows, ``*_Translation-de`` for ``de``."""
+
+    def build(folder: Path) -> None:
+        with _apt_conf(Path(cache), languages) as conf:
+            warnings = _client(["apt-get", "-c", str(conf), "update"])
+            for lang in languages:
+                lists = list((conf.parent / "lists").glob(f"*_Translation-{lang}"))
+                if not lists:
+                    problem = _error_line(warnings) or "it has none"
+                    raise UserError(f"cannot get descriptions in {lang} by apt-get: {problem}; {MANUAL_HINT}")
+                for path in lists:
+                    shutil.copy(path, folder)
+
+    return build_folder(Path(cache) / "apt-descriptions" / "-".join(languages), build)
+
+
 def pip_package(requirement: str, cache: Path, expected: Expected) -> Path:
     """Return the folder with the content of the wheel of ``requirement`` (``name==version``)."""
     options = ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
@@ -85,8 +103,11 @@ def npm_package(spec: str, cache: Path, expected: Expected) -> Path:
 
 
 @contextmanager
-def _apt_conf(cache: Path) -> Iterator[Path]:
-    """Lock the folder of apt's state below ``cache``, and yield the configuration file that makes apt use it."""
+def _apt_conf(cache: Path, languages: Sequence[str] = ("none",)) -> Iterator[Path]:
+    """Lock the folder of apt's state below ``cache``, and yield the configuration file that makes apt use it.
+
+    ``languages``: of the descriptions that an update fetches.
+    """
     if not has_apt():
         raise UserError("apt-get is not installed")
     state = (cache / "apt-state").resolve()
@@ -94,7 +115,9 @@ def _apt_conf(cache: Path) -> Iterator[Path]:
         for folder in ("lists/partial", "cache/archives/partial"):
             (state / folder).mkdir(parents=True, exist_ok=True)
         conf = state / "apt.conf"
-        conf.write_text(APT_CONF.format(state=state), encoding="utf-8")
+        conf.write_text(
+            APT_CONF.format(state=state, languages="".join(f'"{lang}"; ' for lang in languages)), encoding="utf-8"
+        )
         yield conf
 
 

@@ -109,7 +109,7 @@ def length(options: argparse.Namespace) -> dict[str, Any]:
     files = _sentences()
     settings = {_slug(name): f"{TRANSLATION} {files} {words}".rstrip() for name, words in TRANSLATORS.items()}
     runs = lab.train(LAB, settings, options)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in TRANSLATORS:
         scores = [_by_length(folder, _bucket, _bleu) for folder in runs[_slug(name)]]
         rows.append({"model": name, **{bucket: [each[bucket] for each in scores] for bucket in BUCKETS}})

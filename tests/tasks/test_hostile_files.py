@@ -8,6 +8,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,15 @@ def refusal(use: Callable[[], object]) -> str | None:
     return "accepted"
 
 
-def test_hostile_checkpoints(trained: Path, toy: Path, canary: Path, tmp_path: Path, capsys):
+A_FIFTH_OR_ALL = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+
+
+@A_FIFTH_OR_ALL
+def test_hostile_checkpoints(trained: Path, toy: Path, canary: Path, tmp_path: Path, capsys, step: int):
     path, problems, count = tmp_path / "checkpoint_best.pt", {}, 0
     load_model(trained, toy)
-    for name, state in hostile_states(torch.load(trained, weights_only=True), canary):
+    states = hostile_states(torch.load(trained, weights_only=True), canary)
+    for name, state in islice(states, 0, None, step):
         torch.save(state, path)
         count += 1
         if (problem := refusal(lambda: load_model(path, toy))) is not None:
@@ -82,7 +88,7 @@ def test_hostile_checkpoints(trained: Path, toy: Path, canary: Path, tmp_path: P
         if code not in (0, 2) or stderr.count("\n") != (code == 2) or "Traceback" in stderr:
             problems[f"average {name}"] = f"{code}: {stderr}"
     assert not problems and not canary.exists()
-    assert count > 100
+    assert count > 100 / step
 
 
 def test_hostile_pickles_and_archives(trained: Path, canary: Path, tmp_path: Path):
@@ -135,18 +141,19 @@ def test_no_fifo_device_or_folder_is_opened(tmp_path: Path):
     assert len(files) == 11
 
 
-def test_hostile_configs(run: Path, canary: Path, capsys):
+@A_FIFTH_OR_ALL
+def test_hostile_configs(run: Path, canary: Path, capsys, step: int):
     register()
     path, problems, count = run / "config.yaml", {}, 0
     saved = yaml.safe_load(path.read_text())
     assert load_config(path) == saved
-    for name, text in hostile_configs(saved, canary):
+    for name, text in islice(hostile_configs(saved, canary), 0, None, step):
         path.write_text(text)
         count += 1
         if (problem := refusal(lambda: load_config(path))) is not None:
             problems[name] = problem
     assert not problems and not canary.exists()
-    assert count > 40
+    assert count > 40 / step
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -248,6 +248,12 @@ def _cost(words: str) -> tuple[float, float]:
 
 if __name__ == "__main__":
     lab.main(
-        LAB, __doc__,
-        {"matrix": matrix, "adaptation": adaptation, "neighbors": neighbors, "source": source_value}, seeds=1,
-    )  # fmt: skip
+        LAB,
+        __doc__,
+        {
+            "matrix": (matrix, 1),
+            "adaptation": (adaptation, 1),
+            "neighbors": (neighbors, 1),
+            "source": (source_value, 1),
+        },
+    )

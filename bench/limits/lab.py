@@ -98,20 +98,21 @@ def _only(values: Iterable[Any]) -> Any:
     return different[0] if len(different) == 1 else different
 
 
-def main(lab: str, description: str | None, experiments: Mapping[str, Experiment], seeds: int = 3) -> None:
-    """Run the experiments of a laboratory; write results and page after each.
+def main(lab: str, description: str | None, experiments: Mapping[str, tuple[Experiment, int]]) -> None:
+    """Run the experiments of a laboratory, each with its number of seeds; write results and page after each.
 
     An experiment returns a record: ``rows`` of a table, with the numbers of all seeds in a list, ``recipe``, and
     perhaps ``plot``; see :func:`limits.page.table` and :func:`limits.page.draw`.
     """
     arguments = parser(description)
     arguments.add_argument("--only", nargs="+", choices=list(experiments), default=list(experiments))
-    arguments.add_argument("--seeds", type=int, default=seeds)
+    arguments.add_argument("--seeds", type=int, help="runs of each model; default: as many as fit into 45 minutes")
     arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, of one core each")
     arguments.add_argument("--page", action="store_true", help="run nothing: write the page from the results")
     options = arguments.parse_args()
     for name in [] if options.page else options.only:
-        record = experiments[name](options)
+        experiment, seeds = experiments[name]
+        record = experiment(argparse.Namespace(jobs=options.jobs, seeds=options.seeds or seeds))
         results = read_result(page.RESULTS) or {}
         results[lab] = results.get(lab, {}) | {name: record}
         write_result(page.RESULTS, results)

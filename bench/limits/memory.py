@@ -283,4 +283,4 @@ def _slug(name: str) -> str:
 
 
 if __name__ == "__main__":
-    lab.main(LAB, __doc__, {"length": length, "lines": lines, "copying": copying, "scan": scan})
+    lab.main(LAB, __doc__, {"length": (length, 2), "lines": (lines, 2), "copying": (copying, 2), "scan": (scan, 2)})

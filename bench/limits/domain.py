@@ -59,7 +59,8 @@ def matrix(options: argparse.Namespace) -> dict[str, Any]:
         scores = {f"on {tested}": [bleu(folder, *files) for folder in folders] for tested, files in sets.items()}
         rows.append({"trained in": trained, **scores})
     recipe = lab.recipe(runs, data=DATA, split=SPLIT, metric=METRIC)
-    return {"rows": rows, "recipe": recipe}
+    plot = {"title": "BLEU by domain of training and of test", "x": "tested", "y": "BLEU", "bars": True}
+    return {"rows": rows, "recipe": recipe, "plot": plot}
 
 
 def adaptation(options: argparse.Namespace) -> dict[str, Any]:
@@ -83,7 +84,13 @@ def adaptation(options: argparse.Namespace) -> dict[str, Any]:
         split=SPLIT,
         metric=METRIC,
     )
-    return {"rows": rows, "recipe": recipe}
+    plot = {
+        "title": "Gain in the new domain, and what the old one loses",
+        "x": f"change on {OLD}, BLEU",
+        "y": f"gain on {NEW}, BLEU",
+        "points": ["change", "gain"],
+    }
+    return {"rows": rows, "recipe": recipe, "plot": plot}
 
 
 def _settings(base: str, old: tuple[str, str], synthetic: str) -> dict[str, str]:
@@ -174,7 +181,8 @@ def source_value(options: argparse.Namespace) -> dict[str, Any]:
         runs,
         data="default corpora of the apps", split="500 test items", metric="bits for a token of the reference",
     )  # fmt: skip
-    return {"rows": rows, "recipe": recipe}
+    plot = {"title": "Bits of a token by what stands in for its source", "x": "", "y": "bits", "bars": True}
+    return {"rows": rows, "recipe": recipe, "plot": plot}
 
 
 def _bits(folder: Path) -> dict[str, float]:

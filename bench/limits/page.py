@@ -73,14 +73,45 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
 
     ``record["plot"]`` has ``title``, ``x`` and ``y``, the labels, and perhaps ``rows``, the names (first column) of the
     rows to draw; all other columns must hold numbers. With ``bars``, rows are bars, and a column without one has none.
+    With ``points``, the names of two columns, rows are points.
     """
     from matplotlib import rc_context
 
-    from s2s_plugin.report.drawing.style import INK, SERIES_COLORS, new_figure, style_axes
+    from s2s_plugin.report.drawing.style import INK, new_figure, style_axes
 
     plot, size = record["plot"], 8
     figure = new_figure(6.4, 3.4)
     axes = figure.subplots()
+    style_axes(axes, plot["x"], size)
+    (_draw_points if "points" in plot else _draw_series)(axes, record)
+    axes.set_title(plot["y"], loc="left", fontsize=size, color=INK)
+    figure.legend(loc="outside right upper", fontsize=size, frameon=False, labelcolor=INK)
+    path.parent.mkdir(exist_ok=True)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}):  # text stays text; the same in every run
+        figure.savefig(path, format="svg", metadata={"Date": None})
+    path.write_text(re.sub(r" +$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE), encoding="utf-8")
+
+
+def _draw_points(axes: Any, record: Mapping[str, Any]) -> None:
+    """Draw each row as a point, at the means of two of its columns."""
+    from s2s_plugin.report.drawing.style import INK, SERIES_COLORS
+
+    markers = "osD^vP*"
+    for axis in (axes.axhline, axes.axvline):
+        axis(0, color=INK, linewidth=0.6)
+    for number, row in enumerate(record["rows"]):
+        x, y = (statistics.mean(row[column]) for column in record["plot"]["points"])
+        axes.plot(
+            x, y, markers[number % len(markers)], color=SERIES_COLORS[number % len(SERIES_COLORS)],
+            label=next(iter(row.values())),
+        )  # fmt: skip
+
+
+def _draw_series(axes: Any, record: Mapping[str, Any]) -> None:
+    """Draw each row as a line or as bars over the columns."""
+    from s2s_plugin.report.drawing.style import INK, SERIES_COLORS
+
+    plot = record["plot"]
     rows = [(name, numbers) for (_, name), *numbers in (list(row.items()) for row in record["rows"])]
     rows = [row for row in rows if row[0] in plot.get("rows", [row[0]])]
     for number, (name, columns) in enumerate(rows):
@@ -98,12 +129,5 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
         axes.plot(
             list(numbers), list(means), linestyle="-" if number < len(SERIES_COLORS) else "--", label=name, **style
         )
-    style_axes(axes, plot["x"], size)
     axes.set_xticks(range(len(rows[0][1])), [column for column, _ in rows[0][1]])
     axes.set_ylim(bottom=0)
-    axes.set_title(plot["y"], loc="left", fontsize=size, color=INK)
-    figure.legend(loc="outside right upper", fontsize=size, frameon=False, labelcolor=INK)
-    path.parent.mkdir(exist_ok=True)
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}):  # text stays text; the same in every run
-        figure.savefig(path, format="svg", metadata={"Date": None})
-    path.write_text(re.sub(r" +$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE), encoding="utf-8")

@@ -58,6 +58,14 @@ def test_a_record_becomes_a_table_with_its_recipe_and_a_plot(page: ModuleType, t
     assert len((tmp_path / "images" / "again.svg").read_bytes()) == len(drawn.encode())
 
 
+def test_rows_as_points(page: ModuleType, tmp_path):
+    rows = [{"model": "tuned", "gain": [2.0, 4.0], "change": [-3.0, -1.0]}]
+    plot = {"title": "both", "x": "change, BLEU", "y": "gain, BLEU", "points": ["change", "gain"]}
+    page.draw({"rows": rows, "plot": plot}, tmp_path / "points.svg")
+    drawn = (tmp_path / "points.svg").read_text(encoding="utf-8")
+    assert all(f">{label}<" in drawn for label in ("tuned", "gain, BLEU", "change, BLEU"))
+
+
 def test_settings_of_the_laboratory_of_structure_compose(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(ROOT / "bench")
     from limits import structure

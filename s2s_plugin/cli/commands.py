@@ -202,6 +202,13 @@ COMMANDS = {
         "--key-file FILE has a key that each request must have. It needs the extra serve.",
         (), ("s2s serve nmt-default.s2s", "s2s serve en-de.s2s de-en.s2s --host 0.0.0.0 --key-file key.txt"),
     ),
+    "demo": Command(
+        "RUN [...]", "explore a model in the browser",
+        "Opens the page that s2s serve shows: outputs with the probability of each token and the attention to the "
+        "source, the beam, other tokens to force at a place, options of the search, the microphone. RUN is a folder "
+        "such as runs/nmt/default, or FILE.s2s. Other machines cannot reach it. It needs the extra serve.",
+        (), ("s2s demo runs/nmt/default", "s2s demo nmt-default.s2s --no-browser --port 8001"),
+    ),
     "average": Command(
         "CHECKPOINT ... --to FILE", "average the weights of checkpoints",
         "Writes a checkpoint with the mean of their weights.",

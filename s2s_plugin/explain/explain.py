@@ -101,7 +101,7 @@ def explain(cfg: DictConfig, run: RunDir, inputs: Sequence[str]) -> None:
             f"s2s explain requires a text model, and {run.folder} reads {translator.task.modality}; s2s attention FILE "
             f"... app={cfg.app} shows where it looks"
         )
-    training = TrainingPairs(run, cfg) if cfg.explain.neighbors else None
+    training = TrainingPairs(run, cfg.task) if cfg.explain.neighbors else None
     if not cfg.explain.json:
         print(*LEGEND, sep="\n")
     with report_failures("inputs") as fail:

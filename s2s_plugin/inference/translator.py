@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +17,14 @@ from fairseq import utils
 from fairseq.token_generation_constraints import pack_constraints
 from omegaconf import DictConfig
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.syntax import first_parsable, usable_parser
-from s2s_plugin.inference.workers import batches, resolve_workers
+from s2s_plugin.inference.workers import Batch, batches, resolve_workers
 from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import DECODING_OPTIONS
@@ -32,15 +33,6 @@ from s2s_plugin.text.normalize import SPACE
 from s2s_plugin.utils.workers import Workers
 
 MAX_TOKENS = 12000  # default of a batch, as in fairseq
-
-
-class Batch(NamedTuple):
-    """A batch on its way to a worker; tensors would travel as open files."""
-
-    numbers: list[int]  # of the sources, which seed sampling
-    sources: list[np.ndarray]
-    constraints: np.ndarray | None  # as fairseq packs them
-    nbest: int | None  # hypotheses of each; None: all
 
 
 class Translator:
@@ -101,7 +93,13 @@ class Translator:
         """Return the best hypothesis of each line of text, see :meth:`candidates`."""
         return [hypotheses[0] for hypotheses in self.candidates(lines, first, nbest=1)]
 
-    def candidates(self, lines: Sequence[str], first: int = 0, nbest: int | None = None) -> list[list[Hypothesis]]:
+    def candidates(
+        self,
+        lines: Sequence[str],
+        first: int = 0,
+        nbest: int | None = None,
+        prefixes: Sequence[Tensor] | None = None,
+    ) -> list[list[Hypothesis]]:
         """Return the hypotheses of each line of text, best first; an empty one for a line without tokens.
 
         Lines longer than :attr:`max_source_tokens` are truncated. With ``generation.constraints`` a line may carry
@@ -111,6 +109,7 @@ class Translator:
             lines: any number, without line ends.
             first: number of the first line, from 0, which seeds sampling.
             nbest: number of hypotheses; None: all.
+            prefixes: of each line, the ids that its hypotheses must begin with.
 
         Raises:
             UserError: a constraint cannot be spelled, see :meth:`constraints`.
@@ -121,9 +120,9 @@ class Translator:
         if self.constrained:
             constraints = pack_constraints([self.constraints(lines[i]) for i in nonempty])
         outputs = [[Hypothesis()]] * len(lines)
-        results = self._search(
-            [self._cut(sources[i]) for i in nonempty], [first + index for index in nonempty], constraints, nbest
-        )
+        cut, numbers = [self._cut(sources[i]) for i in nonempty], [first + i for i in nonempty]
+        prefixes = None if prefixes is None else [prefixes[i] for i in nonempty]
+        results = self._search(cut, numbers, constraints, prefixes, nbest)
         for index, hypotheses in zip(nonempty, results, strict=True):
             outputs[index] = [self._copy_from_source(hypothesis, rows[index][0]) for hypothesis in hypotheses]
         return outputs
@@ -132,9 +131,11 @@ class Translator:
         """Return the best hypothesis of each source (S ids, or S x ... features)."""
         return [hypotheses[0] for hypotheses in self.decode_all(sources)]
 
-    def decode_all(self, sources: Sequence[Tensor], nbest: int | None = 1) -> list[list[Hypothesis]]:
-        """Return the n best hypotheses of each source, best first; all of the beam if ``nbest`` is None."""
-        return self._search(sources, range(len(sources)), nbest=nbest)
+    def decode_all(
+        self, sources: Sequence[Tensor], nbest: int | None = 1, prefixes: Sequence[Tensor] | None = None
+    ) -> list[list[Hypothesis]]:
+        """Return the n best hypotheses of each source, best first; options as of :meth:`candidates`."""
+        return self._search(sources, range(len(sources)), None, prefixes, nbest)
 
     @property
     def attends(self) -> bool:
@@ -202,8 +203,9 @@ class Translator:
         self,
         sources: Sequence[Tensor],
         numbers: Sequence[int],
-        constraints: Tensor | None = None,
-        nbest: int | None = 1,
+        constraints: Tensor | None,
+        prefixes: Sequence[Tensor] | None,
+        nbest: int | None,
     ) -> list[list[Hypothesis]]:
         """Return the hypotheses of each source (S ids, or S x ... features), in the order of the sources."""
         workers = resolve_workers(self.requested_workers, len(sources), not self.cuda)
@@ -213,6 +215,7 @@ class Translator:
                 [numbers[i] for i in group],
                 [sources[i].numpy() for i in group],
                 None if constraints is None else constraints[group].numpy(),
+                None if prefixes is None else [prefixes[i].numpy() for i in group],
                 nbest,
             )
             for group in groups
@@ -232,9 +235,13 @@ class Translator:
         batch = dataset.collater([dataset[i] for i in range(len(sources))])
         places = batch["id"].tolist()
         batch["id"] = torch.tensor([task.numbers[place] for place in places])
+        if task.prefixes is not None:
+            rows = [torch.from_numpy(task.prefixes[place]) for place in places]
+            batch["prefix"] = pad_sequence(rows, batch_first=True, padding_value=self.task.target_dictionary.pad())
         if self.cuda:
             batch = utils.move_to_cuda(batch)
-        outputs = self.task.inference_step(self.search, self.models, batch, constraints=batch.get("constraints"))
+        forced = {"prefix_tokens": batch.get("prefix"), "constraints": batch.get("constraints")}
+        outputs = self.task.inference_step(self.search, self.models, batch, **forced)
         by_place = dict(zip(places, outputs, strict=True))
         return [self._hypotheses(by_place[place], task.nbest) for place in range(len(sources))]
 

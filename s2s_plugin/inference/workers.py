@@ -7,7 +7,9 @@ not wait at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from s2s_plugin.errors import UserError
@@ -15,6 +17,16 @@ from s2s_plugin.errors import UserError
 ITEMS_PER_WORKER = 100  # with fewer, starting a process takes longer than it saves
 BATCHES_PER_WORKER = 4  # so that all end at about the same time
 MAX_AUTO_WORKERS = 8  # each has a model of its own
+
+
+class Batch(NamedTuple):
+    """A batch on its way to a worker; tensors would travel as open files."""
+
+    numbers: list[int]  # of the sources, which seed sampling
+    sources: list[np.ndarray]
+    constraints: np.ndarray | None  # as fairseq packs them
+    prefixes: list[np.ndarray] | None
+    nbest: int | None  # hypotheses of each; None: all
 
 
 def resolve_workers(requested: int, items: int, cpu: bool) -> int:

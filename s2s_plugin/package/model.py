@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -26,14 +26,16 @@ from torch import Tensor
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.chat import Chatbot, reply_frequency
-from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.package.archive import SUFFIX, is_package
 from s2s_plugin.package.arrays import write_array
+from s2s_plugin.package.exploration import Exploration, prefix_ids, signal_of
+from s2s_plugin.package.observers import Follower, Recorder
+from s2s_plugin.package.output import Output
 from s2s_plugin.package.unpack import unpack_here
 from s2s_plugin.search.precision import PRECISIONS
-from s2s_plugin.search.state import WATCHER, BeamState
+from s2s_plugin.search.state import OBSERVER
 from s2s_plugin.tasks.config import DECODING_OPTIONS
 from s2s_plugin.tasks.stored_config import check_config
 from s2s_plugin.utils.untrusted import load_yaml
@@ -44,38 +46,11 @@ WINDOW = 64  # inputs of a stream that are decoded at once
 Input = str | Path | np.ndarray
 
 
-@dataclass(frozen=True)
-class Output:
-    """One output of a model, with T tokens for S steps of the source.
-
-    Attributes:
-        text: what it says.
-        score: length-normalized log-probability, natural logarithm.
-        confidence: geometric mean of the token probabilities, in [0, 1].
-        tokens: T subwords; the last one is ``</s>``.
-        probabilities: of the T tokens.
-        source_tokens: S subwords of a text; empty for a signal.
-        attention: T x S weights, if asked for and the model attends.
-    """
-
-    text: str
-    score: float
-    confidence: float
-    tokens: list[str]
-    probabilities: np.ndarray
-    source_tokens: list[str]
-    attention: np.ndarray | None = None
-
-    @property
-    def alignment(self) -> list[int] | None:
-        """The source step that each token attends to most."""
-        return None if self.attention is None else self.attention.argmax(1).tolist()
-
-
 class Model:
     """A trained model; its methods may be called by several threads.
 
     Attributes:
+        run: where it comes from; of a file, unpacked.
         app: such as nmt.
         modality: of the sources: text, audio, video or image.
         source_lang, target_lang: languages; of a signal, the modality.
@@ -91,7 +66,7 @@ class Model:
             raise UserError(f"{run.config}: not the config of a run: {min(missing)} is missing")
         groups = {"task": config["task"], "generation": config["generation"]}
         stored = check_config(groups, FairseqConfig, run.config)
-        self.app = str(config.get("app"))
+        self.run, self.app = run, str(config.get("app"))
         self._chat, self._history = config.get("chat"), (config.get("data") or {}).get("history", 1)
         self._generation = {**stored["generation"], "lm_path": None, "print_alignment": None, "replace_unk": None}
         self._options = {name: stored["task"][name] for name in DECODING_OPTIONS if name in stored["task"]}
@@ -115,20 +90,23 @@ class Model:
 
     def outputs(
         self,
-        inputs: Sequence[Input],
+        inputs: Sequence[Input | Tensor],
         nbest: int = 1,
         attention: bool = False,
         constraints: Sequence[Sequence[str]] | None = None,
+        prefix: Sequence[str | Sequence[str]] | None = None,
         rate: int | None = None,
         **options: Any,
     ) -> list[list[Output]]:
         """Return the n best outputs of each input, best first.
 
         Args:
-            inputs: texts; or names of media files, or arrays (see :func:`s2s_plugin.package.arrays.write_array`).
+            inputs: texts; or names of media files, or arrays (see :func:`s2s_plugin.package.arrays.write_array`), or
+                features.
             nbest: number of outputs of each, at most the beam.
             attention: return attention weights too.
             constraints: for each text, words that its outputs must contain.
+            prefix: for each input, what its outputs must begin with: a text, or a list of tokens; the rest is searched.
             rate: of arrays of samples, in Hz.
             options: of the search, such as ``beam``, ``lenpen``, ``sampling``, ``temperature``, ``seed``; the names of
                 fairseq's generation options and of the task's. Default: those of the run.
@@ -147,16 +125,17 @@ class Model:
             if constraints is not None:
                 pairs = zip(lines, constraints, strict=True)
                 lines = ["\t".join((line, *map(self._line, words))) for line, words in pairs]
-            hypotheses = translator.candidates(lines, nbest=nbest)
+            hypotheses = translator.candidates(lines, nbest=nbest, prefixes=prefix_ids(translator, prefix, lines))
             sources = [translator.source_tokens(line.partition("\t")[0]) for line in lines]
         else:
             if constraints is not None:
                 raise UserError(f"constraints require a text model, and this one reads {self.modality}")
             signals = [self._read(each, rate) for each in inputs]
-            hypotheses = translator.decode_all(signals, nbest)
+            prefixes = prefix_ids(translator, prefix, [""] * len(signals))
+            hypotheses = translator.decode_all(signals, nbest, prefixes)
             sources = [[] for _ in signals]
         return [
-            [_output(hypothesis, source) for hypothesis in each]
+            [Output.of(hypothesis, source) for hypothesis in each]
             for each, source in zip(hypotheses, sources, strict=True)
         ]
 
@@ -168,17 +147,44 @@ class Model:
 
     def follow(self, source: Input, seen: Callable[[str], None], **options: Any) -> list[Output]:
         """Return the outputs of one input; call ``seen`` with the best text so far after each step of the search."""
-        task = self._translator.task
-
-        def watch(state: BeamState) -> None:
-            best = state.tokens[0, int(state.total[0].argmax()), 1:]
-            tokens = best if state.vocabulary is None else state.vocabulary[best]
-            text = task.target_dictionary.string(tokens)
-            seen(text if task.codec is None else task.codec.decode(text))
-
         context = copy_context()
-        context.run(WATCHER.set, watch)
+        context.run(OBSERVER.set, Follower(self._translator.task, seen))
         return context.run(lambda: self.outputs([source], **options))[0]
+
+    def explore(
+        self,
+        source: Input,
+        prefix: str | Sequence[str] = (),
+        alternatives: int = 8,
+        rate: int | None = None,
+        **options: Any,
+    ) -> Exploration:
+        """Return the outputs of one input with the search for them.
+
+        Args:
+            source: as of :meth:`outputs`.
+            prefix: what the outputs must begin with: a text, or a list of tokens.
+            alternatives: number of likely tokens at each place.
+            rate: of an array of samples, in Hz.
+            options: those of :meth:`outputs`.
+
+        Raises:
+            UserError: an input or an option cannot be used.
+        """
+        translator = self._translator
+        read: Input | Tensor = source
+        signal = None
+        if self.modality != "text":
+            read = self._read(source, rate)
+            signal = signal_of(translator, read)
+        recorder = Recorder(translator.task.target_dictionary, alternatives)
+        context = copy_context()
+        context.run(OBSERVER.set, recorder)
+        options |= {"attention": translator.attends, "prefix": [prefix]}
+        (outputs,) = context.run(lambda: self.outputs([read], **options))
+        recorder.mark(outputs[0].tokens)
+        likeliest = [recorder.alternatives(output.tokens) for output in outputs]
+        return Exploration(outputs, likeliest, recorder.lattice, signal)
 
     def chat(self) -> Chatbot:
         """Return a conversation with a chatbot: ``reply(turn)`` of it has text, confidence and sure.
@@ -186,11 +192,26 @@ class Model:
         Raises:
             UserError: this is no chatbot, or the threshold of its confidence was never chosen.
         """
-        if self.app != "chatbot" or (self._chat or {}).get("threshold") is None:
+        if not self.can_chat:
             raise UserError("chat requires a chatbot that s2s export has written")
         options = OmegaConf.create(self._chat)
         translator = self._search({"beam": max(options.candidates, self._generation["beam"])})
         return Chatbot(translator, options, self._history, reply_frequency(translator))
+
+    @property
+    def can_chat(self) -> bool:
+        """Return whether :meth:`chat` can hold a conversation."""
+        return self.app == "chatbot" and (self._chat or {}).get("threshold") is not None
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Return the options of the search, fairseq's and the task's, that the run decodes with."""
+        return {**self._generation, **self._options}
+
+    @property
+    def task(self) -> Any:
+        """Return the config of the task: languages and folder of the data."""
+        return self._translator.task.cfg
 
     def _search(self, options: Mapping[str, Any]) -> Translator:
         """Return the translator with these options; one for each set of them."""
@@ -215,12 +236,14 @@ class Model:
         values = {"generation": {**self._generation, **changed}}
         return OmegaConf.create(check_config(values, FairseqConfig, "options")["generation"])
 
-    def _line(self, text: Input) -> str:
+    def _line(self, text: Input | Tensor) -> str:
         if not isinstance(text, str):
             raise UserError(f"this model reads text, got a {type(text).__name__}")
         return text.removesuffix("\n").replace("\t", " ")  # a tab would begin a constraint
 
-    def _read(self, source: Input, rate: int | None) -> Tensor:
+    def _read(self, source: Input | Tensor, rate: int | None) -> Tensor:
+        if isinstance(source, Tensor):
+            return source
         read = self._translator.task.loader.read_signal
         if not isinstance(source, np.ndarray):
             return read(Path(source))
@@ -246,16 +269,3 @@ def load(path: str | Path, device: str = "cpu", precision: str = "fp32") -> Mode
     if not (is_package(path) or RunDir(path).config.is_file()):
         raise UserError(f"{path}: a model is a file that ends with {SUFFIX}, or the folder of a run")
     return Model(unpack_here(path) if is_package(path) else RunDir(path), device, precision)
-
-
-def _output(hypothesis: Hypothesis, source: list[str]) -> Output:
-    attention = None if hypothesis.attention is None else np.array(hypothesis.attention, dtype=np.float32)
-    return Output(
-        hypothesis.text,
-        hypothesis.score,
-        hypothesis.confidence,
-        list(hypothesis.target_tokens),
-        np.array(hypothesis.token_probabilities, dtype=np.float32),
-        source,
-        attention,
-    )

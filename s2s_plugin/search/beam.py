@@ -23,7 +23,7 @@ from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.rules import LogitsConstraints
 from s2s_plugin.search.sampling import Sampler
 from s2s_plugin.search.shortlist import Shortlist
-from s2s_plugin.search.state import NEG_INF, SYNC_INTERVAL, WATCHER, BeamState, Collaborator, Selector, Watched
+from s2s_plugin.search.state import NEG_INF, OBSERVER, SYNC_INTERVAL, BeamState, Collaborator, Selector
 from s2s_plugin.search.topk import TopK
 
 
@@ -104,6 +104,8 @@ class BeamSearch:
         selector = self._selector(sample, constraints)
         with torch.inference_mode():
             steps, vocabulary, memory_lengths = self._search(sample, prefix_tokens, selector)
+        if (observer := OBSERVER.get()) is not None:
+            observer.finish(steps, vocabulary, self.options)
         finished = trace_back(steps, len(memory_lengths), self.eos, vocabulary)
         return list(map(self.finalize, finished, memory_lengths))
 
@@ -183,7 +185,7 @@ class BeamSearch:
             max_len,
             self.generators,
         )
-        collaborators: list[Collaborator] = []
+        collaborators: list[Collaborator] = [] if (observer := OBSERVER.get()) is None else [observer]
         if self.shortlist is not None:  # tokens are now places in the list; the special ones have kept theirs
             selection = self.shortlist.select(source, prefix, self.models)
             prefix = None if prefix is None else torch.searchsorted(selection.ids, prefix)
@@ -193,8 +195,6 @@ class BeamSearch:
         if options.ctc_search_weight and (ctc := self.models[0].ctc) is not None:
             logits, padding_mask = ctc(memories[0].values), memories[0].padding_mask
             collaborators.append(CTCPrefixes(logits, padding_mask, width, self.blank, self.eos, options))
-        if (watcher := WATCHER.get()) is not None:
-            collaborators.append(Watched(watcher))
         return state, [*collaborators, selector]
 
     def _source_lengths(self, sample: dict) -> Tensor:

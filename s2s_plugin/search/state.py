@@ -11,11 +11,11 @@ from torch import Tensor
 
 from s2s_plugin.models.decoders import DecoderState
 from s2s_plugin.models.memory import Memory
+from s2s_plugin.search.back_pointers import Step
+from s2s_plugin.search.options import BeamOptions
 
 NEG_INF = float("-inf")
-WATCHER: ContextVar[Callable[[BeamState], None] | None] = ContextVar(
-    "WATCHER", default=None
-)  # sees a search at each step
+OBSERVER: ContextVar[Observer | None] = ContextVar("OBSERVER", default=None)  # of the searches in this context
 FORCED_EOS_LOGPROB = -1e4  # lower bound for </s> where a hypothesis must end
 SYNC_INTERVAL = {"cpu": 1, "cuda": 8}  # steps between checks for finished sentences, which make a GPU wait
 
@@ -89,15 +89,11 @@ class Collaborator:
                 setattr(self, name, tensor[active])
 
 
-class Watched(Collaborator):
-    """Shows the state of the search to ``watcher`` before each step."""
+class Observer(Collaborator):
+    """Sees a search, before all others that take part in its steps; it changes nothing."""
 
-    def __init__(self, watcher: Callable[[BeamState], None]):
-        self.watcher = watcher
-
-    def process(self, scores: Tensor, state: BeamState) -> Tensor:
-        self.watcher(state)
-        return scores
+    def finish(self, steps: list[Step], vocabulary: Tensor | None, options: BeamOptions) -> None:
+        """Take the steps of the search when it has ended; ``vocabulary``: see :func:`trace_back`."""
 
 
 class Selector(Collaborator):

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import tempfile
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, File, HTTPException, Query, Request, UploadFile, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import generate_latest
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 import s2s_plugin
 from s2s_plugin.errors import UserError
-from s2s_plugin.package.model import Input, Model, Output
-from s2s_plugin.server.batching import Batcher, Closed, QueueFull
-from s2s_plugin.server.limits import Guard, Limits
+from s2s_plugin.explain.neighbors import TrainingPairs
+from s2s_plugin.package.model import Model, Output
+from s2s_plugin.server.explorer import add_exploring, add_page
+from s2s_plugin.server.limits import SUBPROTOCOL, Guard, Limits
 from s2s_plugin.server.schemas import About, Answer, Answers, Problem, Search, Text, Texts
+from s2s_plugin.server.service import Service
+from s2s_plugin.server.uploads import stored
 
-logger = logging.getLogger(__name__)
 REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
     for code, text in {
@@ -43,62 +40,6 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-class Service:
-    """The models, each with its queue, and what is counted."""
-
-    def __init__(self, models: Mapping[str, Model], limits: Limits):
-        self.models, self.limits = models, limits
-        self.batchers = {name: Batcher(model, max_waiting=limits.waiting) for name, model in models.items()}
-        self.registry = CollectorRegistry()
-        self.requests = Counter("s2s_requests", "Requests", ["model", "status"], registry=self.registry)
-        self.inputs = Counter("s2s_inputs", "Inputs decoded", ["model"], registry=self.registry)
-        self.seconds = Histogram("s2s_seconds", "Seconds from request to answer", ["model"], registry=self.registry)
-        self.waiting = Gauge("s2s_waiting", "Inputs that wait", ["model"], registry=self.registry)
-        for name, batcher in self.batchers.items():
-            self.waiting.labels(name).set_function(partial(len, batcher.waiting))
-
-    def find(self, name: str) -> Model:
-        """Return a model."""
-        if name not in self.models:
-            raise HTTPException(404, f"there is no model {name!r:.100}; see /v1/models")
-        return self.models[name]
-
-    def check(self, sources: Sequence[str], search: Search) -> None:
-        """Raise an error if a request is larger than allowed."""
-        limits = self.limits
-        if len(sources) > limits.inputs:
-            raise HTTPException(413, f"at most {limits.inputs} inputs a request, got {len(sources):,}")
-        if (longest := max(map(len, sources), default=0)) > limits.characters:
-            raise HTTPException(413, f"a text must have at most {limits.characters:,} characters, got {longest:,}")
-        if max(search.beam or 1, search.nbest) > limits.beam:
-            raise HTTPException(422, f"beam and nbest must be at most {limits.beam}")
-
-    async def decode(
-        self,
-        name: str,
-        sources: Sequence[Input],
-        options: Mapping[str, Any],
-        constraints: Sequence[Sequence[str]] | None = None,
-    ) -> list[list[Output]]:
-        """Return the outputs of each input."""
-        began, status = time.monotonic(), "error"
-        try:
-            try:
-                futures = self.batchers[name].submit(sources, options, constraints)
-            except QueueFull:
-                status = "full"
-                raise HTTPException(429, "too many inputs wait; try again", {"Retry-After": "1"}) from None
-            except Closed:
-                raise HTTPException(503, "the server is about to end") from None
-            results = await asyncio.gather(*map(asyncio.wrap_future, futures))
-            status = "ok"
-            self.inputs.labels(name).inc(len(sources))
-            return list(results)
-        finally:
-            self.requests.labels(name, status).inc()
-            self.seconds.labels(name).observe(time.monotonic() - began)
-
-
 def create_app(
     models: Mapping[str, Model],
     limits: Limits | None = None,
@@ -111,7 +52,7 @@ def create_app(
     Args:
         models: to serve, by name.
         limits: of what a client may send.
-        key: that every request but /health must have; None for none.
+        key: that every request but those for /health and the page must have; None for none.
         hosts: names that clients may call this server by.
         origins: of other web pages that may use it.
     """
@@ -136,9 +77,14 @@ def create_app(
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(Guard, limits=service.limits, key=key)
     app.add_exception_handler(UserError, _user_error)
-    _add_general_routes(app, service)
+    texts = {name: model for name, model in models.items() if model.modality == "text"}
+    pairs = {name: TrainingPairs(model.run, model.task) for name, model in texts.items()}
+    training = {name: each for name, each in pairs.items() if each.available}
+    _add_general_routes(app, service, training)
     _add_decoding_routes(app, service)
     _add_chat(app, service, origins)
+    add_exploring(app, service, training)
+    add_page(app)
     return app
 
 
@@ -146,7 +92,7 @@ async def _user_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 422)
 
 
-def _add_general_routes(app: FastAPI, service: Service) -> None:
+def _add_general_routes(app: FastAPI, service: Service, training: Collection[str]) -> None:
     @app.get("/health", responses={})
     async def health() -> dict[str, str]:
         """Say that the server answers."""
@@ -168,6 +114,11 @@ def _add_general_routes(app: FastAPI, service: Service) -> None:
                 source=model.source_lang,
                 target=model.target_lang,
                 parameters=model.parameters,
+                beam=model.defaults["beam"],
+                lenpen=model.defaults["lenpen"],
+                max_beam=service.limits.beam,
+                neighbors=name in training,
+                chat=model.can_chat,
             )
             for name, model in service.models.items()
         ]
@@ -177,32 +128,23 @@ def _add_decoding_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/models/{name}/translate")
     async def translate(name: str, body: Texts) -> Answers:
         """Decode texts."""
-        model = service.find(name)
-        if model.modality != "text":
-            raise HTTPException(422, f"this model reads {model.modality}: POST a file to /v1/models/{name}/file")
-        service.check(body.inputs, body)
-        if body.constraints is not None and len(body.constraints) != len(body.inputs):
-            raise HTTPException(422, f"expected constraints of {len(body.inputs)} inputs, got {len(body.constraints)}")
-        return _answers(await service.decode(name, body.inputs, body.options(), body.constraints))
+        service.check_texts(name, body.inputs, body)
+        for option in ("constraints", "prefix"):
+            if (values := getattr(body, option)) is not None and len(values) != len(body.inputs):
+                raise HTTPException(422, f"expected {option} of {len(body.inputs)} inputs, got {len(values)}")
+        return _answers(await service.decode(name, body.inputs, body.options(), body.constraints, body.prefix))
 
     @app.post("/v1/models/{name}/file")
     async def read_file(name: str, search: Annotated[Search, Query()], file: Annotated[UploadFile, File()]) -> Answers:
         """Decode a recording, a video or a picture."""
-        model = service.find(name)
-        if model.modality == "text":
-            raise HTTPException(422, f"this model reads text: POST it to /v1/models/{name}/translate")
-        service.check([], search)
-        suffix = Path(file.filename or "").suffix[:8]
-        with tempfile.TemporaryDirectory(prefix="s2s-") as folder:
-            path = Path(folder) / f"upload{suffix if suffix[1:].isalnum() else ''}"
-            path.write_bytes(await file.read())
+        service.check_signal(name, search)
+        async with stored(file) as path:
             return _answers(await service.decode(name, [path], search.options()))
 
     @app.post("/v1/models/{name}/stream", response_class=StreamingResponse)
     async def stream(name: str, body: Text) -> StreamingResponse:
         """Decode a text; events ``partial`` have what there is so far, the last one, ``output``, has all."""
-        model = service.find(name)
-        service.check([body.input], body)
+        model = service.check_texts(name, [body.input], body)
         return StreamingResponse(_events(model, body), media_type="text/event-stream")
 
 
@@ -255,7 +197,8 @@ def _add_chat(app: FastAPI, service: Service, origins: Sequence[str]) -> None:
         except UserError as error:
             await socket.close(1008, str(error)[:100])
             return
-        await socket.accept()
+        offered = socket.scope.get("subprotocols", [])
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
             while True:
                 turn = await socket.receive_text()

@@ -28,12 +28,13 @@ class Request:
     source: Input
     options: Mapping[str, Any]
     constraints: Sequence[str] | None = None  # words that its outputs must contain
+    prefix: str | Sequence[str] | None = None  # text or tokens that its outputs must begin with
     future: Future[list[Output]] = field(default_factory=Future)
 
     @property
     def key(self) -> str:
         """What requests of one batch have in common."""
-        return repr((self.constraints is None, sorted(self.options.items())))
+        return repr((self.constraints is None, self.prefix is None, sorted(self.options.items())))
 
 
 class Batcher:
@@ -55,7 +56,11 @@ class Batcher:
         self.thread.start()
 
     def submit(
-        self, sources: Sequence[Input], options: Mapping[str, Any], constraints: Sequence[Sequence[str]] | None = None
+        self,
+        sources: Sequence[Input],
+        options: Mapping[str, Any],
+        constraints: Sequence[Sequence[str]] | None = None,
+        prefix: Sequence[str | Sequence[str]] | None = None,
     ) -> list[Future[list[Output]]]:
         """Return a future for the outputs of each source.
 
@@ -64,7 +69,9 @@ class Batcher:
             Closed: no more are taken.
         """
         words: Sequence[Sequence[str] | None] = [None] * len(sources) if constraints is None else constraints
-        requests = [Request(source, options, each) for source, each in zip(sources, words, strict=True)]
+        starts: Sequence[str | Sequence[str] | None] = [None] * len(sources) if prefix is None else prefix
+        each = zip(sources, words, starts, strict=True)
+        requests = [Request(source, options, constraint, start) for source, constraint, start in each]
         with self.changed:
             if self.closed:
                 raise Closed
@@ -105,7 +112,8 @@ class Batcher:
         try:
             constraints = None if batch[0].constraints is None else [request.constraints or () for request in batch]
             sources = [request.source for request in batch]
-            results = self.model.outputs(sources, constraints=constraints, **batch[0].options)
+            prefix = None if batch[0].prefix is None else [request.prefix or () for request in batch]
+            results = self.model.outputs(sources, constraints=constraints, prefix=prefix, **batch[0].options)
         except Exception as error:
             if len(batch) == 1 or not isinstance(error, UserError):
                 for request in batch:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN = ("/health",)  # without a key
+OPEN, OPEN_BELOW = ("/health", "/"), "/page/"  # without a key
+SUBPROTOCOL, KEY_SUBPROTOCOL = "s2s", "key."  # of web sockets; then the key in UTF-8 as hexadecimal digits
 COMPLETE, DISCONNECTED = 0, -1
 DRAIN = 16  # times the largest body
 
@@ -38,7 +41,8 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if self.key is not None and scope["path"] not in OPEN and not self._has_key(headers):
+        is_open = scope["path"] in OPEN or scope["path"].startswith(OPEN_BELOW)
+        if self.key is not None and not is_open and not self._has_key(headers, scope.get("subprotocols", ())):
             await _refuse(scope, receive, send, 401, "this server requires a key: Authorization: Bearer KEY")
             return
         if scope["type"] == "websocket":
@@ -78,9 +82,15 @@ class Guard:
             return f"a body must arrive within {self.limits.seconds:g} seconds"
         return f"a body must have at most {self.limits.body:,} bytes"
 
-    def _has_key(self, headers: dict[str, str]) -> bool:
-        given = headers.get("authorization", "").removeprefix("Bearer ")
-        return hmac.compare_digest(given.encode(), str(self.key).encode())
+    def _has_key(self, headers: dict[str, str], subprotocols: Iterable[str]) -> bool:
+        """Return whether a request has the key; of a web page, which cannot set headers, a web socket offers it."""
+        key = str(self.key).encode()
+        offer = headers.get("authorization", "").removeprefix("Bearer ").encode()
+        for each in subprotocols:
+            if each.startswith(KEY_SUBPROTOCOL):
+                with suppress(ValueError):
+                    offer = bytes.fromhex(each.removeprefix(KEY_SUBPROTOCOL))
+        return hmac.compare_digest(offer, key)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

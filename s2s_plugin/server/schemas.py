@@ -42,6 +42,12 @@ class Texts(Search):
     constraints: Annotated[list[list[str]], Field(description="for each text, words its outputs must have")] | None = (
         None
     )
+    prefix: (
+        Annotated[
+            list[str | list[str]], Field(description="for each text, how its outputs must begin: a text, or tokens")
+        ]
+        | None
+    ) = None
 
 
 class Text(Search):
@@ -71,7 +77,7 @@ class Answer(BaseModel):
             tokens=output.tokens,
             probabilities=[round(float(each), 6) for each in output.probabilities],
             source_tokens=output.source_tokens,
-            attention=None if output.attention is None else output.attention.round(5).tolist(),
+            attention=None if output.attention is None else output.attention.astype(float).round(5).tolist(),
         )
 
 
@@ -90,6 +96,11 @@ class About(BaseModel):
     source: str
     target: str
     parameters: int
+    beam: Annotated[int, Field(description="hypotheses at a time, unless a request says otherwise")]
+    lenpen: float
+    max_beam: int
+    neighbors: Annotated[bool, Field(description="whether it has its training pairs")]
+    chat: Annotated[bool, Field(description="whether it can hold a conversation")]
 
 
 class Problem(BaseModel):

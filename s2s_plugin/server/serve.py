@@ -7,11 +7,15 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s2s_plugin.datasets.frontends import check_installed
 from s2s_plugin.errors import UserError
 from s2s_plugin.package.model import Model, load
 from s2s_plugin.utils.console import say
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 PACKAGES = {"fastapi": "fastapi", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"}
 PACKAGES |= {"python_multipart": "python-multipart", "websockets": "websockets"}
@@ -32,8 +36,6 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--max-waiting", type=int, default=256, help="inputs that may wait")
     options = parser.parse_args(words)
     check_installed("s2s serve", "serve", PACKAGES)
-    import uvicorn
-
     from s2s_plugin.server.app import create_app
     from s2s_plugin.server.limits import Limits
 
@@ -45,15 +47,22 @@ def run(words: Sequence[str]) -> int:
         say("      without --key-file anybody who reaches this machine may use it")
     hosts = [*LOOPBACK, options.host, *options.allow_host] if _is_specific(options.host) else ["*"]
     limits = Limits(body=options.max_body * 2**20, waiting=options.max_waiting)
-    app = create_app(_load(options.files, options.precision), limits, key, hosts, options.allow_origin)
-    listener = _listen(options.host, options.port)
+    app = create_app(load_models(options.files, options.precision), limits, key, hosts, options.allow_origin)
+    listener = listen(options.host, options.port)
     say(f"      http://{options.host}:{listener.getsockname()[1]}/  (Ctrl-C ends; /openapi.json describes it)")
-    config = uvicorn.Config(app, log_level="warning", limit_concurrency=1000, timeout_graceful_shutdown=30)
-    uvicorn.Server(config).run(sockets=[listener])
+    answer(app, listener)
     return 0
 
 
-def _load(paths: Sequence[Path], precision: str) -> dict[str, Model]:
+def answer(app: FastAPI, listener: socket.socket) -> None:
+    """Answer requests until the process is to end."""
+    import uvicorn
+
+    config = uvicorn.Config(app, log_level="warning", limit_concurrency=1000, timeout_graceful_shutdown=30)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def load_models(paths: Sequence[Path], precision: str) -> dict[str, Model]:
     """Return the models by name: of a file without its ending, of a run as app-name."""
     models: dict[str, Model] = {}
     for path in paths:
@@ -66,7 +75,8 @@ def _load(paths: Sequence[Path], precision: str) -> dict[str, Model]:
     return models
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address; port 0: any that is free."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:

@@ -41,8 +41,9 @@ from s2s_plugin.utils.paths import CONF, existing_form
 FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p",
                  "attention": "nmt", "explain": "nmt"}  # fmt: skip
 TOOLS = {"import-lstm": "stages.import_lstm", "average": "stages.average", "compare": "stages.compare",
-         "export": "stages.export.export", "verify": "stages.export.verify", "serve": "server.serve",
-         "demo": "server.demo", "list": "cli.listing", "annotate": "cli.annotate"}  # need no config  # fmt: skip
+         "export": "stages.export.export", "verify": "stages.export.verify", "push": "stages.export.push",
+         "serve": "server.serve", "demo": "server.demo", "live": "live.serve",
+         "list": "cli.listing", "annotate": "cli.annotate"}  # need no config  # fmt: skip
 USER_DIR = "common.user_dir="  # known before the config is composed, which may have parts that it registers
 KEY_VALUE = re.compile(r"[^\s=]+=")  # key=value; in a sentence, a space comes before any "="
 RESUMABLE = (

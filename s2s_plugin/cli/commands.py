@@ -30,7 +30,7 @@ DECODING = ("generation.beam", "generation.lenpen", "generation.max_len_a", "gen
             "generation.temperature", "output_parser", "workers")  # fmt: skip
 TRAINING = ("checkpoint_metric", "average", "finetune_from", "optimization.max_update", "optimization.lr",
             "optimization.clip_norm", "dataset.max_tokens", "dataset.batch_size", "dataset.validate_interval_updates",
-            "checkpoint.patience", "common.seed")  # fmt: skip
+            "checkpoint.patience", "common.seed", "live")  # fmt: skip
 OWN_DATA = ("data.pairs", "data.valid_pairs", "data.test_pairs", "data.source_column", "data.target_column",
             "data.source", "data.target", "data.valid_source", "data.valid_target", "data.test_source",
             "data.test_target", "data.dialogues", "data.manifest", "data.on_bad_item")  # fmt: skip
@@ -83,10 +83,11 @@ COMMANDS = {
         "RUN", "show where a trained model is weak",
         "Measures a finished run, in minutes, and adds a section to its report: scores by length, rare words, other "
         "test sets, attention as alignment, use of the source, beams of 1 to 100. RUN is a folder such as "
-        "runs/nmt/default, or app=APP.",
+        "runs/nmt/default, or app=APP; a packaged model is measured on data.test_source and data.test_target.",
         ("app", "name", "run_dir", "diagnose"),
         ("s2s diagnose runs/nmt/default", "s2s diagnose app=nmt name=wide diagnose.measures=[length,words]",
-         "s2s diagnose runs/nmt/default 'diagnose.challenge=[news=news.en:news.de]'"),
+         "s2s diagnose runs/nmt/default 'diagnose.challenge=[news=news.en:news.de]'",
+         "s2s diagnose en-de.s2s data.test_source=my.en data.test_target=my.de"),
     ),
     "run": Command(
         "app=APP", "all of these; finished stages are skipped",
@@ -163,6 +164,13 @@ COMMANDS = {
         "WORD ...", "words to pronunciations",
         f"Prints the pronunciation of each word{INPUT}.", DECODING, ("s2s pronounce hello world",),
     ),
+    "live": Command(
+        "RUN", "show a training in the browser",
+        "Serves a page of the run at 127.0.0.1, which other machines cannot reach: losses, metric, learning rate, time "
+        "left, and what each checkpoint makes of three validation items, with attention. It reads what the training "
+        "writes, so that it may start and end at any time; live=true does the same while s2s train or s2s run trains.",
+        (), ("s2s live runs/nmt/default", "s2s live runs/nmt/default --port 9000", "s2s run app=nmt live=true"),
+    ),
     "list": Command(
         "[TOPIC]", "apps, corpora, models, attentions, experiments, your runs",
         "TOPIC is apps, corpora, models, attentions, experiments or runs; without it all are listed. Attentions that a "
@@ -194,6 +202,13 @@ COMMANDS = {
         "FILE.s2s", "check a packaged model by its examples",
         "Checks every digest, loads the model, and compares its outputs for the examples in it with those stored.",
         (), ("s2s verify en-de.s2s",),
+    ),
+    "push": Command(
+        "FILE.s2s OWNER/NAME", "upload a packaged model to the Hugging Face hub",
+        "Puts the file, and its card as README.md, into a repository, which is made if there is none (--private). "
+        "model=hf:OWNER/NAME then stands for the file in other commands, and s2s_plugin.load(\"hf:OWNER/NAME\") reads "
+        "it; @REVISION names a commit, tag or branch. It needs the extra hub, and a token: hf auth login.",
+        (), ("s2s push en-de.s2s me/en-de", "s2s translate model=hf:me/en-de 'Save the document.'"),
     ),
     "serve": Command(
         "FILE.s2s [...]", "serve models over HTTP",

@@ -1,4 +1,4 @@
-"""Packaged models in place of runs: ``model=FILE.s2s``, ``finetune_from=FILE.s2s``."""
+"""Packaged models in place of runs: ``model=FILE.s2s``, ``finetune_from=FILE.s2s``, ``check.run=FILE.s2s``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
-from s2s_plugin.package.archive import is_package
+from s2s_plugin.package.hub import is_model_name, local_file
 from s2s_plugin.package.unpack import unpack, unpack_here
+from s2s_plugin.stages.runner import INTERACTIVE, TRAINING_STAGES
 from s2s_plugin.utils.io import file_sha256, locked
 from s2s_plugin.utils.untrusted import load_yaml
 
-MODEL, BASE, PREPARED = "model=", "finetune_from=", "prepared_dir="
+MODEL, BASE, CHECK_RUN, PREPARED = "model=", "finetune_from=", "check.run=", "prepared_dir="
 
 
 def use_packages(stage: str, words: Sequence[str]) -> list[str]:
@@ -23,18 +24,30 @@ def use_packages(stage: str, words: Sequence[str]) -> list[str]:
     """
     replaced: list[str] = []
     for word in words:
-        if stage == "diagnose" and is_package(word):
-            raise UserError(
-                f"{word.removeprefix(MODEL)}: s2s diagnose requires the folder of the run, with its test set"
-            )
-        if word.startswith(MODEL) and is_package(word):
-            run = unpack_here(Path(word.removeprefix(MODEL)).expanduser())
-            replaced += run_overrides(run.folder, words)
-        elif word.startswith(BASE) and is_package(word):
-            replaced.append(f"{BASE}{_base(Path(word.removeprefix(BASE)).expanduser(), words)}")
-        else:
+        key, name = _split(word, bare=stage == "diagnose")
+        if not is_model_name(name):
             replaced.append(word)
+        elif key == BASE:
+            replaced.append(f"{BASE}{_base(local_file(name), words)}")
+        elif key == CHECK_RUN:
+            replaced.append(f"{CHECK_RUN}{unpack_here(local_file(name)).folder}")
+        elif stage in INTERACTIVE or stage == "diagnose":
+            run = unpack_here(local_file(name))
+            replaced += run_overrides(run.folder, words)
+            if stage == "diagnose":
+                replaced.append(f"task.data={run.data}")
+        else:
+            hint = f"; {BASE}{name} trains on from it" if stage in TRAINING_STAGES else ""
+            raise UserError(f"{word}: s2s {stage} requires the folder of a run{hint}")
     return replaced
+
+
+def _split(word: str, bare: bool) -> tuple[str, str]:
+    """Return the key of an option that may name a packaged model, and its value; ``bare``: without a key, too."""
+    for key in (MODEL, BASE, CHECK_RUN):
+        if word.startswith(key):
+            return key, word.removeprefix(key)
+    return "", word if bare else ""
 
 
 def run_overrides(folder: Path, words: Sequence[str] = ()) -> list[str]:

@@ -32,7 +32,7 @@ def by_source(subject: Subject) -> Finding:
     """
     translator = subject.translator(nbest=1)
     task = translator.task
-    dataset = translator.dataset(subject.cfg.dataset.gen_subset)
+    dataset = subject.dataset(translator)
     dataset = choose(dataset, sample(range(len(dataset)), ITEMS))
     if subject.from_signals:
         ablated = ablate_signals(dataset.sources)

@@ -99,9 +99,7 @@ def compare_attention(attended: Sequence, sure: Sequence[Links], possible: Seque
 
 def forced_attention(translator: Translator, source: torch.Tensor, reference: str) -> tuple[list[str], np.ndarray]:
     """Return the words of a reference and how much each attends to each source word when the model is led along it."""
-    task = translator.task
-    text = reference if task.codec is None else task.codec.target.encode(reference)
-    target = task.target_dictionary.encode_line(text, add_if_not_exist=False).long()
+    task, target = translator.task, translator.target_ids(reference)
     weights = attribute(translator, source, target).attention
     assert weights is not None
     tokens = [task.target_dictionary[number] for number in target.tolist()]

@@ -21,7 +21,7 @@ MIN_WORDS = 20  # of a class that is judged
 STARTS = (0, 1, 2, 4, 8, 16, 32, 64, 128)  # of the classes of words by their occurrences in training
 
 
-def by_word_frequency(subject: Subject) -> Finding | None:
+def by_word_frequency(subject: Subject) -> Finding:
     """Compare words of the outputs with the references, by how often training targets have them.
 
     The recall of a class of words is the share of its words in the references that the outputs have too; the
@@ -31,7 +31,7 @@ def by_word_frequency(subject: Subject) -> Finding | None:
     """
     counts = subject.train_counts(subject.cfg.data.target_lang)
     if counts is None:
-        return None
+        return Finding("Rare words", [], "Not measured: this requires the training text, which is with the run's data.")
     right, in_output, in_reference = Counter[str](), Counter[str](), Counter[str]()
     for output in subject.outputs:
         hypothesis = Counter(words_of(output.hypothesis))

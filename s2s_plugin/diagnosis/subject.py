@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from s2s_plugin.corpora.directions import tagged
+from s2s_plugin.datasets.pair import PairDataset
 from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.translator import Translator, load_translator
@@ -93,13 +94,28 @@ class Subject:
 
     def sources(self, outputs: Sequence[Output], translator: Translator) -> list[Tensor]:
         """Return the sources of test items as the model reads them: S ids, or S x ... features."""
-        if self.from_signals:
+        if self.from_signals and self._is_prepared:
             dataset = translator.dataset(self.cfg.dataset.gen_subset)
             return [dataset.sources[output.id] for output in outputs]
+        if self.from_signals:
+            return [translator.task.loader.read_signal(Path(output.media)) for output in outputs]
         return [
             translator.encode(tagged(output.source or "", output.direction.partition("-")[2] or None))
             for output in outputs
         ]
+
+    def dataset(self, translator: Translator) -> PairDataset:
+        """Return the test set as the model reads it, with its targets; that of a packaged model is the user's."""
+        if self._is_prepared:
+            return translator.dataset(self.cfg.dataset.gen_subset)
+        sources = self.sources(self.outputs, translator)
+        targets = [translator.target_ids(output.references[0], output.source) for output in self.outputs]
+        return translator.task.loader.of_pairs(sources, targets)
+
+    @property
+    def _is_prepared(self) -> bool:
+        """Return whether the prepared data has the test set."""
+        return any(Path(self.cfg.task.data).glob(f"{self.cfg.dataset.gen_subset}.*"))
 
     def translator(self, **generation: Any) -> Translator:
         """Return the trained model, with options of the search that differ from the run's."""

@@ -86,12 +86,10 @@ def media_cases(translator: Translator, files: Sequence[str], fail: Fail) -> Ite
 
 
 def _text_case(translator: Translator, text: str, output: str, beam: Sequence[Hypothesis]) -> Case:
-    codec, source = translator.task.codec, translator.source_ids(text)
+    source = translator.source_ids(text)
     if not output:
         return Case(text, source, beam[0].text, target_ids(translator, beam[0]), beam, False)
-    tokens = output if codec is None else codec.encode_target(output, text)
-    target = translator.task.target_dictionary.encode_line(tokens, add_if_not_exist=False).long()
-    return Case(text, source, output, target, beam, True)
+    return Case(text, source, output, translator.target_ids(output, text), beam, True)
 
 
 def target_ids(translator: Translator, hypothesis: Hypothesis) -> Tensor:

@@ -159,6 +159,13 @@ class Translator:
         """Return the ids of a line that the model reads: at most :attr:`max_source_tokens`, and </s>."""
         return self._cut(self.encode(line))
 
+    def target_ids(self, text: str, source: str | None = None) -> Tensor:
+        """Return the ids of a target, with </s>; words that it copies from its ``source`` become slots."""
+        codec = self.task.codec
+        if codec is not None:
+            text = codec.target.encode(text) if source is None else codec.encode_target(text, source)
+        return self.task.target_dictionary.encode_line(text, add_if_not_exist=False).long()
+
     def unknown(self, line: str) -> list[str]:
         """Return the letters of a line, or the words, that the source vocabulary lacks and no copy slot stands for."""
         text, *_ = self._fields(line)

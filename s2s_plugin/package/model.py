@@ -31,6 +31,7 @@ from s2s_plugin.inference.translator import Translator
 from s2s_plugin.package.archive import SUFFIX, is_package
 from s2s_plugin.package.arrays import write_array
 from s2s_plugin.package.exploration import Exploration, prefix_ids, signal_of
+from s2s_plugin.package.hub import local_file
 from s2s_plugin.package.observers import Follower, Recorder
 from s2s_plugin.package.output import Output
 from s2s_plugin.package.unpack import unpack_here
@@ -255,7 +256,7 @@ def load(path: str | Path, device: str = "cpu", precision: str = "fp32") -> Mode
     """Load a trained model.
 
     Args:
-        path: a file made by ``s2s export``, or the folder of a run.
+        path: a file made by ``s2s export``, the folder of a run, or ``hf:OWNER/NAME`` of the Hugging Face hub.
         device: cpu or cuda.
         precision: of the decoder's matrix products: fp32, bf16 or int8; int8 on a CPU.
 
@@ -265,7 +266,7 @@ def load(path: str | Path, device: str = "cpu", precision: str = "fp32") -> Mode
     logger = logging.getLogger("s2s_plugin")
     if logger.level == logging.NOTSET:  # fairseq sets all logging to DEBUG
         logger.setLevel(logging.WARNING)
-    path = Path(path)
+    path = local_file(path)
     if not (is_package(path) or RunDir(path).config.is_file()):
         raise UserError(f"{path}: a model is a file that ends with {SUFFIX}, or the folder of a run")
     return Model(unpack_here(path) if is_package(path) else RunDir(path), device, precision)

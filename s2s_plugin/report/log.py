@@ -14,6 +14,7 @@ COUNT = "_num_updates"
 # What fairseq logs in addition to the metrics: speed, sizes, optimizer.
 BOOKKEEPING = {"wps", "ups", "wpb", "bsz", "num_updates", "lr", "gnorm", "clip", "loss_scale", "wall"}
 BOOKKEEPING |= {"train_wall", "gb_free", "cuda_gb_allocated", "cuda_gb_reserved", "epoch", "update"}
+PACE = ("lr", "gnorm", "wps", "wall")  # of these, what is kept: learning rate, gradient norm, speed, seconds
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Curves:
 
     passes: float = 0.0  # over the training data, until the last record
     inner: Curve = field(default_factory=dict)  # loss every --log-interval updates
+    pace: dict[str, Curve] = field(default_factory=lambda: {name: {} for name in PACE})  # at the same updates
     epochs: Curve = field(default_factory=dict)  # loss at the end of each epoch
     valid: dict[str, dict[str, Curve]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(dict)))
 
@@ -41,6 +43,8 @@ class Curves:
                 self.rewind(updates)
             if "loss" in values:
                 self.inner[updates] = values["loss"]
+            for name in values.keys() & set(PACE):
+                self.pace[name][updates] = values[name]
             return
         for subset in (name.removesuffix(COUNT) for name in values if name.endswith(COUNT)):
             updates = int(values[subset + COUNT])
@@ -53,7 +57,8 @@ class Curves:
 
     def rewind(self, updates: int) -> None:
         """Discard everything from ``updates`` on: the training went back to an earlier checkpoint."""
-        for curve in (self.inner, self.epochs, *(each for subsets in self.valid.values() for each in subsets.values())):
+        valid = (each for subsets in self.valid.values() for each in subsets.values())
+        for curve in (self.inner, self.epochs, *self.pace.values(), *valid):
             for late in [count for count in curve if count >= updates]:
                 del curve[late]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, TemplateError
 from markupsafe import Markup, escape
 
 from s2s_plugin.errors import UserError
@@ -68,18 +68,9 @@ def write_report(run_dir: Path, changed_options: Callable[[dict], dict] = dict) 
 def _write(run: RunData, changed_options: Callable[[dict], dict]) -> Path:
     filled = [(section, section.values(run) or {}) for section in SECTIONS]
     sections = [(section, values) for section, values in filled if values or not section.optional]
-    environment = Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "duration": duration, "breakable": breakable, "zip": zip}
+    environment = make_environment()
     environment.filters |= {"changed": changed_options, "yaml": partial(yaml.safe_dump, sort_keys=False)}
-    environment.filters["png"] = partial(data_uri, "image/png")
-    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    page = environment.get_template("page.html.j2").render(run=run, sections=sections, style=style)
+    page = environment.get_template("page.html.j2").render(run=run, sections=sections)
     pictures = {name: png for _, values in sections for name, png in values.get("pictures", {}).items()}
     folder = run.dir.folder / "report"
     for stale in {*folder.glob("*.png")} - {folder / name for name in pictures}:
@@ -88,6 +79,21 @@ def _write(run: RunData, changed_options: Callable[[dict], dict]) -> Path:
         write_bytes(folder / name, png)
     write_text(run.dir.report, page)
     return run.dir.report
+
+
+def make_environment(*packages: str) -> Environment:
+    """Return the templates of the report, with its filters and its style, and those of other packages."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in (*packages, __package__)]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "duration": duration, "breakable": breakable, "zip": zip}
+    environment.filters["png"] = partial(data_uri, "image/png")
+    environment.globals["style"] = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    return environment
 
 
 def breakable(text: object) -> Markup:

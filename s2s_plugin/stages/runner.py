@@ -150,7 +150,7 @@ def _run_stages(stage: str, job: Job, own: bool) -> None:
         _print_examples(cfg, run_dir)
     if stage in ("run", "score"):
         print("\n".join(score_lines(read_json(run_dir.scores))))
-    if stage in ("run", "report", "diagnose"):
+    if stage in ("run", "report", "diagnose") and run_dir.report.is_file():  # a packaged model has none
         print(f"report {run_dir.report}")
 
 

@@ -161,6 +161,7 @@ class RunConfig(FairseqConfig):
     output_parser: str = option(
         "none", "bash or python: prefer the first hypothesis of the beam that parses", DECODING, saved=True
     )
+    live: bool = option(False, "serve a page of the training at 127.0.0.1 while it runs, see s2s live", DISPLAY)
     examples: int = option(5, "number of outputs that a run prints at its end", DISPLAY)
     translate_to: Optional[str] = option(None, "target language of s2s translate, for a model of several", DECODING)
     window: int = option(

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from torch import nn
 from s2s_plugin.corpora.own_files import corpus_name
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import AVERAGE, EMA, RunDir
+from s2s_plugin.live.serve import live_page
 from s2s_plugin.report.learned import training_signs, unigram_entropy, warning
 from s2s_plugin.report.log import read_curves
 from s2s_plugin.report.measures import describe_loss
@@ -89,7 +91,8 @@ class TrainStage(Stage):
                 check_validation(cfg, split, task.dataset(split))
             note(f"loss: {describe_loss(cfg.criterion)}")
             say(f"      {largest_batch(cfg, task.dataset('train'), len(task.target_dictionary))}")
-            _train(cfg, run_dir, updates, job.cfg.verbose)
+            with live_page(run_dir) if job.cfg.live else nullcontext():
+                _train(cfg, run_dir, updates, job.cfg.verbose)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         entropy = unigram_entropy(task.dataset("train"))
         _finish(cfg, run_dir, job.cfg.average, seconds_before, {"parameters": parameters, "unigram_entropy": entropy})

@@ -45,7 +45,8 @@ def require_file(path: Path, kind: str) -> None:
     if not path.is_file():
         if os.path.lexists(path):
             raise UserError(f"{path}: a {kind} must be a regular file; name another")
-        raise UserError(f"{path}: no such {kind}; run the train stage first")
+        remedy = "check the name" if kind == "packaged model" else "run the train stage first"
+        raise UserError(f"{path}: no such {kind}; {remedy}")
 
 
 def check_plain(root: object, path: Path) -> None:

@@ -163,6 +163,65 @@ def test_another_app_is_refused(exported: dict[str, Path], tmp_path: Path):
     assert done.returncode == 2 and "was trained with app=nmt, got app=code" in done.stderr
 
 
-def test_a_diagnosis_needs_the_run(exported: dict[str, Path], tmp_path: Path):
-    done = call(f"s2s diagnose {exported['fp32']}", cwd=tmp_path, check=False)
-    assert done.returncode == 2 and "s2s diagnose requires the folder of the run, with its test set" in done.stderr
+@pytest.fixture
+def folder(exported: dict[str, Path], tmp_path: Path) -> Path:
+    """A folder with the file, and a test set of a user's own."""
+    shutil.copy(exported["fp32"], tmp_path / "mine.s2s")
+    (tmp_path / "own.en").write_text("".join(f"{line}\n" for line in LINES))
+    (tmp_path / "own.de").write_text("".join(f"{line[::-1].upper()}\n" for line in LINES))
+    return tmp_path
+
+
+@pytest.mark.slow  # decodes several times
+def test_a_diagnosis_by_the_users_own_test_set(folder: Path, model: s2s_plugin.Model):
+    own, beams = "data.test_source=own.en data.test_target=own.de", "diagnose.beams=[1,5]"
+    done = call(f"s2s diagnose mine.s2s {own} {beams} diagnose.challenge=[same=own.en:own.de]", cwd=folder)
+    printed = done.stdout
+    for title in ("Long sources", "Rare words", "Other domains", "Use of the source", "Large beams"):
+        assert f"\n{title}\n" in printed
+    assert "Not measured: this requires the training text" in printed and "report" not in printed
+    (own_row,) = (line.split()[3:] for line in printed.splitlines() if line.split()[:3] == ["own", "test", "set"])
+    (same_row,) = (line.split()[1:] for line in printed.splitlines() if line.split()[:1] == ["same"])
+    assert own_row == same_row and own_row[0] == "4"
+    assert sorted(path.name for path in folder.iterdir()) == ["mine.s2s", "own.de", "own.en"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("diagnose mine.s2s", "requires a test set: data.test_source=FILE data.test_target=FILE, or data.test_pairs"),
+        ("generate app=nmt model=mine.s2s", "model=mine.s2s: s2s generate requires the folder of a run"),
+        ("train app=nmt model=mine.s2s", "requires the folder of a run; finetune_from=mine.s2s trains on from it"),
+        ("translate app=nmt model=hf:mine 'a b'", "is hf:OWNER/NAME or hf:OWNER/NAME@REVISION, got hf:mine"),
+    ],
+)
+def test_what_a_command_requires(folder: Path, command: str, said: str):
+    done = call(f"s2s {command}", cwd=folder, check=False)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow  # a command each
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("attention model=mine.s2s 'a b c'", "rows: output tokens"),
+        ("explain model=mine.s2s 'a b c'", "not known: the training text is gone"),
+        ("datastore app=nmt model=mine.s2s own.en own.de task.knn=store", "datastore store"),
+        ("backtranslate app=nmt model=mine.s2s own.en pairs.jsonl", ""),
+        ("check own.en own.de data.source_lang=en data.target_lang=de check.run=mine.s2s", "loss"),
+    ],
+)
+def test_commands_that_take_the_file(folder: Path, command: str, said: str):
+    assert said in call(f"s2s {command}", cwd=folder).stdout
+
+
+def test_a_datastore_of_this_machine_is_left_out(small_model: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(small_model / "runs/nmt/default", run)
+    _, _, text = (run / "config.yaml").read_text(encoding="utf-8").partition("\n")  # without its checksum
+    assert "  knn: null\n" in text
+    (run / "config.yaml").write_text(text.replace("  knn: null\n", "  knn: /home/me/store\n"), encoding="utf-8")
+    call(f"s2s export {run} --to {tmp_path / 'mine.s2s'}", cwd=tmp_path)
+    with PackageFile(tmp_path / "mine.s2s") as file:
+        assert all(b"/home/me" not in file.read(name) for name in file.names)
+    assert s2s_plugin.load(tmp_path / "mine.s2s").translate("a b c")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,11 +61,17 @@ def curves_section(run: RunData) -> dict[str, Any] | None:
     panels = make_panels(run.curves)
     if not panels:
         return None
+    measures = describe_panels(panels, run.options)
+    return {"panels": panels, "measures": measures, "pictures": {"curves.png": draw_png(panels)}}
+
+
+def describe_panels(panels: Sequence[Panel], options: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the losses in some panels are, by title; ``options``: the config of the run."""
     titles = {panel.title for panel in panels}
     named = {TITLES.get(name, name): text for name, text in DESCRIPTIONS.items() if TITLES.get(name, name) in titles}
-    if criterion := run.options.get("criterion"):
+    if criterion := options.get("criterion"):
         named[TITLES["loss"]] = describe_loss(criterion)
-    return {"panels": panels, "measures": named, "pictures": {"curves.png": draw_png(panels)}}
+    return named
 
 
 def make_panels(curves: Curves) -> list[Panel]:

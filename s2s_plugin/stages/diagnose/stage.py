@@ -20,6 +20,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.report.run import read_run
 from s2s_plugin.stages.base import Job, Stage
 from s2s_plugin.stages.diagnose.learning_curve import learning_curve
+from s2s_plugin.stages.diagnose.test_set import decode_test_set
 from s2s_plugin.stages.schema import changed_options
 from s2s_plugin.utils.console import WIDTH, clock, say
 from s2s_plugin.utils.io import write_json
@@ -39,7 +40,8 @@ INDENT = 4 * " "
 class DiagnoseStage(Stage):
     """Measure where the model is weak, write ``diagnosis.json``, and the report with it.
 
-    Other findings of an earlier diagnosis stay, if the outputs of the run are still the same.
+    Other findings of an earlier diagnosis stay, if the outputs of the run are still the same. A packaged model is
+    diagnosed on the user's test set, and has no report.
     """
 
     name = "diagnose"
@@ -51,7 +53,9 @@ class DiagnoseStage(Stage):
         if unknown := [name for name in cfg.diagnose.measures if name not in (*MEASURES, DATA)]:
             known = ", ".join((*MEASURES, DATA))
             raise UserError(f"diagnose.measures must be among {known}, got {unknown[0]}")
-        outputs = [output for output in read_run(run_dir.folder).outputs if output.references]
+        packaged = not run_dir.training_settings.is_file()
+        outputs = decode_test_set(cfg, run_dir) if packaged else read_run(run_dir.folder).outputs
+        outputs = [output for output in outputs if output.references]
         if not outputs:
             raise UserError(f"{run_dir.folder}: has no outputs with references; run its generate stage first")
         subject = Subject(cfg, run_dir, job.prepared, outputs)
@@ -67,7 +71,8 @@ class DiagnoseStage(Stage):
         kept = earlier["findings"] if earlier.get("outputs") == outputs_key else []
         by_title = {finding["title"]: finding for finding in (*kept, *findings)}
         write_json(run_dir.diagnosis, {"outputs": outputs_key, "findings": list(by_title.values())})
-        write_report(run_dir.folder, changed_options)
+        if not packaged:
+            write_report(run_dir.folder, changed_options)
         print("\n".join(finding_lines(findings)))
 
 

@@ -31,7 +31,7 @@ from s2s_plugin.utils.paths import PACKAGE
 HELD_OUT = ("test.", "valid.")
 KEPT = ("app", "name", "task", "generation", "model", "output_parser", "chat", "subword", "audio", "video", "image")
 NO_VECTOR_FILES = {"encoder_embed_path": "", "decoder_embed_path": ""}
-DATA_INSIDE = {"data": "data", "shortlist": 0}
+DATA_INSIDE = {"data": "data", "shortlist": 0, "knn": None}
 KEPT_DATA = ("name", "source_lang", "target_lang", "history", "retrieval", "shared_targets")  # no paths of this machine
 
 

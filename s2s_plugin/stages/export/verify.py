@@ -9,6 +9,7 @@ from pathlib import Path
 
 from s2s_plugin.errors import UserError, visible
 from s2s_plugin.package.archive import EXAMPLES, PackageFile
+from s2s_plugin.package.hub import local_file
 from s2s_plugin.package.model import load
 from s2s_plugin.stages.export.examples import FOLDER
 
@@ -18,8 +19,8 @@ SHAPE = [{"input": str, "output": str}]
 def run(words: Sequence[str]) -> int:
     """Run ``s2s verify``."""
     parser = argparse.ArgumentParser("s2s verify", description=__doc__)
-    parser.add_argument("file", type=Path, metavar="FILE.s2s")
-    path = parser.parse_args(words).file
+    parser.add_argument("file", metavar="FILE.s2s", help="or hf:OWNER/NAME")
+    path = local_file(parser.parse_args(words).file)
     with PackageFile(path) as file:
         for name in file.names:
             file.read(name)
@@ -36,7 +37,8 @@ def run(words: Sequence[str]) -> int:
     if wrong:
         raise UserError(f"{path}: {len(wrong)} of {len(examples)} examples have another output here")
     pair = " to ".join(about["languages"])
-    print(f"{path}: {about['app']}, {pair}, {about['precision']}; {len(examples)} examples have the expected outputs")
+    result = f"{len(examples)} examples have the expected outputs" if examples else "sound, but it has no examples"
+    print(f"{path}: {about['app']}, {pair}, {about['precision']}; {result}")
     return 0
 
 

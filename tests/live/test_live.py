@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,18 @@ def page(small_model: Path) -> Page:
 
 @pytest.fixture(scope="module")
 def port(page: Page) -> Iterator[int]:
+    with served(page) as number:
+        yield number
+
+
+@contextmanager
+def served(page: Page) -> Iterator[int]:
+    """Serve a page; the port."""
     server = live.Server(live.listen(0), page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_address[1]
     server.shutdown()
+    server.server_close()
 
 
 def test_outputs_are_those_of_the_last_checkpoint(page: Page):
@@ -177,6 +186,37 @@ def test_mistakes_are_one_line(tmp_path: Path, small_model: Path):
         number = taken.getsockname()[1]
         done = call(f"s2s live runs/nmt/default --port {number}", cwd=small_model, check=False)
     assert done.returncode == 2 and f"--port {number}: cannot listen there" in done.stderr
+
+
+@pytest.mark.slow  # a browser
+def test_a_browser_follows_the_training(page: Page):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    sampler = Sampler(page.run, {**page.options})
+    (snapshot,) = sampler.snapshots = page.sampler.snapshots
+    growing, errors = Page(page.run, page.options, sampler), []
+    with served(growing) as port, playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
+        tab.on("console", lambda message: errors.append(message.text))
+        tab.goto(f"http://127.0.0.1:{port}/")
+        tab.get_by_text("Attention of No.").nth(1).click()  # stays open
+        sampler.snapshots = [snapshot, Snapshot(160, snapshot.samples)]
+        tab.get_by_text("After 160 updates").wait_for()
+        assert tab.locator("details[open]").count() == 2
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390
+        assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 27)"
+        tab.locator("#at").press("Home")
+        tab.get_by_text("After 150 updates").wait_for()
+        sampler.snapshots.append(Snapshot(170, snapshot.samples))
+        tab.locator("#at[max='3']").wait_for()
+        assert tab.get_by_text("After 150 updates").is_visible()  # the earlier one is still looked at
+        growing.ended = True
+        tab.get_by_text("The training has ended.").first.wait_for()
+        assert errors == []
+        browser.close()
 
 
 @pytest.mark.slow  # a training

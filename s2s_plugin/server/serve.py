@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +59,7 @@ def answer(app: FastAPI, listener: socket.socket) -> None:
     """Answer requests until the process is to end."""
     import uvicorn
 
+    logging.getLogger("asyncio").setLevel(logging.WARNING)  # fairseq sets all logging to DEBUG
     config = uvicorn.Config(app, log_level="warning", limit_concurrency=1000, timeout_graceful_shutdown=30)
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -18,5 +18,7 @@ def test_text_and_steps(small_model: Path, monkeypatch, capsys):
     exec(BLOCKS[1], names)  # noqa: S102
     assert names["best"].attention.shape == (len(names["best"].tokens), len(names["best"].source_tokens))
     exec(BLOCKS[2], names)  # noqa: S102
+    assert names["rest"].outputs[0].tokens[0] == names["places"][0][1].token != names["best"].tokens[0]
+    exec(BLOCKS[3], names)  # noqa: S102
     assert names["logits"].shape == (1, len(names["task"].target_dictionary))
     assert names["attention"].sum().item() > 0.99

@@ -37,9 +37,14 @@ export function label(token) {
   return token.replaceAll("\u2581", "") || "\u2423";
 }
 
-/** Return whether a token begins a word. */
-export function beginsWord(token) {
-  return token.startsWith("\u2581") || token === "</s>";
+/** Return whether tokens are parts of words: U+2581 marks those that begin one; else each is a word. */
+export function areParts(tokens) {
+  return tokens.some((token) => token.includes("\u2581"));
+}
+
+/** Return whether a token begins a word; `parts`: see areParts(). */
+export function beginsWord(token, parts) {
+  return !parts || token.startsWith("\u2581") || token === "</s>";
 }
 
 /** Return a share of 1 in percent. */

@@ -20,6 +20,7 @@ export function drawInput(about, onSubmit) {
   const options = drawOptions(about);
   const submit = html("button", { type: "submit" }, about.modality === "text" ? "Go" : "Go again");
   const form = html("form", { class: "input" }, source.element, html("div", { class: "actions" }, submit), options.element);
+  options.element.addEventListener("change", () => form.requestSubmit());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const value = source.value();

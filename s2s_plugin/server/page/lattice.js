@@ -1,6 +1,6 @@
 /** The beam as a lattice: a column for each step, a line from each hypothesis to what continues it. */
 
-import { decimal, html, label, percent, roveFocus, svg } from "./dom.js";
+import { areParts, decimal, html, label, percent, roveFocus, svg } from "./dom.js";
 
 const COLUMN = 104; // pixels
 const ROW = 52;
@@ -75,8 +75,10 @@ function describe(node) {
 function listFinished(lattice) {
   const finished = lattice.flatMap((step, column) => step.flatMap((node, row) => (node.ended ? [{ node, column, row }] : [])));
   finished.sort((a, b) => b.node.score - a.node.score);
+  const parts = areParts(lattice.flat().map(({ token }) => token));
+  const text = (tokens) => (parts ? tokens.join("").replaceAll("\u2581", " ") : tokens.join(" ")).trim();
   const rows = finished.map(({ node, column, row }) => html("tr", {}, html("td", {}, decimal(node.score)),
-    html("td", {}, pathTo(lattice, column, row).slice(0, -1).map((token) => token.replaceAll("\u2581", " ")).join("").trim())));
+    html("td", {}, text(pathTo(lattice, column, row).slice(0, -1)))));
   const head = html("tr", {}, html("th", { scope: "col" }, "Score"), html("th", { scope: "col" }, "Hypothesis"));
   return html("details", {}, html("summary", {}, `${finished.length} finished hypotheses`),
     html("table", { class: "plain" }, html("thead", {}, head), html("tbody", {}, ...rows)));

@@ -4,7 +4,7 @@ import { drawHeatMap } from "./attention.js";
 import { html, label } from "./dom.js";
 
 const GLOW = [255, 122, 20]; // as in the report
-const MAX_FRAMES = 12; // of a video, side by side
+const [MAX_FRAMES, MAX_NARROW_FRAMES] = [12, 5]; // of a video, side by side
 
 /**
  * Draw a signal and the attention of an output to it.
@@ -32,14 +32,15 @@ function drawPicture(signal, pixels, output) {
     const glow = html("canvas", {});
     paintWeights(glow, weights, signal.grid, strongest);
     return html("button", { type: "button", onclick: () => select(place), "aria-label": `${label(output.tokens[place])}: ${peak(signal, weights)}` },
-      html("span", { class: "picture" }, paint(signal, pixels, 0), glow), html("span", {}, label(output.tokens[place])));
+      html("span", { class: "picture gray" }, paint(signal, pixels, 0), glow), html("span", {}, label(output.tokens[place])));
   });
   const select = (place) => {
     thumbnails.forEach((each, number) => each.setAttribute("aria-pressed", String(number === place)));
+    whole.classList.toggle("gray", place !== null);
     show(place);
   };
-  select(null);
   const whole = html("div", { class: "picture", role: "img", "aria-label": "The picture as the model sees it" }, paint(signal, pixels, 0), overlay);
+  select(null);
   return { element: html("div", { class: "signal" }, whole, html("div", { class: "thumbnails" }, ...thumbnails)), select };
 }
 
@@ -71,7 +72,8 @@ function drawTimeline(signal, pixels, output) {
 
 /** Return some frames, spread evenly, each with its canvas and the seconds from where to where it stands for. */
 function pickFrames(signal, pixels) {
-  const count = Math.min(MAX_FRAMES, signal.frames);
+  const narrow = matchMedia("(max-width: 30rem)").matches;
+  const count = Math.min(narrow ? MAX_NARROW_FRAMES : MAX_FRAMES, signal.frames);
   return Array.from({ length: count }, (_, place) => ({
     canvas: paint(signal, pixels, Math.floor((place + 0.5) * signal.frames / count)),
     start: place * signal.seconds / count,

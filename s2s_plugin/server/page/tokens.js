@@ -1,6 +1,6 @@
 /** The tokens of an output with their probabilities; of one of them, what else could stand there. */
 
-import { alongRow, beginsWord, html, label, percent, roveFocus } from "./dom.js";
+import { alongRow, areParts, beginsWord, html, label, percent, roveFocus } from "./dom.js";
 
 const UNSURE = 0.5; // probability below which a token is marked
 
@@ -14,7 +14,9 @@ const UNSURE = 0.5; // probability below which a token is marked
  */
 export function drawTokens(output, { forced = 0, onSelect = () => {}, onForce = () => {} } = {}) {
   const panel = html("div", { class: "alternatives", hidden: true });
-  const buttons = output.tokens.map((token, place) => drawToken(token, output.probabilities[place], place < forced));
+  const parts = areParts(output.tokens);
+  const buttons = output.tokens.map((token, place) =>
+    drawToken(token, output.probabilities[place], beginsWord(token, parts), place < forced));
   let chosen = null;
   const choose = (place) => {
     chosen = place === chosen ? null : place;
@@ -35,8 +37,8 @@ export function drawTokens(output, { forced = 0, onSelect = () => {}, onForce = 
   return html("div", {}, row, panel);
 }
 
-function drawToken(token, probability, forced) {
-  const classes = ["token", beginsWord(token) && "word", probability < UNSURE && "unsure", forced && "forced",
+function drawToken(token, probability, isWord, forced) {
+  const classes = ["token", isWord && "word", probability < UNSURE && "unsure", forced && "forced",
     token === "</s>" && "end"];
   const words = `${label(token)}, ${percent(probability)}${forced ? ", forced" : ""}`;
   return html("button", { type: "button", class: classes.filter(Boolean).join(" "), title: percent(probability),
@@ -46,16 +48,18 @@ function drawToken(token, probability, forced) {
 function drawAlternatives(output, place, forced, onForce) {
   const before = output.tokens.slice(0, place);
   const alternatives = output.alternatives[place] ?? [];
+  const parts = output.tokens.some((token) => token.length > 1 && token.startsWith("\u2581")); // and not letters
+  const joined = (token) => (beginsWord(token, parts) || place === 0 ? "" : html("small", {}, " joined to the word before"));
   const rows = alternatives.map(({ token, probability }) => {
     const own = token === output.tokens[place];
     return html("li", {}, html("button", { type: "button", disabled: own, style: { "--share": probability },
       onclick: () => onForce([...before, token]) },
-    html("span", { class: "name" }, label(token), beginsWord(token) || token === "</s>" ? "" : html("small", {}, " joined to the word before")),
+    html("span", { class: "name" }, label(token), joined(token)),
     html("span", { class: "share" }, percent(probability)), html("span", { class: "hidden" }, own ? ", as it is" : ", force it")));
   });
-  const heading = html("p", {}, html("strong", {}, label(output.tokens[place])),
-    ` ${percent(output.probabilities[place])}. `,
-    alternatives.length ? "Choose another; what follows is searched again." : "The search has kept no alternatives here.");
+  const heading = html("p", {}, alternatives.length
+    ? "Choose another token; what follows is searched again."
+    : "The search has kept no alternatives here.");
   const actions = html("p", { class: "actions" });
   if (place + 1 > forced) {
     actions.append(html("button", { type: "button", class: "plain", onclick: () => onForce([...before, output.tokens[place]]) },

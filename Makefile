@@ -39,7 +39,7 @@ $(VENV)/ready-media: $(VENV)/ready
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready-media
-	@$(PIP) --no-build-isolation --editable ".[viz,audio,video,image,landmarks,check,knn,serve,structure,tables,docs,dev]"
+	@$(PIP) --no-build-isolation --editable ".[viz,audio,video,image,landmarks,check,knn,onnx,serve,structure,tables,docs,dev]"
 	@touch $@
 
 run: setup ## set up, then train and evaluate the default translator: data, model, scores, report

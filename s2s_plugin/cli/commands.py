@@ -191,11 +191,13 @@ COMMANDS = {
              "echo 'A new window.' | s2s annotate --language en --factors pos,lemma"),
     ),
     "export": Command(
-        "RUN [--to FILE.s2s]", "write a trained run as one file",
+        "RUN [--to FILE.s2s | --onnx DIR]", "write a trained run as one file, or as ONNX",
         "The file needs neither the data nor the folder of the run: weights, text side or frontend, config, model card "
         "and ten examples. It stands for the run in other commands: model=FILE.s2s; and s2s_plugin.load reads it. "
-        "--precision bf16 or int8 makes it smaller.",
+        "--precision bf16 or int8 makes it smaller. --onnx DIR writes ONNX graphs and a program that decodes with them "
+        "instead; RUN may then be such a file.",
         (), ("s2s export runs/nmt/default", "s2s export runs/nmt/default --to en-de.s2s --precision int8",
+             "s2s export en-de.s2s --onnx graphs --precision int8",
              "s2s translate model=en-de.s2s 'Save the document.'"),
     ),
     "verify": Command(

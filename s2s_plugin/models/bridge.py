@@ -23,7 +23,7 @@ class ZeroBridge(nn.Module):
 
     def forward(self, memory: Memory) -> Tensor:
         """Return the initial state, B x L x C x H."""
-        return memory.values.new_zeros(len(memory.values), *self.shape)
+        return memory.values.new_zeros(memory.values.size(0), *self.shape)
 
 
 class DenseBridge(ZeroBridge):

@@ -47,7 +47,7 @@ class PointerGenerator(Generator):
         assert memory.copy_ids is not None
         p_vocab = softmax(super().forward(features, attention, memory).float())  # ... x V
         p_gen = self.switch(features).float().sigmoid()  # ... x 1
-        weights = attention.float().view(len(memory.copy_ids), -1, attention.size(-1))  # B x K x S
+        weights = attention.float().view(memory.copy_ids.size(0), -1, attention.size(-1))  # B x K x S
         copy_ids = memory.copy_ids.unsqueeze(1).expand_as(weights)
         p_copy = weights.new_zeros(*weights.shape[:2], p_vocab.size(-1)).scatter_add(2, copy_ids, weights)
         p = p_gen * p_vocab + (1 - p_gen) * p_copy.view_as(p_vocab)

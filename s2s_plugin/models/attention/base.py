@@ -79,7 +79,7 @@ class NoAttention(Attention):
         self.context_size = 0
 
     def forward(self, query: Tensor, memory: Memory, attn_state: Tensor | None = None) -> AttentionStep:
-        return query[:, :0], query.new_zeros(len(query), memory.values.size(1)), None
+        return query[:, :0], query.new_zeros(query.size(0), memory.values.size(1)), None
 
 
 def softmax(scores: Tensor) -> Tensor:

@@ -47,4 +47,4 @@ class MultiHeadAttention(Attention):
 
 def _heads(x: Tensor) -> Tensor:
     """Split B x ... x D into B x heads x ... x D / heads."""
-    return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+    return x.view(*x.shape[:-1], HEADS, -1).transpose(1, 2)

@@ -18,7 +18,7 @@ class LuongDecoder(Decoder):
 
     def initial_state(self, memory: Memory) -> DecoderState:
         state = super().initial_state(memory)
-        return state._replace(feed=state.layers.new_zeros(len(state.layers), state.layers.size(3)))
+        return state._replace(feed=state.layers.new_zeros(memory.values.size(0), state.layers.size(3)))
 
     def _step(self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
         assert state.feed is not None

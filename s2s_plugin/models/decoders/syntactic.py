@@ -25,13 +25,13 @@ class SyntacticDecoder(Decoder):
 
     def initial_state(self, memory: Memory) -> DecoderState:
         state = super().initial_state(memory)
-        return state._replace(feed=memory.values.new_zeros(len(state.layers), self.attention.context_size))
+        return state._replace(feed=memory.values.new_zeros(memory.values.size(0), self.attention.context_size))
 
     def _step(self, embedded: Tensor, input_gates: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
         assert state.feed is not None
         assert memory.meanings is not None
         hidden, layers = self._run_layers(input_gates, state.feed, state)
         context, weights, attn_state = self.attention(hidden, memory, state.attn_state)
-        per_item = weights.view(len(memory.meanings), -1, weights.size(-1))  # B x K x S
+        per_item = weights.view(memory.meanings.size(0), -1, weights.size(-1))  # B x K x S
         features = torch.bmm(per_item, memory.meanings).flatten(0, 1)
         return DecoderState(layers, context, attn_state, state.masks), features, weights

@@ -100,12 +100,12 @@ class RecurrentLayer(nn.Module):
         return torch.cat((outputs, backward), 2), torch.cat((final, backward_final), 2)
 
     def _run(self, direction: nn.Module, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        rows = torch.arange(len(inputs), device=inputs.device)
+        rows = torch.arange(inputs.size(0), device=inputs.device)
         if not self.keep_cells:
             outputs, _ = direction(inputs)
             return outputs, outputs[rows, lengths - 1].unsqueeze(1)
         assert isinstance(direction, nn.LSTM)
-        if len(inputs) == 1 and lengths[0] == inputs.size(1):  # no padding
+        if inputs.size(0) == 1 and lengths[0] == inputs.size(1):  # no padding
             outputs, (_, cells) = direction(inputs)
             return outputs, torch.stack((outputs[:, -1], cells[0]), 1)
         outputs, cells = _lstm_with_frozen_padding(direction, inputs, padding_mask(lengths, inputs.size(1)))
@@ -122,7 +122,7 @@ def _lstm_with_frozen_padding(lstm: nn.LSTM, inputs: Tensor, padding_mask: Tenso
     input_weight, *others = lstm.all_weights[0]
     weights = [torch.cat((input_weight, saturation.repeat_interleave(width).unsqueeze(1)), 1), *others]
     inputs = torch.cat((inputs, padding_mask.unsqueeze(2).to(inputs.dtype)), 2)
-    start = inputs.new_zeros(1, len(inputs), width)
+    start = inputs.new_zeros(1, inputs.size(0), width)
     outputs, _, cells = torch.lstm(inputs, (start, start), weights, True, 1, 0.0, lstm.training, False, True)
     return outputs, cells[0]
 
@@ -135,7 +135,8 @@ def reversed_positions(lengths: Tensor, steps: int) -> Tensor:
 
 def concat_frame_pairs(frames: Tensor) -> Tensor:
     """Concatenate each two adjacent frames: B x S x D to B x ceil(S / 2) x 2D."""
-    return F.pad(frames, (0, 0, 0, frames.size(1) % 2)).unflatten(1, (-1, 2)).flatten(2)
+    frames = F.pad(frames, (0, 0, 0, frames.size(1) % 2))
+    return frames.reshape(frames.size(0), -1, 2 * frames.size(2))
 
 
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:

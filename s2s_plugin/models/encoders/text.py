@@ -38,7 +38,8 @@ class TextEncoder(Encoder):
         """Encode ids ``src_tokens`` B x S, padded on the right; ``src_lengths``: B, factors included."""
         # </s> has no factors: padding, whose embedding is zero, takes their place.
         missing = -src_tokens.size(1) % self.group
-        groups = F.pad(src_tokens, (0, missing), value=self.dictionary.pad()).unflatten(1, (-1, self.group))
+        groups = F.pad(src_tokens, (0, missing), value=self.dictionary.pad())
+        groups = groups.reshape(groups.size(0), -1, self.group)
         embedded = self.embedding(groups).sum(2)  # B x S / (1 + F) x E
         lengths = (src_lengths + self.group - 1) // self.group
         if self.reverse:

@@ -42,4 +42,4 @@ def with_neighbors(frames: Tensor) -> Tensor:
     """Map B x S x H x W to clips B x S x CLIP_FRAMES x H x W: each frame in the middle, zeros beyond the ends."""
     edge = frames.new_zeros(frames.size(0), NEIGHBORS, *frames.shape[2:])
     padded = torch.cat((edge, frames, edge), 1)
-    return padded.unfold(1, CLIP_FRAMES, 1).movedim(-1, 2)
+    return torch.stack([padded[:, shift : shift + frames.size(1)] for shift in range(CLIP_FRAMES)], 2)

@@ -105,7 +105,7 @@ class GRUCell(Cell):
         if self.feedback_proj is not None:
             assert feedback is not None
             inputs = inputs + self.feedback_proj(feedback)
-        r, z, n = inputs.expand(len(hidden), -1).chunk(3, 1)
+        r, z, n = inputs.expand(hidden.size(0), -1).chunk(3, 1)
         r_h, z_h, n_h = self.recurrent_proj(hidden).chunk(3, 1)
         update = (z + z_h).sigmoid()
         new = tanh(n + (r + r_h).sigmoid() * n_h)

@@ -18,13 +18,14 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.inference.chat import open_chat
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.package.archive import CARD, CHECKPOINT, CONFIG, EXAMPLES, SUFFIX, WEIGHTS, is_package, write_package
-from s2s_plugin.package.unpack import DATA
+from s2s_plugin.package.unpack import DATA, unpack_here
 from s2s_plugin.package.weights import PRECISIONS, pack_weights
 from s2s_plugin.stages.export.card import model_card
 from s2s_plugin.stages.export.examples import make_examples, pick_examples
+from s2s_plugin.stages.export.onnx.folder import export_onnx
 from s2s_plugin.stages.schema import load_config
 from s2s_plugin.tasks.checkpoint import load_checkpoint
-from s2s_plugin.utils.console import say
+from s2s_plugin.utils.console import route_logs, say
 from s2s_plugin.utils.digests import DIGESTS, check_folder
 from s2s_plugin.utils.paths import PACKAGE
 
@@ -41,10 +42,17 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, such as runs/nmt/default")
     parser.add_argument("--to", type=Path, metavar="FILE.s2s", help="file to write; default: APP-NAME.s2s")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the stored weights")
+    parser.add_argument("--onnx", type=Path, metavar="DIR", help="write ONNX graphs and an example instead")
     options = parser.parse_args(words)
-    run_dir = RunDir(options.run)
+    of_package = options.onnx is not None and is_package(options.run)
+    run_dir = unpack_here(options.run) if of_package else RunDir(options.run)
     if not run_dir.config.is_file():
         raise UserError(f"{options.run}: not the folder of a run such as runs/nmt/default")
+    if options.onnx is not None:
+        route_logs(None, verbose=False)
+        export_onnx(run_dir, options.onnx, options.precision)
+        print(f"{options.onnx}: python {options.onnx / 'translate.py'} decodes with it")
+        return 0
     cfg = load_config(run_dir.config)
     path = options.to or Path(f"{cfg.app}-{cfg.name}{SUFFIX}")
     if not is_package(path):

@@ -24,6 +24,7 @@ from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.live.samples import Sampler
 from s2s_plugin.tasks.user_dir import import_stored
 from s2s_plugin.utils.console import note, say
+from s2s_plugin.utils.paths import PACKAGE
 from s2s_plugin.utils.untrusted import load_yaml
 
 HOST, PORT = "127.0.0.1", 8008  # another one if it is taken
@@ -105,7 +106,8 @@ def live_page(run: RunDir) -> Iterator[None]:
     """
     try:
         with listen() as listener:
-            command = [sys.executable, "-m", "s2s_plugin.cli", "live", str(run.folder)]
+            command = [sys.executable, "-P", "-m", f"{PACKAGE.name}.cli", "live", str(run.folder)]
+            search = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
             process = subprocess.Popen(
                 [*command, "--listener", str(listener.fileno())],
                 pass_fds=[listener.fileno()],
@@ -113,7 +115,7 @@ def live_page(run: RunDir) -> Iterator[None]:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the training
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "PYTHONPATH": search, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
             )
             note(f"live page: http://{HOST}:{listener.getsockname()[1]}/")
     except (OSError, UserError) as error:

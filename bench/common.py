@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -33,15 +34,32 @@ def call(command: str, threads: int | None = None, messages: bool = True) -> str
         threads: of OpenMP; None leaves the choice to the libraries.
         messages: whether standard error is part of the output.
     """
-    print(f"$ {command}", file=sys.stderr, flush=True)
-    words = shlex.split(command)
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-    if threads is not None:
-        environment["OMP_NUM_THREADS"] = str(threads)
-    done = subprocess.run([str(BIN / words[0]), *words[1:]], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(**_process(command, threads), capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout + done.stderr if messages else done.stdout
+
+
+def cost(command: str, threads: int | None = None) -> tuple[float, float]:
+    """Run a command like :func:`call`, and return its CPU time in seconds and its peak memory in MB."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(**_process(command, threads), stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if status:
+            output.seek(0)
+            sys.exit(f"{command}\n{output.read().decode(errors='replace')[-4000:]}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def _process(command: str, threads: int | None) -> dict[str, Any]:
+    """Print a command, and return how to start its process."""
+    print(f"$ {command}", file=sys.stderr, flush=True)
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    name, *words = shlex.split(command)
+    return {"args": [str(BIN / name), *words], "cwd": ROOT, "env": environment}
 
 
 def prepare(command: str) -> Path:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from common import BIN, ROOT, call
+from common import ROOT, call, cost
 
 from limits import lab
 
@@ -34,7 +32,6 @@ REVERSE = f"{DOMAINS[OLD]} data.source_lang=de data.target_lang=en"
 TUNING = (
     "optimization.lr=[0.001] optimization.max_update=300 ema.ema_start_update=100 dataset.validate_interval_updates=150"
 )
-ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 TASKS = {
     "summarization": "app=summarize workers=1 baselines=[]",
     "code": "app=code workers=1 baselines=[]",
@@ -155,7 +152,7 @@ def neighbors(options: argparse.Namespace) -> dict[str, Any]:
     rows = []
     searches = {"none": "", "with index": f"task.knn={store}", "all states compared": f"task.knn={_exact(store)}"}
     for name, words in searches.items():
-        seconds, megabytes = _cost(f"translate app=nmt run_dir={base} {source} workers=1 {words}")
+        seconds, megabytes = cost(f"s2s translate app=nmt run_dir={base} {source} workers=1 {words}", threads=1)
         rows.append({"datastore": name, "ms for a sentence": 1000 * seconds / count, "memory, MB": round(megabytes)})
     sizes = {path.name: round(path.stat().st_size / 2**20, 1) for path in sorted(store.iterdir())}
     states = json.loads((store / "datastore.json").read_text(encoding="utf-8"))["states"]
@@ -237,21 +234,7 @@ def _exact(store: Path) -> Path:
 
 def _s2s(words: str) -> str:
     """Run ``s2s`` on one core, and return what it prints on standard output."""
-    print(f"$ s2s {words}", file=sys.stderr, flush=True)
-    command = [str(BIN / "s2s"), *words.split()]
-    done = subprocess.run(command, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"s2s {words}\n{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def _cost(words: str) -> tuple[float, float]:
-    """Return the seconds of CPU time of a command, and its peak memory in MB."""
-    process = subprocess.Popen([str(BIN / "s2s"), *words.split()], cwd=ROOT, env=ONE_THREAD, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"s2s {words} failed")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return call(f"s2s {words}", threads=1, messages=False)
 
 
 if __name__ == "__main__":

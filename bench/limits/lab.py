@@ -14,19 +14,18 @@ import argparse
 import json
 import os
 import statistics
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, call, machine, parser, read_result, write_result
+from common import ROOT, cost, machine, parser, read_result, write_result
 from omegaconf import OmegaConf
 
 from limits import page
 
 RUNS = ROOT / "runs" / "limits"
-MADE = "made.json"  # of a finished run: the command, and its seconds
+MADE = "made.json"  # of a finished run: the command, and its seconds of CPU time
 Experiment = Callable[[argparse.Namespace], dict[str, Any]]
 
 
@@ -59,9 +58,8 @@ def run(folder: Path, settings: str) -> Path:
         if made["command"] != command:
             raise SystemExit(f"{name} was made by other settings, delete it:\n  {made['command']}\n  {command}")
         return folder
-    started = time.monotonic()
-    call(command, threads=1)
-    made = {"command": command, "seconds": round(time.monotonic() - started), "machine": machine()}
+    seconds, _ = cost(command, threads=1)
+    made = {"command": command, "seconds": round(seconds), "machine": machine()}
     (folder / MADE).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     return folder
 
@@ -74,7 +72,7 @@ def scores(folder: Path) -> dict[str, Any]:
 def recipe(runs: Mapping[str, Sequence[Path]], **about: Any) -> dict[str, Any]:
     """Return how figures were made: ``about`` (data, split, metric), and what the runs themselves say.
 
-    ``seconds`` is the median of a run, with preparation, decoding and scoring, on one core.
+    ``seconds`` is the median CPU time of a run, with preparation, decoding and scoring.
     """
     folders = [folder for each in runs.values() for folder in each]  # of each seed
     configs = [OmegaConf.load(folder / "config.yaml") for folder in folders]

@@ -52,11 +52,11 @@ def table(record: Mapping[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Return a text as it is, a number with one decimal, several numbers as their mean and range."""
+    """Return a text as it is, a number with one decimal, several numbers as their mean, and range if they differ."""
     if not isinstance(value, list):
         return f"{value:.1f}" if isinstance(value, float) else str(value)
-    mean = f"{statistics.mean(value):.1f}"
-    return mean if len(value) == 1 else f"{mean} ({min(value):.1f}–{max(value):.1f})"
+    mean, low, high = (f"{of(value):.1f}" for of in (statistics.mean, min, max))
+    return mean if low == high else f"{mean} ({low}–{high})"
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:
@@ -64,7 +64,8 @@ def _recipe(recipe: Mapping[str, Any]) -> str:
     seeds = len(recipe["seeds"])
     how = "one seed" if seeds == 1 else f"mean and range of {seeds} seeds"
     search = f"beam {recipe['beam']}, length penalty {recipe['lenpen']}"
-    cost = f"{recipe['updates']} updates, median {recipe['seconds'] / 60:.1f} minutes a run ({recipe['machine']})"
+    minutes = recipe["seconds"] / 60
+    cost = f"{recipe['updates']} updates, median {minutes:.1f} minutes a run, CPU time ({recipe['machine']})"
     return f"*{recipe['data']}; {recipe['split']}. {recipe['metric']}; {search}; {how}; {cost}.*"
 
 

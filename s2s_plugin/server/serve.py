@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PACKAGES = {"fastapi": "fastapi", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"}
 PACKAGES |= {"python_multipart": "python-multipart", "websockets": "websockets"}
+BACKLOG = 1024  # connections that wait to be accepted
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -78,10 +79,19 @@ def load_models(paths: Sequence[Path], precision: str) -> dict[str, Model]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at an address; port 0: any that is free."""
+    """Return a socket that listens at an address; port 0: any that is free.
+
+    Its protocol is TCP by number, without which asyncio does not switch Nagle's algorithm off.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        return listener
     except (OSError, OverflowError) as error:
+        listener.close()
         raise UserError(f"--host {host} --port {port}: cannot listen there ({error}); choose another port") from None
 
 

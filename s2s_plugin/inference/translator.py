@@ -68,6 +68,7 @@ class Translator:
         model, _, self.task = load_model(checkpoint, data)
         self.cuda = torch.cuda.is_available() and not cpu
         self.models = [model.cuda() if self.cuda else model]
+        self.task.inference_copies = {}
         self.output_parser = output_parser
         self.max_tokens, self.requested_workers = max_tokens or MAX_TOKENS, workers
         self.max_workers = resolve_workers(workers, sys.maxsize, not self.cuda)

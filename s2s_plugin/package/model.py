@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from s2s_plugin.utils.untrusted import load_yaml
 
 GENERATION = {field.name for field in fields(GenerationConfig)} - {"lm_path", "lm_weight", "_name"}
 MAX_SEARCHES = 16  # that are kept, each with its options
+FULL_BATCH_BEAM = 5  # a wider beam has smaller batches: what a search keeps of its steps grows with it
 WINDOW = 64  # inputs of a stream that are decoded at once
 Input = str | Path | np.ndarray
 
@@ -197,7 +199,11 @@ class Model:
             raise UserError("chat requires a chatbot that s2s export has written")
         options = OmegaConf.create(self._chat)
         translator = self._search({"beam": max(options.candidates, self._generation["beam"])})
-        return Chatbot(translator, options, self._history, reply_frequency(translator))
+        return Chatbot(translator, options, self._history, self._reply_frequency)
+
+    @cached_property
+    def _reply_frequency(self) -> Mapping[str, int]:
+        return reply_frequency(self._translator)
 
     @property
     def can_chat(self) -> bool:
@@ -220,7 +226,10 @@ class Model:
         with self._lock:
             if key not in self._searches:
                 task = self._options | {name: value for name, value in options.items() if name in DECODING_OPTIONS}
-                self._searches[key] = self._translator.with_search(self._config(options), task)
+                config = self._config(options)
+                self._searches[key] = self._translator.with_search(config, task)
+                full = self._translator.max_tokens * FULL_BATCH_BEAM
+                self._searches[key].max_tokens = full // max(FULL_BATCH_BEAM, config.beam)
                 if len(self._searches) > MAX_SEARCHES:
                     self._searches.popitem(last=False)
             self._searches.move_to_end(key)

@@ -19,6 +19,8 @@ from s2s_plugin.search.precision import convert
 from s2s_plugin.search.shortlist import Shortlist
 from s2s_plugin.search.state import NEG_INF
 
+Copies = dict[tuple[Seq2SeqModel, str], Seq2SeqModel]  # by model and precision
+
 
 def build_search(
     models: list[Seq2SeqModel],
@@ -27,8 +29,11 @@ def build_search(
     precision: str = "fp32",
     shortlist: Shortlist | None = None,
     datastore: Datastore | None = None,
+    copies: Copies | None = None,
 ) -> BeamSearch:
     """Return our search, with copies of the models in a precision of ``PRECISIONS``; see :class:`BeamSearch`.
+
+    ``copies`` keeps them, for other searches with models whose weights do not change.
 
     Raises:
         UserError: this machine does not support the precision, the models or options do not support a shortlist, or the
@@ -46,8 +51,13 @@ def build_search(
         require(plain, "task.shortlist requires models without pointer and adaptive softmax")
     kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
     encoder_dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-    converted = [convert(model, precision) for model in models]
-    return kind(converted, dictionary, options, encoder_dtype, shortlist, datastore)
+    copies = {} if copies is None else copies
+    for model in models:
+        if (model, precision) not in copies:
+            copies[model, precision] = convert(model, precision)
+    return kind(
+        [copies[model, precision] for model in models], dictionary, options, encoder_dtype, shortlist, datastore
+    )
 
 
 def check_replace_unk(models: Sequence[nn.Module], modality: str, whole_words: bool) -> None:

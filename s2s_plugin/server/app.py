@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, File, HTTPException, Query, Request, UploadFile, WebSocket, WebSocketDisconnect
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from prometheus_client import generate_latest
 from starlette.middleware.cors import CORSMiddleware
@@ -18,11 +19,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 import s2s_plugin
 from s2s_plugin.errors import UserError
 from s2s_plugin.explain.neighbors import TrainingPairs
+from s2s_plugin.inference.chat import Chatbot
 from s2s_plugin.package.model import Model, Output
 from s2s_plugin.server.explorer import add_exploring, add_page
 from s2s_plugin.server.limits import SUBPROTOCOL, Guard, Limits
 from s2s_plugin.server.schemas import About, Answer, Answers, Problem, Search, Text, Texts
-from s2s_plugin.server.service import Service
+from s2s_plugin.server.service import Full, Service
 from s2s_plugin.server.uploads import stored
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -77,6 +79,8 @@ def create_app(
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(Guard, limits=service.limits, key=key)
     app.add_exception_handler(UserError, _user_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
     texts = {name: model for name, model in models.items() if model.modality == "text"}
     pairs = {name: TrainingPairs(model.run, model.task) for name, model in texts.items()}
     training = {name: each for name, each in pairs.items() if each.available}
@@ -89,7 +93,26 @@ def create_app(
 
 
 async def _user_error(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 422)
+    return JSONResponse({"detail": _printable(str(error))}, 422)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Say in one sentence what the first mistake of a request is, without the values that the client has sent."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid" or first["loc"] == ("body",):
+        return JSONResponse({"detail": "the body must be a JSON object, of content-type application/json"}, 422)
+    where = ".".join(map(str, first["loc"][1:]))
+    return JSONResponse({"detail": f"{_printable(where):.200}: {first['msg']}"}, 422)
+
+
+async def _unexpected(_: Request, __: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "an error of the server, which its log describes"}, 500)
+
+
+def _printable(text: str) -> str:
+    """Return a text with escapes for what UTF-8 cannot encode."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _add_general_routes(app: FastAPI, service: Service, training: Collection[str]) -> None:
@@ -129,6 +152,7 @@ def _add_decoding_routes(app: FastAPI, service: Service) -> None:
     async def translate(name: str, body: Texts) -> Answers:
         """Decode texts."""
         service.check_texts(name, body.inputs, body)
+        service.check_forced(body.constraints, body.prefix)
         for option in ("constraints", "prefix"):
             if (values := getattr(body, option)) is not None and len(values) != len(body.inputs):
                 raise HTTPException(422, f"expected {option} of {len(body.inputs)} inputs, got {len(values)}")
@@ -144,41 +168,29 @@ def _add_decoding_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/models/{name}/stream", response_class=StreamingResponse)
     async def stream(name: str, body: Text) -> StreamingResponse:
         """Decode a text; events ``partial`` have what there is so far, the last one, ``output``, has all."""
-        model = service.check_texts(name, [body.input], body)
-        return StreamingResponse(_events(model, body), media_type="text/event-stream")
+        service.check_texts(name, [body.input], body)
+        events = service.follow(name, body.input, body.options())
+        first = await anext(events)  # if the input or an option cannot be used, that is the answer
+        return StreamingResponse(_events(first, events), media_type="text/event-stream")
 
 
 def _answers(outputs: Sequence[Sequence[Output]]) -> Answers:
     return Answers(outputs=[[Answer.of(output) for output in each] for each in outputs])
 
 
-async def _events(model: Model, body: Text) -> AsyncIterator[str]:
+async def _events(first: str | list[Output], others: AsyncGenerator[str | list[Output], None]) -> AsyncIterator[str]:
     """Yield server-sent events of a search as it goes on."""
-    loop, seen = asyncio.get_running_loop(), asyncio.Queue[str | None]()
-
-    def note(text: str | None) -> None:
-        loop.call_soon_threadsafe(seen.put_nowait, text)
-
-    def decode() -> list[Output]:
-        try:
-            return model.follow(body.input, note, **body.options())
-        finally:
-            note(None)
-
-    outputs = asyncio.ensure_future(asyncio.to_thread(decode))
-    last = ""
-    while (text := await seen.get()) is not None:
-        if text != last:
-            last = text
-            yield _event("partial", {"text": text})
-    try:
-        yield _event("output", {"outputs": [Answer.of(output).model_dump() for output in await outputs]})
-    except UserError as error:
-        yield _event("error", {"detail": str(error)})
+    async with aclosing(others):
+        yield _event(first)
+        async for each in others:
+            yield _event(each)
 
 
-def _event(kind: str, value: Any) -> str:
-    return f"event: {kind}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
+def _event(value: str | list[Output]) -> str:
+    kind, content = "partial", dict[str, Any](text=value)
+    if not isinstance(value, str):
+        kind, content = "output", {"outputs": [Answer.of(output).model_dump() for output in value]}
+    return f"event: {kind}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
 def _add_chat(app: FastAPI, service: Service, origins: Sequence[str]) -> None:
@@ -198,14 +210,31 @@ def _add_chat(app: FastAPI, service: Service, origins: Sequence[str]) -> None:
             await socket.close(1008, str(error)[:100])
             return
         offered = socket.scope.get("subprotocols", [])
-        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
-            while True:
-                turn = await socket.receive_text()
-                if len(turn) > service.limits.characters:
-                    await socket.close(1009, "the turn is too long")
-                    return
-                reply = await asyncio.to_thread(bot.reply, turn)
-                await socket.send_json(reply._asdict())
+            with service.converse():
+                await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+                await _converse(socket, bot, service.limits)
+        except Full:
+            await socket.close(1013, "too many conversations; try again")
         except WebSocketDisconnect:
             return
+
+
+async def _converse(socket: WebSocket, bot: Chatbot, limits: Limits) -> None:
+    """Answer turns until the client leaves, pauses for too long, or sends what is no turn."""
+    while True:
+        try:
+            message = await asyncio.wait_for(socket.receive(), limits.pause)
+        except TimeoutError:
+            await socket.close(1000, f"no turn for {limits.pause:g} seconds")
+            return
+        if message["type"] == "websocket.disconnect":
+            return
+        if (turn := message.get("text")) is None:
+            await socket.close(1003, "a turn must be text")
+            return
+        if len(turn) > limits.characters:
+            await socket.close(1009, "the turn is too long")
+            return
+        reply = await asyncio.to_thread(bot.reply, turn)
+        await socket.send_json(reply._asdict())

@@ -34,7 +34,8 @@ class Request:
     @property
     def key(self) -> str:
         """What requests of one batch have in common."""
-        return repr((self.constraints is None, self.prefix is None, sorted(self.options.items())))
+        drawn = id(self.options) if self.options.get("sampling") else None  # draws depend on the place in the batch
+        return repr((self.constraints is None, self.prefix is None, drawn, sorted(self.options.items())))
 
 
 class Batcher:

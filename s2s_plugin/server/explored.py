@@ -9,19 +9,21 @@ from pydantic import BaseModel, Field
 
 from s2s_plugin.package import exploration
 from s2s_plugin.package.observers import Alternative, Node
-from s2s_plugin.server.schemas import Answer, Search
+from s2s_plugin.server.schemas import STRICT, Answer, Search, Unicode
 
 
 class Explore(Search):
     """How to explore one input."""
 
-    prefix: Annotated[list[str], Field(description="tokens that every output must begin with")] = []
+    prefix: Annotated[list[Unicode], Field(description="tokens that every output must begin with")] = []
 
 
 class ExploreText(Explore):
     """One text to explore."""
 
-    input: str
+    model_config = STRICT
+
+    input: Unicode
 
 
 class Option(BaseModel):

@@ -50,6 +50,7 @@ def add_exploring(app: FastAPI, service: Service, training: Mapping[str, Trainin
     async def explore(name: str, body: ExploreText) -> Explored:
         """Decode one text, and return the search for it too."""
         service.check_texts(name, [body.input], body)
+        service.check_prefix(body.prefix)
         return Explored.of(await service.explore(name, body.input, body.prefix, body.options()))
 
     @app.post("/v1/models/{name}/explore/file")
@@ -58,6 +59,7 @@ def add_exploring(app: FastAPI, service: Service, training: Mapping[str, Trainin
     ) -> Explored:
         """Decode a recording, a video or a picture, and return the search for it too."""
         service.check_signal(name, search)
+        service.check_prefix(search.prefix)
         async with stored(file) as path:
             return Explored.of(await service.explore(name, path, search.prefix, search.options()))
 

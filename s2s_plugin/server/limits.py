@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 OPEN, OPEN_BELOW = ("/health", "/"), "/page/"  # without a key
 SUBPROTOCOL, KEY_SUBPROTOCOL = "s2s", "key."  # of web sockets; then the key in UTF-8 as hexadecimal digits
 COMPLETE, DISCONNECTED = 0, -1
+MAX_BEAM = 20
 DRAIN = 16  # times the largest body
 
 
@@ -25,8 +26,14 @@ class Limits:
     seconds: float = 30.0  # to send a body
     inputs: int = 64  # of a request
     characters: int = 10_000  # of a text
-    beam: int = 20
+    all_characters: int = 40_000  # of the texts of a request
+    constraints: int = 16  # words that the outputs of an input must contain
+    forced: int = 2_000  # characters of them, or of a prefix
+    json: int = 2 * 2**20  # bytes of a body without a file: Python needs 60 times as much
+    beam: int = MAX_BEAM
     waiting: int = 256  # inputs of all clients
+    conversations: int = 256
+    pause: float = 600.0  # seconds between two turns of a conversation
 
 
 class Guard:
@@ -48,21 +55,44 @@ class Guard:
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
-        status, body = await self._read(receive)
+        is_form = headers.get("content-type", "").startswith("multipart/form-data")
+        limit = self.limits.body if is_form else min(self.limits.json, self.limits.body)
+        status, body = await self._read(receive, limit)
         if status == DISCONNECTED:
             return
         if status != COMPLETE:
-            await _refuse(scope, receive, send, status, self._problem(status))
+            await _refuse(scope, receive, send, status, self._problem(status, limit))
             return
-        await self.app(scope, _replay(body, receive), send)
+        await self._answer(scope, body, receive, send)
 
-    async def _read(self, receive: Receive) -> tuple[int, bytes]:
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Pass a request on, and give it up if the client leaves before the answer is complete."""
+        left, sent = asyncio.ensure_future(receive()), False  # after the body nothing else can come
+
+        async def replayed() -> Message:
+            nonlocal sent
+            if sent:
+                return await asyncio.shield(left)
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        answer = asyncio.ensure_future(self.app(scope, replayed, send))
+        try:
+            await asyncio.wait({answer, left}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                answer.result()
+        finally:
+            left.cancel()
+            if answer.cancel():
+                await asyncio.wait({answer})
+
+    async def _read(self, receive: Receive, limit: int) -> tuple[int, bytes]:
         """Return the body, and COMPLETE, DISCONNECTED or the status code of a refusal.
 
         What is too large is read on for a while and forgotten: a client that still sends would not see the answer.
         """
         body, size, end = bytearray(), 0, asyncio.get_running_loop().time() + self.limits.seconds
-        while size <= DRAIN * self.limits.body:
+        while size <= DRAIN * limit:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, end - asyncio.get_running_loop().time()))
             except TimeoutError:
@@ -71,16 +101,16 @@ class Guard:
                 return DISCONNECTED, b""
             part = message.get("body", b"")
             size += len(part)
-            if size <= self.limits.body:
+            if size <= limit:
                 body += part
             if not message.get("more_body", False):
                 break
-        return (COMPLETE, bytes(body)) if size <= self.limits.body else (413, b"")
+        return (COMPLETE, bytes(body)) if size <= limit else (413, b"")
 
-    def _problem(self, status: int) -> str:
+    def _problem(self, status: int, limit: int) -> str:
         if status == 408:
             return f"a body must arrive within {self.limits.seconds:g} seconds"
-        return f"a body must have at most {self.limits.body:,} bytes"
+        return f"a body must have at most {limit:,} bytes"
 
     def _has_key(self, headers: dict[str, str], subprotocols: Iterable[str]) -> bool:
         """Return whether a request has the key; of a web page, which cannot set headers, a web socket offers it."""
@@ -91,20 +121,6 @@ class Guard:
                 with suppress(ValueError):
                     offer = bytes.fromhex(each.removeprefix(KEY_SUBPROTOCOL))
         return hmac.compare_digest(offer, key)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a ``receive`` that has the body, then what the client does next."""
-    sent = False
-
-    async def replayed() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, problem: str) -> None:

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from s2s_plugin.package.model import Output
+from s2s_plugin.server.limits import MAX_BEAM
+
+STRICT = ConfigDict(extra="forbid", strict=True)  # of JSON; what comes in a query is text
+AT_MOST: dict[str, Any] = {"maximum": MAX_BEAM}
+
+
+def _check_unicode(text: str) -> str:
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("a text must not have half of a surrogate pair")
+    return text
+
+
+def _as_integer(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_as_integer)]  # 5.0 is an integer in JSON, true is none
+Unicode = Annotated[str, AfterValidator(_check_unicode)]  # JSON can say what no text is
 
 
 class Search(BaseModel):
@@ -14,15 +32,15 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    beam: Annotated[int, Field(ge=1, description="hypotheses at a time")] | None = None
+    beam: Annotated[Whole, Field(ge=1, description="hypotheses at a time", json_schema_extra=AT_MOST)] | None = None
     lenpen: Annotated[float, Field(ge=-5, le=5, description="above 1 favors long outputs")] | None = None
-    nbest: Annotated[int, Field(ge=1, description="outputs of each input")] = 1
+    nbest: Annotated[Whole, Field(ge=1, description="outputs of each input", json_schema_extra=AT_MOST)] = 1
     attention: Annotated[bool, Field(description="with the attention weights")] = False
     sampling: Annotated[bool, Field(description="draw outputs at random")] = False
     temperature: Annotated[float, Field(ge=0.01, le=100)] | None = None
-    sampling_topk: Annotated[int, Field(ge=1)] | None = None
-    sampling_topp: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    sampling_topk: Annotated[Whole, Field(ge=1, lt=2**31)] | None = None
+    sampling_topp: Annotated[float, Field(ge=0.001, le=1)] | None = None
+    seed: Annotated[Whole, Field(ge=0, lt=2**31)] | None = None
 
     def options(self) -> dict[str, Any]:
         """Return what is set, as options of :meth:`Model.outputs`."""
@@ -38,13 +56,16 @@ class Search(BaseModel):
 class Texts(Search):
     """Texts to decode."""
 
-    inputs: Annotated[list[str], Field(min_length=1, description="one text each")]
-    constraints: Annotated[list[list[str]], Field(description="for each text, words its outputs must have")] | None = (
-        None
-    )
+    model_config = STRICT
+
+    inputs: Annotated[list[Unicode], Field(min_length=1, description="one text each")]
+    constraints: (
+        Annotated[list[list[Unicode]], Field(description="for each text, words its outputs must have")] | None
+    ) = None
     prefix: (
         Annotated[
-            list[str | list[str]], Field(description="for each text, how its outputs must begin: a text, or tokens")
+            list[Unicode | list[Unicode]],
+            Field(description="for each text, how its outputs must begin: a text, or tokens"),
         ]
         | None
     ) = None
@@ -53,7 +74,9 @@ class Texts(Search):
 class Text(Search):
     """One text to decode."""
 
-    input: str
+    model_config = STRICT
+
+    input: Unicode
 
 
 class Answer(BaseModel):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import signal
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from s2s_plugin.datasets.frontends import check_installed
 from s2s_plugin.errors import UserError
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
 PACKAGES = {"fastapi": "fastapi", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"}
 PACKAGES |= {"python_multipart": "python-multipart", "websockets": "websockets"}
-BACKLOG = 1024  # connections that wait to be accepted
+MAX_CONNECTIONS, BACKLOG = 1000, 1024  # the latter wait to be accepted
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -31,6 +35,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: of all networks")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--precision", default="int8", help="of the decoder's products: fp32, bf16 or int8")
+    parser.add_argument("--threads", type=int, default=1, help="of a decoder; more pay off for large models alone")
     parser.add_argument("--key-file", type=Path, help="file with a key that each request must have")
     parser.add_argument("--allow-host", action="append", default=[], help="name that clients may call this server by")
     parser.add_argument("--allow-origin", action="append", default=[], help="web page that may use this server")
@@ -41,13 +46,13 @@ def run(words: Sequence[str]) -> int:
     from s2s_plugin.server.app import create_app
     from s2s_plugin.server.limits import Limits
 
-    key = None
-    if options.key_file is not None:
-        if not options.key_file.is_file() or not (key := options.key_file.read_text(encoding="utf-8").strip()):
-            raise UserError(f"{options.key_file}: must be a file with a key in it")
-    elif not _is_loopback(options.host):
+    key = None if options.key_file is None else _read_key(options.key_file)
+    if key is None and not _is_loopback(options.host):
         say("      without --key-file anybody who reaches this machine may use it")
     hosts = [*LOOPBACK, options.host, *options.allow_host] if _is_specific(options.host) else ["*"]
+    if options.threads < 1:
+        raise UserError(f"--threads must be at least 1, got {options.threads}")
+    torch.set_num_threads(options.threads)
     limits = Limits(body=options.max_body * 2**20, waiting=options.max_waiting)
     app = create_app(load_models(options.files, options.precision), limits, key, hosts, options.allow_origin)
     listener = listen(options.host, options.port)
@@ -56,13 +61,40 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
+def _read_key(path: Path) -> str:
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise UserError(f"{path}: must be a file with a key in it ({reason})") from None
+    if not key or not key.isprintable():
+        raise UserError(f"{path}: must be a file with a key in it, on one line")
+    if path.stat().st_mode & 0o077:
+        say(f"      {path}: other users of this machine may read the key; chmod 600 forbids it")
+    return key
+
+
 def answer(app: FastAPI, listener: socket.socket) -> None:
     """Answer requests until the process is to end."""
     import uvicorn
 
+    from s2s_plugin.server.protocol import ImpatientProtocol
+
     logging.getLogger("asyncio").setLevel(logging.WARNING)  # fairseq sets all logging to DEBUG
-    config = uvicorn.Config(app, log_level="warning", limit_concurrency=1000, timeout_graceful_shutdown=30)
+    config = uvicorn.Config(
+        app,
+        http=ImpatientProtocol,
+        log_level="warning",
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=30,
+        ws_max_size=4 * app.state.service.limits.characters,  # bytes of UTF-8
+    )
+    signal.signal(signal.SIGTERM, _exit)  # uvicorn raises the signal again, which would skip atexit
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _exit(*_: object) -> None:
+    sys.exit()
 
 
 def load_models(paths: Sequence[Path], precision: str) -> dict[str, Model]:

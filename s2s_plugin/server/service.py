@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,10 @@ from s2s_plugin.server.limits import Limits
 from s2s_plugin.server.schemas import Search
 
 
+class GivenUp(Exception):
+    """Nobody waits for a search any more."""
+
+
 class Full(HTTPException):
     """Too many inputs wait."""
 
@@ -30,7 +35,8 @@ class Service:
     """The models, each with its queue, and what is counted."""
 
     def __init__(self, models: Mapping[str, Model], limits: Limits):
-        self.models, self.limits, self.exploring = models, limits, 0
+        self.models, self.limits = models, limits
+        self.searching = self.conversations = 0  # those that are not decoded with others
         self.batchers = {name: Batcher(model, max_waiting=limits.waiting) for name, model in models.items()}
         self.registry = CollectorRegistry()
         self.requests = Counter("s2s_requests", "Requests", ["model", "status"], registry=self.registry)
@@ -56,8 +62,28 @@ class Service:
             raise HTTPException(413, f"at most {limits.inputs} inputs a request, got {len(texts):,}")
         if (longest := max(map(len, texts), default=0)) > limits.characters:
             raise HTTPException(413, f"a text must have at most {limits.characters:,} characters, got {longest:,}")
+        if (total := sum(map(len, texts))) > limits.all_characters:
+            rule = f"the inputs of a request must have at most {limits.all_characters:,} characters"
+            raise HTTPException(413, f"{rule}, got {total:,}")
         self._check_search(search)
         return model
+
+    def check_forced(
+        self, constraints: Sequence[Sequence[str]] | None, prefix: Sequence[str | Sequence[str]] | None
+    ) -> None:
+        """Raise an error if outputs must contain or begin with more than allowed; time and memory grow with it."""
+        limits = self.limits
+        for words in constraints or ():
+            if len(words) > limits.constraints or sum(map(len, words)) > limits.forced:
+                rule = f"constraints of an input must be at most {limits.constraints} words"
+                raise HTTPException(413, f"{rule} of {limits.forced:,} characters in all")
+        for start in prefix or ():
+            self.check_prefix(start)
+
+    def check_prefix(self, prefix: str | Sequence[str]) -> None:
+        """Raise an error if outputs must begin with more than allowed."""
+        if sum(map(len, prefix)) > self.limits.forced:
+            raise HTTPException(413, f"a prefix must have at most {self.limits.forced:,} characters")
 
     def check_signal(self, name: str, search: Search) -> Model:
         """Return the model; raise an error if it reads text, or a request is larger than allowed."""
@@ -91,14 +117,63 @@ class Service:
 
     async def explore(self, name: str, source: Input, prefix: Sequence[str], options: Mapping[str, Any]) -> Exploration:
         """Return the outputs of one input with the search for them, which is not shared with other inputs."""
-        with self._measured(name, 1):
-            if self.exploring >= self.limits.waiting:
-                raise Full
-            self.exploring += 1
+        with self._measured(name, 1), self._alone():
+            return await asyncio.to_thread(self.models[name].explore, source, prefix, **options)
+
+    async def follow(
+        self, name: str, source: Input, options: Mapping[str, Any]
+    ) -> AsyncGenerator[str | list[Output], None]:
+        """Yield the best output of one input so far, as it changes, and all outputs at the end.
+
+        The search ends when nobody waits for them any more.
+        """
+        loop, seen, given_up = asyncio.get_running_loop(), asyncio.Queue[str | None](), threading.Event()
+
+        def note(text: str | None) -> None:
+            if given_up.is_set():
+                raise GivenUp
+            loop.call_soon_threadsafe(seen.put_nowait, text)
+
+        def decode() -> list[Output]:
+            with suppress(GivenUp):
+                try:
+                    return self.models[name].follow(source, note, **options)
+                finally:
+                    note(None)
+            return []
+
+        with self._measured(name, 1), self._alone():
+            outputs, last = asyncio.ensure_future(asyncio.to_thread(decode)), ""
             try:
-                return await asyncio.to_thread(self.models[name].explore, source, prefix, **options)
+                while (text := await seen.get()) is not None:
+                    if text != last:
+                        last = text
+                        yield text
+                yield await outputs
             finally:
-                self.exploring -= 1
+                given_up.set()
+
+    @contextmanager
+    def converse(self) -> Iterator[None]:
+        """Count a conversation; refuse it if there are too many."""
+        if self.conversations >= self.limits.conversations:
+            raise Full
+        self.conversations += 1
+        try:
+            yield
+        finally:
+            self.conversations -= 1
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Count a search that is not shared with other inputs; refuse it if there are too many."""
+        if self.searching >= self.limits.waiting:
+            raise Full
+        self.searching += 1
+        try:
+            yield
+        finally:
+            self.searching -= 1
 
     @contextmanager
     def _measured(self, name: str, inputs: int) -> Iterator[None]:
@@ -110,6 +185,9 @@ class Service:
             self.inputs.labels(name).inc(inputs)
         except HTTPException as refusal:
             status = "full" if isinstance(refusal, Full) else "error"
+            raise
+        except (asyncio.CancelledError, GeneratorExit):  # the client has left
+            status = "left"
             raise
         finally:
             self.requests.labels(name, status).inc()

@@ -13,7 +13,7 @@ from s2s_plugin.errors import UserError
 from s2s_plugin.models.config import without_vector_files
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.scoring.rewards import build_reward
-from s2s_plugin.search.build import NGramBlocker, build_search, check_replace_unk
+from s2s_plugin.search.build import Copies, NGramBlocker, build_search, check_replace_unk
 from s2s_plugin.search.knn.datastore import Datastore
 from s2s_plugin.search.mbr import MinimumBayesRisk
 from s2s_plugin.search.options import BeamOptions, check_delegated, check_generation, check_without_targets, delegated
@@ -39,11 +39,13 @@ class Seq2SeqTask(FairseqTask):
         frontend: of a signal; None for text.
         codec: of the prepared corpus; None for one binarized otherwise.
         text: decodes ids of the target.
+        inference_copies: of models whose weights do not change, shared by all searches; None makes new ones for each.
     """
 
     cfg: Seq2SeqTaskConfig
     uses_ema = True
     num_shards, shard_id = 1, 0  # of the batches
+    inference_copies: Optional[Copies] = None
 
     def __init__(self, cfg: Seq2SeqTaskConfig, source_dictionary: Optional[Dictionary], target_dictionary: Dictionary):
         super().__init__(cfg)
@@ -169,7 +171,9 @@ class Seq2SeqTask(FairseqTask):
         if not reasons:
             precision, shortlist = str(self.cfg.search_precision), self.loader.shortlist()
             datastore = None if self.cfg.knn is None else Datastore(Path(self.cfg.knn))
-            search = build_search(models, self.target_dictionary, options, precision, shortlist, datastore)
+            search = build_search(
+                models, self.target_dictionary, options, precision, shortlist, datastore, self.inference_copies
+            )
         else:
             check_delegated(args, search_options(self.cfg), reasons)
             logger.info("fairseq's own search is used for: %s", ", ".join(reasons))

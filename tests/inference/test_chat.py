@@ -13,15 +13,20 @@ from pathlib import Path
 
 import pytest
 from command_line import call, start
+from fastapi.testclient import TestClient
 from omegaconf import OmegaConf
 from read_only import read_only
+from starlette.testclient import WebSocketDisconnect, WebSocketTestSession
 
 from s2s_plugin.inference import chat
 from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.translator import Translator
 from s2s_plugin.package.model import load
+from s2s_plugin.server.app import create_app
+from s2s_plugin.server.limits import Limits
 from s2s_plugin.text.retrieval import TURN
 
+CHAT = "/v1/models/bot/chat"
 # The second reply needs the turn before the last one.
 FRIENDS = ["ann", "bob", "dan", "eva"]
 NAMES = ["cat", "fay", "gus", "hal", "ian", "joe", "kim", "lou"]
@@ -255,3 +260,36 @@ def test_as_one_file(run: tuple[Path, str], tmp_path: Path):
     reply = bot.reply(turn)
     assert f"{reply.text}\t{reply.confidence:.2f}\n" == said
     assert bot.turns == ([turn, reply.text] if reply.sure else [])
+
+
+def test_conversations_over_a_web_socket(run: tuple[Path, str], tmp_path: Path):
+    """Several at once, each with its own history; it ends at a limit, or when the client is silent."""
+    call(f"s2s export runs/chatbot/default --to {tmp_path / 'bot.s2s'}", cwd=run[0])
+    model = load(tmp_path / "bot.s2s")
+    model._chat["threshold"] = 0  # every reply counts
+    limits = Limits(characters=100, conversations=2, pause=1.0)
+    bots = {friend: model.chat() for friend in ("ann", "dan")}
+    turns = ["My friend {} sings, lou!", "Ask lou?"]
+    with TestClient(create_app({"bot": model}, limits, hosts=["testserver"])) as client:
+        assert client.get("/v1/models").json()[0]["chat"]
+        with client.websocket_connect(CHAT) as first, client.websocket_connect(CHAT) as second:
+            with pytest.raises(WebSocketDisconnect) as full, client.websocket_connect(CHAT):
+                pass
+            assert full.value.code == 1013
+            for turn in turns:
+                for friend, sock in (("ann", first), ("dan", second)):
+                    sock.send_text(turn.format(friend))
+                    assert sock.receive_json()["text"] == bots[friend].reply(turn.format(friend)).text
+            assert bots["ann"].turns != bots["dan"].turns
+            first.send_text("a" * 101)
+            second.send_bytes(b"a")
+            assert [closed(first), closed(second)] == [1009, 1003]
+        with client.websocket_connect(CHAT) as silent:
+            assert closed(silent) == 1000
+
+
+def closed(sock: WebSocketTestSession) -> int:
+    """Return the code that the server ends a conversation with."""
+    with pytest.raises(WebSocketDisconnect) as end:
+        sock.receive_json()
+    return end.value.code

@@ -225,3 +225,12 @@ def test_a_datastore_of_this_machine_is_left_out(small_model: Path, tmp_path: Pa
     with PackageFile(tmp_path / "mine.s2s") as file:
         assert all(b"/home/me" not in file.read(name) for name in file.names)
     assert s2s_plugin.load(tmp_path / "mine.s2s").translate("a b c")
+
+
+def test_searches_share_the_weights(exported: dict[str, Path]):
+    model = s2s_plugin.load(exported["fp32"], precision="int8")
+    wide, narrow = (model._search({"nbest": 1, "beam": beam}) for beam in (10, 2))
+    assert wide.search.models == narrow.search.models and wide.search.models != model._translator.models
+    assert wide.max_tokens * 2 == narrow.max_tokens == model._translator.max_tokens
+    other = model._search({"nbest": 1, "search_precision": "fp32"})
+    assert other.search.models != wide.search.models

@@ -80,3 +80,12 @@ def test_a_full_queue_refuses_and_a_closed_one_too(model: s2s_plugin.Model):
     assert last.result()[0].text == model.translate("a b")
     with pytest.raises(Closed):
         batcher.submit(["a"], {"nbest": 1})
+
+
+def test_draws_do_not_depend_on_other_clients(model: s2s_plugin.Model):
+    options = {"nbest": 1, "sampling": True, "seed": 3, "beam": 1}
+    alone = [[output.text for (output,) in model.outputs(lines, **options)] for lines in (LINES[:2], LINES)]
+    batcher = Batcher(model)
+    others = [batcher.submit(lines, dict(options)) for lines in (LINES[:2], LINES)]
+    assert [[future.result()[0].text for future in futures] for futures in others] == alone
+    batcher.close()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -35,7 +39,7 @@ class Served:
 
     def __init__(self, *words: str):
         self.process = subprocess.Popen(
-            [BIN / "s2s", "serve", *words, "--port", "0"], stderr=subprocess.PIPE, text=True
+            [BIN / "s2s", "serve", "--port", "0", *words], stderr=subprocess.PIPE, text=True
         )
         lines: list[str] = []
         assert self.process.stderr is not None
@@ -164,8 +168,98 @@ def test_a_key(exported: Path, tmp_path: Path):
         ("{file} {file}", "there is a model letters already"),
         ("{file} --key-file absent", "absent: must be a file with a key in it"),
         ("{file} --host 203.0.113.1", "cannot listen there"),
+        ("{file} --port {port}", "cannot listen there"),
+        ("{file} --threads 0", "--threads must be at least 1"),
+        ("{file} --key-file {file}", "must be a file with a key in it"),
+        ("key.txt", "key.txt: a model is a file that ends with .s2s"),
     ],
 )
-def test_it_does_not_start(exported: Path, tmp_path: Path, words: str, said: str):
-    done = call(f"s2s serve {words.format(file=exported)}", cwd=tmp_path, check=False)
-    assert done.returncode == 2 and said in done.stderr
+def test_it_does_not_start(exported: Path, served: Served, tmp_path: Path, words: str, said: str):
+    (tmp_path / "key.txt").write_text(KEY)
+    done = call(f"s2s serve {words.format(file=exported, port=served.port)}", cwd=tmp_path, check=False)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_client_that_leaves_is_forgotten(client: httpx.Client, served: Served):
+    """Of a search with others, of one alone and of a stream; the server goes on."""
+    body = {"inputs": ["a b c d e f g h " * 10] * 20, "beam": 10}
+    for path, sent in (("translate", body), ("explore", {"input": body["inputs"][0] * 5, "beam": 20})):
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(f"/v1/models/letters/{path}", json=sent, timeout=0.1)
+    with client.stream("POST", "/v1/models/letters/stream", json={"input": "a b c d e f g h " * 100}) as answer:
+        next(answer.iter_bytes())
+    deadline = time.monotonic() + 20
+    while '{model="letters",status="left"} 3.0' not in client.get("/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert client.post("/v1/models/letters/translate", json={"inputs": ["a"]}).status_code == 200
+
+
+@pytest.mark.slow
+def test_a_request_that_never_comes(served: Served):
+    """Connections that send their head slowly end; idle ones too."""
+    with (
+        socket.create_connection(("127.0.0.1", served.port)) as slow,
+        socket.create_connection(("127.0.0.1", served.port)) as idle,
+    ):
+        began = time.monotonic()
+        slow.settimeout(30)
+        idle.settimeout(30)
+        for letter in b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".ljust(200, b"a"):
+            try:
+                slow.sendall(bytes([letter]))
+            except OSError:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("it waits without end")
+        assert idle.recv(1) == b"" and 9 < time.monotonic() - began < 20
+
+
+@pytest.mark.slow
+def test_a_full_queue_recovers(exported: Path):
+    server = Served(str(exported), "--max-waiting", "8")
+    try:
+        with httpx.Client(base_url=server.url, timeout=60) as client, ThreadPoolExecutor(32) as pool:
+            body = {"inputs": ["a b c d e f g h"] * 4}
+            statuses = Counter(
+                answer.status_code
+                for answer in pool.map(lambda _: client.post("/v1/models/letters/translate", json=body), range(200))
+            )
+            assert set(statuses) == {200, 429}
+            assert client.post("/v1/models/letters/translate", json=body).status_code == 200
+    finally:
+        server.process.kill()
+
+
+@pytest.mark.slow
+def test_it_ends_and_starts_again_under_load(exported: Path):
+    """SIGTERM: all that wait are answered. SIGKILL: the port can be used again at once."""
+    server = Served(str(exported))
+    body = {"inputs": ["a b c d e f g h " * 20], "beam": 10}
+    with httpx.Client(base_url=server.url, timeout=60) as client, ThreadPoolExecutor(64) as pool:
+        client.post("/v1/models/letters/translate", json=body)
+        answers = [pool.submit(client.post, "/v1/models/letters/translate", json=body) for _ in range(64)]
+        while 's2s_waiting{model="letters"} 0.0' in client.get("/metrics").text:
+            time.sleep(0.01)
+        time.sleep(0.5)  # all are there
+        server.process.send_signal(signal.SIGTERM)
+        assert {answer.result().status_code for answer in answers} == {200}
+    assert server.process.wait(40) == 0
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        again = Served(str(exported), "--port", str(server.port))
+        assert again.port == server.port
+        assert httpx.get(f"{again.url}/health").status_code == 200
+        again.end(how)
+
+
+@pytest.mark.slow
+def test_it_does_what_its_description_says(served: Served):
+    """Of random requests, by schemathesis; which valid ones can be used depends on the model."""
+    command = shutil.which("schemathesis")
+    if command is None:
+        pytest.skip("requires schemathesis, in an environment of its own")
+    words = ["--exclude-checks", "positive_data_acceptance", "--max-examples", "30", "--phases", "coverage,fuzzing"]
+    url = f"{served.url}/openapi.json"
+    done = subprocess.run([command, "run", url, *words], capture_output=True, text=True, env={"PATH": os.defpath})
+    assert done.returncode == 0, done.stdout

@@ -6,11 +6,15 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from s2s_plugin.errors import UserError
 from s2s_plugin.package.model import Input, Model, Output
+from s2s_plugin.search.state import OBSERVER, BeamState, Observer
 
 
 class QueueFull(Exception):
@@ -36,6 +40,22 @@ class Request:
         """What requests of one batch have in common."""
         drawn = id(self.options) if self.options.get("sampling") else None  # draws depend on the place in the batch
         return repr((self.constraints is None, self.prefix is None, drawn, sorted(self.options.items())))
+
+
+class Abandoned(Exception):
+    """No client waits for a batch any more."""
+
+
+class Abandonment(Observer):
+    """Ends the search for a batch whose clients have all left."""
+
+    def __init__(self, batch: Sequence[Request]):
+        self.batch = batch
+
+    def process(self, scores: Tensor, state: BeamState) -> Tensor:
+        if all(request.future.cancelled() for request in self.batch):
+            raise Abandoned
+        return scores
 
 
 class Batcher:
@@ -91,7 +111,7 @@ class Batcher:
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            if batch := [request for request in batch if request.future.set_running_or_notify_cancel()]:
+            if batch := [request for request in batch if not request.future.cancelled()]:
                 self._answer(batch)
 
     def _next_batch(self) -> list[Request]:
@@ -114,14 +134,19 @@ class Batcher:
             constraints = None if batch[0].constraints is None else [request.constraints or () for request in batch]
             sources = [request.source for request in batch]
             prefix = None if batch[0].prefix is None else [request.prefix or () for request in batch]
-            results = self.model.outputs(sources, constraints=constraints, prefix=prefix, **batch[0].options)
+            context = copy_context()
+            context.run(OBSERVER.set, Abandonment(batch))
+            options = {"constraints": constraints, "prefix": prefix, **batch[0].options}
+            results = context.run(lambda: self.model.outputs(sources, **options))
         except Exception as error:
             if len(batch) == 1 or not isinstance(error, UserError):
                 for request in batch:
-                    request.future.set_exception(error)
+                    if request.future.set_running_or_notify_cancel():
+                        request.future.set_exception(error)
             else:  # one of them cannot be used: the others are answered
                 for request in batch:
                     self._answer([request])
             return
         for request, outputs in zip(batch, results, strict=True):
-            request.future.set_result(outputs)
+            if request.future.set_running_or_notify_cancel():
+                request.future.set_result(outputs)

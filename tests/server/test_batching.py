@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import wait
 from pathlib import Path
 
@@ -88,4 +89,21 @@ def test_draws_do_not_depend_on_other_clients(model: s2s_plugin.Model):
     batcher = Batcher(model)
     others = [batcher.submit(lines, dict(options)) for lines in (LINES[:2], LINES)]
     assert [[future.result()[0].text for future in futures] for futures in others] == alone
+    batcher.close()
+
+
+def test_a_batch_that_nobody_waits_for_ends(model: s2s_plugin.Model):
+    """The search would take long; the next one begins at once."""
+    batcher = Batcher(model)
+    long = batcher.submit(["a b c d e f g h " * 100] * 8, {"nbest": 1, "beam": 20})
+    while batcher.waiting:
+        time.sleep(0.001)
+    began = time.monotonic()
+    assert all(future.cancel() for future in long)
+    (other,) = batcher.submit(["a b"], {"nbest": 1})
+    assert other.result()[0].text == model.translate("a b")
+    stopped = time.monotonic() - began
+    began = time.monotonic()
+    model.outputs(["a b c d e f g h " * 100] * 8, beam=20)
+    assert time.monotonic() - began > 2 * stopped
     batcher.close()

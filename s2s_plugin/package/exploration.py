@@ -43,7 +43,8 @@ class Exploration:
 
     Attributes:
         outputs: n best, best first (:class:`~s2s_plugin.package.model.Output`).
-        alternatives: of each output, for each of its tokens, the likeliest tokens there; empty if the search kept none.
+        alternatives: of each output, for each of its tokens, the likeliest tokens there by the decoder alone, without
+            constraints and a CTC head; empty if the search kept none.
         lattice: of each step of the search, its hypotheses, best first; empty if it kept none.
         signal: the source, if it is no text.
     """
@@ -103,8 +104,7 @@ def _prefix_ids(task: Seq2SeqTask, prefix: str | Sequence[str], line: str) -> Te
         tokens = (prefix if codec is None else codec.encode_target(prefix, line)).split()
     else:
         tokens = list(prefix)
-    reserved = (dictionary.bos_word, dictionary.pad_word)
-    unknown = [token for token in tokens if token not in dictionary or token in reserved]
+    unknown = [token for token in tokens if token not in dictionary or token == dictionary.pad_word]
     if unknown or any(any(letter.isspace() for letter in token) for token in tokens):
         raise UserError(f"prefix must be in the target vocabulary, got {' '.join(unknown or tokens)!r:.100}")
     if dictionary.eos_word in tokens[:-1]:

@@ -110,13 +110,13 @@ function drawOptions(about) {
   const fields = {};
   const draw = ([name, { text, help, ...attributes }]) => {
     fields[name] = html("input", { type: "number", name, inputmode: "decimal", required: true, ...attributes });
-    return html("label", {}, html("span", {}, text, html("small", {}, help)), fields[name]);
+    return html("label", {}, html("span", {}, `${text} `, html("small", {}, help)), fields[name]);
   };
   const sampling = html("input", { type: "checkbox", name: "sampling" });
   const group = html("fieldset", { disabled: true }, html("legend", { class: "hidden" }, "Sampling"), ...Object.entries(sampled).map(draw));
   sampling.addEventListener("change", () => (group.disabled = !sampling.checked));
   const rows = html("div", { class: "options" }, ...Object.entries(numbers).map(draw),
-    html("label", { class: "check" }, sampling, html("span", {}, "Sample", html("small", {}, "draw outputs at random"))), group);
+    html("label", { class: "check" }, sampling, html("span", {}, "Sample ", html("small", {}, "draw outputs at random"))), group);
   const value = () => {
     const used = { ...numbers, ...(sampling.checked ? sampled : {}) };
     const values = Object.fromEntries(Object.keys(used).map((name) => [name, Number(fields[name].value)]));

@@ -18,14 +18,14 @@ export function drawLattice(lattice, onForce = () => {}) {
   const lines = svg("svg", { width, height, "aria-hidden": "true" });
   const [buttons, where] = [[], []];
   lattice.forEach((step, column) => step.forEach((node, row) => {
-    const classes = ["node", node.best && "best", node.ended && "ended", !alive[column][row] && "lost"].filter(Boolean).join(" ");
+    const states = [node.best && "best", node.ended && "ended", !alive[column][row] && "lost"].filter(Boolean).join(" ");
     if (node.parent !== null) {
       const [x, y] = [COLUMN * (column - 1) + NODE, ROW * (node.parent + 0.5)];
       const [x2, y2] = [COLUMN * column, ROW * (row + 0.5)];
-      lines.append(svg("path", { class: classes, d: `M${x},${y} C${x + 8},${y} ${x2 - 8},${y2} ${x2},${y2}` }));
+      lines.append(svg("path", { class: states, d: `M${x},${y} C${x + 8},${y} ${x2 - 8},${y2} ${x2},${y2}` }));
     }
     where.push([column, row]);
-    buttons.push(html("button", { type: "button", class: classes, title: describe(node),
+    buttons.push(html("button", { type: "button", class: `node ${states}`, title: describe(node),
       "aria-label": `${label(node.token)}, ${describe(node)}`, style: { left: `${COLUMN * column}px`, top: `${ROW * row + 4}px` },
       onclick: () => onForce(pathTo(lattice, column, row)) }, html("span", {}, label(node.token)), html("small", {}, decimal(node.score))));
   }));

@@ -27,14 +27,14 @@ export function drawTokens(output, { forced = 0, onSelect = () => {}, onForce = 
   };
   buttons.forEach((button, place) => button.addEventListener("click", () => choose(place)));
   roveFocus(buttons, (place, key) => alongRow(place, key, buttons.length));
-  panel.addEventListener("keydown", (event) => {
+  const element = html("div", {}, html("div", { class: "tokens", role: "group", "aria-label": "Tokens of the output" }, ...buttons), panel);
+  element.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || chosen === null) return;
     const button = buttons[chosen];
     choose(chosen);
     button.focus();
   });
-  const row = html("div", { class: "tokens", role: "group", "aria-label": "Tokens of the output" }, ...buttons);
-  return html("div", {}, row, panel);
+  return element;
 }
 
 function drawToken(token, probability, isWord, forced) {

@@ -231,6 +231,18 @@ COMMANDS = {
         "Writes a checkpoint with the mean of their weights.",
         (), ("s2s average checkpoint1.pt checkpoint2.pt --to mean.pt",),
     ),
+    "import-opennmt": Command(
+        "CHECKPOINT [OUT]", "convert a recurrent model of OpenNMT-py",
+        "Converts a checkpoint of OpenNMT-py 1.x to 3.x: LSTM or GRU, global attention, input feeding, copying. OUT is "
+        "a folder with the checkpoint and the dictionaries; what ours lacks is named. Nothing in the file is executed.",
+        (), ("s2s import-opennmt model_step_50000.pt en-de",),
+    ),
+    "import-joeynmt": Command(
+        "RUN [OUT]", "convert a recurrent model of JoeyNMT",
+        "Converts the best checkpoint of a folder of JoeyNMT 1.x or 2.x: LSTM or GRU, Luong's or Bahdanau's attention. "
+        "OUT is a folder with the checkpoint and the dictionaries. Nothing in the file is executed.",
+        (), ("s2s import-joeynmt models/iwslt14_bahdanau de-en",),
+    ),
     "import-lstm": Command(
         "CHECKPOINT [OUT]", "convert a checkpoint of fairseq's lstm",
         "Converts a checkpoint of fairseq's own lstm architecture. OUT is CHECKPOINT with .s2s.pt instead of .pt.",

@@ -32,7 +32,7 @@ def build_encoder(cfg: Seq2SeqConfig, task) -> Encoder:
         meanings = Embedding(task.source_dictionary, cfg.decoder_hidden_size, _dropout(cfg))
     return TextEncoder(
         task.source_dictionary, embedding, stack, positions, copy_dictionary,
-        cfg.encoder_factors, cfg.encoder_reversed, meanings,
+        cfg.encoder_factors, cfg.encoder_reversed, meanings, cfg.encoder_eos,
     )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ def build_decoder(cfg: Seq2SeqConfig, encoder: Encoder, dictionary: Dictionary) 
     rnn = DECODERS[cfg.decoder_type](
         embed, hidden, layers, attention, encoder.final_shape,
         cfg.bridge, cfg.decoder_cell, _dropout(cfg), cfg.residual, cfg.layer_norm,
+        cfg.decoder_readout, cfg.decoder_readout_bias,
     )  # fmt: skip
     generator = _build_generator(cfg, embedding, len(dictionary))
     return Seq2SeqDecoder(dictionary, embedding, rnn, generator, cfg.max_target_positions)

@@ -14,6 +14,7 @@ from s2s_plugin.models.attention.history import COVERAGES
 from s2s_plugin.models.attention.multi_head import HEADS
 from s2s_plugin.models.bridge import BRIDGES
 from s2s_plugin.models.decoders import DECODERS
+from s2s_plugin.models.decoders.base import READOUTS
 from s2s_plugin.models.layers.cells import CELLS, LAYERS
 from s2s_plugin.utils.options import option
 
@@ -30,6 +31,7 @@ class Seq2SeqConfig(FairseqDataclass):
     encoder_reversed: bool = option(
         False, "text: read the source from its end to its beginning; for encoders that are not all bidirectional"
     )
+    encoder_eos: bool = option(True, "text: read the </s> at the end of the source")
     encoder_pyramid: int = option(0, "number of upper encoder layers that halve the number of steps (LAS)")
     encoder_channels: int = option(32, "speech, video, image: channels of the first convolution")
     encoder_convolutions: int = option(2, "speech, video, image: number of convolutions of stride 2")
@@ -47,6 +49,8 @@ class Seq2SeqConfig(FairseqDataclass):
     decoder_layers: int = option(1, "number of decoder layers")
     decoder_cell: ChoiceEnum(list(CELLS)) = option("lstm", "recurrent cell of the decoder")
     decoder_type: ChoiceEnum(list(DECODERS)) = option("luong", "decoder type: where attention is applied")
+    decoder_readout: ChoiceEnum(list(READOUTS)) = option("tanh", "activation of the features, with attention")
+    decoder_readout_bias: bool = option(False, "add a bias to the features, with attention")
     decoder_embed_path: str = option("", "text file of pretrained target embeddings: word2vec, GloVe, fastText")
     decoder_output_dim: int = option(0, "width of the output embedding; 0: decoder_embed_dim")
     pointer: bool = option(False, "copy source tokens (pointer-generator)")

@@ -1,6 +1,6 @@
 """Base of all decoder types: the state, the step, and teacher forcing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,6 +27,7 @@ class DecoderState(NamedTuple):
         return DecoderState._make(None if field is None else field.index_select(0, index) for field in self)
 
 
+READOUTS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": tanh, "linear": lambda x: x}
 DecoderStep = tuple[DecoderState, Tensor, Tensor]  # next state, features N x H, attention weights N x S
 
 
@@ -44,6 +45,8 @@ class Decoder(nn.Module):
         dropout: applied between layers and to the features.
         residual: layers above the first add their input to their output (Wu et al. 2016, section 3.1).
         layer_norm: normalize each layer's output (Ba et al. 2016); not inside the cell, which stays one fused kernel.
+        readout: a name in ``READOUTS``, the activation of the features.
+        readout_bias: add a bias before it.
     """
 
     uses_embedding_in_readout = False
@@ -52,6 +55,7 @@ class Decoder(nn.Module):
     def __init__(
         self, embed_size: int, hidden_size: int, layers: int, attention: Attention, final_shape: tuple[int, int, int],
         bridge: str, cell: str, dropout: Dropout, residual: bool, layer_norm: bool,
+        readout: str = "tanh", readout_bias: bool = False,
     ):  # fmt: skip
         super().__init__()
         context = attention.context_size
@@ -64,8 +68,9 @@ class Decoder(nn.Module):
         self.combine: nn.Linear | None = None
         if context and not self.uses_meanings:
             width = context + hidden_size + (embed_size if self.uses_embedding_in_readout else 0)
-            self.combine = nn.Linear(width, hidden_size, bias=False)
+            self.combine = nn.Linear(width, hidden_size, bias=readout_bias)
             init_uniform(self.combine, hidden_size)
+        self.readout = READOUTS[readout]
         self.dropout = dropout
         self.residual = residual
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in range(layers))
@@ -131,7 +136,7 @@ class Decoder(nn.Module):
 
     def _features(self, state: DecoderState, *parts: Tensor) -> Tensor:
         """Return tanh(W [context; hidden; ...]) (Luong et al. 2015, equation 5), or hidden without attention."""
-        features = parts[1] if self.combine is None else tanh(self.combine(torch.cat(parts, -1)))
+        features = parts[1] if self.combine is None else self.readout(self.combine(torch.cat(parts, -1)))
         return self._drop(features, state, -1)
 
     def _drop(self, x: Tensor, state: DecoderState, layer: int) -> Tensor:

@@ -16,18 +16,18 @@ class TextEncoder(Encoder):
 
     ``factors`` of them follow each token; a pointer generator needs the target's ``copy_dictionary``, the syntactic
     decoder another embedding of the tokens, their ``meanings``. With ``reverse`` the stack reads the last token first
-    (Sutskever et al. 2014, section 3.3); the memory keeps the order of the tokens.
+    (Sutskever et al. 2014, section 3.3); the memory keeps the order of the tokens. Without ``eos``, </s> is padding.
     """
 
     def __init__(
         self, dictionary: Dictionary, embedding: Embedding, stack: RecurrentStack, max_source_positions: int,
         copy_dictionary: Dictionary | None = None, factors: int = 0, reverse: bool = False,
-        meanings: Embedding | None = None,
+        meanings: Embedding | None = None, eos: bool = True,
     ):  # fmt: skip
         super().__init__(dictionary, stack.value_size, stack.final_shape, max_source_positions)
         self.embedding = embedding
         self.stack = stack
-        self.reverse, self.meanings = reverse, meanings
+        self.reverse, self.meanings, self.eos = reverse, meanings, eos
         self.group = 1 + factors
         self.stride = self.group * stack.downsampling
         target = copy_dictionary
@@ -42,6 +42,8 @@ class TextEncoder(Encoder):
         groups = groups.reshape(groups.size(0), -1, self.group)
         embedded = self.embedding(groups).sum(2)  # B x S / (1 + F) x E
         lengths = (src_lengths + self.group - 1) // self.group
+        if not self.eos:
+            lengths = (lengths - 1).clamp(min=1)
         if self.reverse:
             positions = reversed_positions(lengths, embedded.size(1)).unsqueeze(2)
             memory = self.stack(embedded.gather(1, positions.expand_as(embedded)), lengths)

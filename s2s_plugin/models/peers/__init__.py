@@ -1,0 +1,1 @@
+"""Models of other toolkits as ours: the same weights under our names."""

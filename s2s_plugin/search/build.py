@@ -50,7 +50,8 @@ def build_search(
         plain = all(type(model.decoder.generator) is Generator for model in models)
         require(plain, "task.shortlist requires models without pointer and adaptive softmax")
     kind = DiverseBeamSearch if options.diverse_beam_groups > 0 else BeamSearch
-    encoder_dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    # In bfloat16 the sums of an encoder depend on the batch, and int8 would turn that into other outputs.
+    encoder_dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     copies = {} if copies is None else copies
     for model in models:
         if (model, precision) not in copies:

@@ -120,7 +120,7 @@ def cached_input_gates(model: Seq2SeqModel) -> Tensor | None:
 
 @torch.no_grad()
 def convert(model: Seq2SeqModel, precision: str) -> Seq2SeqModel:
-    """Return a copy for inference: the decoder's large products in a precision, encoder RNNs in bfloat16 unless fp32.
+    """Return a copy for inference: the decoder's large products in a precision, encoder RNNs in bfloat16 with bf16.
 
     The copy shares all other weights with the model, which must be on the device where it will run. A model that is not
     in float32 is returned itself.
@@ -138,7 +138,7 @@ def convert(model: Seq2SeqModel, precision: str) -> Seq2SeqModel:
     model = copy.deepcopy(model, {id(each): each for each in shared})
     model.eval()
     model.decoder.cached_input_gates = cached_input_gates(model)
-    if precision != "fp32":  # otherwise autocast would convert them for every batch
+    if precision == "bf16":  # otherwise autocast would convert them for every batch
         _replace(model.encoder, nn.RNNBase, lambda rnn: copy.deepcopy(rnn).bfloat16())
     layer = (ON_CPU if on_cpu else ON_GPU).get(precision)
     if layer is not None:

@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 S2S := $(BIN)/s2s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint audit docs dist format bench limit-memory limit-structure limit-domain clean
+.PHONY: help setup run nmt summarize chatbot code asr lipread caption g2p prepare train generate score report translate test test-slow lint audit docs dist format bench limit-memory limit-structure limit-domain web-kernel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 40
@@ -108,6 +108,10 @@ limit-structure: $(VENV)/ready-dev ## the same of another limit, with taggers of
 
 limit-domain: $(VENV)/ready-dev ## the same of new domains and tasks
 	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
+
+web-kernel: ## the kernel of web pages, by Debian's clang and lld
+	clang --target=wasm32 -O3 -msimd128 -mbulk-memory -ffreestanding -nostdlib -fno-builtin -Wall -Wextra \
+		-Wl,--no-entry,--import-memory,--strip-all,-z,stack-size=4096 -o s2s_plugin/web/kernel/kernel.wasm s2s_plugin/web/kernel/kernel.c
 
 clean: ## delete runs and prepared data, not the downloads
 	@rm -rf runs multirun outputs && find data-bin -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} + 2>/dev/null || true

@@ -191,13 +191,14 @@ COMMANDS = {
              "echo 'A new window.' | s2s annotate --language en --factors pos,lemma"),
     ),
     "export": Command(
-        "RUN [--to FILE.s2s | --onnx DIR]", "write a trained run as one file, or as ONNX",
+        "RUN [--to FILE.s2s | --onnx DIR | --web PAGE.html]", "write a run as one file, as ONNX, or as a web page",
         "The file needs neither the data nor the folder of the run: weights, text side or frontend, config, model card "
         "and ten examples. It stands for the run in other commands: model=FILE.s2s; and s2s_plugin.load reads it. "
         "--precision bf16 or int8 makes it smaller. --onnx DIR writes ONNX graphs and a program that decodes with them "
-        "instead; RUN may then be such a file.",
+        "instead, --web PAGE.html a page in which a text model itself runs, offline and without a server; RUN may then "
+        "be such a file.",
         (), ("s2s export runs/nmt/default", "s2s export runs/nmt/default --to en-de.s2s --precision int8",
-             "s2s export en-de.s2s --onnx graphs --precision int8",
+             "s2s export en-de.s2s --onnx graphs --precision int8", "s2s export runs/nmt/default --web page.html",
              "s2s translate model=en-de.s2s 'Save the document.'"),
     ),
     "verify": Command(

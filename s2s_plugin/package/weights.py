@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -30,7 +31,7 @@ def pack_weights(weights: Mapping[str, Tensor], precision: str) -> bytes:
     tied: dict[str, str] = {}
     packed: dict[str, Tensor] = {}
     for name, value in weights.items():
-        content = hashlib.sha256(value.contiguous().view(torch.uint8).numpy().tobytes()).digest(), value.shape
+        content = hashlib.sha256(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes()).digest(), value.shape
         if content in first:  # such as embeddings of a shared vocabulary
             tied[name] = first[content]
             continue
@@ -51,15 +52,28 @@ def unpack_weights(content: bytes, place: str) -> dict[str, Tensor]:
         UserError: it is damaged; ``place`` names it.
     """
     try:
-        packed = load(content)
-        header = json.loads(content[HEADER_BYTES : HEADER_BYTES + int.from_bytes(content[:HEADER_BYTES], "little")])
-        tied = json.loads(header.get("__metadata__", {}).get(TIED, "{}"))
+        packed, tied = load(content), _tied(content)
         matrices = [name for name, value in packed.items() if value.dtype == torch.int8]
         scales = {name: packed.pop(name + SCALE) for name in matrices}
         weights = {name: _to_fp32(value, scales.get(name)) for name, value in packed.items()}
         return weights | {name: weights[other] for name, other in tied.items()}
     except (SafetensorError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{place}: its weights are damaged ({str(error).splitlines()[0][:100]})") from None
+
+
+def read_tensors(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the tensors of weights in fp32 or int8 as they are stored, and other names of some of them."""
+    return {name: value.numpy() for name, value in load(content).items()}, _tied(content)
+
+
+def count_parameters(content: bytes) -> int:
+    """Return how many numbers there are in stored weights, shared ones counted once."""
+    return sum(value.size for name, value in read_tensors(content)[0].items() if not name.endswith(SCALE))
+
+
+def _tied(content: bytes) -> dict[str, str]:
+    header = json.loads(content[HEADER_BYTES : HEADER_BYTES + int.from_bytes(content[:HEADER_BYTES], "little")])
+    return json.loads(header.get("__metadata__", {}).get(TIED, "{}"))
 
 
 def _to_fp32(value: Tensor, scale: Tensor | None) -> Tensor:

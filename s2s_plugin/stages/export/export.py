@@ -23,6 +23,8 @@ from s2s_plugin.package.weights import PRECISIONS, pack_weights
 from s2s_plugin.stages.export.card import model_card
 from s2s_plugin.stages.export.examples import make_examples, pick_examples
 from s2s_plugin.stages.export.onnx.folder import export_onnx
+from s2s_plugin.stages.export.web import SUFFIX as PAGE_SUFFIX
+from s2s_plugin.stages.export.web import write_page
 from s2s_plugin.stages.schema import load_config
 from s2s_plugin.tasks.checkpoint import load_checkpoint
 from s2s_plugin.utils.console import route_logs, say
@@ -39,15 +41,26 @@ KEPT_DATA = ("name", "source_lang", "target_lang", "history", "retrieval", "shar
 def run(words: Sequence[str]) -> int:
     """Run ``s2s export``."""
     parser = argparse.ArgumentParser("s2s export", description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, such as runs/nmt/default")
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="folder of a run, such as runs/nmt/default; with --web also a packaged model",
+    )
     parser.add_argument("--to", type=Path, metavar="FILE.s2s", help="file to write; default: APP-NAME.s2s")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the stored weights")
     parser.add_argument("--onnx", type=Path, metavar="DIR", help="write ONNX graphs and an example instead")
+    parser.add_argument("--web", type=Path, metavar="PAGE.html", help="write a page in which the model runs instead")
     options = parser.parse_args(words)
+    if options.web is not None:
+        if options.to is not None or options.onnx is not None:
+            raise UserError("--web, --to and --onnx are mutually exclusive")
+        _check_new(options.web, "--web", PAGE_SUFFIX)
+        _export_page(options.run, options.web)
+        print(f"{options.web}: {options.web.stat().st_size / 1e6:.1f} MB; open it in a browser")
+        return 0
     of_package = options.onnx is not None and is_package(options.run)
-    run_dir = unpack_here(options.run) if of_package else RunDir(options.run)
-    if not run_dir.config.is_file():
-        raise UserError(f"{options.run}: not the folder of a run such as runs/nmt/default")
+    run_dir = unpack_here(options.run) if of_package else _open(options.run)
     if options.onnx is not None:
         route_logs(None, verbose=False)
         export_onnx(run_dir, options.onnx, options.precision)
@@ -55,13 +68,37 @@ def run(words: Sequence[str]) -> int:
         return 0
     cfg = load_config(run_dir.config)
     path = options.to or Path(f"{cfg.app}-{cfg.name}{SUFFIX}")
-    if not is_package(path):
-        raise UserError(f"--to must end with {SUFFIX}, got {path}")
-    if path.exists():
-        raise UserError(f"{path} exists: name another file, or delete it")
+    _check_new(path, "--to", SUFFIX)
     export(run_dir, cfg, path, options.precision)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; s2s verify {path} checks it")
     return 0
+
+
+def _open(folder: Path) -> RunDir:
+    run_dir = RunDir(folder)
+    if not run_dir.config.is_file():
+        raise UserError(f"{folder}: not the folder of a run such as runs/nmt/default")
+    return run_dir
+
+
+def _check_new(path: Path, option: str, suffix: str) -> None:
+    if path.suffix != suffix:
+        raise UserError(f"{option} must end with {suffix}, got {path}")
+    if path.exists():
+        raise UserError(f"{path} exists: name another file, or delete it")
+
+
+def _export_page(source: Path, path: Path) -> None:
+    """Write the page of a packaged model or of a run."""
+    if is_package(source):
+        write_page(source, path)
+        return
+    run_dir = _open(source)
+    cfg = load_config(run_dir.config)
+    with tempfile.TemporaryDirectory(prefix="s2s-") as folder:
+        package = Path(folder) / f"{cfg.app}-{cfg.name}{SUFFIX}"
+        export(run_dir, cfg, package, "int8")
+        write_page(package, path)
 
 
 def export(run_dir: RunDir, cfg: DictConfig, path: Path, precision: str = "fp32") -> None:

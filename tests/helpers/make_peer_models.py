@@ -144,10 +144,13 @@ def make_opennmt1(folder: Path) -> None:
     weights = {key: value for key, value in weights.items() if "generator" not in key}  # as ModelSaver does
     state = {"model": weights, "generator": generator, "vocab": fields, "opt": opt, "optim": {}}
     torch.save(state, folder / f"{name}.pt")
+    old = f"{name}_no_zip"  # as torch wrote files before 1.6
+    torch.save(state, folder / f"{old}.pt", _use_new_zipfile_serialization=False)
     ids = [fields[side].base_field.vocab.stoi for side in ("src", "tgt")]
     with torch.no_grad():
         log_probs = opennmt_log_probs(model, *ids, False, False)
-    write_expected(folder / f"{name}.json", log_probs, fields["tgt"].base_field.vocab.itos)
+    for file in (name, old):
+        write_expected(folder / f"{file}.json", log_probs, fields["tgt"].base_field.vocab.itos)
 
 
 def make_joeynmt(folder: Path) -> None:

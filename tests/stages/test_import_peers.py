@@ -16,7 +16,7 @@ from command_line import call
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.stages.importing import joeynmt, opennmt
-from s2s_plugin.stages.importing.checkpoint import CHECKPOINT, load_foreign, write_imported
+from s2s_plugin.stages.importing.checkpoint import CHECKPOINT, write_imported
 from s2s_plugin.tasks.checkpoint import load_model
 
 PEERS = Path(__file__).parent / "peers"
@@ -59,7 +59,7 @@ def test_log_probabilities_are_those_of_the_peer(name: str, tmp_path: Path):
 
 
 def test_all_kinds_are_there():
-    assert len(MODELS) == 10 and {name.partition("_")[0] for name in MODELS} == {"opennmt1", "opennmt3", "joeynmt"}
+    assert len(MODELS) == 11 and {name.partition("_")[0] for name in MODELS} == {"opennmt1", "opennmt3", "joeynmt"}
 
 
 @pytest.mark.slow
@@ -82,13 +82,6 @@ def test_nothing_in_a_file_is_executed(zipped: bool, tmp_path: Path, capsys):
     with pytest.raises(UserError, match=r"bad\.pt: not a (checkpoint|recurrent model)"):
         opennmt.read_opennmt(tmp_path / "bad.pt")
     assert "executed" not in capsys.readouterr().out
-
-
-def test_old_files_are_read(tmp_path: Path):
-    """torch before 1.6 wrote pickles that are no archives."""
-    state = load_foreign(PEERS / "opennmt3_lstm_general.pt")
-    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    assert opennmt.read_opennmt(tmp_path / "old.pt").options["encoder_layers"] == 2
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ def test_a_page_is_one_file_that_asks_nobody(package: Path, tmp_path: Path):
         ({"attention": "multi_head"}, "model.attention=multi_head"),
         ({"decoder_type": "syntactic"}, "model.decoder_type=syntactic"),
         ({"adaptive_cutoffs": "20"}, "model.adaptive_cutoffs=20"),
+        ({"encoder_eos": False}, "model.encoder_eos=False"),
         ({"decoder_hidden_size": 60}, "multiple of 8: model.decoder_hidden_size=60"),
     ],
 )

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.models.config import Seq2SeqConfig
 from s2s_plugin.package.archive import CHECKPOINT, WEIGHTS, PackageFile
 from s2s_plugin.package.unpack import SHAPE, unpack_here
 from s2s_plugin.package.weights import SCALE, count_parameters, pack_weights, read_tensors, unpack_weights
@@ -37,7 +38,16 @@ CHOICES = {
     "attention": ("none", "dot", "general", "additive", "normalized"),
     "coverage": ("none", "sum"),
 }
-UNSUPPORTED_MODEL = ("adaptive_cutoffs", "encoder_pyramid", "encoder_factors")
+# Options of the model that the page has, or that matter in training alone; all others must have their defaults.
+MODEL = (
+    *("encoder_embed_dim", "encoder_hidden_size", "encoder_layers", "encoder_cell", "encoder_bidirectional"),
+    *("encoder_reversed", "encoder_channels", "encoder_convolutions", "encoder_embed_path", "ctc", "attention"),
+    *("attention_size", "coverage", "bridge", "decoder_embed_dim", "decoder_hidden_size", "decoder_layers"),
+    *("decoder_cell", "decoder_type", "decoder_embed_path", "decoder_output_dim", "pointer", "dropout"),
+    *("locked_dropout", "word_dropout", "residual", "layer_norm", "share_decoder_input_output_embed"),
+    *("share_all_embeddings", "freeze_embeddings", "max_source_positions", "max_target_positions"),
+)
+MODEL_DEFAULTS = {each.name: each.default for each in fields(Seq2SeqConfig) if not each.name.startswith("_")}
 WIDTHS = ("encoder_embed_dim", "decoder_embed_dim", "decoder_hidden_size", "decoder_output_dim", "attention_size")
 # Options of the search that the page has; all others must have their defaults.
 SEARCH = (
@@ -59,7 +69,7 @@ def web_content(path: Path) -> tuple[dict[str, Any], bytes]:
         stored = file.read_json(CHECKPOINT, SHAPE)
     run = unpack_here(path)
     cfg = load_config(run.config)
-    model = stored["model"]
+    model = MODEL_DEFAULTS | stored["model"]
     options = BeamOptions.from_config(cfg.generation, cfg.task)
     sides = read_json(run.data / PairCodec.FILE, PairCodec.SHAPE) if about["modality"] == "text" else None
     problems = (*_text_problems(about, sides), *_model_problems(model), *_search_problems(cfg, options))
@@ -135,7 +145,9 @@ def _text_problems(about: Mapping[str, Any], sides: Mapping[str, Any] | None) ->
 def _model_problems(model: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the page lacks of a model with these options."""
     yield from (f"model.{name}={model[name]}" for name, values in CHOICES.items() if model[name] not in values)
-    yield from (f"model.{name}={model[name]}" for name in UNSUPPORTED_MODEL if model[name])
+    for name, default in MODEL_DEFAULTS.items():
+        if name not in MODEL and model[name] != default:
+            yield f"model.{name}={model[name]}"
     directions = 1 if model["encoder_bidirectional"] == "none" else 2
     for name, unit in {**dict.fromkeys(WIDTHS, LANES), "encoder_hidden_size": directions * LANES}.items():
         if model[name] % unit:

@@ -101,6 +101,7 @@ def check(cfg: Seq2SeqConfig, source: Dictionary | None, target: Dictionary) -> 
         rule = "encoder_reversed requires encoder_bidirectional=none or first, got all"
         _require(cfg.encoder_bidirectional != "all", rule)
         _require(not cfg.encoder_pyramid, f"encoder_reversed requires encoder_pyramid=0, got {cfg.encoder_pyramid}")
+    _require(cfg.encoder_eos or source is not None, "encoder_eos=false requires a text source")
     if DECODERS[cfg.decoder_type].uses_meanings:
         name = f"decoder_type={cfg.decoder_type} requires"
         _require(source is not None, f"{name} a text source")

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from combinations import SIZES, TEXT, name_of, representative
+from combinations import SIGNAL, SIZES, TEXT, name_of, representative
 from command_line import call
 from fairseq.data import Dictionary
 
 import s2s_plugin
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.models.build import SIGNAL_ENCODERS, build_decoder
 from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
 from s2s_plugin.stages.export.onnx.folder import export_onnx
 from s2s_plugin.stages.export.onnx.graphs import NEXT, STATE, write_graphs
@@ -23,6 +24,7 @@ from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 pytest.importorskip("onnx", reason="the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx")
 
+SHAPES = {"audio": (20,), "video": (16, 24), "image": (32, 3)}  # of a step
 LENGTHS = ([7, 4], [1], [5], [9, 9, 2, 1])  # of the sources of a batch; graphs are traced with the first
 QUICK = (
     {"decoder_type": "luong", "coverage": "gated", "attention": "general", "pointer": True},
@@ -42,6 +44,26 @@ def build(folder: Path, options: dict) -> Seq2SeqModel:
     positions = {"max_source_positions": 100, "max_target_positions": 100}
     task = Seq2SeqTask(Seq2SeqTaskConfig(data=str(folder)), source, target)
     return Seq2SeqModel.build_model(Seq2SeqConfig(**(SIZES | positions | options)), task).eval()
+
+
+def build_signal(modality: str, options: dict) -> Seq2SeqModel:
+    torch.manual_seed(0)
+    target = Dictionary()
+    for number in range(target.nspecial, 13):
+        target.add_symbol(f"w{number}")
+    positions = {"max_source_positions": 100, "max_target_positions": 100}
+    cfg = Seq2SeqConfig(**(SIZES | positions | {name: value for name, value in options.items() if name != "ctc"}))
+    encoder = SIGNAL_ENCODERS[modality](cfg, SHAPES[modality])
+    return Seq2SeqModel(encoder, build_decoder(cfg, encoder, target)).eval()
+
+
+def signals(modality: str, lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    if modality == "image":
+        lengths = [max(lengths)] * len(lengths)
+    features = torch.rand(len(lengths), max(lengths), *SHAPES[modality])
+    for row, length in enumerate(lengths):
+        features[row, length:] = 0
+    return features, torch.tensor(lengths)
 
 
 def batch(lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,6 +114,16 @@ def test_graphs_compute_what_the_model_does(tmp_path: Path, options: dict):
 @pytest.mark.parametrize("options", representative(TEXT), ids=name_of)
 def test_graphs_of_other_models(tmp_path: Path, options: dict):
     check(tmp_path, options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", SIGNAL, ids=name_of)
+@pytest.mark.parametrize("modality", SHAPES)
+def test_graphs_of_signals(tmp_path: Path, modality: str, options: dict):
+    model = build_signal(modality, options)
+    write_graphs(model, *signals(modality, [40, 24]), tmp_path)
+    differences = [difference(tmp_path, model, *signals(modality, lengths), 2) for lengths in ([16], [48, 33, 16])]
+    assert max(differences) < 1e-5
 
 
 @pytest.fixture(scope="module")

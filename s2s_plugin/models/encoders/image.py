@@ -22,7 +22,7 @@ class ImageEncoder(Encoder):
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Memory:
         """Encode images ``src_tokens`` B x H x W x 3 of one size; ``src_lengths`` is B times H."""
-        images = src_tokens.movedim(-1, 1).to(self.projection.weight.dtype)  # B x 3 x H x W
+        images = src_tokens.permute(0, 3, 1, 2).to(self.projection.weight.dtype)  # B x 3 x H x W
         regions = self.cnn(images).flatten(2).transpose(1, 2)  # B x S x C with S = H' * W'
         values = self.dropout(self.projection(regions).relu())  # B x S x D
         padding_mask = values.new_zeros(values.shape[:2]).bool()

@@ -124,4 +124,6 @@ def parse(name: str, words: Sequence[str], argument: str, description: str | Non
 
 def explain(out: Path) -> str:
     """Return how the folder is used."""
-    return f"{out}: fairseq-interactive {out} --user-dir {PACKAGE} --task s2s --path {out / CHECKPOINT} decodes tokens"
+    languages = "--source-lang {} --target-lang {}".format(*LANGUAGES)
+    task = f"--user-dir {PACKAGE} --task s2s {languages}"
+    return f"{out}: fairseq-interactive {out} {task} --path {out / CHECKPOINT} decodes tokens"

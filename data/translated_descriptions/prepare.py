@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from s2s_plugin.corpora.cleaning import LETTER, SENTENCE_BREAK, Pair, clean_text, has_length, split_alike
+from s2s_plugin.corpora.fetching.download import Expected
 from s2s_plugin.corpora.fetching.packages import apt_descriptions
 from s2s_plugin.corpora.recipe import Corpus, Request, read_text, recipe
 from s2s_plugin.corpora.splits import split_by_group
 from s2s_plugin.errors import UserError
 
+EXPECTED = Expected((10_000, 200_000_000))  # a list changes, and some languages have few translations
 PARAGRAPH = re.compile(r"\n \.(?=\n|$)")
 LISTING = re.compile(r"\n {2,}|\n [*-] ")  # lines that stay as they are, and items
 STANZA = re.compile(r"Package: \S+\nDescription-md5: (\w+)\nDescription-\w+: (.*)", re.DOTALL)
@@ -41,7 +43,7 @@ def sentences(original: list[str], translation: list[str]) -> Iterator[Pair]:
 
 def find_lists(lang: str, request: Request) -> dict[str, list[Path]]:
     """Return the lists of English and of another language, by language: from the user's folder, or by apt."""
-    folder = request.from_dir or apt_descriptions(["en", lang], request.cache)
+    folder = request.from_dir or apt_descriptions(["en", lang], request.cache, EXPECTED)
     lists = {name: sorted(folder.rglob(f"*Translation-{name}*")) for name in ("en", lang)}
     for name, paths in lists.items():
         if not paths:

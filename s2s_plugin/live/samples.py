@@ -89,6 +89,7 @@ class Sampler:
         translator = Translator(self.checkpoint, self.generation, data=self.data, cpu=True)
         if (weights := state["extra_state"].get("ema")) is not None:  # these are validated
             translator.models[0].load_state_dict(weights)
+            translator.task.inference_copies.clear()  # they have the other weights
             translator = translator.with_search(self.generation, {})
         task = translator.task
         references = read_references(self.data, self.split, str(task.cfg.source_lang), str(task.cfg.target_lang))

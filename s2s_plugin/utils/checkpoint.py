@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +24,7 @@ def load_plain(path: Path) -> dict[str, Any]:
     """
     require_file(path, "checkpoint")
     try:
-        with path.open("rb") as file, _safe_globals():
+        with path.open("rb") as file, allow_only([Namespace]):
             _check_zip(file)
             file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
@@ -61,11 +61,14 @@ def _check_zip(file: BinaryIO) -> None:
 
 
 @contextmanager
-def _safe_globals() -> Iterator[None]:
-    """Allow, of what compat.py allows for fairseq's commands, only the type of a command line: it holds plain data."""
+def allow_only(types: Sequence[Any]) -> Iterator[None]:
+    """Let torch load objects of these types alone, in place of what compat.py allows for fairseq's commands.
+
+    ``Namespace``, the type of a command line, holds plain data.
+    """
     allowed = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals([Namespace])
+    torch.serialization.add_safe_globals(list(types))
     try:
         yield
     finally:

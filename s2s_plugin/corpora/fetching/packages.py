@@ -69,8 +69,11 @@ def apt_package_or(
             raise UserError(f"{problem}; {other}") from None
 
 
-def apt_descriptions(languages: Sequence[str], cache: Path) -> Path:
-    """Return a folder with the descriptions of all packages that apt knows, ``*_Translation-de`` for ``de``."""
+def apt_descriptions(languages: Sequence[str], cache: Path, expected: Expected) -> Path:
+    """Return a folder with the descriptions of all packages that apt knows, ``*_Translation-de`` for ``de``.
+
+    ``expected``: the largest list of a language; apt checks signatures.
+    """
 
     def build(folder: Path) -> None:
         with _apt_conf(Path(cache), languages) as conf:
@@ -80,6 +83,9 @@ def apt_descriptions(languages: Sequence[str], cache: Path) -> Path:
                 if not lists:
                     problem = _error_line(warnings) or "it has none"
                     raise UserError(f"cannot get descriptions in {lang} by apt-get: {problem}; {MANUAL_HINT}")
+                largest = max(lists, key=lambda path: path.stat().st_size)
+                if problem := expected.problem(largest):
+                    raise UserError(f"cannot get descriptions in {lang} by apt-get: {largest.name}: {problem}")
                 for path in lists:
                     shutil.copy(path, folder)
 

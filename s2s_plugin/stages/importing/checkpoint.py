@@ -14,13 +14,13 @@ import torch
 from fairseq.dataclass.configs import FairseqConfig
 from omegaconf import OmegaConf
 from torch import Tensor
-from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.config import Seq2SeqConfig
 from s2s_plugin.models.peers.parts import Imported
 from s2s_plugin.tasks.stored_config import check_config
-from s2s_plugin.utils.checkpoint import save_checkpoint
+from s2s_plugin.utils.checkpoint import allow_only, save_checkpoint
 from s2s_plugin.utils.io import atomic_folder
 from s2s_plugin.utils.paths import PACKAGE
 from s2s_plugin.utils.untrusted import is_plain_tensor, require_file, show
@@ -58,9 +58,10 @@ def load_foreign(path: Path) -> dict[str, Any]:
     """
     require_file(path, "checkpoint")
     try:
-        names = get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else OLD
+        with allow_only([Namespace]):
+            names = get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else OLD
         inert = [(Inert, name) for name in names if name != "argparse.Namespace"]
-        with safe_globals([Namespace, *inert]):
+        with allow_only([Namespace, *inert]):
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything on a damaged or foreign file
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -174,7 +174,7 @@ def test_apt_package_for_real(tmp_path):
         apt_package("s2s-no-such-package", tmp_path, ANY_CONTENT)
     with pytest.raises(UserError, match=r"cannot get package trans-de-en: its size must be 1 to 5 bytes, got"):
         apt_package("trans-de-en", tmp_path / "other", Expected((1, 5)))
-    lists = list(apt_descriptions(["en", "de"], tmp_path).iterdir())
+    lists = list(apt_descriptions(["en", "de"], tmp_path, ANY_CONTENT).iterdir())
     assert {path.name.rpartition("-")[2] for path in lists} == {"en", "de"}
     with pytest.raises(UserError, match=r"cannot get descriptions in xx by apt-get: .*--from FOLDER"):
-        apt_descriptions(["xx"], tmp_path)
+        apt_descriptions(["xx"], tmp_path, ANY_CONTENT)

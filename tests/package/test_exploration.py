@@ -1,4 +1,4 @@
-"""Outputs that begin as they are told to, and what the search for an output has considered."""
+"""Forced prefixes of outputs, and what the search for an output has considered."""
 
 from __future__ import annotations
 

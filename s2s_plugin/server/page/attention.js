@@ -4,7 +4,7 @@ import { html, label, svg } from "./dom.js";
 
 const ROW = 28; // pixels of a token; the style sheet knows it too
 const MIN_WEIGHT = 0.02; // drawn as a line
-const NAMED = 3; // source tokens that a screen reader is told of
+const NAMED = 3; // source tokens that a screen reader names
 
 /**
  * Draw the attention of an output, with a choice among the views.

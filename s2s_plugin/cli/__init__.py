@@ -40,7 +40,7 @@ from s2s_plugin.utils.paths import CONF, existing_form
 # Stages that take files or words, and their app unless another is named.
 FILE_COMMANDS = {"transcribe": "asr", "lipread": "lipread", "caption": "caption", "pronounce": "g2p",
                  "attention": "nmt", "explain": "nmt"}  # fmt: skip
-TOOLS = {"import-lstm": "stages.import_lstm", "import-opennmt": "stages.importing.opennmt",
+TOOLS = {"import-lstm": "stages.importing.lstm", "import-opennmt": "stages.importing.opennmt",
          "import-joeynmt": "stages.importing.joeynmt", "average": "stages.average", "compare": "stages.compare",
          "export": "stages.export.export", "verify": "stages.export.verify", "push": "stages.export.push",
          "serve": "server.serve", "demo": "server.demo", "live": "live.serve",

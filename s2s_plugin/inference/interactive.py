@@ -16,6 +16,7 @@ from s2s_plugin.datasets.manifest import existing_path
 from s2s_plugin.errors import UserError, visible
 from s2s_plugin.inference.failures import report_failures
 from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.inference.tokens import unknown_tokens
 from s2s_plugin.inference.translator import load_translator
 from s2s_plugin.utils import interrupt
 from s2s_plugin.utils.console import say
@@ -38,7 +39,7 @@ def pronounce(cfg: DictConfig, run: RunDir, words: Sequence[str]) -> None:
         raise UserError(f"name the words: s2s pronounce WORD ... app={cfg.app} (requires a text model)")
 
     def pronounce_word(word: str) -> str:
-        if unknown := translator.unknown(word):
+        if unknown := unknown_tokens(translator, word):
             say(f"{word}: not in the vocabulary: {' '.join(unknown)}")
         return translator.translate([word])[0].text
 

@@ -22,7 +22,7 @@ from s2s_plugin.inference.hypothesis import Hypothesis
 from s2s_plugin.inference.interactive import MEDIA
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.inference.stream import Line, decode, windows
-from s2s_plugin.inference.tokens import MAX_NEIGHBORS, neighbor_lines, token_lines
+from s2s_plugin.inference.tokens import MAX_NEIGHBORS, neighbor_lines, token_lines, unknown_tokens
 from s2s_plugin.inference.translator import Translator, load_translator
 from s2s_plugin.search.options import is_set
 from s2s_plugin.utils import interrupt
@@ -172,7 +172,7 @@ class SourceReader:
         tokens = max(len(translator.encode(part)) for part in parts) - 1  # without </s>
         if tokens > (limit := translator.max_source_tokens):
             say(f"{where}: truncated to {limit:,} of {tokens:,} tokens; split it, or set window=WORDS")
-        if unknown := [each for each in translator.unknown(text) if each not in self.named]:
+        if unknown := [each for each in unknown_tokens(translator, text) if each not in self.named]:
             say(f"{where}: not in the vocabulary: {' '.join(unknown)}")
             self.named.update(unknown)
         return text + output

@@ -1,11 +1,14 @@
-"""Show the tokens of a hypothesis: the probability of each, and what it attends to."""
+"""Show tokens: of a hypothesis, with probabilities and what they attend to; of a source, those that are unknown."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from s2s_plugin.inference.datastore import Neighbor
 from s2s_plugin.inference.hypothesis import Hypothesis
+from s2s_plugin.inference.translator import Translator
+from s2s_plugin.text.literals import reveal
 from s2s_plugin.utils.columns import fit, pad
 
 TOKEN_WIDTH, SOURCE_WIDTH = 20, 12  # columns of a terminal at most
@@ -38,3 +41,15 @@ def neighbor_lines(tokens: Sequence[str], neighbors: Sequence[Sequence[Neighbor]
             if state.source is not None:
                 yield f"    {'':{TOKEN_WIDTH}}         {fit(state.source, CONTEXT_WIDTH - 2)}".rstrip()
             label = ""
+
+
+def unknown_tokens(translator: Translator, line: str) -> list[str]:
+    """Return the letters of a line, or the words, that the source vocabulary lacks and no copy slot stands for."""
+    text = line.partition("\t")[0] if translator.constrained else line
+    task = translator.task
+    if task.codec is None:
+        return [word for word in dict.fromkeys(text.split()) if word not in task.source_dictionary]
+    words = [reveal(word) for word in task.codec.source.unknown(text)[task.codec.copy_slots :]]
+    if task.codec.source.whole_words:
+        return words
+    return [f"\u25cc{mark}" if unicodedata.combining(mark) else mark for mark in dict.fromkeys("".join(words))]

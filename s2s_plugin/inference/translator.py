@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,6 @@ from s2s_plugin.inference.workers import Batch, batches, resolve_workers
 from s2s_plugin.search.options import check_without_targets
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.config import DECODING_OPTIONS
-from s2s_plugin.text.literals import reveal
 from s2s_plugin.text.normalize import SPACE
 from s2s_plugin.utils.workers import Workers
 
@@ -166,17 +164,6 @@ class Translator:
         if codec is not None:
             text = codec.target.encode(text) if source is None else codec.encode_target(text, source)
         return self.task.target_dictionary.encode_line(text, add_if_not_exist=False).long()
-
-    def unknown(self, line: str) -> list[str]:
-        """Return the letters of a line, or the words, that the source vocabulary lacks and no copy slot stands for."""
-        text, *_ = self._fields(line)
-        codec = self.task.codec
-        if codec is None:
-            return [word for word in dict.fromkeys(text.split()) if word not in self.task.source_dictionary]
-        words = [reveal(word) for word in codec.source.unknown(text)[codec.copy_slots :]]
-        if codec.source.whole_words:
-            return words
-        return [f"\u25cc{mark}" if unicodedata.combining(mark) else mark for mark in dict.fromkeys("".join(words))]
 
     def constraints(self, line: str) -> list[Tensor]:
         """Return the ids of the words that the output of a line must contain.

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from fairseq import tasks
-from fairseq.checkpoint_utils import load_checkpoint as load_checkpoint_and_data
 from fairseq.checkpoint_utils import save_ema_as_checkpoint
 from fairseq.distributed import utils as distributed_utils
 from omegaconf import DictConfig, OmegaConf
@@ -39,13 +35,13 @@ from s2s_plugin.stages.same_run import (
     dictionary_fingerprints,
     write_training_settings,
 )
-from s2s_plugin.stages.training_progress import TrainingProgress
+from s2s_plugin.stages.training_process import train_process
 from s2s_plugin.tasks.checkpoint import check_parameters, load_checkpoint
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.utils.checkpoint import save_checkpoint
-from s2s_plugin.utils.console import clock, note, route_logs, say
+from s2s_plugin.utils.console import clock, note, say
 from s2s_plugin.utils.io import write_json, write_text
-from s2s_plugin.utils.untrusted import show, write_yaml
+from s2s_plugin.utils.untrusted import write_yaml
 
 
 class TrainStage(Stage):
@@ -135,32 +131,6 @@ def _divergence(cfg: DictConfig, run_dir: RunDir) -> UserError:
     )
 
 
-def _copy_whole(source: str, target: str, overwrite: bool = False) -> bool:
-    """Copy a checkpoint so that the old one is replaced whole or not at all, unlike fairseq's own function."""
-    partial = Path(f"{target}.tmp")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
-    return True
-
-
-def _load_training(cfg: DictConfig, trainer: Any, **options: Any) -> tuple:
-    """Call fairseq's function, which raises anything on a state of optimizer, meters or data that is not one.
-
-    Raises:
-        UserError: it does.
-    """
-    try:
-        return load_checkpoint_and_data(cfg, trainer, **options)
-    except (UserError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        reason = show(str(error) or type(error).__name__)
-        raise UserError(
-            f"{cfg.save_dir}: the training does not go on from the state in its checkpoint ({reason}); restore a copy, "
-            "or give this run another name=..."
-        ) from None
-
-
 def _load_initial(cfg: DictConfig, model: nn.Module) -> dict:
     """Return the checkpoint to fine-tune; raise UserError if it has another model or vocabulary."""
     path = Path(cfg.checkpoint.finetune_from_model)
@@ -227,50 +197,6 @@ def _finish(
         "seed": cfg.common.seed,
     }
     write_json(run_dir.training_result, result)
-
-
-def train_process(cfg: DictConfig, run_dir: RunDir, updates: int, verbose: bool) -> None:
-    """Run fairseq's training in this process, which fairseq may have started for one of several devices."""
-    first = cfg.distributed_training.distributed_rank == 0
-    if multiprocessing.parent_process() is not None:
-        route_logs(run_dir.log if first else None, verbose and first)
-    from fairseq_cli import train as fairseq_train
-
-    fairseq_train.checkpoint_utils.PathManager.copy = staticmethod(_copy_whole)
-    fairseq_train.checkpoint_utils.load_checkpoint = _load_training
-    # fairseq keeps these between trainings in one process (multirun), but not between processes.
-    for function in (fairseq_train.checkpoint_utils.save_checkpoint, fairseq_train.should_stop_early):
-        for name in ("best", "num_runs"):
-            function.__dict__.pop(name, None)
-    if cfg.checkpoint.patience > 0 and restore_patience(cfg, run_dir, updates, fairseq_train.should_stop_early):
-        return say("      patience has run out") if first else None
-    if not first:
-        return fairseq_train.main(cfg)
-    progress = TrainingProgress(cfg.optimization.max_update, cfg.checkpoint.best_checkpoint_metric)
-    logging.getLogger().addHandler(progress)
-    try:
-        return fairseq_train.main(cfg)
-    finally:
-        logging.getLogger().removeHandler(progress)
-        progress.close()
-
-
-def restore_patience(cfg: DictConfig, run_dir: RunDir, updates: int, stopper) -> bool:
-    """Count, from the log, the validations without improvement until the last checkpoint, at ``updates``.
-
-    ``stopper`` is fairseq's function ``should_stop_early``, which keeps the count in its attributes.
-
-    Returns:
-        whether patience has run out.
-    """
-    sign = 1 if cfg.checkpoint.maximize_best_checkpoint_metric else -1
-    curve = read_curves(run_dir.log).valid[cfg.checkpoint.best_checkpoint_metric]["valid"]
-    for value in (curve[update] for update in sorted(curve) if update <= updates):
-        if not hasattr(stopper, "best") or sign * value > sign * stopper.best:
-            stopper.best, stopper.num_runs = value, 0
-        else:
-            stopper.num_runs += 1
-    return getattr(stopper, "num_runs", 0) >= cfg.checkpoint.patience
 
 
 def _precision(cfg: DictConfig) -> str:

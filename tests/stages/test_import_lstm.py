@@ -12,7 +12,7 @@ from fairseq import checkpoint_utils
 from torch.testing import assert_close
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.stages.import_lstm import convert
+from s2s_plugin.stages.importing.lstm import convert
 
 STOCK = (
     "fairseq-train {data} --task translation --arch lstm --cpu --optimizer adam --lr 0.01 --max-tokens 1000 "

@@ -5,10 +5,10 @@
     python bench/serve_load.py en-de.s2s runs/nmt/default      11 minutes, most of them for --memory
 
 Each request is one sentence of the test set. wrk sends them over loopback from a process of its own, with 1, 8 and 64
-connections, each of which waits for its answer. A third process calls ``model.translate`` with one sentence after the
-other. The two take turns in each round, never at the same time, in the server's precision and with one thread for the
-decoder; a ratio is the median over rounds. Then ``--memory`` requests from 64 connections show whether the server's
-resident memory grows. Results go to ``bench/results/serve_load.json`` and ``.md``.
+connections, each of which waits for its answer. A third process calls ``model.translate`` sentence by sentence. The two
+take turns in each round, never at the same time, in the server's precision and with one thread for the decoder; a ratio
+is the median over rounds. Then ``--memory`` requests from 64 connections show whether the server's resident memory
+grows. Results go to ``bench/results/serve_load.json`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Server:
 
 
 class Caller:
-    """The model in a process of its own, which translates one sentence after the other while it is its turn."""
+    """The model in a process of its own, which translates sentence by sentence while it is its turn."""
 
     CODE = """
 import json, sys, time, torch, s2s_plugin

@@ -1,4 +1,4 @@
-"""What a model is asked about: sentences or media, each with its own output or one that the user names."""
+"""What a model is to explain: sentences or media, each with its own output or one that the user names."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Output:
         tokens: T subwords; the last one is ``</s>``.
         probabilities: of the T tokens.
         source_tokens: S subwords of a text; empty for a signal.
-        attention: T x S weights, if asked for and the model attends.
+        attention: T x S weights, with ``attention=True`` and a model that attends.
     """
 
     text: str

@@ -116,8 +116,8 @@ class Handler(BaseHTTPRequestHandler):
             case ["api", "validate-yaml"]:
                 return self.answer({"errors": [], "warnings": []})
             case ["api", "repos", "create"]:
-                asked = json.loads(body)
-                name = f"{asked['organization']}/{asked['name']}"
+                request = json.loads(body)
+                name = f"{request['organization']}/{request['name']}"
                 if name in self.server.repositories:
                     return self.answer({"error": "You already created it", "url": f"{self.server.url}/{name}"}, 409)
                 self.server.repositories[name] = {}

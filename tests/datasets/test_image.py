@@ -51,9 +51,11 @@ def test_broken_pictures_are_named(tmp_path):
     (tmp_path / "text.png").write_text("words")
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:800])
     Image.new("1", (10_000, 5_000)).save(tmp_path / "huge.png")
+    Image.new("L", (9, 9)).save(tmp_path / "program.eps")
     for name, reason in {
         "empty.png": "0 bytes",
         "text.png": "unknown format",
+        "program.eps": "unknown format",
         "cut.png": "not an image",
         "huge.png": "50 megapixels",
         "absent.png": "no such file",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -188,3 +189,21 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path, clip, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "http:a.mp4").write_bytes(clip[0].read_bytes())
     assert len(list(read_frames(Path("http:a.mp4"), FPS))) == len(clip[1])
+
+
+def test_other_files_of_a_playlist_are_not_read(tmp_path, clip):
+    """Whoever sends a file to a server must not see others of it."""
+    path = tmp_path / "list.m3u8"
+    lines = "#EXTM3U", "#EXT-X-TARGETDURATION:9", "#EXTINF:9,", f"file://{clip[0]}", "#EXT-X-ENDLIST"
+    path.write_text("\n".join(lines))
+    with pytest.raises(UserError, match=r"list\.m3u8: not a video"):
+        build_frontend("video", {}).load(item(path))
+
+
+def test_a_description_of_a_stream_opens_no_socket(tmp_path):
+    path = tmp_path / "stream.mp4"
+    path.write_text("v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 9000 RTP/AVP 0\n")
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"stream\.mp4: not a sound file"):
+        build_frontend("audio", {}).load(item(path))
+    assert time.monotonic() - began < 5

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -84,3 +84,10 @@ def check_file(path: Path) -> None:
         raise UserError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: 0 bytes; fetch or record it again")
+
+
+def open_container(file: BinaryIO) -> Any:
+    """Open a media file with PyAV; what it only refers to, such as the files of a playlist, cannot be read."""
+    import av
+
+    return av.open(file, "r", options={"protocol_whitelist": "none"})

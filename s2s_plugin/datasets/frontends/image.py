@@ -19,6 +19,8 @@ from s2s_plugin.utils.options import option
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
+# Of Pillow's; it reads EPS by running Ghostscript on a file that may be a stranger's.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
 MAX_ASPECT = 3.0  # of a pixel; other resolutions are no resolutions
 
 
@@ -79,7 +81,8 @@ def read_image(path: Path, max_megapixels: float, option: str = "", draft: int |
 
     check_file(path)
     try:
-        with path.open("rb") as file, Image.open(file) as image:  # by name, Pillow maps turned tiff files wrongly
+        # By name, Pillow maps turned tiff files wrongly.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             megapixels = image.width * image.height / 1e6
             if megapixels > max_megapixels:
                 rule = f"must have at most {option}{max_megapixels:g}"

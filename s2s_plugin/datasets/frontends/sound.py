@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from s2s_plugin.datasets.frontends import check_file
+from s2s_plugin.datasets.frontends import check_file, open_container
 from s2s_plugin.datasets.manifest import split_slice
 from s2s_plugin.errors import UserError
 
@@ -136,10 +136,8 @@ def _counts_samples(mp3: BinaryIO) -> bool:
 
 def _count_samples(source: BinaryIO) -> int:
     """Return the number of samples in all packets, without decoding them."""
-    import av
-
     source.seek(0)
-    with av.open(source, "r") as container:
+    with open_container(source) as container:
         stream = container.streams.audio[0]
         ticks = sum(packet.duration or 0 for packet in container.demux(stream))
         return round(ticks * (stream.time_base or 0) * stream.rate)
@@ -152,7 +150,7 @@ def _read_track(
 
     source.seek(0)
     try:
-        with av.open(source, "r") as container:
+        with open_container(source) as container:
             if not container.streams.audio:
                 raise UserError(f"{path}: must have an audio track")
             resampler = av.AudioResampler(format="flt")

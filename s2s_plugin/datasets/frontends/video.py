@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s2s_plugin.datasets.frontends import check_file, check_installed, mouth
+from s2s_plugin.datasets.frontends import check_file, check_installed, mouth, open_container
 from s2s_plugin.datasets.frontends.image import read_image, square_pixels
 from s2s_plugin.datasets.manifest import Item
 from s2s_plugin.errors import UserError
@@ -137,7 +137,7 @@ def _read_video(path: Path, fps: float) -> Iterator:
 
     check_file(path)
     try:
-        with av.open(str(path.absolute())) as container:  # a colon would be a protocol
+        with path.open("rb") as file, open_container(file) as container:
             if not container.streams.video:
                 raise UserError(f"{path}: must have a video track")
             stream = container.streams.video[0]

@@ -43,8 +43,9 @@ class Exploration:
 
     Attributes:
         outputs: n best, best first (:class:`~s2s_plugin.package.model.Output`).
-        alternatives: of each output, for each of its tokens, the likeliest tokens there by the decoder alone, without
-            constraints and a CTC head; empty if the search kept none.
+        alternatives: of each output, for each of its tokens, the likeliest tokens there, without constraints; empty if
+            the search kept none. With a CTC head in the search, of those that the decoder finds likeliest, with the
+            weighted geometric mean of both probabilities, as in ``outputs``.
         lattice: of each step of the search, its hypotheses, best first; empty if it kept none.
         signal: the source, if it is no text.
     """

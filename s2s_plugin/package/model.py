@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from fairseq.dataclass.configs import FairseqConfig, GenerationConfig
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -45,6 +46,7 @@ from s2s_plugin.utils.untrusted import load_yaml
 GENERATION = {field.name for field in fields(GenerationConfig)} - {"lm_path", "lm_weight", "_name"}
 MAX_SEARCHES = 16  # that are kept, each with its options
 FULL_BATCH_BEAM = 5  # a wider beam has smaller batches: what a search keeps of its steps grows with it
+DEVICES = ("cpu", "cuda")
 WINDOW = 64  # inputs of a stream that are decoded at once
 Input = str | Path | np.ndarray
 
@@ -64,6 +66,10 @@ class Model:
         """Load the best checkpoint of a run; prefer :func:`load`."""
         if precision not in PRECISIONS:
             raise UserError(f"precision must be {', '.join(PRECISIONS)}, got {precision}")
+        if device not in DEVICES:
+            raise UserError(f"device must be {' or '.join(DEVICES)}, got {device}")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device=cuda requires a GPU that torch can use; leave it out")
         config = load_yaml(run.config)
         if missing := {"app", "task", "generation"} - config.keys():
             raise UserError(f"{run.config}: not the config of a run: {min(missing)} is missing")
@@ -117,7 +123,14 @@ class Model:
         Raises:
             UserError: an input or an option cannot be used.
         """
+        if isinstance(inputs, (str, Path, np.ndarray)):
+            raise UserError(f"outputs requires a list of inputs, got one {type(inputs).__name__}")
         inputs = list(inputs)
+        for name, each in (("constraints", constraints), ("prefix", prefix)):
+            if each is not None and len(each) != len(inputs):
+                raise UserError(f"expected {name} of {len(inputs)} inputs, got {len(each)}")
+        if nbest < 1:
+            raise UserError(f"nbest must be at least 1, got {nbest}")
         if attention:
             options["print_alignment"] = "hard"
         if constraints is not None:
@@ -160,6 +173,7 @@ class Model:
         prefix: str | Sequence[str] = (),
         alternatives: int = 8,
         rate: int | None = None,
+        on_step: Callable[[], None] = lambda: None,
         **options: Any,
     ) -> Exploration:
         """Return the outputs of one input with the search for them.
@@ -169,6 +183,7 @@ class Model:
             prefix: what the outputs must begin with: a text, or a list of tokens.
             alternatives: number of likely tokens at each place.
             rate: of an array of samples, in Hz.
+            on_step: called before each step of the search; what it raises ends the search.
             options: those of :meth:`outputs`.
 
         Raises:
@@ -180,7 +195,7 @@ class Model:
         if self.modality != "text":
             read = self._read(source, rate)
             signal = signal_of(translator, read)
-        recorder = Recorder(translator.task.target_dictionary, alternatives)
+        recorder = Recorder(translator.task.target_dictionary, alternatives, on_step)
         context = copy_context()
         context.run(OBSERVER.set, recorder)
         options |= {"attention": translator.attends, "prefix": [prefix]}

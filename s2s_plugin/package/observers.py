@@ -64,18 +64,25 @@ class Follower(Observer):
 class Recorder(Observer):
     """Records the search for one source.
 
+    Args:
+        dictionary: of the target.
+        alternatives: number of likely tokens to keep after each hypothesis.
+        on_step: called before each step of the search; what it raises ends the search.
+
     Attributes:
         lattice: of each step, the hypotheses after it, best first; empty if the search was not ours.
     """
 
-    def __init__(self, dictionary: Dictionary, alternatives: int):
-        self.dictionary, self.num_alternatives = dictionary, alternatives
+    def __init__(self, dictionary: Dictionary, alternatives: int, on_step: Callable[[], None] = lambda: None):
+        self.dictionary, self.num_alternatives, self.on_step = dictionary, alternatives, on_step
         self.lattice: list[list[Node]] = []
         self._likeliest: list[tuple[Tensor, Tensor]] = []  # of each step, n x K x A probabilities and ids
         self._alternatives: dict[tuple[str, ...], list[Alternative]] = {}  # by the tokens before
 
     def process(self, scores: Tensor, state: BeamState) -> Tensor:
-        best, token = scores.topk(min(self.num_alternatives + 1, scores.size(2)), 2)  # one may be padding
+        self.on_step()
+        joint = scores if self.ctc is None else self.ctc.process(scores, state)
+        best, token = joint.topk(min(self.num_alternatives + 1, scores.size(2)), 2)  # one may be padding
         self._likeliest.append((best.exp(), token if state.vocabulary is None else state.vocabulary[token]))
         return scores
 
@@ -119,7 +126,9 @@ class Recorder(Observer):
             if (row := rows.get(sentence)) is None:  # done
                 continue
             pairs = zip(ids[row, number].tolist(), probabilities[row, number].tolist(), strict=True)
-            likeliest = [Alternative(self.dictionary[id_], each) for id_, each in pairs if id_ != self.dictionary.pad()]
+            likeliest = [
+                Alternative(self.dictionary[id_], p) for id_, p in pairs if p > 0 and id_ != self.dictionary.pad()
+            ]
             self._alternatives[path] = likeliest[: self.num_alternatives]
 
 

@@ -18,7 +18,8 @@ class Output:
         score: length-normalized log-probability, natural logarithm.
         confidence: geometric mean of the token probabilities, in [0, 1].
         tokens: T subwords; the last one is ``</s>``.
-        probabilities: of the T tokens.
+        probabilities: of the T tokens; with a CTC head in the search, the weighted geometric mean of the decoder's and
+            the head's.
         source_tokens: S subwords of a text; empty for a signal.
         attention: T x S weights, with ``attention=True`` and a model that attends.
     """

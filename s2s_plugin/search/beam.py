@@ -195,6 +195,8 @@ class BeamSearch:
         if options.ctc_search_weight and (ctc := self.models[0].ctc) is not None:
             logits, padding_mask = ctc(memories[0].values), memories[0].padding_mask
             collaborators.append(CTCPrefixes(logits, padding_mask, width, self.blank, self.eos, options))
+            if observer is not None:
+                observer.ctc = collaborators[-1]
         return state, [*collaborators, selector]
 
     def _source_lengths(self, sample: dict) -> Tensor:

@@ -90,7 +90,13 @@ class Collaborator:
 
 
 class Observer(Collaborator):
-    """Sees a search, before all others that take part in its steps; it changes nothing."""
+    """Sees a search, before all others that take part in its steps; it changes nothing.
+
+    Attributes:
+        ctc: what adds the share of a CTC head to log-probabilities, if the search does.
+    """
+
+    ctc: Collaborator | None = None
 
     def finish(self, steps: list[Step], vocabulary: Tensor | None, options: BeamOptions) -> None:
         """Take the steps of the search when it has ended; ``vocabulary``: see :func:`trace_back`."""

@@ -22,11 +22,12 @@ from s2s_plugin.explain.neighbors import TrainingPairs
 from s2s_plugin.inference.chat import Chatbot
 from s2s_plugin.package.model import Model, Output
 from s2s_plugin.server.explorer import add_exploring, add_page
-from s2s_plugin.server.limits import SUBPROTOCOL, Guard, Limits
+from s2s_plugin.server.limits import MAX_BEAM, SUBPROTOCOL, Guard, Limits
 from s2s_plugin.server.schemas import About, Answer, Answers, Problem, Search, Text, Texts
 from s2s_plugin.server.service import Full, Service
 from s2s_plugin.server.uploads import stored
 
+MAX_REASON = 123  # bytes, of the end of a web socket
 REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
     for code, text in {
@@ -75,9 +76,9 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
+    app.add_middleware(Guard, limits=service.limits, key=key)  # inside: a browser asks for leave without the key
     app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    app.add_middleware(Guard, limits=service.limits, key=key)
     app.add_exception_handler(UserError, _user_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)
@@ -139,7 +140,7 @@ def _add_general_routes(app: FastAPI, service: Service, training: Collection[str
                 parameters=model.parameters,
                 beam=model.defaults["beam"],
                 lenpen=model.defaults["lenpen"],
-                max_beam=service.limits.beam,
+                max_beam=MAX_BEAM,
                 neighbors=name in training,
                 chat=model.can_chat,
             )
@@ -151,25 +152,25 @@ def _add_decoding_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/models/{name}/translate")
     async def translate(name: str, body: Texts) -> Answers:
         """Decode texts."""
-        service.check_texts(name, body.inputs, body)
+        service.check_texts(name, body.inputs)
         service.check_forced(body.constraints, body.prefix)
         for option in ("constraints", "prefix"):
             if (values := getattr(body, option)) is not None and len(values) != len(body.inputs):
                 raise HTTPException(422, f"expected {option} of {len(body.inputs)} inputs, got {len(values)}")
-        return _answers(await service.decode(name, body.inputs, body.options(), body.constraints, body.prefix))
+        return _answers(await service.decode(name, body.inputs, body, body.constraints, body.prefix))
 
     @app.post("/v1/models/{name}/file")
     async def read_file(name: str, search: Annotated[Search, Query()], file: Annotated[UploadFile, File()]) -> Answers:
         """Decode a recording, a video or a picture."""
-        service.check_signal(name, search)
+        service.check_signal(name)
         async with stored(file) as path:
-            return _answers(await service.decode(name, [path], search.options()))
+            return _answers(await service.decode(name, [path], search))
 
     @app.post("/v1/models/{name}/stream", response_class=StreamingResponse)
     async def stream(name: str, body: Text) -> StreamingResponse:
         """Decode a text; events ``partial`` have what there is so far, the last one, ``output``, has all."""
-        service.check_texts(name, [body.input], body)
-        events = service.follow(name, body.input, body.options())
+        service.check_texts(name, [body.input])
+        events = service.follow(name, body.input, body)
         first = await anext(events)  # if the input or an option cannot be used, that is the answer
         return StreamingResponse(_events(first, events), media_type="text/event-stream")
 
@@ -201,21 +202,18 @@ def _add_chat(app: FastAPI, service: Service, origins: Sequence[str]) -> None:
         if origin is not None and origin not in origins and urlsplit(origin).netloc != socket.headers.get("host"):
             await socket.close(1008, "another web page may not use this server")
             return
-        if name not in service.models:
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope.get("subprotocols", ()) else None)
+        if name not in service.models:  # only what is accepted can be closed with a reason that a page sees
             await socket.close(1008, "there is no such model")
             return
         try:
-            bot = await asyncio.to_thread(service.models[name].chat)
-        except UserError as error:
-            await socket.close(1008, str(error)[:100])
-            return
-        offered = socket.scope.get("subprotocols", [])
-        try:
             with service.converse():
-                await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+                bot = await asyncio.to_thread(service.models[name].chat)
                 await _converse(socket, bot, service.limits)
         except Full:
             await socket.close(1013, "too many conversations; try again")
+        except UserError as error:
+            await socket.close(1008, str(error).encode()[:MAX_REASON].decode(errors="ignore"))
         except WebSocketDisconnect:
             return
 

@@ -75,7 +75,6 @@ class Explored(BaseModel):
 
     outputs: list[ExploredAnswer]
     lattice: Annotated[list[list[LatticeNode]], Field(description="for each step, its hypotheses, best first")]
-    neighbors: Annotated[list[Neighbor], Field(description="empty: ask /neighbors, which may take a while")] = []
     signal: Signal | None
 
     @classmethod

@@ -49,24 +49,24 @@ def add_exploring(app: FastAPI, service: Service, training: Mapping[str, Trainin
     @app.post("/v1/models/{name}/explore")
     async def explore(name: str, body: ExploreText) -> Explored:
         """Decode one text, and return the search for it too."""
-        service.check_texts(name, [body.input], body)
+        service.check_texts(name, [body.input])
         service.check_prefix(body.prefix)
-        return Explored.of(await service.explore(name, body.input, body.prefix, body.options()))
+        return Explored.of(await service.explore(name, body.input, body.prefix, body))
 
     @app.post("/v1/models/{name}/explore/file")
     async def explore_file(
         name: str, search: Annotated[Explore, Query()], file: Annotated[UploadFile, File()]
     ) -> Explored:
         """Decode a recording, a video or a picture, and return the search for it too."""
-        service.check_signal(name, search)
+        service.check_signal(name)
         service.check_prefix(search.prefix)
         async with stored(file) as path:
-            return Explored.of(await service.explore(name, path, search.prefix, search.options()))
+            return Explored.of(await service.explore(name, path, search.prefix, search))
 
     @app.post("/v1/models/{name}/neighbors")
     async def neighbors(name: str, body: Text) -> list[Neighbor]:
         """Return the training pairs whose sources are most similar; the first time may take half a minute."""
-        service.check_texts(name, [body.input], body)
+        service.check_texts(name, [body.input])
         if name not in training:
             raise HTTPException(404, "the training pairs of this model are not here")
         async with lock:

@@ -10,7 +10,6 @@ from s2s_plugin.package.model import Output
 from s2s_plugin.server.limits import MAX_BEAM
 
 STRICT = ConfigDict(extra="forbid", strict=True)  # of JSON; what comes in a query is text
-AT_MOST: dict[str, Any] = {"maximum": MAX_BEAM}
 
 
 def _check_unicode(text: str) -> str:
@@ -32,9 +31,9 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    beam: Annotated[Whole, Field(ge=1, description="hypotheses at a time", json_schema_extra=AT_MOST)] | None = None
+    beam: Annotated[Whole, Field(ge=1, le=MAX_BEAM, description="hypotheses at a time")] | None = None
     lenpen: Annotated[float, Field(ge=-5, le=5, description="above 1 favors long outputs")] | None = None
-    nbest: Annotated[Whole, Field(ge=1, description="outputs of each input", json_schema_extra=AT_MOST)] = 1
+    nbest: Annotated[Whole, Field(ge=1, le=MAX_BEAM, description="outputs of each input")] = 1
     attention: Annotated[bool, Field(description="with the attention weights")] = False
     sampling: Annotated[bool, Field(description="draw outputs at random")] = False
     temperature: Annotated[float, Field(ge=0.01, le=100)] | None = None
@@ -42,12 +41,10 @@ class Search(BaseModel):
     sampling_topp: Annotated[float, Field(ge=0.001, le=1)] | None = None
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] | None = None
 
-    def options(self) -> dict[str, Any]:
-        """Return what is set, as options of :meth:`Model.outputs`."""
+    def options(self, beam: int) -> dict[str, Any]:
+        """Return what is set, as options of :meth:`Model.outputs`; ``beam`` is the model's."""
         chosen = self.model_dump(include=set(Search.model_fields), exclude_none=True)
-        beam = max(chosen.get("beam", 1), chosen["nbest"])
-        if chosen["nbest"] > 1 or "beam" in chosen:
-            chosen["beam"] = beam
+        chosen["beam"] = max(chosen.get("beam", beam), chosen["nbest"])
         if not chosen["sampling"]:
             chosen = {name: value for name, value in chosen.items() if not name.startswith("sampling")}
         return chosen

@@ -42,6 +42,9 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--max-body", type=int, default=10, help="megabytes of a request")
     parser.add_argument("--max-waiting", type=int, default=256, help="inputs that may wait")
     options = parser.parse_args(words)
+    for name in ("threads", "max_body", "max_waiting"):
+        if (value := getattr(options, name)) < 1:
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     check_installed("s2s serve", "serve", PACKAGES)
     from s2s_plugin.server.app import create_app
     from s2s_plugin.server.limits import Limits
@@ -49,14 +52,13 @@ def run(words: Sequence[str]) -> int:
     key = None if options.key_file is None else _read_key(options.key_file)
     if key is None and not _is_loopback(options.host):
         say("      without --key-file anybody who reaches this machine may use it")
-    hosts = [*LOOPBACK, options.host, *options.allow_host] if _is_specific(options.host) else ["*"]
-    if options.threads < 1:
-        raise UserError(f"--threads must be at least 1, got {options.threads}")
+    host = f"[{options.host}]" if ":" in options.host else options.host  # as clients write it
+    hosts = [*LOOPBACK, host, *options.allow_host] if _is_specific(options.host) else ["*"]
     torch.set_num_threads(options.threads)
     limits = Limits(body=options.max_body * 2**20, waiting=options.max_waiting)
     app = create_app(load_models(options.files, options.precision), limits, key, hosts, options.allow_origin)
     listener = listen(options.host, options.port)
-    say(f"      http://{options.host}:{listener.getsockname()[1]}/  (Ctrl-C ends; /openapi.json describes it)")
+    say(f"      http://{host}:{listener.getsockname()[1]}/  (Ctrl-C ends; /openapi.json describes it)")
     answer(app, listener)
     return 0
 

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import HTTPException
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.package.exploration import Exploration
 from s2s_plugin.package.model import Input, Model, Output
 from s2s_plugin.server.batching import Batcher, Closed, QueueFull
@@ -52,8 +53,8 @@ class Service:
             raise HTTPException(404, f"there is no model {name!r:.100}; see /v1/models")
         return self.models[name]
 
-    def check_texts(self, name: str, texts: Sequence[str], search: Search) -> Model:
-        """Return the model; raise an error if it reads no text, or a request is larger than allowed."""
+    def check_texts(self, name: str, texts: Sequence[str]) -> None:
+        """Raise an error if the model reads no text, or a request is larger than allowed."""
         model = self.find(name)
         if model.modality != "text":
             raise HTTPException(422, f"this model reads {model.modality}: POST a file to /v1/models/{name}/file")
@@ -65,8 +66,6 @@ class Service:
         if (total := sum(map(len, texts))) > limits.all_characters:
             rule = f"the inputs of a request must have at most {limits.all_characters:,} characters"
             raise HTTPException(413, f"{rule}, got {total:,}")
-        self._check_search(search)
-        return model
 
     def check_forced(
         self, constraints: Sequence[Sequence[str]] | None, prefix: Sequence[str | Sequence[str]] | None
@@ -85,49 +84,53 @@ class Service:
         if sum(map(len, prefix)) > self.limits.forced:
             raise HTTPException(413, f"a prefix must have at most {self.limits.forced:,} characters")
 
-    def check_signal(self, name: str, search: Search) -> Model:
-        """Return the model; raise an error if it reads text, or a request is larger than allowed."""
-        model = self.find(name)
-        if model.modality == "text":
+    def check_signal(self, name: str) -> None:
+        """Raise an error if the model reads text."""
+        if self.find(name).modality == "text":
             raise HTTPException(422, f"this model reads text: POST it to /v1/models/{name}/translate")
-        self._check_search(search)
-        return model
 
-    def _check_search(self, search: Search) -> None:
-        if max(search.beam or 1, search.nbest) > self.limits.beam:
-            raise HTTPException(422, f"beam and nbest must be at most {self.limits.beam}")
+    def _options(self, name: str, search: Search) -> dict[str, Any]:
+        return search.options(self.models[name].defaults["beam"])
 
     async def decode(
         self,
         name: str,
         sources: Sequence[Input],
-        options: Mapping[str, Any],
+        search: Search,
         constraints: Sequence[Sequence[str]] | None = None,
         prefix: Sequence[str | Sequence[str]] | None = None,
     ) -> list[list[Output]]:
         """Return the outputs of each input."""
         with self._measured(name, len(sources)):
             try:
-                futures = self.batchers[name].submit(sources, options, constraints, prefix)
+                futures = self.batchers[name].submit(sources, self._options(name, search), constraints, prefix)
             except QueueFull:
                 raise Full from None
             except Closed:
                 raise HTTPException(503, "the server is about to end") from None
             return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
 
-    async def explore(self, name: str, source: Input, prefix: Sequence[str], options: Mapping[str, Any]) -> Exploration:
-        """Return the outputs of one input with the search for them, which is not shared with other inputs."""
-        with self._measured(name, 1), self._alone():
-            return await asyncio.to_thread(self.models[name].explore, source, prefix, **options)
+    async def explore(self, name: str, source: Input, prefix: Sequence[str], search: Search) -> Exploration:
+        """Return the outputs of one input with the search for them, which ends when nobody waits for them any more."""
+        options, given_up = self._options(name, search), threading.Event()
 
-    async def follow(
-        self, name: str, source: Input, options: Mapping[str, Any]
-    ) -> AsyncGenerator[str | list[Output], None]:
+        def check() -> None:
+            if given_up.is_set():
+                raise GivenUp
+
+        with self._measured(name, 1), self._alone():
+            try:
+                return await asyncio.to_thread(self.models[name].explore, source, prefix, on_step=check, **options)
+            finally:
+                given_up.set()
+
+    async def follow(self, name: str, source: Input, search: Search) -> AsyncGenerator[str | list[Output], None]:
         """Yield the best output of one input so far, as it changes, and all outputs at the end.
 
         The search ends when nobody waits for them any more.
         """
         loop, seen, given_up = asyncio.get_running_loop(), asyncio.Queue[str | None](), threading.Event()
+        options = self._options(name, search)
 
         def note(text: str | None) -> None:
             if given_up.is_set():
@@ -185,6 +188,9 @@ class Service:
             self.inputs.labels(name).inc(inputs)
         except HTTPException as refusal:
             status = "full" if isinstance(refusal, Full) else "error"
+            raise
+        except UserError:
+            status = "refused"
             raise
         except (asyncio.CancelledError, GeneratorExit):  # the client has left
             status = "left"

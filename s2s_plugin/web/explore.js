@@ -19,7 +19,7 @@ export function explore(model, { input, options, prefix }) {
   settings.onSearched = ([beam]) => (lattice = latticeOf(beam, model.target));
   const [outputs] = model.outputs([input], settings);
   mark(lattice, outputs[0].tokens);
-  return { outputs, lattice: lattice.map((step) => step.map(({ path, ...node }) => node)), neighbors: [], signal: null };
+  return { outputs, lattice: lattice.map((step) => step.map(({ path, ...node }) => node)), signal: null };
 }
 
 /** @returns {object[][]} the hypotheses after each step of a search, best first */

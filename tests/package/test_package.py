@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import call
 
 import s2s_plugin
@@ -105,6 +106,9 @@ def test_threads_get_their_own_outputs(model: s2s_plugin.Model):
         ({"beam": "many"}, "generation.beam"),
         ({"temperature": 0.0}, "generation.temperature must be positive, got 0"),
         ({"nbest": 9}, "nbest"),
+        ({"nbest": 0}, "nbest must be at least 1, got 0"),
+        ({"prefix": []}, "expected prefix of 1 inputs, got 0"),
+        ({"constraints": [["H"], []]}, "expected constraints of 1 inputs, got 2"),
     ],
 )
 def test_a_wrong_option_is_named(model: s2s_plugin.Model, options: dict, said: str):
@@ -115,10 +119,17 @@ def test_a_wrong_option_is_named(model: s2s_plugin.Model, options: dict, said: s
 def test_a_wrong_input_is_named(model: s2s_plugin.Model):
     with pytest.raises(UserError, match="this model reads text, got a ndarray"):
         model.translate(np.zeros(3))
+    with pytest.raises(UserError, match="outputs requires a list of inputs, got one str"):
+        model.outputs("a b")
     with pytest.raises(UserError, match=r"absent\.s2s: no such packaged model"):
         s2s_plugin.load("absent.s2s")
     with pytest.raises(UserError, match=r"a model is a file that ends with \.s2s, or the folder of a run"):
         s2s_plugin.load("/")
+    with pytest.raises(UserError, match="device must be cpu or cuda, got gpu"):
+        s2s_plugin.load(model.run.folder, device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="device=cuda requires a GPU that torch can use"):
+            s2s_plugin.load(model.run.folder, device="cuda")
 
 
 def test_it_is_trained_on_from_the_file(exported: dict[str, Path], small_settings: str, tmp_path: Path):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from contextvars import copy_context
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from s2s_plugin.package.observers import Recorder
 from s2s_plugin.search.ctc import CTCPrefixes
 from s2s_plugin.search.options import BeamOptions
+from s2s_plugin.search.state import OBSERVER
 
 BLANK, EOS = 0, 1
 SYMBOLS = (2, 3, 4)
@@ -95,3 +98,19 @@ def test_a_wide_search_with_ctc_is_exact(build, batch, search, weight):
             {words: score for words, score in expected.items() if math.isfinite(score)}, abs=1e-4
         )
     assert len(results[0]) < len(texts) == len(results[1]), "three steps cannot spell a repetition of three symbols"
+
+
+def test_recorded_alternatives_have_its_share(build, batch, search):
+    """They have the probabilities of the outputs, and recording changes none of these."""
+    model, sample = build(9, seed=3, peak=2, ctc=True), batch([6], seed=3)
+    dictionary, options = model.decoder.dictionary, {"beam": 4, "max_len_b": 4, "ctc_search_weight": 0.4}
+    recorder, context = Recorder(dictionary, 8), copy_context()
+    context.run(OBSERVER.set, recorder)
+    (recorded,), (plain,) = context.run(search, model, sample, **options), search(model, sample, **options)
+    assert [each["score"] for each in recorded] == [each["score"] for each in plain]
+    for hypothesis in recorded:
+        tokens = [dictionary[index] for index in hypothesis["tokens"].tolist()]
+        probabilities = hypothesis["positional_scores"].exp().tolist()
+        for token, probability, likeliest in zip(tokens, probabilities, recorder.alternatives(tokens), strict=True):
+            known = {each.token: each.probability for each in likeliest}
+            assert known[token] == pytest.approx(probability, abs=1e-5) and 0 < sum(known.values()) < 1 + 1e-5

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import ROOT
 from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 import s2s_plugin
 from s2s_plugin.server.app import create_app
@@ -63,6 +64,12 @@ def test_a_text_is_explored(client: TestClient, model: s2s_plugin.Model):
     assert forced["outputs"][0]["tokens"][:2] == [first["tokens"][0], other]
 
 
+def test_several_outputs_do_not_narrow_the_beam(client: TestClient, model: s2s_plugin.Model):
+    result = client.post(f"{PATH}/explore", json={"input": "d e f g", "nbest": 2}).json()
+    widths = [len(step) for step in result["lattice"]]
+    assert widths == [len(step) for step in model.explore("d e f g", nbest=2).lattice] and max(widths) > 4
+
+
 def test_beginnings_of_several_texts(client: TestClient, model: s2s_plugin.Model):
     body = {"inputs": ["a b", "c d"], "prefix": ["H", []]}
     outputs = client.post(f"{PATH}/translate", json=body).json()["outputs"]
@@ -77,7 +84,7 @@ def test_beginnings_of_several_texts(client: TestClient, model: s2s_plugin.Model
     [
         ("explore", {"input": "a", "prefix": ["nonsense"]}, 422, "target vocabulary"),
         ("explore", {"input": "a" * 20_000}, 413, "at most 10,000 characters"),
-        ("explore", {"input": "a", "beam": 50}, 422, "beam and nbest must be at most 20"),
+        ("explore", {"input": "a", "beam": 50}, 422, "beam: Input should be less than or equal to 20"),
         ("explore", {"input": "a", "bem": 5}, 422, "bem"),
         ("explore/file", None, 422, "file"),
         ("neighbors", {"inputs": ["a"]}, 422, "input"),
@@ -114,8 +121,27 @@ def test_with_a_key_the_page_alone_is_open(model: s2s_plugin.Model):
         assert client.get("/").status_code == client.get("/page/app.js").status_code == 200
         assert client.get("/v1/models").status_code == 401
         assert client.post(f"{PATH}/explore", json={"input": "a"}).status_code == 401
+        assert client.get("/v1/models", headers={"authorization": f"Bearer {KEY}".encode()}).status_code == 200
         for key, problem in ((KEY, "chatbot"), ("wrong", "key")):
             offer = ["s2s", f"key.{key.encode().hex()}"]
-            with pytest.raises(Exception) as error, client.websocket_connect(f"{PATH}/chat", subprotocols=offer):
-                pass
+            with (
+                pytest.raises(WebSocketDisconnect) as error,
+                client.websocket_connect(f"{PATH}/chat", subprotocols=offer) as socket,
+            ):
+                socket.receive_text()
             assert problem in error.value.reason
+
+
+def test_a_page_that_may_use_it_may_send_a_key(model: s2s_plugin.Model):
+    """A browser asks for leave first, without the key."""
+    page = "https://my.example"
+    with TestClient(create_app({"letters": model}, key=KEY, hosts=["testserver"], origins=[page])) as client:
+        asked = {"origin": page, "access-control-request-method": "POST"}
+        leave = client.options(
+            f"{PATH}/translate", headers={**asked, "access-control-request-headers": "authorization"}
+        )
+        assert leave.status_code == 200 and leave.headers["access-control-allow-origin"] == page
+        refused = client.post(f"{PATH}/translate", json={"inputs": ["a"]}, headers={"origin": page})
+        assert refused.status_code == 401 and refused.headers["access-control-allow-origin"] == page
+        other = client.options(f"{PATH}/translate", headers={**asked, "origin": "https://evil.example"})
+        assert other.status_code == 400 and "access-control-allow-origin" not in other.headers

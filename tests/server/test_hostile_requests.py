@@ -7,14 +7,17 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 import s2s_plugin
+from s2s_plugin.server import limits
 from s2s_plugin.server.app import create_app
 from s2s_plugin.server.limits import Limits
+from s2s_plugin.server.schemas import Search
 from s2s_plugin.server.serve import listen
 from s2s_plugin.server.service import Service
 
@@ -82,7 +85,7 @@ def test_a_search_ends_when_its_client_leaves(model: s2s_plugin.Model):
 
     async def leave() -> None:
         service = Service({"letters": model}, Limits())
-        events = service.follow("letters", "a b c d e f g h", {"beam": 2})
+        events = service.follow("letters", "a b c d e f g h", Search(beam=2))
         first = await anext(events)
         await events.aclose()
         await asyncio.to_thread(service.batchers["letters"].close)
@@ -105,6 +108,46 @@ def test_a_search_ends_when_its_client_leaves(model: s2s_plugin.Model):
         asyncio.run(leave())  # waits for the thread
     whole = model.outputs(["a b c d e f g h"], beam=2)[0][0]
     assert len(seen) < len(whole.tokens)
+
+
+def test_an_exploration_ends_when_its_client_leaves(model: s2s_plugin.Model):
+    """Of a search that has begun, no step is taken after that."""
+    steps, begun, left, explore = [], threading.Event(), threading.Event(), model.explore
+
+    def slow(*words, on_step, **options):
+        def step() -> None:
+            steps.append(None)
+            begun.set()
+            left.wait(10)
+            on_step()
+
+        return explore(*words, on_step=step, **options)
+
+    async def leave() -> None:
+        service = Service({"letters": model}, Limits())
+        search = asyncio.create_task(service.explore("letters", "a b c d e f g h", [], Search()))
+        await asyncio.to_thread(begun.wait, 10)
+        search.cancel()
+        with suppress(asyncio.CancelledError):
+            await search
+        left.set()
+        assert service.searching == 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "explore", slow)
+        asyncio.run(leave())  # waits for the thread
+    assert len(steps) == 1
+
+
+def test_all_bodies_together_are_bounded(model: s2s_plugin.Model, monkeypatch: pytest.MonkeyPatch):
+    body = {"inputs": ["a b c d e f g h"]}
+    monkeypatch.setattr(limits, "MAX_BODIES", 1)
+    with TestClient(create_app({"letters": model}, Limits(body=50), hosts=["testserver"])) as client:
+        assert [client.post(f"{PATH}/translate", json=body).status_code for _ in range(3)] == [200] * 3
+        monkeypatch.setattr(limits, "MAX_BODIES", 0.5)
+        answer = client.post(f"{PATH}/translate", json=body)
+        assert answer.status_code == 429 and answer.headers["retry-after"] == "1"
+        assert client.get("/health").status_code == 200
 
 
 def test_answers_are_sent_without_delay():

@@ -12,22 +12,24 @@ import { drawTokens } from "./tokens.js";
  * Fill the page.
  * @param {HTMLElement} root
  * @param {any} backend see types.js
+ * @param {boolean} [hasKey] somebody has just typed a key
  */
-export async function start(root, backend) {
+export async function start(root, backend, hasKey = false) {
   try {
     const models = await backend.about();
     root.replaceChildren(...drawPage(models, backend));
   } catch (error) {
-    if (error.name === "KeyNeeded") root.replaceChildren(drawKeyForm((key) => (backend.useKey(key), start(root, backend))));
+    if (error.name === "KeyNeeded") root.replaceChildren(drawKeyForm(hasKey, (key) => (backend.useKey(key), start(root, backend, true))));
     else root.replaceChildren(html("p", { class: "problem", role: "alert" }, error.message));
   }
 }
 
-function drawKeyForm(use) {
+function drawKeyForm(isWrong, use) {
   const key = html("input", { type: "password", name: "key", "aria-label": "Key", required: true, autocomplete: "off" });
   const form = html("form", { class: "turn" }, key, html("button", { type: "submit" }, "Use"));
   form.addEventListener("submit", (event) => (event.preventDefault(), use(key.value.trim())));
-  return html("section", {}, html("h1", {}, "This server requires a key"), form);
+  const problem = isWrong ? html("p", { class: "problem", role: "alert" }, "This key is not the server's.") : "";
+  return html("section", {}, html("h1", {}, "This server requires a key"), form, problem);
 }
 
 function drawPage(models, backend) {
@@ -95,7 +97,6 @@ function drawResult(exploration, { prefix, session, ask }) {
   show(0);
   const parts = [html("fieldset", { class: "outputs" }, html("legend", {}, outputs.length > 1 ? "Outputs" : "Output"), ...choices), detail];
   if (lattice.length) parts.push(part("Beam", "What the search kept at each step. Choose a token to force the output up to it.", drawLattice(lattice, force)));
-  if (exploration.neighbors.length) parts.push(part("Nearest training pairs", "", drawPairs(exploration.neighbors)));
   return parts;
 }
 

@@ -56,7 +56,7 @@ export class ServerBackend {
   async #ask(path, body) {
     const headers = {};
     const key = sessionStorage.getItem(KEY);
-    if (key !== null) headers.authorization = `Bearer ${key}`;
+    if (key !== null) headers.authorization = `Bearer ${inUtf8(key)}`;
     if (body !== undefined && !(body instanceof FormData)) headers["content-type"] = "application/json";
     const content = body === undefined || body instanceof FormData ? body : JSON.stringify(body);
     let response;
@@ -75,11 +75,17 @@ export class ServerBackend {
 /** The server requires a key, see useKey(). */
 export class KeyNeeded extends Error {
   name = "KeyNeeded";
+  message = "The server requires a key: load the page again.";
 }
 
 function problem(detail) {
   if (Array.isArray(detail)) return detail.map((each) => `${each.loc?.at(-1)}: ${each.msg}`).join("; ");
   return detail;
+}
+
+/** Return a text as a header can have it: a letter for each byte of its UTF-8. */
+function inUtf8(text) {
+  return String.fromCharCode(...new TextEncoder().encode(text));
 }
 
 function hex(text) {

@@ -31,7 +31,6 @@
  * @typedef {object} Exploration
  * @property {Output[]} outputs best first
  * @property {Node[][]} lattice of each step of the search, its hypotheses, best first; empty if it kept none
- * @property {Neighbor[]} neighbors may be empty
  * @property {Signal|null} signal
  *
  * @typedef {object} Output with T tokens, for S steps of the source

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.utils.rnn import pad_sequence
 
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.tasks.checkpoint import load_model
 
 SOURCES = ["Save the document.", "Copy the file to the folder."]
-TARGET = "Speichern Sie das Dokument."
+TARGETS = ["Speichern Sie das Dokument.", "Kopieren Sie die Datei in den Ordner."]
 
 
 def load(folder: str = "runs/nmt/default"):
@@ -61,7 +63,7 @@ def embedding(model, task):
     embedded = model.encoder.embedding(tokens.unsqueeze(0))
     table = model.encoder.embedding.table.weight
     print("tokens  ", " ".join(task.source_dictionary[i] for i in tokens.tolist()))
-    print("ids     ", *tokens.shape)
+    print("ids     ", 1, *tokens.shape)
     print("table   ", *table.shape)
     print("embedded", *embedded.shape)
     print("row of the table:", torch.equal(embedded[0, 0], table[tokens[0]]))
@@ -84,7 +86,7 @@ def encoder(model, task):
 
 def decoder(model, task):
     """Decode with teacher forcing, at once and step by step."""
-    source, target = source_ids(task, SOURCES[0]).unsqueeze(0), target_ids(task, TARGET)
+    source, target = source_ids(task, SOURCES[0]).unsqueeze(0), target_ids(task, TARGETS[0])
     memory = model.encode(source, torch.tensor([source.size(1)]))
     embedded = model.decoder.embedding(shift(target).unsqueeze(0))
     features, attention = model.decoder.rnn(embedded, memory)  # teacher forcing, all steps
@@ -101,7 +103,7 @@ def decoder(model, task):
 
 def generator(model, task):
     """Compute the probability of a translation."""
-    source, target = source_ids(task, SOURCES[0]).unsqueeze(0), target_ids(task, TARGET)
+    source, target = source_ids(task, SOURCES[0]).unsqueeze(0), target_ids(task, TARGETS[0])
     logits, _ = model(source, torch.tensor([source.size(1)]), shift(target).unsqueeze(0))
     log_probs = logits.log_softmax(-1)
     chosen = log_probs[0, torch.arange(len(target)), target]
@@ -111,7 +113,28 @@ def generator(model, task):
     print(f"log P(Y | X) = {chosen.sum():.2f}, of a token {chosen.mean():.2f}")
 
 
-EXPERIMENTS = {each.__name__: each for each in (choices, embedding, encoder, decoder, generator)}
+def loss(model, task):
+    """Compute the loss of a batch of two sentences, and its gradient."""
+    sources, targets = [source_ids(task, text) for text in SOURCES], [target_ids(task, text) for text in TARGETS]
+    pad = partial(pad_sequence, batch_first=True, padding_value=task.target_dictionary.pad())
+    lengths, target = torch.tensor([len(source) for source in sources]), pad(targets)
+    logits, _ = model(pad(sources), lengths, pad([shift(each) for each in targets]))
+    with torch.inference_mode(False):
+        logits = logits.clone().requires_grad_()
+        real = target.ne(task.target_dictionary.pad())  # what is not padding
+        nll = cross_entropy(logits[real], target[real], reduction="sum")
+        nll.backward()
+    error = (logits.softmax(-1) - one_hot(target, logits.size(-1))) * real.unsqueeze(-1)
+    smoothed = cross_entropy(logits[real], target[real], reduction="sum", label_smoothing=0.1)
+    tokens = real.sum()
+    print("target ", *target.shape)
+    print("tokens ", tokens.item())
+    print(f"loss of a token: {nll / tokens:.2f}, perplexity {(nll / tokens).exp():.2f}")
+    print(f"with smoothed labels: {smoothed / tokens:.2f}")
+    print("its gradient is softmax - one-hot:", torch.allclose(logits.grad, error, atol=1e-4))
+
+
+EXPERIMENTS = {each.__name__: each for each in (choices, embedding, encoder, decoder, generator, loss)}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in EXPERIMENTS:

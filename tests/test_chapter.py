@@ -77,7 +77,7 @@ def test_figures_are_the_same_section_by_section(name: str):
 def test_each_heading_with_a_command_has_an_output_and_two_solved_exercises():
     for page, exercise in ((ENGLISH, "**Exercise"), (KOREAN, "**연습 문제")):
         sections = [text for text in re.split(r"^#+ ", read(page), flags=re.MULTILINE) if "```\n" in text]
-        assert len(sections) == len(SHOWN_IN[page]) == 12
+        assert len(sections) == len(SHOWN_IN[page]) == 13
         for text in sections:
             assert [text.count(mark) for mark in ("```text\n", exercise, "<details", "</details>")] == [1, 2, 2, 2]
             assert re.search(r"^\[`[\w.]+`\]\(\S+\.py\)$", text, re.MULTILINE), "no code"
@@ -145,8 +145,8 @@ def test_figures_of_an_output_fit_each_other():
     for score, table in zip(scores, tables, strict=True):
         probabilities = [float(each) for each in re.findall(r"^    \S+ +(\d\.\d\d)  ", table, re.MULTILINE)]
         assert math.log(math.prod(probabilities)) / len(probabilities) == pytest.approx(score, abs=0.01)
-    bits = re.findall(r"(\d+\.\d+) +(\d+\.\d)$", OUTPUTS["s2s diagnose runs/nmt/default diagnose.measures=[source]"],
-                      re.MULTILINE)  # fmt: skip
+    shown = OUTPUTS["s2s diagnose runs/nmt/default 'diagnose.measures=[source]'"]
+    bits = re.findall(r"(\d+\.\d+) +(\d+\.\d)$", shown, re.MULTILINE)
     assert len(bits) == 4 and all(2 ** float(a) == pytest.approx(float(b), rel=0.01) for a, b in bits)
 
 
@@ -196,7 +196,7 @@ def similar(shown: str, printed: str) -> bool:
 
 
 def test_outputs_are_compared_by_words_and_figures():
-    shown = OUTPUTS["s2s diagnose runs/nmt/default diagnose.measures=[length]"]
+    shown = OUTPUTS["s2s diagnose runs/nmt/default 'diagnose.measures=[length]'"]
     assert similar(shown, shown.replace("34.1", "33.8") + "\nreport runs/nmt/default/report.html\n")
     assert not similar(shown, re.sub(r"\d\d\.\d+", "3.1", shown))
     assert not similar(shown, OUTPUTS["s2s list apps"])

@@ -53,6 +53,17 @@ def test_links_and_paths_exist(page: Path):
     assert not missing
 
 
+@each_page
+def test_a_command_is_quoted_for_every_shell(page: Path):
+    """An unquoted [ is a pattern in zsh, the shell of macOS."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines() if re.match(r"(s2s|pip|make|python) ", line)]
+    commands += re.findall(r"`((?:s2s|pip|make|python) [^`]+)`", text)
+    quoted = [re.sub(r"'[^']*'|\"[^\"]*\"", "", command) for command in commands]
+    assert not [command for command in quoted if "[" in command]
+
+
 def test_the_configuration_reference_follows_the_dataclasses():
     done = subprocess.run([sys.executable, ROOT / "docs/reference.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -73,7 +73,7 @@ COMMANDS = {
     "score": Command(
         "app=APP", "score the outputs, and trivial baselines",
         "Computes the app's metrics with confidence intervals over the generated outputs, to scores.json.",
-        (*RUN, *SCORES), ("s2s score app=nmt", "s2s score app=nmt perplexity=true metrics=[s2s_chrf]"),
+        (*RUN, *SCORES), ("s2s score app=nmt", "s2s score app=nmt perplexity=true 'metrics=[s2s_chrf]'"),
     ),
     "report": Command(
         "app=APP", "write report.html",
@@ -85,7 +85,7 @@ COMMANDS = {
         "test sets, attention as alignment, use of the source, beams of 1 to 100. RUN is a folder such as "
         "runs/nmt/default, or app=APP; a packaged model is measured on data.test_source and data.test_target.",
         ("app", "name", "run_dir", "diagnose"),
-        ("s2s diagnose runs/nmt/default", "s2s diagnose app=nmt name=wide diagnose.measures=[length,words]",
+        ("s2s diagnose runs/nmt/default", "s2s diagnose app=nmt name=wide 'diagnose.measures=[length,words]'",
          "s2s diagnose runs/nmt/default 'diagnose.challenge=[news=news.en:news.de]'",
          "s2s diagnose en-de.s2s data.test_source=my.en data.test_target=my.de"),
     ),

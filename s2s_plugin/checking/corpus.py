@@ -52,7 +52,7 @@ def locate(cfg: DictConfig, work: Path) -> DictConfig:
     if cfg.data.dialogues is not None:
         raise UserError("s2s check reads pairs, got data.dialogues; check what prepare makes of it: s2s check FOLDER")
     if any(isinstance(cfg.data[f"{prefix}source"], ListConfig) for prefix in PREFIXES.values()):
-        raise UserError("s2s check reads one direction, got several files for a side; check them one after another")
+        raise UserError("s2s check reads one direction, got several files for a side; check one at a time")
     if cfg.data.manifest is not None:
         for prefix in SPLIT_PREFIXES.values():
             cfg.data[f"{prefix}pairs"] = cfg.data[f"{prefix}manifest"]

@@ -1,4 +1,4 @@
-"""Run stages one after another, each announced, timed and shown as a plain fairseq command."""
+"""Run stages in order, each announced, timed and shown as a plain fairseq command."""
 
 from __future__ import annotations
 

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from common import ROOT, call, cost
+from omegaconf import OmegaConf
 
 from limits import lab
+from s2s_plugin.text.retrieval import last_turn
 
 LAB = "domain"
 COMMON = "app=nmt workers=1 baselines=[] metrics=[s2s_bleu]"
@@ -32,12 +34,13 @@ REVERSE = f"{DOMAINS[OLD]} data.source_lang=de data.target_lang=en"
 TUNING = (
     "optimization.lr=[0.001] optimization.max_update=300 ema.ema_start_update=100 dataset.validate_interval_updates=150"
 )
+CHAT = "app=chatbot workers=1 baselines=[]"
 TASKS = {
+    "translation": f"{COMMON} {DOMAINS[OLD]}",
     "summarization": "app=summarize workers=1 baselines=[]",
     "code": "app=code workers=1 baselines=[]",
-    "chat, the last turn alone": "app=chatbot workers=1 baselines=[] data.history=0 data.retrieval=false",
-    "chat, history": "app=chatbot workers=1 baselines=[] data.retrieval=false",
-    "chat, history and retrieval": "app=chatbot workers=1 baselines=[]",
+    "chat, history": f"{CHAT} data.retrieval=false",
+    "chat, history and retrieval": CHAT,
 }
 METRIC = "BLEU (sacreBLEU, 13a)"
 SPLIT = "test sets of the recipes"
@@ -166,12 +169,14 @@ def neighbors(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def source_value(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure for four tasks how many bits of a token the source explains."""
-    settings = {"translation": f"{COMMON} {DOMAINS[OLD]}", **TASKS}
-    names = {name: OLD if name == "translation" else re.sub(r"\W+", "-", name) for name in settings}
-    runs = lab.train(LAB, {names[name]: words for name, words in settings.items()}, options)
+    """Measure for four tasks how many bits of a token the source explains; of chat, also a part of the source."""
+    names = {name: OLD if name == "translation" else re.sub(r"\W+", "-", name) for name in TASKS}
+    runs = lab.train(LAB, {names[name]: words for name, words in TASKS.items()}, options)
+    (spoken, *_), last = runs["chat-history"], "chat, the last turn alone"
+    names = {**names, last: "chat-last-turn"}
+    runs |= lab.train(LAB, {names[last]: _last_turns(spoken)}, options)
     rows = []
-    for name in settings:
+    for name in names:
         found = [_bits(folder) for folder in runs[names[name]]]
         rows.append({"task": name, **{source: [each[source] for each in found] for source in found[0]}})
     recipe = lab.recipe(
@@ -180,6 +185,20 @@ def source_value(options: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
     plot = {"title": "Bits of a token by what stands in for its source", "x": "", "y": "bits", "bars": True}
     return {"rows": rows, "recipe": recipe, "plot": plot}
+
+
+def _last_turns(folder: Path) -> str:
+    """Write a chatbot's text without the turns before the last one, and return the settings of a run on it."""
+    written = lab.RUNS / LAB / "last-turns"
+    written.mkdir(exist_ok=True)
+    words = [CHAT, "data=files data.source_lang=turns data.target_lang=reply data.retrieval=false"]
+    for split, option in (("train", ""), ("valid", "valid_"), ("test", "test_")):
+        for side, path in zip(("source", "target"), _text(folder, split), strict=True):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            name = written / f"{split}.{side}"
+            name.write_text("".join(f"{last_turn(line).strip()}\n" for line in lines), encoding="utf-8")
+            words.append(f"data.{option}{side}={name.relative_to(ROOT)}")
+    return " ".join(words)
 
 
 def _bits(folder: Path) -> dict[str, float]:
@@ -209,8 +228,9 @@ def bleu(folder: Path, source: Path, reference: Path, words: str = "", tag: str 
 
 def _text(folder: Path, split: str) -> tuple[Path, Path]:
     """Return the files of a split of a run's corpus."""
-    prepared = ROOT / json.loads((folder / "settings.json").read_text(encoding="utf-8"))["task.data"]
-    return prepared / "text" / f"{split}.en", prepared / "text" / f"{split}.de"
+    config = OmegaConf.load(folder / "config.yaml")
+    text = ROOT / config.task.data / "text"
+    return text / f"{split}.{config.data.source_lang}", text / f"{split}.{config.data.target_lang}"
 
 
 def _datastore(base: Path, files: tuple[Path, Path]) -> Path:

@@ -47,17 +47,17 @@ print(json.dumps([imported - start, loaded - imported, output, sorted(times)[cal
 
 def measure(run: Path, folder: Path) -> dict[str, Any]:
     """Return the row of a run; its file goes into ``folder``."""
-    file = folder / f"{run.parent.name}.s2s"
+    file = folder / f"{len(list(folder.iterdir()))}.s2s"
     call(f"s2s export {run} --to {file}", threads=1)
     verified = call(f"s2s verify {file}", threads=1, messages=False).rpartition("; ")[2].strip()
-    example, is_file = first_example(file, folder)
+    app, example, is_file = contents(file, folder)
     words = [sys.executable, "-c", CALLER, json.dumps([str(file), example, CALLS])]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     imported, loaded, output, api = json.loads(done.stdout)
     served, rest = ask_server(file, example, is_file)
     assert served == output, f"{run}: the server answers {served!r}, the API {output!r}"
     return {
-        "app": run.parent.name,
+        "app": app,
         "MB": round(file.stat().st_size / 1e6, 1),
         "load, CPU s": round(loaded, 2),
         "after import, CPU s": round(imported, 2),
@@ -68,12 +68,13 @@ def measure(run: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def first_example(file: Path, folder: Path) -> tuple[str, bool]:
-    """Return the first example of a packaged model, a text or the path of a file of it, and whether it is a file."""
+def contents(file: Path, folder: Path) -> tuple[str, str, bool]:
+    """Return the app of a packaged model; its first example, a text or the path of a file; and whether it is a file."""
     with zipfile.ZipFile(file) as members:
+        app = json.loads(members.read("s2s.json"))["app"]
         name = json.loads(members.read("examples.json"))[0]["input"]
         is_file = name in members.namelist()
-        return (members.extract(name, folder), True) if is_file else (name, False)
+        return (app, members.extract(name, folder), True) if is_file else (app, name, False)
 
 
 def ask_server(file: Path, example: str, is_file: bool) -> tuple[str, float]:

@@ -1,7 +1,8 @@
 """Workarounds for fairseq, torch and Pillow; imported before any part of fairseq.
 
-Logging: fairseq announces missing optional packages at import, and sets all logging to DEBUG, at which Pillow logs
-every chunk it reads.
+Logging: at import fairseq announces missing optional packages, and sets all logging of the process to DEBUG and to
+standard error. Who imports this package first keeps their own logging; in fairseq's commands, Pillow would log every
+chunk it reads.
 
 Checkpoints: fairseq used to pickle its command line (``argparse.Namespace``) and numpy numbers of its meters. Both are
 plain data; torch's safe loader (``weights_only=True``) still refuses everything else. Our own checkpoints need neither.
@@ -26,7 +27,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,6 +42,15 @@ from s2s_plugin.errors import UserError
 
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 logging.getLogger("PIL").setLevel(logging.WARNING)
+
+
+@contextmanager
+def unchanged_logging() -> Iterator[None]:
+    """Restore the level and the handlers of the root logger."""
+    level, handlers = logging.root.level, logging.root.handlers[:]
+    yield
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers
 
 
 class LazyModule(ModuleType):
@@ -71,10 +81,11 @@ def import_fairseq() -> None:
             del sys.modules[name]
 
 
-import_fairseq()
+with unchanged_logging():
+    import_fairseq()
 
-import fairseq.utils  # noqa: E402
-from fairseq.data import indexed_dataset, iterators  # noqa: E402
+    import fairseq.utils
+    from fairseq.data import indexed_dataset, iterators
 
 
 def silence_destructor(kind: Any) -> None:

@@ -15,9 +15,10 @@ def python(program: str) -> str:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
 
-def test_unused_libraries_are_imported_when_fairseq_uses_them():
-    loaded, *scores = python(
-        f"import s2s_plugin, sys; print([name for name in {UNUSED} if name in sys.modules])\n"
+def test_the_import_leaves_logging_alone_and_unused_libraries_out():
+    logging, loaded, *scores = python(
+        "import logging, s2s_plugin; print(logging.root.level == logging.WARNING, logging.root.handlers)\n"
+        f"import sys; print([name for name in {UNUSED} if name in sys.modules])\n"
         "import numpy\n"
         "from fairseq.criterions.sentence_prediction import acc_and_f1, pearson_and_spearman\n"
         "from fairseq.tasks.audio_classification import sklearn_metrics\n"
@@ -27,6 +28,7 @@ def test_unused_libraries_are_imported_when_fairseq_uses_them():
         "import scipy.stats, sklearn.metrics\n"
         "print(scipy.stats.norm.cdf(0), sklearn.metrics.accuracy_score(labels, guesses))\n"
     ).splitlines()
+    assert logging == "True []"  # as it was
     assert loaded == "[]"
     assert " ".join(scores).split() == ["0.8", "0.577", "0.833", "0.5", "0.75"]
 

@@ -144,4 +144,4 @@ def _resampled(folder: Path) -> Any:
 
 
 if __name__ == "__main__":
-    lab.main(LAB, __doc__, {"scan": (scan, 2), "factors": (factors, 1)})
+    lab.main(LAB, __doc__, {"scan": (scan, 3), "factors": (factors, 3)})

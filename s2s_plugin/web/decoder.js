@@ -1,7 +1,9 @@
 /** The decoder: one token a step for the hypotheses of several sentences. Types: luong, bahdanau and gnmt. */
 
 import { Attention } from "./attention.js";
-import { Norm, TokenGates } from "./encoder.js";
+import { Bridge } from "./bridge.js";
+import { TokenGates } from "./embedding.js";
+import { Norm } from "./encoders/rnn.js";
 import { Linear } from "./kernel/weights.js";
 
 const STATES = { lstm: 2, gru: 1, rnn: 1 };
@@ -9,10 +11,10 @@ const GATES = { lstm: 4, gru: 3, rnn: 1 };
 
 /**
  * @typedef {object} Group the hypotheses of a sentence, whose rows are adjacent
- * @property {import("./encoder.js").Memory} memory
+ * @property {import("./encoders/rnn.js").Memory} memory
  * @property {number} rows K
  * @property {number} weights place of K x S, for the attention of the step
- * @property {number} coverage place of K x S; 0 without
+ * @property {number} history place of K x S, what attention keeps of earlier steps; 0 without
  */
 
 /** A stack of recurrent layers with attention. */
@@ -20,8 +22,9 @@ export class Decoder {
   /**
    * @param {import("./kernel/weights.js").Weights} weights
    * @param {object} config
+   * @param {object} encoder whose memories it reads
    */
-  constructor(weights, config) {
+  constructor(weights, config, encoder) {
     const { decoder_hidden_size: units, decoder_layers: layers } = config;
     this.heap = weights.heap;
     this.type = config.decoder_type;
@@ -29,7 +32,7 @@ export class Decoder {
     this.embed = config.decoder_embed_dim;
     this.residual = config.residual;
     this.attention = new Attention(weights, config);
-    const isBounded = this.type === "luong" && boundedStates(weights, config);
+    const isBounded = this.type === "luong" && boundedStates(config, encoder);
     const options = { bounded: isBounded };
     this.cells = Array.from(
       { length: layers },
@@ -43,7 +46,7 @@ export class Decoder {
     const first = new Linear(weights, "decoder.rnn.cells.0.input_proj", { exact: true });
     const table = "decoder.embedding.table.weight";
     this.tokens = new TokenGates(weights, table, (x, y) => first.apply(x, 1, y), first.width);
-    this.bridge = new Bridge(weights, config, layers, STATES[config.decoder_cell]);
+    this.bridge = new Bridge(weights, config, encoder, STATES[config.decoder_cell]);
   }
 
   /** @returns {State} for the first step of memories, a row each, and of later steps with up to `capacity` rows */
@@ -99,10 +102,10 @@ export class Decoder {
 
   #attend(queries, groups, joined, width) {
     let row = 0;
-    for (const { memory, rows, weights, coverage } of groups) {
+    for (const { memory, rows, weights, history } of groups) {
       const contexts = joined + 4 * row * width;
       if (this.attention.contextSize) {
-        this.attention.attend(queries + 4 * row * this.units, rows, memory, weights, contexts, width, coverage);
+        this.attention.attend(queries + 4 * row * this.units, rows, memory, weights, contexts, width, history);
       }
       row += rows;
     }
@@ -234,61 +237,14 @@ class Cell {
   }
 }
 
-/** The decoder's initial state from the encoder's final states: zero, dense or copy. */
-class Bridge {
-  constructor(weights, config, layers, states) {
-    this.heap = weights.heap;
-    this.kind = config.bridge;
-    this.layers = layers;
-    this.states = states;
-    this.units = config.decoder_hidden_size;
-    this.size = config.encoder_hidden_size;
-    this.encoderLayers = config.encoder_layers;
-    const copiesCells = config.decoder_cell === "lstm" && config.encoder_cell === "lstm";
-    this.encoderStates = this.kind === "copy" && copiesCells ? 2 : 1;
-    const name = "decoder.rnn.bridge.project";
-    if (this.kind === "dense") this.project = [new Linear(weights, name)];
-    if (this.kind === "copy") {
-      this.project = Array.from({ length: Math.min(states, this.encoderStates) }, (_, state) =>
-        weights.has(`${name}.${state}.weight`) ? new Linear(weights, `${name}.${state}`) : null,
-      );
-    }
-  }
-
-  /** Fill the places `states[layer][state]`, a row for each memory. */
-  apply(memories, states) {
-    const { heap, units, size } = this;
-    const mark = heap.mark();
-    memories.forEach(({ final }, row) => {
-      const top = final + 4 * size * (this.encoderLayers - 1) * this.encoderStates;
-      if (this.kind === "dense") {
-        const count = this.layers * this.states * units;
-        const values = heap.alloc(4 * count);
-        this.project[0].apply(top, 1, values);
-        heap.kernel.squash(values, count);
-        states.flat().forEach((to, i) => heap.copy(values + 4 * i * units, to + 4 * row * units, units));
-      } else if (this.kind === "copy") {
-        states.forEach((layer, number) => {
-          const source = final + 4 * size * Math.min(number, this.encoderLayers - 1) * this.encoderStates;
-          this.project.forEach((project, state) => {
-            const [from, to] = [source + 4 * size * state, layer[state] + 4 * row * units];
-            if (project) project.apply(from, 1, to);
-            else heap.copy(from, to, units);
-          });
-        });
-      }
-      heap.release(mark);
-    });
-  }
-}
-
 /** Copy rows of `count` numbers between matrices whose rows are `fromWidth` and `toWidth` numbers apart. */
 function place(heap, from, fromWidth, to, toWidth, rows, count) {
   for (let r = 0; r < rows; r++) heap.copy(from + 4 * r * fromWidth, to + 4 * r * toWidth, count);
 }
 
 /** @returns {boolean} whether outputs of cells and of tanh stay in [-1, 1] all the way, see `_bounded` in Python */
-export function boundedStates(weights, config) {
-  const projects = config.bridge === "copy" && config.encoder_hidden_size !== config.decoder_hidden_size;
-  return !config.residual && !config.layer_norm && !projects;
+export function boundedStates(config, encoder) {
+  const projects = config.encoder_hidden_size !== config.decoder_hidden_size;
+  const isBounded = config.bridge !== "copy" || (encoder.bounded && !projects); // at the beginning
+  return !config.residual && !config.layer_norm && isBounded;
 }

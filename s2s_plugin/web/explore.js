@@ -1,10 +1,10 @@
 /** What the explorer's page asks of a model, see s2s_plugin/server/page/types.js. */
 
-import { EOS } from "./search.js";
+import { EOS } from "./dictionary.js";
 
 /**
  * @param {import("./model.js").Model} model
- * @param {{input: string, options: object, prefix: string[]}} request
+ * @param {{input: import("./model.js").Input, options: object, prefix: string[]}} request
  * @returns {object} an Exploration
  */
 export function explore(model, { input, options, prefix }) {
@@ -15,11 +15,16 @@ export function explore(model, { input, options, prefix }) {
     return id;
   });
   let lattice = [];
+  let signal = null;
+  const source = model.read(input);
   const settings = { options: search, nbest, prefix: forced, explain: true };
-  settings.onSearched = ([beam]) => (lattice = latticeOf(beam, model.target));
-  const [outputs] = model.outputs([input], settings);
+  settings.onSearched = ([beam]) => {
+    lattice = latticeOf(beam, model.target);
+    if (model.frontend) signal = model.frontend.show(source, { grid: beam.memory.grid, stride: model.encoder.stride });
+  };
+  const [outputs] = model.decode([source], settings);
   mark(lattice, outputs[0].tokens);
-  return { outputs, lattice: lattice.map((step) => step.map(({ path, ...node }) => node)), signal: null };
+  return { outputs, lattice: lattice.map((step) => step.map(({ path, ...node }) => node)), signal };
 }
 
 /** @returns {object[][]} the hypotheses after each step of a search, best first */

@@ -11,11 +11,12 @@ export class Generator {
   /**
    * @param {import("./kernel/weights.js").Weights} weights
    * @param {object} config
+   * @param {object} encoder
    */
-  constructor(weights, config) {
+  constructor(weights, config, encoder) {
     this.heap = weights.heap;
     this.project = weights.has(`${NAME}.project.0.weight`) ? new Linear(weights, `${NAME}.project.0`) : null;
-    const bounded = !this.project && boundedStates(weights, config);
+    const bounded = !this.project && boundedStates(config, encoder);
     this.output = new Linear(weights, `${NAME}.output`, { bounded });
     this.switch = config.pointer ? new Linear(weights, `${NAME}.switch`) : null;
     this.vocabulary = this.output.outputs;

@@ -1,12 +1,22 @@
-/** A trained model: texts in, outputs out. */
+/** A trained model: texts, recordings or pictures in, outputs out. */
 
-import { Codec } from "./text/codec.js";
 import { Decoder } from "./decoder.js";
-import { Encoder } from "./encoder.js";
+import { EOS, idsOf, PAD, UNK } from "./dictionary.js";
+import { ImageEncoder } from "./encoders/image.js";
+import { SpeechEncoder } from "./encoders/speech.js";
+import { TextEncoder } from "./encoders/text.js";
+import { AudioFrontend } from "./frontends/audio.js";
+import { ImageFrontend } from "./frontends/image.js";
 import { Generator } from "./generator.js";
 import { Heap } from "./kernel/heap.js";
-import { Beam, EOS, PAD, search, UNK } from "./search.js";
-import { Weights } from "./kernel/weights.js";
+import { Linear, Weights } from "./kernel/weights.js";
+import { Beam } from "./search/beam.js";
+import { CTCPrefixes } from "./search/ctc.js";
+import { search } from "./search/search.js";
+import { Codec } from "./text/codec.js";
+
+const ENCODERS = { text: TextEncoder, audio: SpeechEncoder, image: ImageEncoder };
+const FRONTENDS = { audio: AudioFrontend, image: ImageFrontend };
 
 const HEADER_BYTES = 4; // of its length, at the beginning
 const BATCH_ROWS = 80; // hypotheses of a batch
@@ -19,21 +29,23 @@ const NUM_ALTERNATIVES = 8;
  * @property {number} confidence geometric mean of the token probabilities
  * @property {string[]} tokens
  * @property {number[]} probabilities of the tokens
- * @property {string[]} source_tokens
- * @property {number[][] | null} attention tokens x source tokens
+ * @property {string[]} source_tokens of a text
+ * @property {number[][] | null} attention tokens x source steps
  * @property {{token: string, probability: number}[][]} alternatives of each token; if wanted
  */
 
-/** Encoder, decoder, generator, search and text side of an exported model. */
+/** @typedef {string | import("./media.js").Media} Input of a model: a text, or a recording or picture as the browser reads it */
+
+/** Frontend or text side, encoder, decoder, generator and search of an exported model. */
 export class Model {
   /**
-   * @param {Uint8Array} content a header in JSON and the tensors, as web.py writes them
+   * @param {Uint8Array} content a header in JSON and the tensors, as web_model.py writes them
    * @param {Uint8Array | null} kernel kernel.wasm; null: compute in JavaScript
    */
   constructor(content, kernel) {
     const length = new DataView(content.buffer, content.byteOffset).getUint32(0, true);
     const text = new TextDecoder().decode(content.subarray(HEADER_BYTES, HEADER_BYTES + length));
-    const { about, config, search: options, tensors, dictionaries, codec, limits, chat } = JSON.parse(text);
+    const { about, config, search: options, tensors, dictionaries, codec, frontend, limits, chat } = JSON.parse(text);
     this.about = about;
     this.chat = chat;
     this.options = options;
@@ -41,42 +53,67 @@ export class Model {
     this.heap = new Heap(kernel);
     const start = Math.ceil((HEADER_BYTES + length) / 16) * 16;
     const weights = new Weights(this.heap, tensors, content.subarray(start));
-    this.encoder = new Encoder(weights, config);
-    this.decoder = new Decoder(weights, config);
-    this.generator = new Generator(weights, config);
+    this.encoder = new ENCODERS[about.modality](weights, config);
+    this.decoder = new Decoder(weights, config, this.encoder);
+    this.generator = new Generator(weights, config, this.encoder);
+    this.ctc = config.ctc ? new Linear(weights, "ctc", { int8: false }) : null;
     this.source = dictionaries.source;
     this.target = dictionaries.target;
-    this.sourceIds = ids(this.source);
-    this.targetIds = ids(this.target);
+    this.sourceIds = idsOf(this.source);
+    this.targetIds = idsOf(this.target);
     this.points = config.pointer;
     this.attends = config.attention !== "none";
     this.codec = new Codec(codec);
-  }
-
-  /** @returns {number[]} ids of a text, at most as many as the model reads, with </s> */
-  encode(text) {
-    const pieces = this.codec.encode(text);
-    return [...pieces.slice(0, this.limits.source - 1).map((piece) => this.sourceIds.get(piece) ?? UNK), EOS];
+    this.frontend = frontend ? new FRONTENDS[about.modality](frontend) : null;
   }
 
   /**
-   * Return the outputs of each text, best first; an empty one for a text without tokens.
+   * Return an input as the encoder reads it; of a text, at most as many tokens as that does.
    *
-   * @param {string[]} texts
+   * @param {Input} input
+   * @returns {import("./encoders/rnn.js").Source}
+   */
+  read(input) {
+    if (this.frontend === null) {
+      const pieces = this.codec.encode(input).slice(0, this.limits.source - 1);
+      const ids = [...pieces.map((piece) => this.sourceIds.get(piece) ?? UNK), EOS];
+      return { length: ids.length, ids, text: input };
+    }
+    try {
+      const source = this.frontend.read(input);
+      const { source: limit } = this.limits;
+      if (source.length > limit) throw new Error(`must have at most ${limit} source steps, got ${source.length}`);
+      return source;
+    } catch (error) {
+      throw new Error(`${input.name}: ${error.message}`);
+    }
+  }
+
+  /** Return the outputs of each input, see `decode`. */
+  outputs(inputs, settings = {}) {
+    return this.decode(inputs.map((input) => this.read(input)), settings);
+  }
+
+  /**
+   * Return the outputs of each source, best first; an empty one for a text without tokens.
+   *
+   * @param {import("./encoders/rnn.js").Source[]} sources
    * @param {object} [settings]
-   * @param {Partial<import("./search.js").Options>} [settings.options] of the search
+   * @param {Partial<import("./search/beam.js").Options>} [settings.options] of the search
    * @param {number} [settings.nbest]
    * @param {number[]} [settings.prefix] ids that every output begins with
    * @param {boolean} [settings.explain] with alternatives
    * @param {(beams: Beam[]) => void} [settings.onSearched] sees the searches of each batch
    * @returns {Output[][]}
    */
-  outputs(texts, { options = {}, nbest = 1, prefix = [], explain = false, onSearched } = {}) {
+  decode(sources, { options = {}, nbest = 1, prefix = [], explain = false, onSearched } = {}) {
     const settings = { ...this.options, ...options };
+    if (this.ctc && settings.ctc_search_weight && settings.sampling) {
+      throw new Error("sampling and ctc_search_weight are mutually exclusive");
+    }
     const limits = { maxPositions: this.limits.target, prefix, explain };
-    const sources = texts.map((text) => this.encode(text));
-    const outputs = texts.map(() => [EMPTY]);
-    const order = [...sources.keys()].filter((i) => sources[i].length > 1);
+    const outputs = sources.map(() => [EMPTY]);
+    const order = [...sources.keys()].filter((i) => !sources[i].ids || sources[i].length > 1);
     order.sort((a, b) => sources[b].length - sources[a].length);
     const size = Math.max(1, Math.floor(BATCH_ROWS / settings.beam));
     for (let start = 0; start < order.length; start += size) {
@@ -86,14 +123,14 @@ export class Model {
       this.decoder.attention.precomputeKeys(memories);
       const beams = memories.map((memory, b) => {
         const source = sources[batch[b]];
-        if (this.points) memory.copyIds = source.map((id) => this.targetIds.get(this.source[id]) ?? UNK);
-        return new Beam(memory, source.length, settings, limits);
+        if (this.points) memory.copyIds = source.ids.map((id) => this.targetIds.get(this.source[id]) ?? UNK);
+        return new Beam(memory, source.length, settings, limits, this.#ctcPrefixes(memory, settings));
       });
       search(this, beams);
       beams.forEach((beam, b) => {
         const i = batch[b];
         const finished = beam.results().slice(0, nbest);
-        outputs[i] = finished.map((each) => this.#output(each, texts[i], sources[i]));
+        outputs[i] = finished.map((each) => this.#output(each, sources[i]));
       });
       onSearched?.(beams);
       this.heap.release(mark);
@@ -101,8 +138,26 @@ export class Model {
     return outputs;
   }
 
+  /** @returns {CTCPrefixes | null} */
+  #ctcPrefixes({ values, steps }, options) {
+    const { heap, ctc } = this;
+    if (!ctc || !options.ctc_search_weight) return null;
+    const mark = heap.mark();
+    const place = heap.alloc(4 * steps * ctc.width);
+    ctc.apply(values, steps, place);
+    const emissions = new Float32Array(steps * ctc.outputs);
+    for (let s = 0; s < steps; s++) {
+      const logits = heap.floats(place + 4 * s * ctc.width, ctc.outputs);
+      const peak = logits.reduce((most, each) => Math.max(most, each), -Infinity);
+      const normalizer = peak + Math.log(logits.reduce((sum, each) => sum + Math.exp(each - peak), 0));
+      logits.forEach((logit, i) => (emissions[s * ctc.outputs + i] = logit - normalizer));
+    }
+    heap.release(mark);
+    return new CTCPrefixes(emissions, steps, options);
+  }
+
   /** @returns {Output} */
-  #output({ tokens, logprobs, score, attention, alternatives }, text, source) {
+  #output({ tokens, logprobs, score, attention, alternatives }, { ids = [], text = "" }) {
     const names = tokens.map((id) => this.target[id]);
     return {
       text: this.codec.fill(this.codec.decode(names.slice(0, -1)), text),
@@ -110,7 +165,7 @@ export class Model {
       confidence: Math.exp(logprobs.reduce((sum, each) => sum + each, 0) / logprobs.length),
       tokens: names,
       probabilities: logprobs.map(Math.exp),
-      source_tokens: source.map((id) => this.source[id]),
+      source_tokens: ids.map((id) => this.source[id]),
       attention: this.attends ? attention.map((weights) => Array.from(weights)) : null,
       alternatives: alternatives.map((each) =>
         each.filter(({ id }) => id >= 0 && id !== PAD).slice(0, NUM_ALTERNATIVES)
@@ -124,12 +179,3 @@ export class Model {
 const EMPTY = {
   text: "", score: 0, confidence: 0, tokens: [], probabilities: [], source_tokens: [], attention: null, alternatives: [],
 };
-
-/** @returns {Map<string, number>} the first id of each symbol */
-function ids(symbols) {
-  const places = new Map();
-  symbols.forEach((symbol, id) => {
-    if (!places.has(symbol)) places.set(symbol, id);
-  });
-  return places;
-}

@@ -1,6 +1,7 @@
 /** The page of an exported model: the explorer, with the model in a worker in place of a server. */
 
 import { start } from "../server/page/app.js";
+import { readMedia } from "./media.js";
 
 /** A model in a worker as a backend of the explorer, see s2s_plugin/server/page/types.js. */
 class WorkerBackend {
@@ -29,18 +30,24 @@ class WorkerBackend {
     return [await this.model];
   }
 
-  explore({ input, options, prefix }) {
-    return this.ask("explore", { input, options, prefix });
+  async explore({ input, file, options, prefix }) {
+    return this.ask("explore", { input: await this.#read(file ?? input), options, prefix });
   }
 
-  async translate(texts, options = {}) {
-    await this.about();
-    return this.ask("translate", texts, options);
+  /** @returns {Promise<string[]>} the best output of each text, recording or picture (a File) */
+  async translate(inputs, options = {}) {
+    return this.ask("translate", await Promise.all(inputs.map((input) => this.#read(input))), options);
   }
 
   async chat() {
     await this.ask("begin");
     return { say: (turn) => this.ask("say", turn), close: () => {} };
+  }
+
+  async #read(input) {
+    const [{ modality }] = await this.about();
+    if (modality === "text") return input;
+    return readMedia(input, modality);
   }
 }
 

@@ -16,8 +16,8 @@ const methods = {
 
   explore: (request) => explore(model, request),
 
-  /** @returns {string[]} the best output of each text */
-  translate: (texts, options) => model.outputs(texts, { options }).map(([output]) => output.text),
+  /** @returns {string[]} the best output of each input */
+  translate: (inputs, options) => model.outputs(inputs, { options }).map(([output]) => output.text),
 
   begin: () => void (chatbot = new Chatbot(model)),
 

@@ -6,13 +6,20 @@ import random
 from pathlib import Path
 
 import numpy as np
+from command_line import call
 
-from s2s_plugin.datasets.manifest import Item
+from s2s_plugin.datasets.manifest import Item, write_manifest
 
 RATE = 8000
 FPS = 25
 TONES = {"a": 300, "b": 600, "c": 1200, "d": 2400}  # Hz
 COLORS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (30, 60, 220), "white": (250, 250, 250)}
+TINY = "dataset.max_tokens=2000 optimization.max_update=10 model=tiny generation.max_len_a=0 generation.max_len_b=9"
+RUNS = {
+    "audio": ("asr", "audio.mel_bins=24 audio.sample_rate=8000 model.encoder_channels=4 model.ctc=true"),
+    "video": ("lipread", "video.height=16 video.width=32 model.encoder_channels=4 model.ctc=true"),
+    "image": ("caption", "image.size=16 model.encoder_channels=4"),
+}
 
 
 def item(path: Path, box: str = "") -> Item:
@@ -96,3 +103,12 @@ def make_items(folder: Path, modality: str, count: int, seed: int = 1) -> list[I
         )
         items.append(Item(f"i{number}", path, (" ".join(word),), speaker="s"))
     return items
+
+
+def media_run(folder: Path, modality: str) -> Path:
+    """A run of a few updates; its media stay in ``folder/media``."""
+    app, options = RUNS[modality]
+    write_manifest(folder / "my.tsv", modality, make_items(folder / "media", modality, 40))
+    data = f"data=manifest data.manifest={folder}/my.tsv data.held_out=5 subword.kind=word"
+    call(f"s2s run app={app} {data} {options} {TINY} checkpoint_metric=loss", cwd=folder)
+    return folder / f"runs/{app}/default"

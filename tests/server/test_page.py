@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 from command_line import call
-from media import make_items
+from media import RUNS, TINY, media_run
 
 import s2s_plugin
-from s2s_plugin.datasets.manifest import write_manifest
 from s2s_plugin.server.app import create_app
 from s2s_plugin.server.serve import listen
 
@@ -23,27 +22,12 @@ playwright = pytest.importorskip("playwright.sync_api", reason="requires playwri
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="requires Chromium")]
 
-TINY = "dataset.max_tokens=2000 optimization.max_update=10 model=tiny generation.max_len_a=0 generation.max_len_b=9"
-MEDIA = {
-    "audio": ("asr", "audio.mel_bins=20 audio.sample_rate=8000 model.encoder_channels=4 model.ctc=true"),
-    "video": ("lipread", "video.height=16 video.width=32 model.encoder_channels=4 model.ctc=true"),
-    "image": ("caption", "image.size=16 model.encoder_channels=4"),
-}
 PAINTED = (
     "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)"
     ".data.some((value, place) => place % 4 < 3 && value > 0)"
 )
 REFUSED = "status of 422"  # Chromium notes it
 FAKE_MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-
-
-def media_run(folder: Path, modality: str) -> Path:
-    """A run of a few updates; its media stay in ``folder/media``."""
-    app, options = MEDIA[modality]
-    write_manifest(folder / "my.tsv", modality, make_items(folder / "media", modality, 40))
-    data = f"data=manifest data.manifest={folder}/my.tsv data.held_out=5 subword.kind=word"
-    call(f"s2s run app={app} {data} {options} {TINY} checkpoint_metric=loss", cwd=folder)
-    return folder / f"runs/{app}/default"
 
 
 def chatbot(folder: Path) -> Path:
@@ -59,7 +43,7 @@ def chatbot(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {modality: tmp_path_factory.mktemp(modality) for modality in MEDIA}
+    return {modality: tmp_path_factory.mktemp(modality) for modality in RUNS}
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +182,7 @@ def test_training_pairs(page: playwright.Page):
     page.locator("section.part", has_text="Nearest").locator("tbody tr").first.wait_for()
 
 
-@pytest.mark.parametrize("modality", MEDIA)
+@pytest.mark.parametrize("modality", RUNS)
 def test_files(page: playwright.Page, media: dict[str, Path], modality: str):
     choose(page, modality)
     file = next(iter(sorted((media[modality] / "media").iterdir())))

@@ -12,6 +12,7 @@ import pytest
 import torch
 from command_line import ROOT, call
 from node import NEEDS_NODE, run_module
+from page_content import page_content
 
 import s2s_plugin
 from s2s_plugin.errors import UserError
@@ -21,7 +22,7 @@ from s2s_plugin.package.weights import pack_weights, unpack_weights
 from s2s_plugin.search.build import build_search
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.stages.export.bundle import bundle
-from s2s_plugin.stages.export.web_model import SEARCH, join_content, text_side, web_content
+from s2s_plugin.stages.export.web_model import web_content
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
 from s2s_plugin.text.vocabulary import SubwordConfig, learn_codec
 
@@ -114,15 +115,8 @@ def test_each_kind_of_model(variant: str, tmp_path: Path):
     weights = pack_weights(model.state_dict(), "int8")
     model.load_state_dict(unpack_weights(weights, "test"))
     for options in (BeamOptions(beam=4, max_len_b=12), BeamOptions(beam=3, max_len_b=9, no_repeat_ngram_size=2)):
-        header = {
-            "about": {},
-            "config": {name: getattr(value, "value", value) for name, value in vars(config).items() if name[0] != "_"},
-            "search": {name: getattr(options, name) for name in SEARCH},
-            "limits": {"source": 99, "target": 98},
-            "dictionaries": {"source": dictionary.symbols, "target": dictionary.symbols},
-            "codec": text_side(tmp_path, "en", "de"),
-        }
-        found = decode(join_content(header, weights), texts)
+        content = page_content(tmp_path, config, options, weights, dictionary, "text")
+        found = decode(content, texts)
         search = build_search([model], dictionary, options, "int8")
         same = []
         for text, mine in zip(texts, found, strict=True):

@@ -22,6 +22,7 @@ from s2s_plugin.package.weights import SCALE, count_parameters, pack_weights, re
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.stages.export.sentencepiece import read_model
 from s2s_plugin.stages.schema import load_config
+from s2s_plugin.tasks.loading import read_source_meta
 from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.text.normalize import match_key
 from s2s_plugin.utils.console import say
@@ -32,10 +33,11 @@ from s2s_plugin.utils.paths import PACKAGE
 ALIGNMENT = 16  # bytes
 HEADER_BYTES = 4  # of its length, at the beginning
 MAX_BEAM = 20
+SIGNALS = ("audio", "image")
 LANES = 8  # numbers that the kernel reads at once
 CHOICES = {
     "decoder_type": ("luong", "bahdanau", "gnmt"),
-    "attention": ("none", "dot", "general", "additive", "normalized"),
+    "attention": ("none", "dot", "general", "additive", "normalized", "location"),
     "coverage": ("none", "sum"),
 }
 # Options of the model that the page has, or that matter in training alone; all others must have their defaults.
@@ -53,6 +55,7 @@ WIDTHS = ("encoder_embed_dim", "decoder_embed_dim", "decoder_hidden_size", "deco
 SEARCH = (
     *("beam", "max_len_a", "max_len_b", "min_len", "min_len_a", "unnormalized", "lenpen", "unkpen", "temperature"),
     *("no_repeat_ngram_size", "repetition_penalty", "wu_length_penalty", "coverage_penalty", "search_patience"),
+    "ctc_search_weight",
 )
 SIDE = ("jamo", "strip", "lossless")  # of codec.json
 UNSUPPORTED_SIDE = ("factors", "annotate", "interleaved", "fold")
@@ -71,8 +74,14 @@ def web_content(path: Path) -> tuple[dict[str, Any], bytes]:
     cfg = load_config(run.config)
     model = MODEL_DEFAULTS | stored["model"]
     options = BeamOptions.from_config(cfg.generation, cfg.task)
-    sides = read_json(run.data / PairCodec.FILE, PairCodec.SHAPE) if about["modality"] == "text" else None
-    problems = (*_text_problems(about, sides), *_model_problems(model), *_search_problems(cfg, options))
+    sides = read_json(run.data / PairCodec.FILE, PairCodec.SHAPE)
+    signal = None if about["modality"] == "text" else read_source_meta(run.data)
+    problems = (
+        *_text_problems(about, sides),
+        *_signal_problems(model, signal),
+        *_model_problems(model),
+        *_search_problems(cfg, options),
+    )
     if problems:
         raise UserError(f"{path}: a web page without a server does not support {problems[0]}; use s2s serve")
     if cfg.output_parser != "none":
@@ -80,11 +89,13 @@ def web_content(path: Path) -> tuple[dict[str, Any], bytes]:
     if about["precision"] != "int8":
         weights = pack_weights(unpack_weights(weights, str(path)), "int8")
     source, target = about["languages"]
-    dictionaries = [Dictionary.load(str(run.data / f"dict.{lang}.txt")).symbols for lang in (source, target)]
+    dictionaries = {"source": [], "target": _symbols(run, target)}
+    if signal is None:
+        dictionaries["source"] = _symbols(run, source)
     description = {  # as the explorer has it, see s2s_plugin/server/page/types.js
         "name": path.stem,
         "app": about["app"],
-        "modality": "text",
+        "modality": about["modality"],
         "source": source,
         "target": target,
         "parameters": count_parameters(weights),
@@ -99,8 +110,9 @@ def web_content(path: Path) -> tuple[dict[str, Any], bytes]:
         "config": model,
         "search": {name: value for name, value in asdict(options).items() if name in SEARCH},
         "limits": {"source": cfg.task.max_source_positions, "target": cfg.task.max_target_positions - 1},
-        "dictionaries": dict(zip(("source", "target"), dictionaries, strict=True)),
-        "codec": text_side(run.data, source, target),
+        "dictionaries": dictionaries,
+        "codec": text_side(run.data, source if signal is None else target, target),
+        "frontend": signal and signal["frontend"],
         "chat": _chat(run, cfg, target) if about["app"] == "chatbot" else None,
     }
     return description, join_content(header, weights)
@@ -132,14 +144,29 @@ def join_content(header: Mapping[str, Any], weights: bytes) -> bytes:
 
 def _text_problems(about: Mapping[str, Any], sides: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield what the page lacks of a text side, as codec.json describes it by language."""
-    if about["modality"] != "text":
-        yield f"sources of {about['modality']}"
-    elif sides is None:
+    if sides is None:
         yield "text that s2s prepare has not made"
     if "+" in "".join(about["languages"]):
         yield "models of several directions"
     for side in (sides or {}).values():
         yield from (f"{name} in its text" for name in UNSUPPORTED_SIDE if side.get(name))
+
+
+def _signal_problems(model: Mapping[str, Any], signal: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what the page lacks of a source that is no text, and of the encoder that reads it."""
+    if signal is None:
+        return
+    if signal["modality"] not in SIGNALS:
+        yield f"sources of {signal['modality']}"
+        return
+    channels, layers = model["encoder_channels"], model["encoder_convolutions"]
+    if signal["modality"] == "image":
+        width = channels * 2**layers
+    else:
+        mel_bins = signal["frontend"]["mel_bins"]
+        width = channels * -(-mel_bins // 2**layers) if layers else mel_bins
+    if width % LANES:
+        yield f"convolutions of {width} outputs, which are no multiple of {LANES}: model.encoder_channels={channels}"
 
 
 def _model_problems(model: Mapping[str, Any]) -> Iterator[str]:
@@ -165,6 +192,10 @@ def _search_problems(cfg: DictConfig, options: BeamOptions) -> Iterator[str]:
         yield "task.knn"
     if OmegaConf.select(cfg, "common.user_dir") not in (None, PACKAGE.name):
         yield "parts of your own (common.user_dir)"
+
+
+def _symbols(run: RunDir, lang: str) -> list[str]:
+    return Dictionary.load(str(run.data / f"dict.{lang}.txt")).symbols
 
 
 def text_side(folder: Path, source: str, target: str) -> dict[str, Any]:

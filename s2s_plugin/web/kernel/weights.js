@@ -46,6 +46,12 @@ export class Weights {
     for (let i = 0; i < width; i++) f32[place / 4 + i] = i8[from + i] * step;
   }
 
+  /** @returns {Float32Array} a copy of a tensor that is stored in float32, of any dimensions */
+  floats(name) {
+    const { shape, at } = this.tensors[name];
+    return this.heap.floats(this.start + at, shape.reduce((product, each) => product * each, 1)).slice();
+  }
+
   /** @returns {number} the place of a tensor of one or two dimensions in float32, with zero rows up to a multiple of 4 */
   f32(name) {
     const { shape } = this.tensors[name];
@@ -61,22 +67,23 @@ export function padded(count) {
   return Math.ceil(count / 4) * 4;
 }
 
-/** A linear layer of the decoder, y = W x + b; in int8 where Python's search computes it so. Rows of y have `width` numbers. */
+/** A linear layer, y = W x + b; in int8 where Python's search computes it so. Rows of y have `width` numbers. */
 export class Linear {
   /**
    * @param {Weights} weights
    * @param {string} name
-   * @param {{bounded?: boolean, exact?: boolean}} [options] bounded: inputs are in [-1, 1]; exact: inputs are rows of a
-   *   matrix in int8, which int8 represents exactly
+   * @param {{bounded?: boolean, exact?: boolean, int8?: boolean}} [options] bounded: inputs are in [-1, 1]; exact: inputs
+   *   are rows of a matrix in int8, which int8 represents exactly; int8: false computes in float32
    */
-  constructor(weights, name, { bounded = false, exact = false } = {}) {
+  constructor(weights, name, { bounded = false, exact = false, int8 = true } = {}) {
     this.heap = weights.heap;
     const { heap } = this;
     [this.outputs, this.inputs] = weights.shape(`${name}.weight`);
     this.width = padded(this.outputs);
     this.bounded = bounded ? 1 : 0;
     this.bias = weights.has(`${name}.bias`) ? weights.f32(`${name}.bias`) : 0;
-    this.int8 = this.outputs * this.inputs >= MIN_INT8 || exact ? weights.int8(`${name}.weight`) : null;
+    const isLarge = this.outputs * this.inputs >= MIN_INT8;
+    this.int8 = int8 && (isLarge || exact) ? weights.int8(`${name}.weight`) : null;
     if (this.int8 && this.width > this.outputs) {
       const count = this.outputs * this.inputs;
       const place = heap.zeros((this.width * this.inputs) / 4);

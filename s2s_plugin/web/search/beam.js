@@ -3,12 +3,10 @@
  * K, the greedy hypothesis keeps its place, and a sentence is done when none that goes on leads.
  */
 
+import { EOS } from "../dictionary.js";
 import { randomNumbers } from "./random.js";
-
-/** Ids of fairseq's dictionaries. */
-export const PAD = 1;
-export const EOS = 2;
-export const UNK = 3;
+import { LogitsConstraints } from "./rules.js";
+import { topTokens } from "./topk.js";
 
 const FORCED_EOS_LOGPROB = -1e4;
 const NUM_ALTERNATIVES = 9; // one may be padding
@@ -27,20 +25,23 @@ const NUM_ALTERNATIVES = 9; // one may be padding
 /** The search for one sentence. */
 export class Beam {
   /**
-   * @param {import("./encoder.js").Memory} memory
-   * @param {number} length of the source, with </s>
+   * @param {import("../encoders/rnn.js").Memory} memory
+   * @param {number} length of the source, in source steps
    * @param {Options} options
    * @param {{maxPositions: number, prefix?: number[], explain?: boolean}} limits prefix: ids every hypothesis begins with;
    *   explain: keep alternatives
+   * @param {import("./ctc.js").CTCPrefixes | null} [ctc]
    */
-  constructor(memory, length, options, { maxPositions, prefix = [], explain = false }) {
+  constructor(memory, length, options, { maxPositions, prefix = [], explain = false }, ctc = null) {
     this.memory = memory;
     this.options = options;
-    this.prefix = prefix;
     this.explain = explain;
     const longest = Math.trunc(options.max_len_a * length + options.max_len_b);
     this.maxLen = Math.min(Math.max(longest, 1), maxPositions);
-    this.minLen = Math.trunc(options.min_len_a * length + options.min_len);
+    const minLen = Math.trunc(options.min_len_a * length + options.min_len);
+    const constraints = new LogitsConstraints(options, { maxLen: this.maxLen, minLen, prefix });
+    this.ctc = ctc;
+    this.collaborators = ctc ? [constraints, ctc] : [constraints];
     this.wanted = Math.max(1, Math.round((options.search_patience ?? 1) * options.beam));
     this.stopAtCount = options.search_patience !== null || options.beam === 1;
     this.draw = options.sampling ? randomNumbers(options.seed) : null;
@@ -49,7 +50,6 @@ export class Beam {
     this.hypotheses = Array.from({ length: width }, () => ({ tokens: [] }));
     this.totals = this.hypotheses.map(() => 0);
     this.steps = [];
-    this.finished = [];
     this.count = 0;
     this.best = -Infinity;
     this.greedy = true;
@@ -64,24 +64,19 @@ export class Beam {
   /**
    * Take the best continuations.
    *
-   * @param {import("./kernel/heap.js").Heap} heap
-   * @param {number} logits place of K x width, which is changed
-   * @param {number} width
-   * @param {Float32Array} normalizers of the K rows
+   * @param {import("./topk.js").Scores} scores which are changed
    * @param {Float32Array} attention K x S
    * @returns {number[]} the rows that the hypotheses continue; none when the sentence is done
    */
-  advance(heap, logits, width, normalizers, attention) {
+  advance(scores, attention) {
     const { beam } = this.options;
     const step = this.steps.length;
-    const rows = this.hypotheses.length;
-    const alternatives = this.explain ? this.#alternatives(heap, logits, width, normalizers) : null;
+    const { heap, logits, width, normalizers } = scores;
+    const alternatives = this.explain ? this.#alternatives(scores) : null;
     const ends = normalizers.map((normalizer, r) => heap.f32[logits / 4 + r * width + EOS] - normalizer);
-    const isForced = this.#constrain(heap, logits, width, normalizers, step);
-    const candidates = this.draw
-      ? this.#sample(heap, logits, width, normalizers, ends)
-      : this.#choose(heap, logits, width, normalizers, ends);
-    const record = { attention, alternatives, rows, parents: [], tokens: [], totals: [], ends: [], isForced };
+    for (const each of this.collaborators) each.process(scores, this.hypotheses);
+    const candidates = this.draw ? this.#sample(scores, ends) : this.#choose(scores, ends);
+    const record = { attention, alternatives, parents: [], tokens: [], totals: [], ends: [] };
     this.steps.push(record);
     candidates.slice(0, beam).forEach(({ parent, token, total }) => {
       const isOpen = !this.stopAtCount || this.count < this.wanted;
@@ -96,6 +91,7 @@ export class Beam {
     record.tokens = next.map(({ token }) => token);
     record.totals = next.map((each) => (isOut(each) ? -Infinity : each.total));
     const before = this.hypotheses;
+    this.ctc?.advance(record.parents, record.tokens, before);
     this.hypotheses = next.map(({ parent, token }) => ({ tokens: [...before[parent].tokens, token] }));
     this.totals = record.totals;
     this.#updateDone(record.ends);
@@ -153,36 +149,15 @@ export class Beam {
     this.done = this.done || done;
   }
 
-  /** Forbid tokens by minus infinity, see `LogitsConstraints` in Python; return whether the prefix decides the token. */
-  #constrain(heap, logits, width, normalizers, step) {
-    const { options, prefix, hypotheses } = this;
-    const isFree = step < this.maxLen;
-    const isForced = isFree && step < prefix.length;
-    hypotheses.forEach(({ tokens }, r) => {
-      const row = heap.floats(logits + 4 * r * width, width);
-      row[PAD] = -Infinity;
-      row[UNK] -= options.unkpen;
-      if (options.repetition_penalty !== 1) {
-        for (const token of new Set(tokens)) {
-          row[token] = (row[token] - normalizers[r]) * options.repetition_penalty + normalizers[r];
-        }
-      }
-      if (!isFree) only(row, EOS);
-      else if (isForced) only(row, prefix[step]);
-      else if (step < this.minLen) row[EOS] = -Infinity;
-      if (!isForced) blockNgrams(row, tokens, options.no_repeat_ngram_size);
-    });
-    return isForced;
-  }
-
   /** @returns {{parent: number, token: number, total: number}[]} candidates, best first, or first the greedy one */
-  #choose(heap, logits, width, normalizers, ends) {
+  #choose(scores, ends) {
+    const { heap, logits, width, normalizers } = scores;
     const { beam } = this.options;
     const { totals } = this;
-    const first = this.stopAtCount ? [] : topTokens(heap, logits, width, [totals[0] - normalizers[0]], 1);
+    const first = this.stopAtCount ? [] : topTokens(scores, [totals[0] - normalizers[0]], 1);
     for (const { place } of first) if (place >= 0) heap.f32[logits / 4 + place] = -Infinity;
     const bases = totals.map((total, r) => total - normalizers[r]);
-    const found = [...first, ...topTokens(heap, logits, width, bases, 2 * beam)];
+    const found = [...first, ...topTokens(scores, bases, 2 * beam)];
     if (found.every(({ total }) => total === -Infinity) && this.count === 0) {
       const forced = totals.map((total, parent) => {
         return { parent, token: EOS, total: total + Math.max(ends[parent], FORCED_EOS_LOGPROB) };
@@ -195,7 +170,7 @@ export class Beam {
   }
 
   /** @returns {{parent: number, token: number, total: number}[]} a token for each hypothesis, drawn at random */
-  #sample(heap, logits, width, normalizers, ends) {
+  #sample({ heap, logits, width, normalizers }, ends) {
     return this.totals.map((total, parent) => {
       const row = heap.floats(logits + 4 * parent * width, width);
       const probs = Float64Array.from(row, (logit) => Math.exp(logit - normalizers[parent]));
@@ -206,94 +181,10 @@ export class Beam {
     });
   }
 
-  #alternatives(heap, logits, width, normalizers) {
-    return Array.from(normalizers, (normalizer, r) =>
-      topTokens(heap, logits + 4 * r * width, width, [-normalizer], NUM_ALTERNATIVES)
+  #alternatives(scores) {
+    return Array.from(scores.normalizers, (normalizer, r) =>
+      topTokens(scores, [-normalizer], NUM_ALTERNATIVES, r)
         .map(({ place, total }) => ({ id: place, logprob: total })),
     );
-  }
-}
-
-/**
- * Search for several sentences, in lockstep.
- *
- * @param {import("./model.js").Model} model
- * @param {Beam[]} beams
- */
-export function search(model, beams) {
-  const { heap, decoder, generator } = model;
-  const { beam: size, temperature } = beams[0].options;
-  const memories = beams.map(({ memory }) => memory);
-  const state = decoder.initialState(memories, beams.length * size);
-  state.reorder(beams.flatMap(({ hypotheses }, b) => hypotheses.map(() => b)));
-  const needsCoverage = decoder.attention.coverage;
-  let active = beams.map((beam) => ({
-    beam,
-    weights: heap.zeros(size * beam.memory.steps),
-    coverage: needsCoverage ? heap.zeros(size * beam.memory.steps) : 0,
-    spare: needsCoverage ? heap.zeros(size * beam.memory.steps) : 0,
-  }));
-  const mark = heap.mark();
-  while (active.length) {
-    const groups = active.map(({ beam, weights, coverage }) => {
-      return { memory: beam.memory, rows: beam.hypotheses.length, weights, coverage };
-    });
-    const tokens = active.flatMap(({ beam }) => beam.last);
-    const features = decoder.step(tokens, state, groups);
-    const { logits, normalizers } = generator.apply(features, tokens.length, groups, temperature);
-    let row = 0;
-    const index = [];
-    const going = [];
-    for (const each of active) {
-      const { beam } = each;
-      const rows = beam.hypotheses.length;
-      const { steps } = beam.memory;
-      const attention = heap.floats(each.weights, rows * steps).slice();
-      const place = logits + 4 * row * generator.width;
-      const parents = beam.advance(heap, place, generator.width, normalizers.subarray(row, row + rows), attention);
-      if (parents.length) {
-        index.push(...parents.map((parent) => row + parent));
-        going.push(each);
-        if (needsCoverage) {
-          parents.forEach((parent, r) => {
-            heap.copy(each.coverage + 4 * parent * steps, each.spare + 4 * r * steps, steps);
-          });
-          [each.coverage, each.spare] = [each.spare, each.coverage];
-        }
-      }
-      row += rows;
-    }
-    state.reorder(index);
-    active = going;
-    heap.release(mark);
-  }
-}
-
-/** @returns {{place: number, total: number}[]} the highest logits + base of their row, as places in rows x width */
-function topTokens(heap, logits, width, bases, count) {
-  const mark = heap.mark();
-  const totals = heap.store(Float32Array.from(bases));
-  const places = heap.alloc(4 * count);
-  const sums = heap.alloc(4 * count);
-  heap.kernel.best(logits, totals, places, sums, bases.length, width, count);
-  const found = Array.from({ length: count }, (_, i) => {
-    return { place: heap.i32[places / 4 + i], total: heap.f32[sums / 4 + i] };
-  });
-  heap.release(mark);
-  return found;
-}
-
-function only(row, token) {
-  const kept = row[token];
-  row.fill(-Infinity);
-  row[token] = kept;
-}
-
-/** Forbid the tokens that would repeat an n-gram of `size`. */
-function blockNgrams(row, tokens, size) {
-  if (size <= 0 || tokens.length < size) return;
-  const tail = tokens.slice(tokens.length - size + 1).join();
-  for (let at = 0; at + size <= tokens.length; at++) {
-    if (tokens.slice(at, at + size - 1).join() === tail) row[tokens[at + size - 1]] = -Infinity;
   }
 }

@@ -1,33 +1,37 @@
-/** The text encoder: embedded tokens through recurrent layers, in float32 as in Python's int8 search. */
-
-import { padded } from "./kernel/weights.js";
+/** Recurrent layers over sequences of any modality, in float32 as in Python's int8 search. */
 
 /**
+ * @typedef {object} Source of an encoder
+ * @property {number} length in source steps: tokens with </s>, rows of a picture, frames
+ * @property {number[]} [ids] of a text
+ * @property {string} [text]
+ * @property {Float32Array} [values] of a signal
+ * @property {Uint8Array} [pixels] of a picture, as it was
+ *
  * @typedef {object} Memory an encoded source of S steps
  * @property {number} steps S
  * @property {number} values place of S x D
  * @property {number} final place of layers x states x D
  * @property {number} [keys] place of what attention computes once
  * @property {number[]} [copyIds] target ids of the S tokens
+ * @property {[number, number]} [grid] rows and columns of the S regions of a picture
  */
 
 const GATES = { lstm: 4, gru: 3, rnn: 1 };
 
 /** The layers of an encoder. */
-export class Encoder {
+export class RecurrentStack {
   /**
-   * @param {import("./kernel/weights.js").Weights} weights
+   * @param {import("../kernel/weights.js").Weights} weights
    * @param {object} config options of the model, by their names in Python
    */
   constructor(weights, config) {
     this.heap = weights.heap;
-    this.config = config;
     const { encoder_layers: layers, encoder_hidden_size: size, encoder_bidirectional: both } = config;
     this.size = size;
-    this.reversed = config.encoder_reversed;
     const twoWay = { all: layers, first: 1, none: 0 }[both];
-    this.keepCells = config.bridge === "copy" && config.decoder_cell === "lstm" && config.encoder_cell === "lstm";
-    this.states = this.keepCells ? 2 : 1;
+    const keepsCells = config.bridge === "copy" && config.decoder_cell === "lstm" && config.encoder_cell === "lstm";
+    this.states = keepsCells ? 2 : 1;
     this.layers = Array.from({ length: layers }, (_, number) => {
       const directions = number < twoWay ? 2 : 1;
       const name = `encoder.stack.layers.${number}.directions`;
@@ -39,69 +43,42 @@ export class Encoder {
         norm: config.layer_norm ? new Norm(weights, `encoder.stack.norms.${number}`, size) : null,
       };
     });
-    this.tokens = new TokenGates(weights, "encoder.embedding.table.weight", (x, y) => {
-      let place = y;
-      for (const direction of this.layers[0].directions) {
-        direction.project(x, 1, place);
-        place += 4 * direction.width;
-      }
-    }, this.layers[0].directions.reduce((sum, each) => sum + each.width, 0));
   }
 
   /**
-   * @param {number[][]} sources ids of each source, the longest first
-   * @returns {Memory[]} in the heap
+   * @param {number[]} lengths steps of each source, the longest first; their rows follow each other
+   * @param {() => number} inputs place of the first layer's inputs, all steps x E
+   * @param {((direction: number) => number) | null} [firstGates] place of the inputs projected by a direction of the first
+   *   layer, where these are known
+   * @returns {Memory[]}
    */
-  encode(sources) {
+  run(lengths, inputs, firstGates = null) {
     const { heap, size } = this;
-    const order = this.reversed ? sources.map((ids) => [...ids].reverse()) : sources;
-    const lengths = order.map((ids) => ids.length);
     const total = lengths.reduce((sum, each) => sum + each, 0);
     const starts = prefixSums(lengths);
-    const finals = heap.zeros(sources.length * this.layers.length * this.states * size);
-    let inputs = 0;
+    const finals = heap.zeros(lengths.length * this.layers.length * this.states * size);
+    let below = 0;
     this.layers.forEach((layer, number) => {
       const outputs = heap.zeros(total * size);
       const final = (b, state) => finals + 4 * size * ((b * this.layers.length + number) * this.states + state);
       let offset = 0;
       layer.directions.forEach((direction, which) => {
-        const gates = number === 0
-          ? this.#embed(order.flat(), which)
-          : direction.projectAll(inputs, total);
+        const gates = number === 0 && firstGates
+          ? firstGates(which)
+          : direction.projectAll(number === 0 ? inputs() : below, total);
         direction.run(gates, lengths, starts, which === 1, outputs, size, offset, (b, state) => final(b, state) + 4 * offset,
           this.states);
         offset += direction.units;
       });
-      if (layer.residual) heap.kernel.addTo(outputs, inputs || this.#embedded(order.flat()), total * size);
+      if (layer.residual) heap.kernel.addTo(outputs, number === 0 ? inputs() : below, total * size);
       if (layer.norm) layer.norm.apply(outputs, total);
-      inputs = outputs;
+      below = outputs;
     });
-    if (this.reversed) lengths.forEach((steps, b) => reverseRows(heap, inputs + 4 * starts[b] * size, steps, size));
     return lengths.map((steps, b) => ({
       steps,
-      values: inputs + 4 * starts[b] * size,
+      values: below + 4 * starts[b] * size,
       final: finals + 4 * b * this.layers.length * this.states * size,
     }));
-  }
-
-  /** @returns {number} the place of the gates of a direction of the first layer, a row for each token */
-  #embed(ids, which) {
-    const { heap, layers } = this;
-    const { width } = layers[0].directions[which];
-    const start = which * layers[0].directions[0].width;
-    const gates = heap.alloc(4 * ids.length * width);
-    ids.forEach((id, row) => {
-      const known = this.tokens.get(id).subarray(start, start + width);
-      heap.f32.set(known, gates / 4 + row * width);
-    });
-    return gates;
-  }
-
-  #embedded(ids) {
-    const { heap, size } = this;
-    const place = heap.zeros(ids.length * size);
-    ids.forEach((id, row) => this.tokens.embed(id, place + 4 * row * size));
-    return place;
   }
 }
 
@@ -189,51 +166,7 @@ export class Norm {
   }
 }
 
-/** What a first layer computes of a token alone: kept, because the same tokens come again. */
-export class TokenGates {
-  /**
-   * @param {import("./kernel/weights.js").Weights} weights
-   * @param {string} table name of the embeddings
-   * @param {(x: number, y: number) => void} project from a place of one embedding to one of `width` numbers
-   * @param {number} width
-   */
-  constructor(weights, table, project, width) {
-    this.heap = weights.heap;
-    this.weights = weights;
-    this.table = table;
-    this.project = project;
-    this.width = width;
-    this.x = this.heap.zeros(padded(weights.shape(table)[1]));
-    this.y = this.heap.zeros(padded(width));
-    /** @type {Map<number, Float32Array>} */
-    this.known = new Map();
-  }
-
-  /** Write the embedding of a token to a place. */
-  embed(id, place) {
-    this.weights.row(this.table, id, place);
-  }
-
-  /** @returns {Float32Array} */
-  get(id) {
-    let gates = this.known.get(id);
-    if (gates === undefined) {
-      this.embed(id, this.x);
-      this.project(this.x, this.y);
-      gates = this.heap.floats(this.y, this.width).slice();
-      this.known.set(id, gates);
-    }
-    return gates;
-  }
-}
-
 function prefixSums(lengths) {
   let sum = 0;
   return lengths.map((length) => (sum += length) - length);
-}
-
-function reverseRows(heap, place, rows, width) {
-  const view = heap.floats(place, rows * width);
-  const copy = view.slice();
-  for (let r = 0; r < rows; r++) view.set(copy.subarray(r * width, (r + 1) * width), (rows - 1 - r) * width);
 }

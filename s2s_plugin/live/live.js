@@ -5,6 +5,8 @@ const slider = /** @type {HTMLInputElement} */ (document.querySelector("#at"));
 /** @type {Map<string, string>} the content of each part, as it was fetched */
 const contents = new Map();
 
+let asked = 0; // number of the last request: an earlier one may be answered later
+
 /** Return whether the latest checkpoint is looked at. */
 const atLatest = () => slider.value === slider.max;
 
@@ -32,14 +34,17 @@ function update(page) {
 
 /** Fetch the page; return whether there will be more to fetch. */
 async function refresh() {
+  const number = (asked += 1);
+  const gone = /** @type {HTMLElement} */ (document.querySelector("#gone"));
   try {
     const answer = await fetch(atLatest() ? "/" : `/?at=${slider.value}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (answer.ok) update(page);
+    if (answer.ok && number === asked) update(page);
+    gone.hidden = true;
     return !("ended" in page.body.dataset);
   } catch {
-    document.querySelector("#gone").hidden = false;
-    return false;
+    gone.hidden = false; // perhaps for a while: a connection to another machine
+    return true;
   }
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -18,7 +17,6 @@ from s2s_plugin.report.drawing.style import to_png
 from s2s_plugin.report.log import Curves, read_curves
 from s2s_plugin.report.measures import named_value
 from s2s_plugin.report.page import duration, make_environment
-from s2s_plugin.report.run import Attention
 from s2s_plugin.report.sections.curves import HIGHER, Panel, describe_panels, make_panels
 from s2s_plugin.report.sections.examples import MAX_CELLS, highlight
 
@@ -40,7 +38,7 @@ class Page:
         self.environment.globals["own_style"] = files(__package__).joinpath("live.css").read_text(encoding="utf-8")
         self.ended = False
         self._curves: tuple[Any, Curves, Markup] | None = None
-        self._pictures: dict[tuple[int, int], bytes] = {}  # of attention, by updates and item
+        self._pictures: dict[tuple[int, int], bytes] = {}  # of the attention shown last, by updates and item
 
     def render(self, at: int | None = None) -> str:
         """Return the page as HTML; ``at``: number of the samples to show, from 1, the latest by default."""
@@ -107,18 +105,22 @@ class Page:
     def _samples(self, at: int | None) -> dict[str, Any]:
         snapshots = self.sampler.snapshots
         number = len(snapshots) if at is None else min(max(1, at), len(snapshots))
-        shown = snapshots[:number]
-        spread = {round(place) for place in _spread(len(shown), SHOWN)}
-        chosen = [each for place, each in enumerate(shown) if place in spread]
-        pictures = {}
-        for item in (each.attention for each in shown[-1].samples) if shown else ():
-            if item is not None and (item.modality != "text" or item.attention.size > MAX_CELLS):
-                key = shown[-1].updates, item.id
-                if key not in self._pictures:
-                    self._pictures[key] = _draw(item)
-                pictures[item.id] = self._pictures[key]
-        return {"count": len(snapshots), "at": number, "snapshots": chosen, "pictures": pictures,
-                "highlight": highlight, "limits": {"cells": MAX_CELLS, "tokens": MAX_TOKENS}}  # fmt: skip
+        chosen = [snapshots[place] for place in _spread(number, SHOWN)]
+        items = [each.attention for each in chosen[-1].samples] if chosen else []
+        drawn = {
+            (chosen[-1].updates, item.id): item
+            for item in items
+            if item is not None and (item.modality != "text" or item.attention.size > MAX_CELLS)
+        }
+        self._pictures = {key: self._pictures.get(key) or to_png(draw(item)) for key, item in drawn.items()}
+        return {
+            "count": len(snapshots),
+            "at": number,
+            "snapshots": chosen,
+            "pictures": {item: picture for (_, item), picture in self._pictures.items()},
+            "highlight": highlight,
+            "limits": {"cells": MAX_CELLS, "tokens": MAX_TOKENS},
+        }
 
 
 def seconds_left(curves: Curves, limit: int) -> float | None:
@@ -134,12 +136,8 @@ def _updates(curves: Curves) -> int:
     return max([0, *curves.inner, *curves.epochs])
 
 
-def _spread(count: int, wanted: int) -> list[float]:
-    """Return places in a list, the first and the last among them."""
-    if count <= wanted:
+def _spread(count: int, number: int) -> list[int]:
+    """Return at most so many places in a list, evenly, the first and the last among them."""
+    if count <= number:
         return list(range(count))
-    return [math.floor(place * (count - 1) / (wanted - 1)) for place in range(wanted)]
-
-
-def _draw(item: Attention) -> bytes:
-    return to_png(draw(item))
+    return [place * (count - 1) // (number - 1) for place in range(number)]

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,7 +95,7 @@ def serve(run: RunDir, listener: socket.socket, ended: threading.Event) -> None:
         pause = max(PAUSE, (now.user - started.user) / SHARE)
     sampler.update()
     page.ended = True
-    threading.Event().wait(LINGER)
+    time.sleep(LINGER)
     server.shutdown()
 
 

@@ -213,9 +213,13 @@ def test_a_browser_follows_the_training(page: Page):
         sampler.snapshots.append(Snapshot(170, snapshot.samples))
         tab.locator("#at[max='3']").wait_for()
         assert tab.get_by_text("After 150 updates").is_visible()  # the earlier one is still looked at
+        assert errors == []
+        tab.context.set_offline(True)
+        tab.locator("#gone").wait_for()
+        tab.context.set_offline(False)
+        tab.locator("#gone").wait_for(state="hidden")  # it goes on
         growing.ended = True
         tab.get_by_text("The training has ended.").first.wait_for()
-        assert errors == []
         browser.close()
 
 

@@ -43,7 +43,7 @@ function drawPage(models, backend) {
   const choice = html("select", { "aria-label": "Model" }, ...models.map(({ name }) => html("option", { value: name }, name)));
   choice.addEventListener("change", () => show(models[choice.selectedIndex]));
   show(models[0]);
-  const title = models.length > 1 ? choice : html("h1", {}, models[0].name);
+  const title = html("h1", {}, models.length > 1 ? choice : models[0].name);
   return [html("header", {}, title, about), place];
 }
 

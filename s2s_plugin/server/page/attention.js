@@ -1,6 +1,6 @@
 /** Attention between two texts: lines, a heat map, or a table of numbers. */
 
-import { html, label, svg } from "./dom.js";
+import { alongRow, html, label, roveFocus, svg } from "./dom.js";
 
 const ROW = 28; // pixels of a token; the style sheet knows it too
 const MIN_WEIGHT = 0.02; // drawn as a line
@@ -58,11 +58,12 @@ export function drawLines(output) {
       const on = () => mark(side, index);
       const off = () => mark(side, null);
       return html("li", { onpointerenter: on, onpointerleave: off },
-        html("span", { tabindex: side === "target" ? 0 : null, onfocus: on, onblur: off }, label(token),
+        html("span", { onfocus: on, onblur: off }, label(token),
           html("span", { class: "hidden" }, describe(index))));
     }));
-  return html("div", { class: "lines" },
-    column("source", source, () => ""), lines, column("target", tokens, (index) => describe(source, attention[index])));
+  const targets = column("target", tokens, (index) => describe(source, attention[index]));
+  roveFocus([...targets.querySelectorAll("li > span")], (place, key) => alongRow(place, key, tokens.length));
+  return html("div", { class: "lines" }, column("source", source, () => ""), lines, targets);
 }
 
 /** Draw a table of weights, a row for each token, a column for each source step. */

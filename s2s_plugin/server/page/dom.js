@@ -76,8 +76,9 @@ export function roveFocus(elements, next) {
   });
 }
 
-/** Return where an arrow key leads in a row of `count` elements; -1 for any other key. */
+/** Return where an arrow key leads in a row or column of `count` elements; -1 for any other key. */
 export function alongRow(place, key, count) {
-  const places = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: count - 1 };
+  const [before, after] = [place - 1, place + 1];
+  const places = { ArrowLeft: before, ArrowUp: before, ArrowRight: after, ArrowDown: after, Home: 0, End: count - 1 };
   return Math.min(count - 1, places[key] ?? -1);
 }

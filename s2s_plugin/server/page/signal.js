@@ -1,7 +1,7 @@
 /** Attention over what is no text: a spectrogram, the frames of a video, a picture. */
 
 import { drawHeatMap } from "./attention.js";
-import { html, label } from "./dom.js";
+import { alongRow, html, label, roveFocus } from "./dom.js";
 
 const GLOW = [255, 122, 20]; // as in the report
 const [MAX_FRAMES, MAX_NARROW_FRAMES] = [12, 5]; // of a video, side by side
@@ -34,6 +34,7 @@ function drawPicture(signal, pixels, output) {
     return html("button", { type: "button", onclick: () => select(place), "aria-label": `${label(output.tokens[place])}: ${peak(signal, weights)}` },
       html("span", { class: "picture gray" }, paint(signal, pixels, 0), glow), html("span", {}, label(output.tokens[place])));
   });
+  roveFocus(thumbnails, (place, key) => alongRow(place, key, thumbnails.length));
   const select = (place) => {
     thumbnails.forEach((each, number) => each.setAttribute("aria-pressed", String(number === place)));
     whole.classList.toggle("gray", place !== null);
@@ -59,6 +60,7 @@ function drawTimeline(signal, pixels, output) {
       html("span", {}, label(output.tokens[place])), strip);
   });
   const total = attention.length ? attention[0].map((_, step) => attention.reduce((sum, row) => sum + row[step], 0)) : [];
+  roveFocus(rows, (place, key) => alongRow(place, key, rows.length));
   const select = (place) => {
     rows.forEach((each, number) => each.setAttribute("aria-pressed", String(number === place)));
     const weights = place === null ? null : attention[place];

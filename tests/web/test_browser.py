@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import call
 from media import media_run
@@ -81,6 +82,10 @@ def test_a_page_for_files(tmp_path: Path, modality: str, width: int):
         page.evaluate("() => document.querySelector('input[name=file]').addEventListener('change', kept)")
         chooser.set_input_files(files)
         translated = page.evaluate("() => s2s.translate(chosen)")
+        seen = page.evaluate("""async () => {
+          const { outputs, signal } = await s2s.explore({ file: chosen[0], options: { nbest: 1 }, prefix: [] });
+          return { ...signal, pixels: [...signal.pixels], likeliest: outputs[0].alternatives };
+        }""")
         if modality == "audio":
             page.get_by_role("button", name="Record", exact=True).click()
             page.get_by_role("button", name="Stop").wait_for()
@@ -89,5 +94,12 @@ def test_a_page_for_files(tmp_path: Path, modality: str, width: int):
             page.locator("audio").wait_for()
             page.wait_for_timeout(500)
             assert page.locator(".status").inner_text() == ""
+    exploration = model.explore(files[0])
+    assert exploration.signal is not None
+    pixels = np.asarray(exploration.signal.pixels, dtype=np.int64).ravel()
+    assert np.abs(pixels - seen["pixels"]).max() <= 1
+    assert seen.get("step_seconds") == exploration.signal.step_seconds and seen["kind"] == modality
+    for mine, other in zip(seen["likeliest"], exploration.alternatives[0], strict=True):
+        assert [each["probability"] for each in mine] == pytest.approx([each.probability for each in other], abs=0.02)
     expected = model.translate(files)
     assert [shown or "(empty)", *translated] == [expected[0] or "(empty)", *expected]

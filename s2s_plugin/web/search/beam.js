@@ -181,9 +181,16 @@ export class Beam {
     });
   }
 
+  /** @returns {{id: number, logprob: number}[][]} the likeliest tokens after each hypothesis, without constraints */
   #alternatives(scores) {
-    return Array.from(scores.normalizers, (normalizer, r) =>
-      topTokens(scores, [-normalizer], NUM_ALTERNATIVES, r)
+    const { heap, normalizers, width } = scores;
+    const joint = this.ctc ? { ...scores, logits: heap.alloc(4 * normalizers.length * width) } : scores;
+    if (this.ctc) {
+      heap.copy(scores.logits, joint.logits, normalizers.length * width);
+      this.ctc.process(joint, this.hypotheses);
+    }
+    return Array.from(normalizers, (normalizer, r) =>
+      topTokens(joint, [-normalizer], NUM_ALTERNATIVES, r)
         .map(({ place, total }) => ({ id: place, logprob: total })),
     );
   }

@@ -23,11 +23,12 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from s2s_plugin.models.config import Seq2SeqConfig
-from s2s_plugin.models.import_lstm import convert_config, convert_parameters
+from s2s_plugin.models.peers.fairseq_lstm import convert_lstm
 from s2s_plugin.models.seq2seq import Seq2SeqModel
 from s2s_plugin.search.build import build_search
 from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.search.precision import PRECISIONS
+from s2s_plugin.stages.importing.run import model_config
 from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.utils.workers import Workers
 
@@ -90,8 +91,9 @@ def untrained() -> Models:
         task = tasks.setup_task(cfg.task)
     torch.manual_seed(1)
     stock = task.build_model(cfg.model)
-    ours = Seq2SeqModel.build_model(cast(Seq2SeqConfig, OmegaConf.create(convert_config(cfg.model))), task)
-    ours.load_state_dict(convert_parameters(stock.state_dict(), cfg.model))
+    options, weights = convert_lstm(stock.state_dict(), cfg.model)
+    ours = Seq2SeqModel.build_model(cast(Seq2SeqConfig, OmegaConf.create(model_config(options))), task)
+    ours.load_state_dict(weights)
     length = torch.randint(8, 24, (1024,)).sort(descending=True).values.tolist()
     sources = [torch.randint(4, 8000, (n,)) for n in length]
     task.datasets["test"] = task.build_dataset_for_inference(sources, length)

@@ -196,7 +196,7 @@ COMMANDS = {
         "and ten examples. It stands for the run in other commands: model=FILE.s2s; and s2s_plugin.load reads it. "
         "--precision bf16 or int8 makes it smaller. --onnx DIR writes ONNX graphs and a program that decodes with them "
         "instead, --web PAGE.html a page in which a text model itself runs, offline and without a server; RUN may then "
-        "be such a file.",
+        "be such a file. --examples FILE stores lines of yours, not of the test set.",
         (), ("s2s export runs/nmt/default", "s2s export runs/nmt/default --to en-de.s2s --precision int8",
              "s2s export en-de.s2s --onnx graphs --precision int8", "s2s export runs/nmt/default --web page.html",
              "s2s translate model=en-de.s2s 'Save the document.'"),
@@ -233,20 +233,26 @@ COMMANDS = {
         (), ("s2s average checkpoint1.pt checkpoint2.pt --to mean.pt",),
     ),
     "import-opennmt": Command(
-        "CHECKPOINT [OUT]", "convert a recurrent model of OpenNMT-py",
-        "Converts a checkpoint of OpenNMT-py 1.x to 3.x: LSTM or GRU, global attention, input feeding, copying. OUT is "
-        "a folder with the checkpoint and the dictionaries; what ours lacks is named. Nothing in the file is executed.",
-        (), ("s2s import-opennmt model_step_50000.pt en-de",),
+        "CHECKPOINT [RUN]", "make a run of a recurrent model of OpenNMT-py",
+        "Converts a checkpoint of OpenNMT-py 1.x to 3.x: LSTM or GRU, global attention, input feeding, copying. RUN is "
+        "the folder of the run, by default runs/nmt/CHECKPOINT. --source-model and --target-model are SentencePiece "
+        "models of its text, without which it reads and writes tokens. What ours lacks is named. Nothing in the file "
+        "is executed.",
+        (), ("s2s import-opennmt model_step_50000.pt runs/nmt/old",
+             "s2s import-opennmt model.pt runs/nmt/old --source-model spm.model --source-lang en --target-lang de",
+             "s2s translate app=nmt name=old 'Save the document.'"),
     ),
     "import-joeynmt": Command(
-        "RUN [OUT]", "convert a recurrent model of JoeyNMT",
-        "Converts the best checkpoint of a folder of JoeyNMT 1.x or 2.x: LSTM or GRU, Luong's or Bahdanau's attention. "
-        "OUT is a folder with the checkpoint and the dictionaries. Nothing in the file is executed.",
-        (), ("s2s import-joeynmt models/iwslt14_bahdanau de-en",),
+        "FOLDER [RUN]", "make a run of a recurrent model of JoeyNMT",
+        "Converts the best checkpoint in a folder of JoeyNMT 1.x or 2.x: LSTM or GRU, Luong's or Bahdanau's attention, "
+        "with the SentencePiece models that its config names if they lie there. RUN is the folder of the run, by "
+        "default runs/nmt/FOLDER. Nothing in the files is executed.",
+        (), ("s2s import-joeynmt models/iwslt14_bahdanau runs/nmt/old", "s2s export runs/nmt/old"),
     ),
     "import-lstm": Command(
         "CHECKPOINT [OUT]", "convert a checkpoint of fairseq's lstm",
-        "Converts a checkpoint of fairseq's own lstm architecture. OUT is CHECKPOINT with .s2s.pt instead of .pt.",
-        (), ("s2s import-lstm checkpoint_best.pt",),
+        "Converts a checkpoint of fairseq's own lstm architecture. OUT is a file, by default CHECKPOINT with .s2s.pt "
+        "instead of .pt, or the folder of a run such as runs/nmt/old, which also gets the dictionaries of the data.",
+        (), ("s2s import-lstm checkpoint_best.pt", "s2s import-lstm checkpoint_best.pt runs/nmt/old --data data-bin"),
     ),
 }  # fmt: skip

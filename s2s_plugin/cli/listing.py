@@ -78,19 +78,23 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def run_rows(folder: Path) -> list[tuple[str, ...]]:
     """Return name, state, date, corpus and first score of each run below ``folder``, the newest last."""
-    return sorted((_run_row(path.parent) for path in folder.glob("*/*/log.txt")), key=lambda row: row[2])
+    files = (path for name in ("log.txt", "imported.json") for path in folder.glob(f"*/*/{name}"))
+    return sorted(map(_run_row, {path.parent for path in files}), key=lambda row: row[2])
 
 
 def _run_row(folder: Path) -> tuple[str, ...]:
     run = RunDir(folder)
     states = ((run.report, "complete"), (run.scores, "scored"), (run.generation_info, "generated"),
-              (run.training_result, "trained"), (run.checkpoints / "checkpoint_last.pt", "in training"))  # fmt: skip
+              (run.training_result, "trained"), (run.checkpoints / "checkpoint_last.pt", "in training"),
+              (run.origin, "imported"))  # fmt: skip
     state = next((state for path, state in states if path.is_file()), "started")
     newest = max(path.stat().st_mtime for path in folder.iterdir())
     corpus = score = ""
     try:
         settings = run.read_settings()
-        corpus = settings.get("corpus") or Path(settings.get("task.data", "")).name.partition(".")[0]
+        corpus = (
+            run.read_origin() or settings.get("corpus") or Path(settings.get("task.data", "")).name.partition(".")[0]
+        )
         score = _score(run)
     except UserError:  # the other runs are listed all the same
         state = "damaged"

@@ -20,6 +20,7 @@ HEADING = re.compile(r"^# (\w+)\n", re.MULTILINE)  # of a stage in commands.txt
 OPTIONAL = (str, type(None))
 # Shapes of the files, see check_shape
 SETTINGS = {"dictionaries?": {str: str}, "task.data?": str, "seconds_before?": NUMBER, "corpus?": str}
+ORIGIN = {"toolkit": str}
 RESULT = {"updates": int, "seconds": int, "best": (*NUMBER, type(None))}
 INFO = {"subset": str, "checkpoint": str, "search": dict, "beam": int}
 OUTPUT = {"id": int, "hypothesis": str, "reference?": (list, *OPTIONAL), "source?": OPTIONAL, "length?": int}
@@ -37,6 +38,7 @@ class RunDir:
         self.config = folder / "config.yaml"  # composed, of the last training
         self.fairseq_config = folder / "fairseq.yaml"  # the same for fairseq-hydra-train
         self.training_settings = folder / "settings.json"  # options that the checkpoints were trained with
+        self.origin = folder / "imported.json"  # the toolkit that the model comes from, if it was not trained here
         self.training_result = folder / "trained.json"  # duration, best metric, size; when training has ended
         self.divergence = folder / "diverged.json"  # where training has diverged; until it goes on
         self.generation_info = folder / "generated.json"  # checkpoint and search; when generation has ended
@@ -82,6 +84,10 @@ class RunDir:
     def read_settings(self) -> dict[str, Any]:
         """Return ``settings.json``; nothing if it is missing."""
         return read_json(self.training_settings, SETTINGS) or {}
+
+    def read_origin(self) -> str | None:
+        """Return the toolkit that the model was imported from; None if it was trained here."""
+        return (read_json(self.origin, ORIGIN) or {}).get("toolkit")
 
     def read_result(self) -> dict[str, Any]:
         """Return ``trained.json``; nothing if it is missing."""

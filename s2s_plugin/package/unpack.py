@@ -6,13 +6,12 @@ import atexit
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.package.archive import CHECKPOINT, CONFIG, WEIGHTS, PackageFile
 from s2s_plugin.package.weights import unpack_weights
-from s2s_plugin.utils.checkpoint import save_checkpoint
+from s2s_plugin.utils.checkpoint import save_checkpoint, untrained_state
 from s2s_plugin.utils.digests import record_digests
 from s2s_plugin.utils.io import atomic_folder, write_bytes
 from s2s_plugin.utils.untrusted import MAX_YAML_BYTES, check_plain, write_yaml
@@ -30,7 +29,8 @@ def unpack(path: Path, folder: Path) -> RunDir:
     with PackageFile(path) as file:
         stored = file.read_json(CHECKPOINT, SHAPE)
         check_plain(stored, path)
-        state = _checkpoint(stored, unpack_weights(file.read(WEIGHTS), str(path)))
+        groups = {group: stored[group] for group in ("model", "task")}
+        state = untrained_state(groups, unpack_weights(file.read(WEIGHTS), str(path)), stored["updates"])
         config = file.read(CONFIG)
         data = {name: file.read(name) for name in file.names if name.startswith(DATA)}
     try:
@@ -54,18 +54,3 @@ def unpack_here(path: Path) -> RunDir:
     folder = Path(tempfile.mkdtemp(prefix="s2s-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return unpack(path, folder / path.stem)
-
-
-def _checkpoint(stored: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
-    """Return what fairseq would have saved, without the state of an optimizer."""
-    history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": stored["updates"]}
-    return {
-        "args": None,
-        "cfg": {group: stored[group] for group in ("model", "task")},
-        "model": weights,
-        "criterion": None,
-        "optimizer_history": [history],
-        "task_state": {},
-        "extra_state": {},
-        "last_optimizer_state": None,
-    }

@@ -20,6 +20,7 @@ from s2s_plugin.stages.same_run import refusal
 from s2s_plugin.stages.schema import load_config
 from s2s_plugin.tasks.checkpoint import load_checkpoint, load_model
 from s2s_plugin.tasks.loading import read_source_meta
+from s2s_plugin.text.codec import PairCodec
 from s2s_plugin.utils.paths import existing_form
 from s2s_plugin.utils.progress import Progress
 
@@ -51,6 +52,8 @@ def init_from_run(cfg: DictConfig, run_dir: RunDir, overridden: Collection[str])
     folder = base.data if base.data.is_dir() else Path(task["data"])
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder, whose vocabulary {base.folder} has; prepare that data again")
+    if base.read_origin() is not None and not (folder / PairCodec.FILE).is_file():
+        raise UserError(f"{base.folder} reads tokens; to train on from it, import it with the model of its subwords")
     model = dict(state["cfg"]["model"])
     vectors = {key: FROM_CHECKPOINT for key in ("encoder_embed_path", "decoder_embed_path") if model[key]}
     _keep(cfg, "model", model | vectors, overridden)

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from s2s_plugin.corpora.directions import join_languages
+from s2s_plugin.errors import UserError
 from s2s_plugin.explain.attention import show_attention
 from s2s_plugin.explain.explain import explain
 from s2s_plugin.inference import backtranslate, chat, datastore, interactive, lines
@@ -101,11 +102,14 @@ def run(stage: str, cfg: DictConfig, inputs: Sequence[str] = (), implied: Collec
             cfg.task.data = str(decoding_data(cfg, Path(cfg.task.data), run_dir))
         INTERACTIVE[stage](cfg, run_dir, inputs)
         return None
+    imported = _check_imported(stage, run_dir)
     with nullcontext() if stage == "prepare" else reserved(run_dir.folder):
         if cfg.finetune_from is not None and stage in TRAINING_STAGES and not restored:
             init_from_run(cfg, run_dir, overridden)
         cfg.common.user_dir = str(user_dir())
-        chosen = "task.data" in overridden
+        chosen = imported or "task.data" in overridden
+        if imported:
+            cfg.task.data = str(run_dir.data)
         prepared, preparation = locate_data(cfg, restored, chosen, trains=stage in TRAINING_STAGES)
         if cfg.scoring.get("sacrebleu_tokenizer") == AUTO:  # task.eval_tokenizer follows
             cfg.scoring.sacrebleu_tokenizer = tokenizer_of_language(str(cfg.data.target_lang))
@@ -152,6 +156,21 @@ def _run_stages(stage: str, job: Job, own: bool) -> None:
         print("\n".join(score_lines(read_json(run_dir.scores))))
     if stage in ("run", "report", "diagnose") and run_dir.report.is_file():  # a packaged model has none
         print(f"report {run_dir.report}")
+
+
+def _check_imported(stage: str, run_dir: RunDir) -> bool:
+    """Return whether the run was imported.
+
+    Raises:
+        UserError: the stage requires what such a run lacks: training and test data.
+    """
+    toolkit = run_dir.read_origin()
+    if toolkit is None or stage in ("prepare", DIAGNOSE.name):
+        return toolkit is not None
+    remedy = "s2s translate decodes, s2s diagnose measures on a test set of yours"
+    if stage in TRAINING_STAGES:
+        remedy = f"give this run another name=...; finetune_from={run_dir.folder.name} trains on from that model"
+    raise UserError(f"{run_dir.folder} is a model of {toolkit}, without data: {remedy}")
 
 
 def _run_stage(stage: Stage, job: Job) -> None:

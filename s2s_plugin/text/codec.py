@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -47,6 +47,7 @@ class TextCodec:
     """
 
     lossless = False
+    vocabulary: Path | None = None  # dictionary whose tokens have other ids than the pieces of the SentencePiece model
 
     def __init__(
         self,
@@ -113,9 +114,11 @@ class TextCodec:
         return list(dict.fromkeys(piece.removeprefix(SPACE) for piece in pieces if not self._has(piece)))
 
     def dictionary(self, extra_tokens: Sequence[str] = ()) -> Dictionary:
-        """Build a fairseq dictionary with the ids of the SentencePiece model, then factors, then new extra tokens."""
+        """Build a fairseq dictionary with the ids of the model, then factors, then new extra tokens."""
         dictionary = Dictionary()
-        pieces = map(self.pieces.id_to_piece, range(dictionary.nspecial, self.pieces.get_piece_size()))
+        pieces: Iterable[str] = map(self.pieces.id_to_piece, range(dictionary.nspecial, self.pieces.get_piece_size()))
+        if self.vocabulary is not None:
+            pieces = Dictionary.load(str(self.vocabulary)).symbols[dictionary.nspecial :]
         factors = (factor_token(name, value) for name, values in self.factors.items() for value in values)
         for token in (*pieces, *factors):
             dictionary.add_symbol(token)
@@ -170,6 +173,7 @@ class PairCodec:
     SHAPE: ClassVar[dict] = {  # by language
         str: {"model": str, "jamo?": bool, "copy_slots?": int, "lossless?": bool, "strip?": bool, "fold?": bool}
         | {"factors?": {str: [str]}, "tags?": [str], "annotate?": (str, type(None)), "interleaved?": bool}
+        | {"vocabulary?": str}
     }
 
     source: TextCodec | None  # None for a signal
@@ -249,7 +253,10 @@ def _load_side(folder: Path, side: Mapping) -> TextCodec:
     if side.get("lossless"):
         return CodeCodec(model, tags=tags)
     jamo, strip, interleaved, folds = (side.get(name, False) for name in ("jamo", "strip", "interleaved", "fold"))
-    return TextCodec(model, jamo, side.get("factors"), strip, tags, side.get("annotate"), interleaved, folds)
+    codec = TextCodec(model, jamo, side.get("factors"), strip, tags, side.get("annotate"), interleaved, folds)
+    if "vocabulary" in side:
+        codec.vocabulary = folder / Path(side["vocabulary"]).name
+    return codec
 
 
 def copy_tokens(count: int) -> list[str]:

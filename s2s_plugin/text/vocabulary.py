@@ -151,11 +151,12 @@ def copy_codec(from_dir: Path, folder: Path, langs: Sequence[str]) -> PairCodec:
 
 
 def codec_files(folder: Path) -> list[Path]:
-    """List ``codec.json`` of a prepared folder, and the SentencePiece models that it names."""
+    """List ``codec.json`` of a prepared folder, and the SentencePiece models and dictionaries that it names."""
     file = folder / PairCodec.FILE
     if (sides := read_json(file, PairCodec.SHAPE)) is None:
         raise UserError(f"{file}: no such file; prepare the data of this vocabulary again")
-    files = [file, *sorted({folder / side["model"] for side in sides.values()})]
+    names = {side[key] for side in sides.values() for key in ("model", "vocabulary") if key in side}
+    files = [file, *(folder / name for name in sorted(names))]
     for path in files:
         if not path.is_file():
             raise UserError(f"{path}: no such file, required by {file}; prepare that data again")

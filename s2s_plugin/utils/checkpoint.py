@@ -49,6 +49,27 @@ def save_checkpoint(state: dict, path: Path) -> None:
         raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from None
 
 
+def untrained_state(cfg: dict[str, Any], weights: dict[str, Any], updates: int = 0) -> dict[str, Any]:
+    """Return what fairseq saves of a model, without the state of an optimizer.
+
+    Args:
+        cfg: groups of the config.
+        weights: by their names.
+        updates: how many the weights have had.
+    """
+    history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": updates}
+    return {
+        "args": None,
+        "cfg": cfg,
+        "model": weights,
+        "criterion": None,
+        "optimizer_history": [history],
+        "task_state": {},
+        "extra_state": {},
+        "last_optimizer_state": None,
+    }
+
+
 def _check_zip(file: BinaryIO) -> None:
     """Raise an error if a member of the archive differs from its checksum, at which torch does not look."""
     if file.read(4) != b"PK\x03\x04":

@@ -11,8 +11,12 @@ from command_line import call
 from fairseq import checkpoint_utils
 from torch.testing import assert_close
 
+import s2s_plugin
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.stages.importing import lstm
 from s2s_plugin.stages.importing.lstm import convert
+from s2s_plugin.tasks.loading import load_dictionary
 
 STOCK = (
     "fairseq-train {data} --task translation --arch lstm --cpu --optimizer adam --lr 0.01 --max-tokens 1000 "
@@ -92,6 +96,17 @@ def _flags(path: Path) -> str:
         if key not in ("_name", "max_source_positions", "max_target_positions") and value not in (False, ""):
             words.append("--" + key.replace("_", "-") + ("" if value is True else f" {value}"))
     return " ".join(words)
+
+
+def test_a_run_has_the_same_model(both: tuple[Path, Path], toy: Path, tmp_path: Path, capsys):
+    lstm.run([str(both[0]), str(tmp_path / "old"), "--data", str(toy)])
+    assert "a model of fairseq, src to tgt" in capsys.readouterr().out
+    run = RunDir(tmp_path / "old")
+    weights, expected = (torch.load(path, weights_only=True)["model"] for path in (run.best_checkpoint(), both[1]))
+    assert weights.keys() == expected.keys() and all(torch.equal(weights[name], expected[name]) for name in weights)
+    for language in ("src", "tgt"):
+        assert load_dictionary(run.data, language).symbols == load_dictionary(toy, language).symbols
+    assert len(s2s_plugin.load(tmp_path / "old").translate(["a b c"])) == 1
 
 
 def test_another_architecture_is_named(trained: Path, toy: Path, tmp_path: Path):

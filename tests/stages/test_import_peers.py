@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 import shutil
@@ -12,12 +13,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from command_line import call
+from sentencepiece import SentencePieceTrainer
 
+import s2s_plugin
 from s2s_plugin.errors import UserError
+from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.package.archive import CARD, PackageFile
+from s2s_plugin.stages.export import export, verify
 from s2s_plugin.stages.importing import joeynmt, opennmt
-from s2s_plugin.stages.importing.checkpoint import CHECKPOINT, write_imported
+from s2s_plugin.stages.importing.run import write_run
 from s2s_plugin.tasks.checkpoint import load_model
+from s2s_plugin.tasks.loading import load_dictionary
+from s2s_plugin.text.codec import PairCodec, TextCodec
 
 PEERS = Path(__file__).parent / "peers"
 MODELS = sorted(path.stem for path in PEERS.glob("*.json"))
@@ -25,16 +34,40 @@ MODELS = sorted(path.stem for path in PEERS.glob("*.json"))
 
 def convert(name: str, out: Path) -> None:
     is_opennmt = name.startswith("opennmt")
-    write_imported(
-        opennmt.read_opennmt(PEERS / f"{name}.pt") if is_opennmt else joeynmt.read_joeynmt(PEERS / name), out
-    )
+    write_run(opennmt.read_opennmt(PEERS / f"{name}.pt") if is_opennmt else joeynmt.read_joeynmt(PEERS / name), out)
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SentencePiece model whose pieces are letters."""
+    prefix = tmp_path_factory.mktemp("pieces") / "letters"
+    lines = ["abc defgh", "ABC D"]
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=str(prefix), model_type="char", vocab_size=17,
+        add_dummy_prefix=False, hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    return prefix.with_suffix(".model")
+
+
+@pytest.fixture
+def joeynmt_folder(pieces: Path, tmp_path: Path) -> Path:
+    """A folder of JoeyNMT 2.x, whose config names the SentencePiece models by where they once were."""
+    folder = tmp_path / "iwslt"
+    shutil.copytree(PEERS / "joeynmt_gru_bahdanau", folder)
+    shutil.copy(pieces, folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+    tokenizer = {"tokenizer_type": "sentencepiece", "tokenizer_cfg": {"model_file": f"/gone/{pieces.name}"}}
+    config["data"] = {"src": {"lang": "de", **tokenizer}, "trg": {"lang": "en", **tokenizer}}
+    (folder / "config.yaml").write_text(json.dumps(config), "utf-8")  # YAML, without aliases
+    return folder
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", MODELS)
 def test_log_probabilities_are_those_of_the_peer(name: str, tmp_path: Path):
     convert(name, tmp_path / "ours")
-    model, _, task = load_model(tmp_path / "ours" / CHECKPOINT, tmp_path / "ours")
+    run = RunDir(tmp_path / "ours")
+    model, _, task = load_model(run.best_checkpoint(), run.data)
     source, target = task.source_dictionary, task.target_dictionary
     expected = json.loads((PEERS / f"{name}.json").read_text("utf-8"))
     names = {"<blank>": "<pad>"}
@@ -62,12 +95,117 @@ def test_all_kinds_are_there():
     assert len(MODELS) == 11 and {name.partition("_")[0] for name in MODELS} == {"opennmt1", "opennmt3", "joeynmt"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "joeynmt_gru_bahdanau",
+        pytest.param("opennmt3_lstm_general", marks=pytest.mark.slow),
+        pytest.param("opennmt3_copy", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_becomes_a_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sources = json.loads((PEERS / f"{name}.json").read_text("utf-8"))["sources"]
+    (tmp_path / "lines.txt").write_text("\n".join(sources), "utf-8")
+    convert(name, tmp_path / "old")
+    expected = s2s_plugin.load("old").outputs(sources)
+    export.run(["old", "--to", "old.s2s", "--examples", "lines.txt"])
+    verify.run(["old.s2s"])
+    assert "src to tgt, fp32; 2 examples have the expected outputs" in capsys.readouterr().out
+    got = s2s_plugin.load("old.s2s").outputs(sources)
+    assert [output.text for (output,) in got] == [output.text for (output,) in expected]
+    assert [output.score for (output,) in got] == [output.score for (output,) in expected]
+    with PackageFile(tmp_path / "old.s2s") as file:
+        card = file.read(CARD).decode()
+    toolkit = "JoeyNMT" if name.startswith("joeynmt") else "OpenNMT-py"
+    assert f"imported from {toolkit}" in card and "license of the data" not in card and "datasets" not in card
+
+
 @pytest.mark.slow
-def test_it_decodes_by_the_commands(tmp_path: Path):
-    shutil.copy(PEERS / "opennmt1_lstm_mlp.pt", tmp_path / "old.pt")
-    done = call("s2s import-opennmt old.pt", cwd=tmp_path)
-    command = done.stdout.split(": ", 1)[1].removesuffix(" decodes tokens\n")
-    assert "H-0\t" in call(command, cwd=tmp_path, stdin="a b c\n").stdout
+def test_without_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    convert("opennmt3_no_feed_dot", tmp_path / "old")
+    export.run(["old", "--to", "old.s2s"])
+    verify.run(["old.s2s"])
+    assert "sound, but it has no examples" in capsys.readouterr().out
+
+
+def test_sentencepiece_makes_text_of_tokens(joeynmt_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    joeynmt.run([str(joeynmt_folder)])  # finds the models by the config
+    convert("joeynmt_gru_bahdanau", tmp_path / "tokens")
+    sources = ["abcde", "hgf"]
+    text = s2s_plugin.load("runs/nmt/iwslt")
+    assert (text.source_lang, text.target_lang) == ("de", "en")
+    tokens = s2s_plugin.load("tokens").translate([" ".join(source) for source in sources])
+    assert text.translate(sources) == [output.replace(" ", "") for output in tokens]
+
+
+def test_the_models_may_be_named(pieces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    languages = ["--source-lang", "en", "--target-lang", "de"]
+    opennmt.run([str(PEERS / "opennmt3_shared.pt"), "runs/nmt/old", "--source-model", str(pieces), *languages])
+    out = capsys.readouterr().out
+    assert out.startswith("runs/nmt/old: a model of OpenNMT-py, en to de, ") and "reads and writes text\n" in out
+    assert "s2s translate app=nmt name=old" in out
+    run = RunDir(Path("runs/nmt/old"))
+    codec = PairCodec.load(run.data, "en", "de")
+    assert codec is not None and codec.source is not None
+    for side, language in ((codec.source, "en"), (codec.target, "de")):  # the ids of the peer, not of the pieces
+        assert side.dictionary().symbols == load_dictionary(run.data, language).symbols
+        assert side.dictionary().symbols != TextCodec(pieces).dictionary().symbols
+
+
+def test_mistakes_with_models(pieces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = str(PEERS / "opennmt3_shared.pt")
+    (tmp_path / "text.model").write_text("no model", "utf-8")
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(["vwxyz"]), model_prefix="other", model_type="char", vocab_size=8, minloglevel=2,
+        hard_vocab_limit=False,
+    )  # fmt: skip
+    for words, said in (
+        (["--source-model", "none.model"], r"none\.model: no such SentencePiece model"),
+        (["--source-model", "text.model"], r"text\.model: not a SentencePiece model"),
+        (["--source-model", "other.model"], r"other\.model: not the model of this vocabulary: 0 of its 8 tokens"),
+        (["--target-model", str(pieces)], "--target-model requires --source-model"),
+        (["--source-lang", "en", "--target-lang", "en"], "must differ"),
+        (["--source-lang", "../en"], "a language must be letters such as en"),
+    ):
+        with pytest.raises(UserError, match=said):
+            opennmt.run([checkpoint, "run", *words])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_it_is_used_as_a_run(joeynmt_folder: Path, tmp_path: Path):
+    call("s2s import-joeynmt iwslt runs/nmt/old", cwd=tmp_path)
+    expected = s2s_plugin.load(tmp_path / "runs/nmt/old").translate("abcde")
+    assert call("s2s translate app=nmt name=old abcde", cwd=tmp_path).stdout == f"{expected}\n"
+    assert "runs/nmt/old  imported" in call("s2s list runs", cwd=tmp_path).stdout
+    for stage, said in (("generate", "without data: s2s translate"), ("train", "finetune_from=old trains on from")):
+        done = call(f"s2s {stage} app=nmt name=old", cwd=tmp_path, check=False)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr
+    (tmp_path / "test.de").write_text("abc\nde fg\n", "utf-8")
+    (tmp_path / "test.en").write_text("ABC\nDA BC\n", "utf-8")
+    files = "data.test_source=test.de data.test_target=test.en"
+    assert "Long sources" in call(f"s2s diagnose runs/nmt/old {files} diagnose.measures=[length]", cwd=tmp_path).stdout
+    call("s2s export runs/nmt/old --onnx graphs", cwd=tmp_path)
+    assert call("python graphs/translate.py abcde", cwd=tmp_path).stdout == f"{expected}\n"
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_it(joeynmt_folder: Path, tmp_path: Path):
+    call("s2s import-joeynmt iwslt runs/nmt/old", cwd=tmp_path)
+    lines = ["".join(letters) for letters in itertools.product("abcdefgh", repeat=3)]
+    (tmp_path / "my.de").write_text("\n".join(lines) + "\n", "utf-8")
+    (tmp_path / "my.en").write_text("\n".join(line.upper() for line in lines) + "\n", "utf-8")
+    files = "data.source=my.de data.target=my.en checkpoint_metric=loss optimization.max_update=2"
+    call(f"s2s prepare app=nmt name=new finetune_from=old {files}", cwd=tmp_path)
+    call(f"s2s train app=nmt name=new finetune_from=old {files}", cwd=tmp_path)
+    old, new = (RunDir(tmp_path / f"runs/nmt/{name}") for name in ("old", "new"))
+    for language in ("de", "en"):
+        assert load_dictionary(new.data, language).symbols == load_dictionary(old.data, language).symbols
 
 
 class Attack:

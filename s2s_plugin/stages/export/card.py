@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import DictConfig
 
 from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.package.weights import count_parameters
 from s2s_plugin.utils.io import read_json
 
 PIPELINES = {  # of the hub
@@ -35,7 +36,7 @@ MAX_CELL = 200  # letters
 
 
 def model_card(
-    run_dir: RunDir, cfg: DictConfig, about: Mapping[str, Any], examples: Sequence[Mapping[str, str]], size: int
+    run_dir: RunDir, cfg: DictConfig, about: Mapping[str, Any], examples: Sequence[Mapping[str, str]], weights: bytes
 ) -> str:
     """Return the card of a run, as Markdown.
 
@@ -44,7 +45,7 @@ def model_card(
         cfg: of the run.
         about: what ``s2s.json`` says.
         examples: inputs and outputs.
-        size: of the weights, in bytes.
+        weights: as they are packed.
     """
     scores, result = _scores(run_dir), run_dir.read_result()
     summary = read_json(run_dir.data_summary) or {}
@@ -64,10 +65,11 @@ def model_card(
         target=target,
         architecture=f"{cfg.model.decoder_type} with {cfg.model.attention} attention",
         precision=about["precision"],
-        megabytes=size / 1e6,
+        megabytes=len(weights) / 1e6,
+        toolkit=run_dir.read_origin(),
         data=cfg.data.name,
         pairs=summary.get("pairs", {}).get("train"),
-        parameters=result.get("parameters", 0),
+        parameters=result.get("parameters") or count_parameters(weights),
         updates=result.get("updates"),
         seconds=result.get("seconds", 0),
         beam=cfg.generation.beam,

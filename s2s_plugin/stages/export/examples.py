@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.package.model import load
 
@@ -15,9 +16,24 @@ FOLDER = "examples/"
 
 def pick_examples(run_dir: RunDir) -> list[dict[str, Any]]:
     """Return up to ten rows of the test set, spread evenly; those of signals whose files are there and small."""
-    rows = [row for row in run_dir.read_outputs() if row.get("source") or _has_media(row)]
-    step = max(1, len(rows) // COUNT)
-    return rows[::step][:COUNT]
+    return _spread([row for row in run_dir.read_outputs() if row.get("source") or _has_media(row)])
+
+
+def read_examples(path: Path) -> list[dict[str, Any]]:
+    """Return up to ten rows of a file of texts, or of names of media files, spread evenly.
+
+    Raises:
+        UserError: it is not such a file.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{path}: --examples requires a file of text in UTF-8") from None
+    return _spread([{"source": line, "media": line} for line in lines if line.strip()])
+
+
+def _spread(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return rows[:: max(1, len(rows) // COUNT)][:COUNT]
 
 
 def _has_media(row: dict[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from s2s_plugin.package.archive import CARD, CHECKPOINT, CONFIG, EXAMPLES, SUFFI
 from s2s_plugin.package.unpack import DATA, unpack_here
 from s2s_plugin.package.weights import PRECISIONS, pack_weights
 from s2s_plugin.stages.export.card import model_card
-from s2s_plugin.stages.export.examples import make_examples, pick_examples
+from s2s_plugin.stages.export.examples import make_examples, pick_examples, read_examples
 from s2s_plugin.stages.export.onnx.folder import export_onnx
 from s2s_plugin.stages.export.web import SUFFIX as PAGE_SUFFIX
 from s2s_plugin.stages.export.web import write_page
@@ -49,6 +49,7 @@ def run(words: Sequence[str]) -> int:
     )
     parser.add_argument("--to", type=Path, metavar="FILE.s2s", help="file to write; default: APP-NAME.s2s")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the stored weights")
+    parser.add_argument("--examples", type=Path, metavar="FILE", help="ten lines to store, not ten of the test set")
     parser.add_argument("--onnx", type=Path, metavar="DIR", help="write ONNX graphs and an example instead")
     parser.add_argument("--web", type=Path, metavar="PAGE.html", help="write a page in which the model runs instead")
     options = parser.parse_args(words)
@@ -69,7 +70,7 @@ def run(words: Sequence[str]) -> int:
     cfg = load_config(run_dir.config)
     path = options.to or Path(f"{cfg.app}-{cfg.name}{SUFFIX}")
     _check_new(path, "--to", SUFFIX)
-    export(run_dir, cfg, path, options.precision)
+    export(run_dir, cfg, path, options.precision, options.examples)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; s2s verify {path} checks it")
     return 0
 
@@ -101,8 +102,15 @@ def _export_page(source: Path, path: Path) -> None:
         write_page(package, path)
 
 
-def export(run_dir: RunDir, cfg: DictConfig, path: Path, precision: str = "fp32") -> None:
+def export(run_dir: RunDir, cfg: DictConfig, path: Path, precision: str = "fp32", inputs: Path | None = None) -> None:
     """Write the packaged model of a run, with examples that it has decoded itself.
+
+    Args:
+        run_dir: the run.
+        cfg: of the run.
+        path: file to write.
+        precision: of the weights.
+        inputs: file of examples, a line each; None: some of the test set.
 
     Raises:
         UserError: the run is not finished, or damaged.
@@ -126,13 +134,13 @@ def export(run_dir: RunDir, cfg: DictConfig, path: Path, precision: str = "fp32"
     languages = [str(cfg.data.source_lang), str(cfg.data.target_lang)]
     about: dict[str, Any] = {"version": s2s_plugin.__version__, "app": cfg.app, "precision": precision}
     about |= {"modality": languages[0] if languages[0] in MODALITIES else "text", "languages": languages}
-    items = pick_examples(run_dir)
+    items = pick_examples(run_dir) if inputs is None else read_examples(inputs)
     with tempfile.TemporaryDirectory(prefix="s2s-") as folder:
         draft = Path(folder) / f"draft{SUFFIX}"
         write_package(draft, {**members, EXAMPLES: b"[]"}, about)
         say(f"      decoding {len(items)} examples with it")
         examples, media = make_examples(draft, items)
-    card = model_card(run_dir, cfg, about, examples, len(members[WEIGHTS]))
+    card = model_card(run_dir, cfg, about, examples, members[WEIGHTS])
     final = {**members, EXAMPLES: json.dumps(examples, ensure_ascii=False, indent=1).encode(), CARD: card.encode()}
     write_package(path, final | media, about)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.peers.joeynmt import convert_joeynmt
-from s2s_plugin.models.peers.parts import Imported, Special
-from s2s_plugin.stages.importing.checkpoint import explain, load_foreign, parse, weights_of, write_imported
+from s2s_plugin.models.peers.parts import Special
+from s2s_plugin.stages.importing.command import LANGUAGE, arguments, import_run
+from s2s_plugin.stages.importing.foreign import converting, load_foreign, weights_of
+from s2s_plugin.stages.importing.run import LANGUAGES, Foreign
+from s2s_plugin.stages.importing.segmentation import Models, named_models
 from s2s_plugin.utils.io import read_lines
-from s2s_plugin.utils.untrusted import load_yaml, require_file, show
+from s2s_plugin.utils.untrusted import load_yaml, require_file
 
 CHECKPOINTS = ("best.ckpt", "latest.ckpt")
 VOCABULARIES = ("src_vocab.txt", "trg_vocab.txt")
@@ -19,35 +22,49 @@ VOCABULARIES = ("src_vocab.txt", "trg_vocab.txt")
 
 def run(words: Sequence[str]) -> int:
     """Run ``s2s import-joeynmt``."""
-    source, out = parse("s2s import-joeynmt", words, "RUN", __doc__)
-    write_imported(read_joeynmt(source), out)
-    print(explain(out))
-    return 0
+    return import_run(arguments("s2s import-joeynmt", "FOLDER", __doc__).parse_args(words), read_joeynmt)
 
 
-def read_joeynmt(folder: Path) -> Imported:
+def read_joeynmt(folder: Path) -> Foreign:
     """Return the best model of a folder of JoeyNMT, which has config.yaml and the vocabularies, as ours.
 
     Raises:
         UserError: it is no such folder, or the model has a part that ours lacks.
     """
-    config: dict[str, Any] = load_yaml(folder / "config.yaml")
+    if not (file := folder / "config.yaml").is_file():
+        raise UserError(f"{file}: no such config; name a folder that JoeyNMT has trained in")
+    config: dict[str, Any] = load_yaml(file)
     path = next((folder / name for name in CHECKPOINTS if (folder / name).is_file()), folder / CHECKPOINTS[0])
     state = load_foreign(path)
     vocabularies = [folder / name for name in VOCABULARIES]
     for vocabulary in vocabularies:
         require_file(vocabulary, "vocabulary")
-    try:
+    with converting(folder, "a recurrent model of JoeyNMT"):
         source, target = ([line for line in read_lines(vocabulary) if line] for vocabulary in vocabularies)
-        weights = weights_of(state["model_state"], path)
-        return convert_joeynmt(weights, config["model"], _special(config), source, target)
-    except UserError as error:
-        raise UserError(f"{folder}: {error}") from None
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise UserError(f"{folder}: not a recurrent model of JoeyNMT ({show(str(error))}); name another") from None
+        data = config.get("data") or {}
+        model = convert_joeynmt(weights_of(state["model_state"]), config["model"], _special(data), source, target)
+        return Foreign("JoeyNMT", model, _languages(data), _segmentation(folder, data))
 
 
-def _special(config: dict[str, Any]) -> Special:
-    names = (config.get("data") or {}).get("special_symbols") or {}
+def _languages(data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the languages that a config names: in a section for each side (2.x), or by themselves (1.x)."""
+    source, target = (str(side.get("lang") if isinstance(side, dict) else side) for side in _sides(data))
+    usable = LANGUAGE.fullmatch(source) and LANGUAGE.fullmatch(target) and source != target
+    return (source, target) if usable and "None" not in (source, target) else LANGUAGES
+
+
+def _segmentation(folder: Path, data: Mapping[str, Any]) -> Models | None:
+    """Return the SentencePiece models that a config of 2.x names, if they lie in its folder."""
+    sides = [side for side in _sides(data) if isinstance(side, dict) and side.get("tokenizer_type") == "sentencepiece"]
+    files = [(side.get("tokenizer_cfg") or {}).get("model_file") for side in sides]
+    return named_models(folder, *files) if len(files) == 2 else None
+
+
+def _sides(data: Mapping[str, Any]) -> tuple[Any, Any]:
+    return data.get("src"), data.get("trg")
+
+
+def _special(data: Mapping[str, Any]) -> Special:
+    names = data.get("special_symbols") or {}
     defaults = Special()._asdict()
     return Special(**{name: str(names.get(f"{name}_token", default)) for name, default in defaults.items()})

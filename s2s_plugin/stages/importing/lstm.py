@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -10,31 +9,55 @@ from pathlib import Path
 from typing import Any
 
 from fairseq.dataclass.configs import FairseqConfig
-from omegaconf import OmegaConf
 
 from s2s_plugin.errors import UserError
-from s2s_plugin.models.import_lstm import convert_config, convert_parameters
+from s2s_plugin.models.peers.fairseq_lstm import convert_lstm
+from s2s_plugin.models.peers.parts import Imported
+from s2s_plugin.stages.importing.command import arguments, check_new, import_run
+from s2s_plugin.stages.importing.foreign import converting
+from s2s_plugin.stages.importing.run import Foreign, model_config, stored_config
+from s2s_plugin.tasks.loading import load_dictionary
 from s2s_plugin.tasks.stored_config import check_config
-from s2s_plugin.utils.checkpoint import load_plain, save_checkpoint
-from s2s_plugin.utils.untrusted import show
+from s2s_plugin.utils.checkpoint import load_plain, save_checkpoint, untrained_state
+
+TASK = ("data", "source_lang", "target_lang")
 
 
 def run(words: Sequence[str]) -> int:
     """Run ``s2s import-lstm``."""
-    parser = argparse.ArgumentParser("s2s import-lstm", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", help="default: CHECKPOINT with .s2s.pt for .pt")
+    parser = arguments("s2s import-lstm", "CHECKPOINT", __doc__)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="with dict.LANG.txt, for RUN; default: as stored")
     options = parser.parse_args(words)
-    out = options.out or options.checkpoint.with_suffix(".s2s.pt")
-    if out.exists():
-        raise UserError(f"{out} exists: name another file, or delete it")
-    convert(options.checkpoint, out)
+    if options.run is not None and options.run.suffix != ".pt":
+        return import_run(options, lambda path: read_lstm(path, options.data))
+    out = options.run or options.source.with_suffix(".s2s.pt")
+    check_new(out, "file")
+    convert(options.source, out)
     print(f"{out}: use it as any other, with --user-dir s2s_plugin --task s2s")
     return 0
 
 
+def read_lstm(path: Path, data: Path | None) -> Foreign:
+    """Return the model of a checkpoint as ours, with the dictionaries of its data or of the folder ``data``.
+
+    Raises:
+        UserError: it is no such checkpoint, or a dictionary is missing.
+    """
+    model, weights, task, _ = _read(path)
+    folder, languages = data or Path(str(task["data"])), (str(task["source_lang"]), str(task["target_lang"]))
+    dictionaries = [load_dictionary(folder, language) for language in languages]
+    return Foreign("fairseq", Imported(model, weights, *dictionaries), languages)
+
+
 def convert(source: Path, out: Path) -> None:
     """Write the checkpoint ``out``; it has no optimizer state, so training on requires ``--reset-optimizer``."""
+    options, weights, task, updates = _read(source)
+    cfg = check_config(stored_config(model_config(options), task), FairseqConfig, source)
+    save_checkpoint(untrained_state(cfg, weights, updates), out)
+
+
+def _read(source: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], int]:
+    """Return options and weights of our model, the options of the task, and how many updates there were."""
     if not os.path.lexists(source):
         raise UserError(f"{source}: no such file")
     try:
@@ -44,28 +67,8 @@ def convert(source: Path, out: Path) -> None:
     stored: Any = state["cfg"] if isinstance(state.get("cfg"), dict) else {}
     args, task = (stored.get(part, state.get("args")) for part in ("model", "task"))
     task = task if isinstance(task, Mapping) else vars(task) if isinstance(task, Namespace) else {}
-    try:
-        model = convert_config(args)
-        parameters = convert_parameters(state["model"], args)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise UserError(f"{source}: not a checkpoint of fairseq's lstm ({show(str(error))}); name another") from None
-    task_keys, positions = ("data", "source_lang", "target_lang"), ("max_source_positions", "max_target_positions")
-    cfg: Any = OmegaConf.to_container(OmegaConf.structured(FairseqConfig), resolve=True, enum_to_str=True)
-    cfg |= {
-        "model": model,
-        "task": {"_name": "s2s", **{key: task.get(key) for key in task_keys}, **{key: model[key] for key in positions}},
-        "criterion": {"_name": "s2s_cross_entropy", "label_smoothing": 0.1, "sentence_avg": False},
-    }
-    cfg = check_config(cfg, FairseqConfig, source)
-    history = state.get("optimizer_history") or [{}]
-    converted = {
-        "args": None,
-        "cfg": cfg,
-        "model": parameters,
-        "criterion": None,
-        "optimizer_history": [{**history[-1], "criterion_name": "Seq2SeqCriterion"}],
-        "task_state": {},
-        "extra_state": {},
-        "last_optimizer_state": None,
-    }
-    save_checkpoint(converted, out)
+    with converting(source, "a checkpoint of fairseq's lstm"):
+        options, weights = convert_lstm(state["model"], args)
+        weights = {name: value.clone() for name, value in weights.items()}
+        updates = (state.get("optimizer_history") or [{}])[-1].get("num_updates", 0)
+    return options, weights, {key: task.get(key) for key in TASK}, updates

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.peers.opennmt import convert_opennmt
-from s2s_plugin.models.peers.parts import Imported
-from s2s_plugin.stages.importing.checkpoint import Inert, explain, load_foreign, parse, weights_of, write_imported
-from s2s_plugin.utils.untrusted import show
+from s2s_plugin.stages.importing.command import arguments, import_run
+from s2s_plugin.stages.importing.foreign import Inert, converting, load_foreign, weights_of
+from s2s_plugin.stages.importing.run import LANGUAGES, Foreign
+from s2s_plugin.stages.importing.segmentation import Models, named_models
 
 
 def run(words: Sequence[str]) -> int:
     """Run ``s2s import-opennmt``."""
-    source, out = parse("s2s import-opennmt", words, "CHECKPOINT", __doc__)
-    write_imported(read_opennmt(source), out)
-    print(explain(out))
-    return 0
+    return import_run(arguments("s2s import-opennmt", "CHECKPOINT", __doc__).parse_args(words), read_opennmt)
 
 
-def read_opennmt(path: Path) -> Imported:
+def read_opennmt(path: Path) -> Foreign:
     """Return the model of a checkpoint as ours.
 
     Raises:
@@ -33,14 +31,19 @@ def read_opennmt(path: Path) -> Imported:
     args = vars(options) if isinstance(options, (Namespace, Inert)) else None
     if args is None or "model" not in state or "vocab" not in state:
         raise UserError(f"{path}: not a checkpoint of OpenNMT-py with its options, weights and vocabularies")
-    try:
+    with converting(path, "a recurrent model of OpenNMT-py"):
         source, target = (_tokens(state["vocab"], side) for side in ("src", "tgt"))
-        weights = weights_of(state["model"], path)
-        return convert_opennmt(weights, weights_of(state.get("generator"), path), args, source, target)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise UserError(f"{path}: not a recurrent model of OpenNMT-py ({show(str(error))}); name another") from None
+        weights, generator = weights_of(state["model"]), weights_of(state.get("generator"))
+        model = convert_opennmt(weights, generator, args, source, target)
+    return Foreign("OpenNMT-py", model, LANGUAGES, _segmentation(path.parent, args))
+
+
+def _segmentation(folder: Path, args: Mapping[str, Any]) -> Models | None:
+    """Return the SentencePiece models that a checkpoint of 3.x names, if they lie in its folder."""
+    if "sentencepiece" not in (args.get("transforms") or ()):
+        return None
+    source = args.get("src_subword_model")
+    return named_models(folder, source, args.get("tgt_subword_model") or source)
 
 
 def _tokens(vocabularies: Any, side: str) -> list[str]:

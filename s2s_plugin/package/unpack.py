@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
+import os
 import shutil
+import stat
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from s2s_plugin.errors import UserError
@@ -18,6 +23,8 @@ from s2s_plugin.utils.untrusted import MAX_YAML_BYTES, check_plain, write_yaml
 
 SHAPE = {"model": dict, "task": dict, "updates": int}  # of checkpoint.json
 DATA = "data/"
+PREFIX, LOCK = "s2s-model-", ".lock"  # of temporary folders; the process that made one holds its lock
+MIN_AGE = 60  # seconds: younger folders may not be locked yet
 
 
 def unpack(path: Path, folder: Path) -> RunDir:
@@ -50,7 +57,24 @@ def unpack(path: Path, folder: Path) -> RunDir:
 
 
 def unpack_here(path: Path) -> RunDir:
-    """Write the run of a packaged model to a temporary folder, which goes when the process ends."""
-    folder = Path(tempfile.mkdtemp(prefix="s2s-"))
+    """Write the run of a packaged model to a temporary folder.
+
+    It goes when the process ends; that of a process that was killed, when the next one comes here.
+    """
+    _remove_abandoned()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    fcntl.flock(os.open(folder / LOCK, os.O_CREAT), fcntl.LOCK_EX)  # open until the process ends
     return unpack(path, folder / path.stem)
+
+
+def _remove_abandoned() -> None:
+    """Remove temporary folders of this user whose processes have ended."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            state = folder.lstat()
+            is_ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid()
+            if is_ours and time.time() - state.st_mtime > MIN_AGE:
+                with (folder / LOCK).open() as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)

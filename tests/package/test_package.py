@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from command_line import call
 import s2s_plugin
 from s2s_plugin.errors import UserError
 from s2s_plugin.package.archive import PackageFile
+from s2s_plugin.package.unpack import LOCK, PREFIX, unpack_here
 
 LINES = ["a b c", "d e f g", "h g", "c c d"]
 
@@ -130,6 +132,20 @@ def test_a_wrong_input_is_named(model: s2s_plugin.Model):
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="device=cuda requires a GPU that torch can use"):
             s2s_plugin.load(model.run.folder, device="cuda")
+
+
+def test_what_a_killed_process_has_left_goes(
+    exported: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    here = unpack_here(exported["fp32"]).folder.parent
+    for name in ("abandoned", "young"):
+        (tmp_path / f"{PREFIX}{name}").mkdir()
+        (tmp_path / f"{PREFIX}{name}" / LOCK).touch()
+    for folder in (here, tmp_path / f"{PREFIX}abandoned"):
+        os.utime(folder, (0, 0))
+    other = unpack_here(exported["fp32"]).folder.parent
+    assert set(tmp_path.iterdir()) == {here, other, tmp_path / f"{PREFIX}young"}
 
 
 def test_it_is_trained_on_from_the_file(exported: dict[str, Path], small_settings: str, tmp_path: Path):

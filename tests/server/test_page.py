@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_line import call
-from media import RUNS, TINY, media_run
+from media import RUNS, TINY
 
 import s2s_plugin
 from s2s_plugin.server.app import create_app
@@ -42,16 +42,11 @@ def chatbot(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {modality: tmp_path_factory.mktemp(modality) for modality in RUNS}
-
-
-@pytest.fixture(scope="module")
-def address(small_model: Path, media: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(small_model: Path, media_runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of this process with a model of each kind."""
     import uvicorn
 
-    paths = {modality: media_run(folder, modality) for modality, folder in media.items()}
+    paths = {modality: next(folder.glob("runs/*/default")) for modality, folder in media_runs.items()}
     paths |= {"text": small_model / "runs/nmt/default", "bot": chatbot(tmp_path_factory.mktemp("chat"))}
     before = Path.cwd()
     os.chdir(small_model)  # its run names the folder of its data
@@ -188,9 +183,9 @@ def test_training_pairs(page: playwright.Page):
 
 
 @pytest.mark.parametrize("modality", RUNS)
-def test_files(page: playwright.Page, media: dict[str, Path], modality: str):
+def test_files(page: playwright.Page, media_runs: dict[str, Path], modality: str):
     choose(page, modality)
-    file = next(iter(sorted((media[modality] / "media").iterdir())))
+    file = next(iter(sorted((media_runs[modality] / "media").iterdir())))
     page.locator("input[name=file]").set_input_files(file)
     page.locator(".signal canvas").first.wait_for()
     assert page.locator(".signal canvas").first.evaluate(PAINTED)

@@ -42,6 +42,12 @@ TASKS = {
     "chat, history": f"{CHAT} data.retrieval=false",
     "chat, history and retrieval": CHAT,
 }
+SOURCES = {  # of s2s diagnose, and what they are called here
+    "own": "own source",
+    "own, words shuffled": "its words shuffled",
+    "another item's": "another source",
+    "none": "no source",
+}
 METRIC = "BLEU (sacreBLEU, 13a)"
 SPLIT = "test sets of the recipes"
 DATA = (
@@ -177,14 +183,18 @@ def source_value(options: argparse.Namespace) -> dict[str, Any]:
     runs |= lab.train(LAB, {names[last]: _last_turns(spoken)}, options)
     rows = []
     for name in names:
-        found = [_bits(folder) for folder in runs[names[name]]]
-        rows.append({"task": name, **{source: [each[source] for each in found] for source in found[0]}})
+        folders = runs[names[name]]
+        bits, metrics = [_bits(folder) for folder in folders], [lab.scores(folder)["metrics"] for folder in folders]
+        row = {"task": name, **{column: [each[source] for each in bits] for source, column in SOURCES.items()}}
+        rows.append(row | {"BLEU": [each["BLEU"]["score"] for each in metrics if "BLEU" in each] or ""})
     recipe = lab.recipe(
         runs,
-        data="default corpora of the apps", split="500 test items", metric="bits for a token of the reference",
-    )  # fmt: skip
+        data="default corpora of the apps; the three rows of chat have the same replies",
+        split="up to 500 test items; BLEU of all",
+        metric="bits for a token of the reference; BLEU (sacreBLEU, 13a) of the outputs where it is the app's metric",
+    )
     plot = {"title": "Bits of a token by what stands in for its source", "x": "", "y": "bits", "bars": True}
-    return {"rows": rows, "recipe": recipe, "plot": plot}
+    return {"rows": rows, "recipe": recipe, "plot": plot | {"columns": list(SOURCES.values())}}
 
 
 def _last_turns(folder: Path) -> str:
@@ -202,10 +212,10 @@ def _last_turns(folder: Path) -> str:
 
 
 def _bits(folder: Path) -> dict[str, float]:
-    """Return the bits of a token with its source and with what takes its place, by ``s2s diagnose``."""
+    """Return the bits of a token by the source that it has, its own or what takes its place, by ``s2s diagnose``."""
     call(f"s2s diagnose {folder.relative_to(ROOT)} diagnose.measures=[source]", threads=1)
     (finding,) = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))["findings"]
-    return {f"{row['source']} source": row["bits per token"] for row in finding["rows"]}
+    return {row["source"]: row["bits per token"] for row in finding["rows"]}
 
 
 def bleu(folder: Path, source: Path, reference: Path, words: str = "", tag: str = "") -> float:

@@ -73,8 +73,8 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
     """Draw the rows of a record as lines over its columns, with the range of the seeds.
 
     ``record["plot"]`` has ``title``, ``x`` and ``y``, the labels, and perhaps ``rows``, the names (first column) of the
-    rows to draw; all other columns must hold numbers. With ``bars``, rows are bars, and a column without one has none.
-    With ``points``, the names of two columns, rows are points.
+    rows to draw, and ``columns``; the columns must hold numbers. With ``bars``, rows are bars, and a column without one
+    has none. With ``points``, the names of two columns, rows are points.
     """
     from matplotlib import rc_context
 
@@ -115,6 +115,8 @@ def _draw_series(axes: Any, record: Mapping[str, Any]) -> None:
     plot = record["plot"]
     rows = [(name, numbers) for (_, name), *numbers in (list(row.items()) for row in record["rows"])]
     rows = [row for row in rows if row[0] in plot.get("rows", [row[0]])]
+    if "columns" in plot:
+        rows = [(name, [each for each in numbers if each[0] in plot["columns"]]) for name, numbers in rows]
     for number, (name, columns) in enumerate(rows):
         numbers = {step: value for step, (_, value) in enumerate(columns) if value != ""}
         values = [value if isinstance(value, list) else [value] for value in numbers.values()]

@@ -16,7 +16,8 @@ from s2s_plugin.models.peers.parts import Imported
 from s2s_plugin.stages.importing.command import arguments, check_new, import_run
 from s2s_plugin.stages.importing.foreign import converting
 from s2s_plugin.stages.importing.run import Foreign, model_config, stored_config
-from s2s_plugin.tasks.loading import load_dictionary
+from s2s_plugin.tasks.config import Seq2SeqTaskConfig
+from s2s_plugin.tasks.loading import data_folder, infer_languages, load_dictionary
 from s2s_plugin.tasks.stored_config import check_config
 from s2s_plugin.utils.checkpoint import load_plain, save_checkpoint, untrained_state
 
@@ -44,8 +45,11 @@ def read_lstm(path: Path, data: Path | None) -> Foreign:
         UserError: it is no such checkpoint, or a dictionary is missing.
     """
     model, weights, task, _ = _read(path)
-    folder, languages = data or Path(str(task["data"])), (str(task["source_lang"]), str(task["target_lang"]))
-    dictionaries = [load_dictionary(folder, language) for language in languages]
+    cfg = Seq2SeqTaskConfig(**task)
+    cfg.data = str(data or task["data"])
+    infer_languages(cfg)
+    languages = str(cfg.source_lang), str(cfg.target_lang)
+    dictionaries = [load_dictionary(data_folder(cfg), language) for language in languages]
     return Foreign("fairseq", Imported(model, weights, *dictionaries), languages)
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from s2s_plugin.errors import UserError
 from s2s_plugin.models.bridge import CopyBridge
+from s2s_plugin.models.decoders.base import READOUTS
 from s2s_plugin.models.decoders.luong import LuongDecoder
 from s2s_plugin.models.encoders.image import ImageEncoder
 from s2s_plugin.models.generator import Generator
@@ -173,6 +174,8 @@ def _bounded(model: Seq2SeqModel) -> set[nn.Module]:
     rnn, generator = model.decoder.rnn, model.decoder.generator
     if rnn.residual or not all(isinstance(norm, nn.Identity) for norm in rnn.norms):
         return set()
+    if rnn.combine is not None and rnn.readout is not READOUTS["tanh"]:
+        return set()  # the features are not bounded
     if isinstance(bridge := rnn.bridge, CopyBridge) and (
         isinstance(model.encoder, ImageEncoder) or any(isinstance(each, nn.Linear) for each in bridge.project)
     ):

@@ -43,6 +43,7 @@ export class Decoder {
     );
     const context = this.attention.contextSize;
     this.combine = context ? new Linear(weights, "decoder.rnn.combine") : null;
+    this.squashes = config.decoder_readout !== "linear";
     const first = new Linear(weights, "decoder.rnn.cells.0.input_proj", { exact: true });
     const table = "decoder.embedding.table.weight";
     this.tokens = new TokenGates(weights, table, (x, y) => first.apply(x, 1, y), first.width);
@@ -94,7 +95,7 @@ export class Decoder {
       place(heap, hidden, units, joined + 4 * context, width, rows, units);
       features = heap.alloc(4 * rows * units);
       this.combine.apply(joined, rows, features);
-      heap.kernel.squash(features, rows * units);
+      if (this.squashes) heap.kernel.squash(features, rows * units);
     }
     if (state.feed) heap.copy(features, state.feed, rows * units);
     return features;
@@ -246,5 +247,6 @@ function place(heap, from, fromWidth, to, toWidth, rows, count) {
 export function boundedStates(config, encoder) {
   const projects = config.encoder_hidden_size !== config.decoder_hidden_size;
   const isBounded = config.bridge !== "copy" || (encoder.bounded && !projects); // at the beginning
-  return !config.residual && !config.layer_norm && isBounded;
+  const squashes = config.attention === "none" || config.decoder_readout !== "linear";
+  return !config.residual && !config.layer_norm && isBounded && squashes;
 }

@@ -123,7 +123,10 @@ export class Model {
       this.decoder.attention.precomputeKeys(memories);
       const beams = memories.map((memory, b) => {
         const source = sources[batch[b]];
-        if (this.points) memory.copyIds = source.ids.map((id) => this.targetIds.get(this.source[id]) ?? UNK);
+        if (this.points) {
+          const read = source.ids.slice(0, memory.steps); // without </s>, if the encoder does not read it
+          memory.copyIds = read.map((id) => this.targetIds.get(this.source[id]) ?? UNK);
+        }
         return new Beam(memory, source.length, settings, limits, this.#ctcPrefixes(memory, settings));
       });
       search(this, beams);

@@ -66,6 +66,7 @@ def test_int8_of_bounded_inputs(bias: bool):
         ({"decoder_output_dim": 128, "decoder_type": "bahdanau"}, False, True),  # a cell reads averages of values
         ({"decoder_output_dim": 128, "layer_norm": True}, False, False),
         ({"decoder_output_dim": 128, "residual": True}, False, False),
+        ({"decoder_output_dim": 128, "decoder_readout": "linear"}, False, False),
         ({"decoder_output_dim": 128, "bridge": "copy"}, True, True),
         ({"decoder_output_dim": 128, "bridge": "copy", "encoder_hidden_size": 64}, False, False),  # a layer between
     ],

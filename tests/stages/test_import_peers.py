@@ -37,16 +37,18 @@ def convert(name: str, out: Path) -> None:
     write_run(opennmt.read_opennmt(PEERS / f"{name}.pt") if is_opennmt else joeynmt.read_joeynmt(PEERS / name), out)
 
 
-@pytest.fixture(scope="module")
-def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SentencePiece model whose pieces are letters."""
-    prefix = tmp_path_factory.mktemp("pieces") / "letters"
-    lines = ["abc defgh", "ABC D"]
+def train_pieces(prefix: Path, **options: str) -> Path:
+    """Train a SentencePiece model whose pieces are letters."""
     SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_prefix=str(prefix), model_type="char", vocab_size=17,
-        add_dummy_prefix=False, hard_vocab_limit=False, minloglevel=2,
+        sentence_iterator=iter(["abc defgh", "ABC D"]), model_prefix=str(prefix), model_type="char", vocab_size=17,
+        add_dummy_prefix=False, hard_vocab_limit=False, minloglevel=2, **options,
     )  # fmt: skip
     return prefix.with_suffix(".model")
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_pieces(tmp_path_factory.mktemp("pieces") / "letters")
 
 
 @pytest.fixture
@@ -159,14 +161,17 @@ def test_the_models_may_be_named(pieces: Path, tmp_path: Path, monkeypatch: pyte
 def test_mistakes_with_models(pieces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     checkpoint = str(PEERS / "opennmt3_shared.pt")
-    (tmp_path / "text.model").write_text("no model", "utf-8")
+    (tmp_path / "bpe.codes").write_text("#version: 0.2\na b</w>\n", "utf-8")
     SentencePieceTrainer.train(
         sentence_iterator=iter(["vwxyz"]), model_prefix="other", model_type="char", vocab_size=8, minloglevel=2,
         hard_vocab_limit=False,
     )  # fmt: skip
     for words, said in (
         (["--source-model", "none.model"], r"none\.model: no such SentencePiece model"),
-        (["--source-model", "text.model"], r"text\.model: not a SentencePiece model"),
+        (
+            ["--source-model", "bpe.codes"],
+            r"not a SentencePiece model; codes of subword-nmt must be applied",
+        ),
         (["--source-model", "other.model"], r"other\.model: not the model of this vocabulary: 0 of its 8 tokens"),
         (["--target-model", str(pieces)], "--target-model requires --source-model"),
         (["--source-lang", "en", "--target-lang", "en"], "must differ"),
@@ -175,6 +180,18 @@ def test_mistakes_with_models(pieces: Path, tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(UserError, match=said):
             opennmt.run([checkpoint, "run", *words])
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_page_has_no_normalization_of_sentencepiece(pieces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    identity = train_pieces(tmp_path / "identity", normalization_rule_name="identity")
+    for name, model in (("nfkc", pieces), ("plain", identity)):
+        opennmt.run([str(PEERS / "opennmt3_gru_mlp.pt"), f"runs/nmt/{name}", "--source-model", str(model)])
+    with pytest.raises(UserError, match="does not support SentencePiece's normalization nmt_nfkc"):
+        export.run(["runs/nmt/nfkc", "--web", "page.html"])
+    export.run(["runs/nmt/plain", "--web", "page.html"])
+    assert (tmp_path / "page.html").is_file()
 
 
 @pytest.mark.slow

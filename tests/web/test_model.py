@@ -43,6 +43,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pointer_additive": {"pointer": True, "coverage": "sum", "attention": "additive"},
     "normalized": {"attention": "normalized", "layer_norm": True, "encoder_layers": 2, "residual": True},
     "none": {"attention": "none", "encoder_bidirectional": "none", "encoder_reversed": True, "bridge": "copy"},
+    "opennmt": {"attention": "additive", "encoder_eos": False, "decoder_readout": "linear", "pointer": True}
+    | {"decoder_readout_bias": True, "bridge": "copy"},
+    "joeynmt": {"decoder_readout_bias": True, "decoder_cell": "gru", "encoder_cell": "gru"},
     "dot": {"attention": "dot", "decoder_output_dim": 128, "encoder_cell": "rnn", "decoder_cell": "rnn"},
 }
 
@@ -201,7 +204,7 @@ def test_a_page_is_one_file_that_asks_nobody(package: Path, tmp_path: Path):
         ({"attention": "multi_head"}, "model.attention=multi_head"),
         ({"decoder_type": "syntactic"}, "model.decoder_type=syntactic"),
         ({"adaptive_cutoffs": "20"}, "model.adaptive_cutoffs=20"),
-        ({"encoder_eos": False}, "model.encoder_eos=False"),
+        ({"encoder_factors": 1}, "model.encoder_factors=1"),
         ({"decoder_hidden_size": 60}, "multiple of 8: model.decoder_hidden_size=60"),
     ],
 )

@@ -7,18 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from s2s_plugin.errors import UserError
+
 KINDS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 NORMAL = 1  # the default kind of a piece
 # Field numbers in sentencepiece_model.proto
 PIECES, TRAINER, NORMALIZER = 1, 2, 3
 TEXT, SCORE, KIND = 1, 2, 3  # of a piece
 MODEL_TYPE, BYTE_FALLBACK = 3, 35  # of the trainer
-ADD_PREFIX, REMOVE_SPACES = 3, 4  # of the normalizer
+NAME, CHARSMAP, ADD_PREFIX, REMOVE_SPACES = 1, 2, 3, 4  # of the normalizer
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
 
 def read_model(path: Path) -> dict[str, Any]:
-    """Return what ``s2s_plugin/web/text/sentencepiece.js`` needs of a model file, which SentencePiece has accepted."""
+    """Return what ``s2s_plugin/web/text/sentencepiece.js`` needs of a model file, which SentencePiece has accepted.
+
+    Raises:
+        UserError: the model normalizes text by rules of its own, as those of other toolkits do.
+    """
     fields = list(_fields(path.read_bytes()))
     pieces = [dict(_fields(value)) for number, value in fields if number == PIECES]
     trainer, normalizer = ({}, {})
@@ -27,6 +33,11 @@ def read_model(path: Path) -> dict[str, Any]:
             trainer = dict(_fields(value))
         elif number == NORMALIZER:
             normalizer = dict(_fields(value))
+    if normalizer.get(CHARSMAP):
+        name = normalizer.get(NAME, b"").decode("utf-8", "replace")
+        raise UserError(
+            f"a web page without a server does not support SentencePiece's normalization {name}; use s2s serve"
+        )
     return {
         "kind": KINDS[trainer.get(MODEL_TYPE, 1)],
         "pieces": [piece[TEXT].decode() for piece in pieces],

@@ -43,11 +43,12 @@ CHOICES = {
 # Options of the model that the page has, or that matter in training alone; all others must have their defaults.
 MODEL = (
     *("encoder_embed_dim", "encoder_hidden_size", "encoder_layers", "encoder_cell", "encoder_bidirectional"),
-    *("encoder_reversed", "encoder_channels", "encoder_convolutions", "encoder_embed_path", "ctc", "attention"),
-    *("attention_size", "coverage", "bridge", "decoder_embed_dim", "decoder_hidden_size", "decoder_layers"),
-    *("decoder_cell", "decoder_type", "decoder_embed_path", "decoder_output_dim", "pointer", "dropout"),
-    *("locked_dropout", "word_dropout", "residual", "layer_norm", "share_decoder_input_output_embed"),
-    *("share_all_embeddings", "freeze_embeddings", "max_source_positions", "max_target_positions"),
+    *("encoder_reversed", "encoder_eos", "encoder_channels", "encoder_convolutions", "encoder_embed_path", "ctc"),
+    *("attention", "attention_size", "coverage", "bridge", "decoder_embed_dim", "decoder_hidden_size"),
+    *("decoder_layers", "decoder_cell", "decoder_type", "decoder_readout", "decoder_readout_bias"),
+    *("decoder_embed_path", "decoder_output_dim", "pointer", "dropout", "locked_dropout", "word_dropout", "residual"),
+    *("layer_norm", "share_decoder_input_output_embed", "share_all_embeddings", "freeze_embeddings"),
+    *("max_source_positions", "max_target_positions"),
 )
 MODEL_DEFAULTS = {each.name: each.default for each in fields(Seq2SeqConfig) if not each.name.startswith("_")}
 WIDTHS = ("encoder_embed_dim", "decoder_embed_dim", "decoder_hidden_size", "decoder_output_dim", "attention_size")
@@ -145,7 +146,7 @@ def join_content(header: Mapping[str, Any], weights: bytes) -> bytes:
 def _text_problems(about: Mapping[str, Any], sides: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield what the page lacks of a text side, as codec.json describes it by language."""
     if sides is None:
-        yield "text that s2s prepare has not made"
+        yield "text without a SentencePiece model"
     if "+" in "".join(about["languages"]):
         yield "models of several directions"
     for side in (sides or {}).values():

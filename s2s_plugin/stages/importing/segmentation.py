@@ -57,7 +57,8 @@ def _check_fits(path: Path, vocabulary: Dictionary) -> None:
     try:
         pieces = set(TextCodec(path).dictionary().symbols)
     except UserError:
-        raise UserError(f"{path}: not a SentencePiece model; name another file") from None
+        codes = "; codes of subword-nmt must be applied to the input, which is then tokens" if _is_text(path) else ""
+        raise UserError(f"{path}: not a SentencePiece model{codes}") from None
     tokens = vocabulary.symbols[vocabulary.nspecial :]
     known = len(pieces.intersection(tokens))
     if known < MIN_KNOWN * len(tokens):
@@ -65,3 +66,10 @@ def _check_fits(path: Path, vocabulary: Dictionary) -> None:
             f"{path}: not the model of this vocabulary: {known:,} of its {len(tokens):,} tokens are pieces; "
             "name another file"
         )
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        return "\0" not in path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False

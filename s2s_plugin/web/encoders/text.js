@@ -12,6 +12,7 @@ export class TextEncoder {
   constructor(weights, config) {
     this.heap = weights.heap;
     this.reversed = config.encoder_reversed;
+    this.eos = config.encoder_eos ?? true;
     this.stack = new RecurrentStack(weights, config);
     this.layers = this.stack.layers.length;
     this.states = this.stack.states;
@@ -32,8 +33,9 @@ export class TextEncoder {
    */
   encode(sources) {
     const { size } = this.stack;
-    const ids = sources.flatMap((source) => (this.reversed ? [...source.ids].reverse() : source.ids));
-    const lengths = sources.map(({ length }) => length);
+    const rows = sources.map(({ ids }) => (this.eos ? [...ids] : ids.slice(0, -1)));
+    const ids = rows.flatMap((row) => (this.reversed ? row.reverse() : row));
+    const lengths = rows.map(({ length }) => length);
     const memories = this.stack.run(lengths, () => this.#embedded(ids), (which) => this.#gates(ids, which));
     if (this.reversed) for (const { values, steps } of memories) reverseRows(this.heap, values, steps, size);
     return memories;

@@ -82,6 +82,7 @@ def _config(task: Seq2SeqTask) -> dict[str, Any]:
         "lossless": source is not None and source.lossless,
         "normalization": "NFD" if source is not None and source.jamo else "NFC",
         "dropped": MEANINGLESS.pattern,
+        "bos": dictionary.bos(),
         "pad": dictionary.pad(),
         "eos": dictionary.eos(),
         "unk": dictionary.unk(),

@@ -35,7 +35,7 @@ class Model:
     def translate(self, line: str, beam: int | None = None) -> str:
         source = np.load(line)[None] if self.config["reads"] == "features" else np.array([self.encode(line)])
         tokens = self.search(source, beam or self.config["beam"]) if source.shape[1] > 1 else []
-        pieces = [self.target[token] for token in tokens]
+        pieces = [self.target[token] for token in tokens if token != self.config["bos"]]
         text = self.pieces["target"].decode_pieces(pieces) if "target" in self.pieces else " ".join(pieces)
         text = text.replace("\u2581", " ").replace("\ufdd3", "")
         return text if self.config["lossless"] else unicodedata.normalize("NFC", text.strip())

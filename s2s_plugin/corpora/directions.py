@@ -96,6 +96,8 @@ def file_language(file: object) -> str:
 
 
 def _with(cfg: DictConfig, **data: object) -> DictConfig:
+    if all(cfg.data[key] == value for key, value in data.items()):
+        return cfg  # a copy takes long
     changed = cfg.copy()
     changed.data.update(data)
     return changed

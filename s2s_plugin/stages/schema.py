@@ -1,7 +1,7 @@
 """The typed schema of ``conf/``, and its conversion to fairseq's own config."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -185,9 +185,10 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="s2s_schema", node=RunConfig, provider="s2s")
     for group in FAIRSEQ_GROUPS:
+        parts = store.repo[group]
         for path in (CONF / group).glob("*.yaml"):  # each changes defaults of fairseq's part of the same name
-            node = store.load(f"{group}/{path.name}").node
-            store.store(f"fairseq_{path.stem}", node, group, provider="s2s")
+            name = f"fairseq_{path.name}"
+            parts[name] = replace(parts[path.name], name=name, provider="s2s")
     OmegaConf.register_new_resolver("validation_metric", lambda name: "none" if name == "loss" else name, replace=True)
     OmegaConf.register_new_resolver("higher_is_better", lambda name: name in HIGHER_IS_BETTER, replace=True)
     OmegaConf.register_new_resolver("count", lambda *lists: sum(map(len, lists)), replace=True)

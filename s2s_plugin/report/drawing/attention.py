@@ -37,8 +37,8 @@ LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 def draw_heatmap(item: Attention) -> Figure:
     """Draw the attention to the tokens of a text, a row for each target token."""
     rows, columns = item.attention.shape
-    figure = new_figure(min(MAX_SIDE, columns * CELL), min(MAX_SIDE, rows * CELL))
-    figure.set_layout_engine("none")  # exact sizes; the file is cropped to the drawing
+    size = min(MAX_SIDE, columns * CELL), min(MAX_SIDE, rows * CELL)
+    figure = new_figure(*size, layout=None)  # exact sizes; the file is cropped to the drawing
     axes = figure.add_axes((0, 0, 1, 1), xticks=[], yticks=[])
     axes.imshow(item.attention, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     axes.spines[:].set_color(RULE)
@@ -121,8 +121,7 @@ def _timeline(item: Attention, height: float) -> tuple[Figure, Axes]:
     """Draw the attention over time, a row for each token; return also axes above it, ``height`` inches high."""
     tokens = len(item.target_tokens)
     rows = min(MAX_SIDE, tokens * CELL)
-    figure = new_figure(WIDTH, height + GAP + rows)
-    figure.set_layout_engine("none")  # exact sizes; the file is cropped to the drawing
+    figure = new_figure(WIDTH, height + GAP + rows, layout=None)  # exact sizes; the file is cropped to the drawing
     spacing = {"left": 0, "right": 1, "bottom": 0, "top": 1, "hspace": 2 * GAP / (height + rows)}
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(height, rows), gridspec_kw=spacing)
     for axes in (above, below):

@@ -10,6 +10,7 @@ import warnings
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from markupsafe import Markup, escape
 from matplotlib import font_manager, rc_context
@@ -25,12 +26,13 @@ PALETTE = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", _LIGHT))
 VARIABLES = {color: f"var(--{name})" for name, color in PALETTE.items()}
 INK, QUIET, RULE, ACCENT = (PALETTE[name] for name in ("ink", "quiet", "rule", "accent"))
 SERIES_COLORS = tuple(PALETTE[f"s{number}"] for number in range(5))
+PADDING = 0.14  # inches around the drawing in a file
 FONT_PACKAGE = "noto_cjk_sans_jp_regular"  # of the extra [viz]: Hangul, Han and kana in one file
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """Return an empty white figure of ``width`` by ``height`` inches."""
-    return Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
+    return Figure(figsize=(width, height), dpi=160, layout=layout, facecolor="white")
 
 
 def style_axes(axes: Axes, xlabel: str, size: float) -> None:
@@ -55,7 +57,9 @@ def to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.14)
+        # For "tight" matplotlib draws twice, which only a layout needs.
+        box = "tight" if figure.get_layout_engine() else figure.get_tightbbox().padded(PADDING)
+        figure.savefig(buffer, format="png", metadata={"Software": None}, bbox_inches=box, pad_inches=PADDING)
     return buffer.getvalue()
 
 

@@ -75,7 +75,7 @@ translate: setup ## lines from standard input through the trained model
 	@$(S2S) translate app=nmt $(ARGS)
 
 test: $(VENV)/ready-dev ## set up, then run the tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/ready-dev ## the long tests
 	@$(BIN)/python -m pytest -m slow $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from s2s_plugin.utils.io import build_folder
 def pytest_xdist_auto_num_workers() -> int:
     """Return more than there are cores: tests wait for files, signals and time limits."""
     return round(1.5 * len(os.sched_getaffinity(0)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of all garbage collections from now on what has been imported and collected: a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from command_line import ROOT
+from command_line import ROOT, call
 
 from s2s_plugin.models.config import Seq2SeqConfig
 
@@ -65,8 +63,7 @@ def test_a_command_is_quoted_for_every_shell(page: Path):
 
 
 def test_the_configuration_reference_follows_the_dataclasses():
-    done = subprocess.run([sys.executable, ROOT / "docs/reference.py", "--check"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    call("docs/reference.py --check")
 
 
 def test_readme_is_short():

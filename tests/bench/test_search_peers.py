@@ -89,5 +89,5 @@ def test_an_environment_that_cannot_be_built_is_named(bench: ModuleType, tmp_pat
 
 
 def test_help_names_the_peers():
-    text = call("python bench/search_peers.py --help").stdout
+    text = call("bench/search_peers.py --help").stdout
     assert all(peer in text for peer in ("JoeyNMT", "OpenNMT-py", "Yoyodyne"))

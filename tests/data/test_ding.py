@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gzip
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from command_line import ROOT
+from command_line import call
 from recipes import assert_languages_do_not_leak, assert_manifest, read
 
 from s2s_plugin.corpora.recipe import load_recipe
@@ -107,12 +105,10 @@ def test_ding_options_are_checked(dictionary, tmp_path):
 
 
 def test_command_line(dictionary, tmp_path):
-    script = ROOT / "data/ding/prepare.py"
-    command = [sys.executable, str(script), "--out", str(tmp_path / "out"), "--from", str(dictionary)]
-    done = subprocess.run([*command, "--valid", "0.1", "--test", "0.1"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    command = ["data/ding/prepare.py", "--out", str(tmp_path / "out"), "--from", str(dictionary)]
+    done = call([*command, "--valid", "0.1", "--test", "0.1"])
     assert f"{tmp_path / 'out' / 'train.en'}: " in done.stdout
-    done = subprocess.run([*command, "--tgt", "fr"], capture_output=True, text=True)
+    done = call([*command, "--tgt", "fr"], check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: ding supports en-de, de-en, got")
     assert "Traceback" not in done.stderr

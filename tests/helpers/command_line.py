@@ -62,12 +62,13 @@ def call(
 ) -> subprocess.CompletedProcess:
     """Run one of the environment's commands as a user would, and return what it printed.
 
-    Our own and fairseq's commands are forked from a process that has imported their libraries (see ``fork_server``),
-    which gives the same results as ``call_process`` without the seconds that a start takes. ``limits``: of resources.
+    Our own and fairseq's commands, and programs of this repository (``docs/reference.py``), are forked from a process
+    that has imported their libraries (see ``fork_server``), which gives the same results as ``call_process`` without
+    the seconds that a start takes. ``limits``: of resources.
     """
     words = shlex.split(command) if isinstance(command, str) else command
     source = stdin.encode() if isinstance(stdin, str) else stdin or b""
-    if not words[0].startswith(("s2s", "fairseq", "sacrebleu")):
+    if not words[0].startswith(("s2s", "fairseq", "sacrebleu")) and not words[0].endswith(".py"):
         return call_process(words, cwd, source.decode(), check, timeout)
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         process = start(words, cwd, source, stdout, stderr, limits)
@@ -102,7 +103,8 @@ def start(
         streams = [nowhere if stream == subprocess.DEVNULL else stream for stream in (stdin, stdout, stderr)]
         numbers = [stream if isinstance(stream, int) else stream.fileno() for stream in streams]
         server = _server(PRELOADED.get(words[0], LIBRARIES))
-        return server.start([str(BIN / words[0]), *words[1:]], cwd, numbers, limits or {})
+        program = ROOT / words[0] if words[0].endswith(".py") else BIN / words[0]
+        return server.start([str(program), *words[1:]], cwd, numbers, limits or {})
 
 
 def call_process(
@@ -129,18 +131,23 @@ def _checked(done: subprocess.CompletedProcess, check: bool) -> subprocess.Compl
 
 
 class ForkServer:
-    """A process that forks commands; see ``fork_server``. It ends with this one."""
+    """A process that forks commands; see ``fork_server``. pytest-xdist's workers share it; it ends with the run."""
 
     def __init__(self, modules: tuple[str, ...]):
-        self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        owner = os.getppid() if os.environ.get("PYTEST_XDIST_WORKER") else os.getpid()
+        name = f"\0s2s-tests-{owner}-{modules[0]}"  # of no file
+        program = Path(__file__).with_name("fork_server.py")
+        self.requests = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        while self.requests.connect_ex(name):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, contextlib.suppress(OSError):
+                listener.bind(name)  # fails if another worker has begun to start the server
+                listener.listen()
+                self.process = subprocess.Popen(
+                    [sys.executable, str(program), str(owner), *modules], stdin=listener, stdout=subprocess.DEVNULL,
+                    cwd=ROOT, env=_environment(),
+                )  # fmt: skip
         self.codes: dict[int, int] = {}  # exit codes by process
         self.lock = threading.Lock()
-        program = Path(__file__).with_name("fork_server.py")
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, str(program), *modules], stdin=theirs, stdout=subprocess.DEVNULL,
-                cwd=ROOT, env=_environment(),
-            )  # fmt: skip
 
     def start(self, words: list[str], cwd: Path, streams: list[int], limits: dict[int, int]) -> Forked:
         """Start a command with these standard streams."""

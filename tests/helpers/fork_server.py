@@ -1,16 +1,18 @@
 """Fork the environment's commands from a process that has imported their libraries: a start costs 0.1 s, not 3.
 
-    python fork_server.py MODULE ...
+    python fork_server.py OWNER MODULE ...
 
-Each request on standard input (a socket) is a JSON object of ``words``, ``cwd``, ``environment`` and ``limits``, with
-three file descriptors for the command's standard streams; the answers are its process id and, when it has ended, its
-process id and exit code. Several commands may run at once.
+Standard input is a listening socket, for several clients at once; the server ends with the process OWNER.
+Each request is a JSON object of ``words``, ``cwd``, ``environment`` and ``limits``, with three file descriptors for the
+command's standard streams; the answers are its process id and, when it has ended, its process id and exit code.
+Several commands may run at once.
 The command runs as in a process of its own: it is the child of a fork, of which the server keeps nothing.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -21,6 +23,7 @@ import resource
 import runpy
 import select
 import socket
+import struct
 import sys
 import threading
 import traceback
@@ -43,33 +46,70 @@ def preload(modules: list[str]) -> None:
     gc.freeze()  # else the first collection in each child copies all of their memory
 
 
-def serve(requests: socket.socket) -> str:
-    """Fork for each request; return only in the children, with the path of the program to run."""
-    children: dict[int, int] = {}  # by the descriptor that is readable when they have ended
-    events = select.poll()
-    events.register(requests, select.POLLIN)
-    while True:
-        for descriptor, _ in events.poll():
-            if descriptor in children:
-                child = children.pop(descriptor)
-                events.unregister(descriptor)
-                os.close(descriptor)
-                _, status = os.waitpid(child, 0)
-                requests.send(f"{child} {os.waitstatus_to_exitcode(status)}".encode())
-                continue
-            message, streams, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 3)
-            if not message:
-                os._exit(0)
-            child = os.fork()
-            if child == 0:
-                requests.close()
-                return become(json.loads(message), streams)
-            for stream in streams:
-                os.close(stream)
-            descriptor = os.pidfd_open(child)
-            children[descriptor] = child
-            events.register(descriptor, select.POLLIN)
-            requests.send(str(child).encode())
+class Server:
+    """What the server waits for, by the descriptors that are readable then."""
+
+    def __init__(self, listener: socket.socket, owner: int):
+        self.listener = listener
+        self.life = os.pidfd_open(owner)
+        self.clients: dict[int, socket.socket] = {}
+        self.children: dict[int, tuple[int, socket.socket]] = {}  # each with the client that waits for its end
+        self.events = select.poll()
+        for descriptor in (self.life, listener.fileno()):
+            self.events.register(descriptor, select.POLLIN)
+
+    def serve(self) -> str:
+        """Fork for each request; return only in the children, with the path of the program to run."""
+        while True:
+            for descriptor, _ in self.events.poll():
+                if descriptor == self.life:
+                    os._exit(0)
+                elif descriptor == self.listener.fileno():
+                    self.accept()
+                elif descriptor in self.children:
+                    self.tell_end(descriptor)
+                elif (program := self.fork(descriptor)) is not None:
+                    return program
+
+    def accept(self) -> None:
+        client, _ = self.listener.accept()
+        _, user, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if user == os.getuid():
+            self.clients[client.fileno()] = client
+            self.events.register(client, select.POLLIN)
+
+    def fork(self, descriptor: int) -> str | None:
+        client = self.clients[descriptor]
+        message, streams, _, _ = socket.recv_fds(client, LONGEST_REQUEST, 3)
+        if not message:
+            self.events.unregister(descriptor)
+            self.clients.pop(descriptor).close()
+            return None
+        child = os.fork()
+        if child == 0:
+            for each in (self.listener, *self.clients.values()):
+                each.close()
+            return become(json.loads(message), streams)
+        for stream in streams:
+            os.close(stream)
+        end = os.pidfd_open(child)
+        self.children[end] = child, client
+        self.events.register(end, select.POLLIN)
+        answer(client, str(child))
+        return None
+
+    def tell_end(self, descriptor: int) -> None:
+        child, client = self.children.pop(descriptor)
+        self.events.unregister(descriptor)
+        os.close(descriptor)
+        _, status = os.waitpid(child, 0)
+        answer(client, f"{child} {os.waitstatus_to_exitcode(status)}")
+
+
+def answer(client: socket.socket, message: str) -> None:
+    """Send a message to a client, unless it has ended."""
+    with contextlib.suppress(OSError):
+        client.send(message.encode())
 
 
 def become(request: dict, streams: list[int]) -> str:
@@ -118,6 +158,6 @@ def leave(code: int) -> NoReturn:
 if __name__ == "__main__":
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    preload(sys.argv[1:])
+    preload(sys.argv[2:])
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads cannot fork safely"
-    leave(run(serve(control)))
+    leave(run(Server(control, int(sys.argv[1])).serve()))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from command_line import BIN, call
+from command_line import call, start
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -38,12 +38,12 @@ class Served:
     """A server that runs, and where."""
 
     def __init__(self, *words: str):
-        self.process = subprocess.Popen(
-            [BIN / "s2s", "serve", "--port", "0", *words], stderr=subprocess.PIPE, text=True
-        )
+        ours, theirs = os.pipe()
+        self.process = start(["s2s", "serve", "--port", "0", *words], stderr=theirs)
+        os.close(theirs)
+        self.stderr = os.fdopen(ours)
         lines: list[str] = []
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        for line in self.stderr:
             lines.append(line)
             if (match := re.search(r"http://[\w.]+:(\d+)/", line)) is not None:
                 self.port = int(match[1])
@@ -158,7 +158,7 @@ def test_a_key(exported: Path, tmp_path: Path):
         server.end()
         assert time.monotonic() - began < 30
     finally:
-        server.process.kill()
+        server.end(signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_full_queue_recovers(exported: Path):
             assert set(statuses) == {200, 429}
             assert client.post("/v1/models/letters/translate", json=body).status_code == 200
     finally:
-        server.process.kill()
+        server.end(signal.SIGKILL)
 
 
 @pytest.mark.slow

@@ -100,7 +100,15 @@ def test_missing_codec(run: Path):
         mistake(run, f"s2s {stage} app=nmt", "codec.json", "missing", "restore a copy")
 
 
-@pytest.mark.parametrize("name", ["train.en-de.en.bin", "valid.en-de.de.bin", "train.en-de.de.idx", "dict.de.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train.en-de.en.bin",
+        pytest.param("valid.en-de.de.bin", marks=pytest.mark.slow),
+        pytest.param("train.en-de.de.idx", marks=pytest.mark.slow),
+        "dict.de.txt",
+    ],
+)
 def test_training_goes_on_from_whole_data_only(run: Path, small_settings: str, name: str):
     """Also when it resumes; the prepare stage names the file before anything else begins."""
     settings = run / "runs/nmt/default/settings.json"

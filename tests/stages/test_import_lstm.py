@@ -38,9 +38,12 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+ALL = [pytest.param(kind, marks=[pytest.mark.slow] if number > 1 else []) for number, kind in enumerate(KINDS)]
+
+
+@pytest.fixture(scope="module")
 def both(request, toy: Path, tmp_path_factory) -> tuple[Path, Path]:
-    """A stock checkpoint and ours."""
+    """A stock checkpoint of a kind, and ours."""
     out = tmp_path_factory.mktemp("stock")
     call(STOCK.format(data=toy, out=out) + KINDS[request.param])
     path = out / "checkpoint_last.pt"
@@ -49,6 +52,7 @@ def both(request, toy: Path, tmp_path_factory) -> tuple[Path, Path]:
     return path, out / "checkpoint_last.s2s.pt"
 
 
+@pytest.mark.parametrize("both", KINDS, indirect=True)
 @torch.no_grad()
 def test_logits_are_equal(both: tuple[Path, Path], toy: Path):
     logits, masks = [], []
@@ -72,6 +76,7 @@ def hypotheses(output: str) -> dict[int, list[tuple[str, float]]]:
     return found
 
 
+@pytest.mark.parametrize("both", ALL, indirect=True)
 def test_hypotheses_are_equal(both: tuple[Path, Path], toy: Path):
     stock = call(GENERATE.format(data=toy, path=both[0]) + "translation").stdout
     ours = call(GENERATE.format(data=toy, path=both[1]) + "s2s --search-patience 1").stdout
@@ -79,6 +84,7 @@ def test_hypotheses_are_equal(both: tuple[Path, Path], toy: Path):
     assert hypotheses(ours) == hypotheses(stock)
 
 
+@pytest.mark.parametrize("both", ALL, indirect=True)
 def test_training_goes_on(both: tuple[Path, Path], toy: Path, tmp_path: Path):
     log = call(
         f"fairseq-train {toy} --user-dir s2s_plugin --task s2s --arch s2s --cpu --finetune-from-model {both[1]} "

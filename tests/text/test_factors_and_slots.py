@@ -11,7 +11,7 @@ from command_line import call
 
 SETTINGS = (
     "app=nmt metrics=[s2s_exact] data=files model=tiny model.share_all_embeddings=false subword.kind=word "
-    "dataset.max_tokens=1000 optimization.max_update=250 optimization.lr=[0.01] lr_scheduler.warmup_updates=20"
+    "dataset.max_tokens=1000 optimization.max_update=130 optimization.lr=[0.01] lr_scheduler.warmup_updates=20"
 )
 
 

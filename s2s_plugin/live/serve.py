@@ -147,6 +147,11 @@ class Server(ThreadingHTTPServer):
         self.socket = listener
         self.page, self.lock = page, threading.Lock()
 
+    def handle_error(self, request, client_address) -> None:
+        """Say nothing of a browser that has left."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class Handler(BaseHTTPRequestHandler):
     """Answers ``GET /`` and ``GET /live.js``."""

@@ -126,7 +126,8 @@ def listen(host: str, port: int) -> socket.socket:
         return listener
     except (OSError, OverflowError) as error:
         listener.close()
-        raise UserError(f"--host {host} --port {port}: cannot listen there ({error}); choose another port") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--host {host} --port {port}: cannot listen there ({reason}); choose another port") from None
 
 
 def _is_loopback(host: str) -> bool:

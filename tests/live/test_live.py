@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import socket
+import struct
 import tempfile
 import threading
 import time
@@ -124,6 +125,15 @@ def test_nobody_else_reads_it(port: int):
     for path in ("/config.yaml", "/../config.yaml", "/%2e%2e/log.txt"):
         assert get(port, path)[0] == 404
     assert get(port, f"/?at={'9' * 5000}")[0] == 200
+
+
+def test_nothing_is_said_of_a_browser_that_leaves(port: int, capfd: pytest.CaptureFixture):
+    with socket.create_connection(("127.0.0.1", port)) as leaving:
+        leaving.sendall(b"GET")
+        leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+    while any(thread.name.endswith("(process_request_thread)") for thread in threading.enumerate()):
+        time.sleep(0.01)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_that_is_taken_is_no_obstacle():

@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from command_line import call
 
 import s2s_plugin
 from s2s_plugin.errors import UserError
-from s2s_plugin.package.archive import PackageFile
+from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.package.archive import WEIGHTS, PackageFile
 from s2s_plugin.package.unpack import LOCK, PREFIX, unpack_here
+from s2s_plugin.stages.export.card import model_card
+from s2s_plugin.stages.schema import load_config
 
 LINES = ["a b c", "d e f g", "h g", "c c d"]
 
@@ -164,6 +168,18 @@ def test_the_card_says_what_it_is(exported: dict[str, Path]):
     assert about["languages"] == ["en", "de"] and about["modality"] == "text"
     assert "pipeline_tag: translation" in card and "| license of the data |" in card
     assert "nrefs:1" in card  # the scores' signature
+
+
+def test_a_card_of_odd_names_and_of_a_picture(exported: dict[str, Path], small_model: Path):
+    run = RunDir(small_model / "runs/nmt/default")
+    with PackageFile(exported["fp32"]) as file:
+        about, weights = file.about | {"modality": "image"}, file.read(WEIGHTS)
+    cfg = load_config(run.config)
+    cfg.name = cfg.data.name = "a: b # c"
+    card = model_card(run, cfg, about, [], weights)
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["datasets"] == ["a: b # c"] and front["model-index"][0]["name"] == "nmt-a: b # c"
+    assert 'model.translate("my.jpg")' in card
 
 
 def test_no_path_of_this_machine_is_in_it(exported: dict[str, Path], small_model: Path):

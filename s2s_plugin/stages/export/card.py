@@ -30,6 +30,7 @@ PURPOSES = {
     "lipread": "Reads the lips of a speaker in a silent video.",
     "caption": "Describes a picture.",
 }
+CALLS = {"text": '["..."]', "audio": '"my.wav"', "video": '"my.mp4"', "image": '"my.jpg"'}
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 EXAMPLES = 3  # shown
 MAX_CELL = 200  # letters
@@ -60,7 +61,7 @@ def model_card(
         languages=[each for each in about["languages"] if LANGUAGE.fullmatch(each)],
         license=license_text,
         license_id=license_text.lower() if re.fullmatch(r"[\w.-]+", license_text) else "other",
-        call='"my.wav"' if about["modality"] == "audio" else '["..."]',
+        call=CALLS[about["modality"]],
         source=source,
         target=target,
         architecture=f"{cfg.model.decoder_type} with {cfg.model.attention} attention",

@@ -33,12 +33,7 @@ export class AudioFrontend {
     if (!waveform.every(Number.isFinite)) throw new Error("samples must be finite; convert it again");
     if (waveform.every((sample) => Math.abs(sample) < SILENCE)) throw new Error("silent throughout; record it again");
     const { frames, features } = filterbank(waveform, this.options);
-    if (normalize === "channel") {
-      const bins = features.length / frames;
-      for (let bin = 0; bin < bins; bin++) standardize(features, bin, bins);
-    } else if (normalize === "level") {
-      standardize(features, 0, 1);
-    }
+    if (normalize !== "none") standardize(features, normalize === "channel" ? features.length / frames : 1);
     return { length: frames, values: features.map(toFloat16) };
   }
 
@@ -86,14 +81,22 @@ function variance(samples) {
   return samples.reduce((sum, each) => sum + (each - mean) ** 2, 0) / samples.length;
 }
 
-/** Shift and scale every `stride`th number to mean 0, variance 1. */
-function standardize(features, first, stride) {
-  let [count, sum, squares] = [0, 0, 0];
-  for (let i = first; i < features.length; i += stride, count++) sum += features[i];
-  const mean = sum / count;
-  for (let i = first; i < features.length; i += stride) squares += (features[i] - mean) ** 2;
-  const deviation = Math.max(Math.sqrt(squares / count), 1e-3);
-  for (let i = first; i < features.length; i += stride) features[i] = (features[i] - mean) / deviation;
+/**
+ * Shift and scale the columns of rows x width to mean 0, variance 1. Sums are in float32 if there are several, one number
+ * after the other as in NumPy.
+ */
+function standardize(features, width) {
+  const Sums = width > 1 ? Float32Array : Float64Array;
+  const count = features.length / width;
+  const [means, deviations] = [new Sums(width), new Sums(width)];
+  features.forEach((value, i) => (means[i % width] += value));
+  means.forEach((sum, column) => (means[column] = sum / count));
+  features.forEach((value, i) => {
+    features[i] = value - means[i % width];
+    deviations[i % width] += Math.fround(features[i] ** 2);
+  });
+  deviations.forEach((sum, column) => (deviations[column] = Math.max(Math.sqrt(Math.fround(sum / count)), 1e-3)));
+  features.forEach((value, i) => (features[i] = value / deviations[i % width]));
 }
 
 /** @returns {number} the nearest number of 16 bits: features are stored so */

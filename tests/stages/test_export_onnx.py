@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from combinations import SIGNAL, SIZES, TEXT, name_of, representative
 from command_line import call
 from fairseq.data import Dictionary
@@ -20,6 +22,7 @@ from s2s_plugin.models.seq2seq import Seq2SeqConfig, Seq2SeqModel
 from s2s_plugin.stages.export.onnx.folder import export_onnx
 from s2s_plugin.stages.export.onnx.graphs import NEXT, STATE, write_graphs
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask, Seq2SeqTaskConfig
+from s2s_plugin.utils.untrusted import load_yaml, write_yaml
 
 pytest.importorskip("onnx", reason="the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx")
@@ -149,6 +152,17 @@ def test_the_example_decodes_as_s2s_does(small_model: Path, exported: Path, opti
     example.config |= options
     assert [example.translate(line) for line in LINES] == expected
     assert example.translate("") == ""
+
+
+@pytest.mark.slow
+def test_what_the_example_lacks_of_the_search_is_said(small_model: Path, tmp_path: Path, capsys):
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(small_model / "runs/nmt/default", run.folder)
+    config = load_yaml(run.config)
+    config["task"]["repetition_penalty"] = 1.2
+    write_yaml(run.config, yaml.safe_dump(config))
+    export_onnx(run, tmp_path / "graphs", "fp32")
+    assert "translate.py has no repetition_penalty" in capsys.readouterr().err
 
 
 def test_int8_is_smaller_and_near(exported: Path):

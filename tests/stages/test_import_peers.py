@@ -20,6 +20,7 @@ from sentencepiece import SentencePieceTrainer
 import s2s_plugin
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
+from s2s_plugin.models.peers.parts import Special, convert_vocabulary
 from s2s_plugin.package.archive import CARD, PackageFile
 from s2s_plugin.stages.export import export, verify
 from s2s_plugin.stages.importing import joeynmt, opennmt
@@ -59,7 +60,7 @@ def joeynmt_folder(pieces: Path, tmp_path: Path) -> Path:
     shutil.copy(pieces, folder)
     config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
     tokenizer = {"tokenizer_type": "sentencepiece", "tokenizer_cfg": {"model_file": f"/gone/{pieces.name}"}}
-    config["data"] = {"src": {"lang": "de", **tokenizer}, "trg": {"lang": "en", **tokenizer}}
+    config["data"] = {"src": {"lang": "de", "lowercase": True, **tokenizer}, "trg": {"lang": "en", **tokenizer}}
     (folder / "config.yaml").write_text(json.dumps(config), "utf-8")  # YAML, without aliases
     return folder
 
@@ -91,6 +92,14 @@ def test_log_probabilities_are_those_of_the_peer(name: str, tmp_path: Path):
     for item, steps in zip(got, expected["log_probs"], strict=True):
         difference = item[: len(steps), ids] - torch.tensor(steps)[:, columns]
         assert difference.abs().max() < 1e-5
+
+
+def test_each_token_has_a_name_of_its_own():
+    tokens = ["<unk>", "<blank>", "<s>", "</s>", "<8>", "a", "<pad>", "b c", "a\r", " ", "\u00a0", "<7>"]
+    dictionary, ids = convert_vocabulary(tokens, Special(pad="<blank>"))
+    names = dictionary.symbols
+    assert ids == [2, 1, 3, 0, *range(4, len(tokens))] and len(names) == len(ids) == len(set(names))
+    assert names[4:6] == ["<8>", "a"] and all(name.split() == [name] for name in names)
 
 
 def test_all_kinds_are_there():
@@ -132,9 +141,12 @@ def test_without_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert "sound, but it has no examples" in capsys.readouterr().out
 
 
-def test_sentencepiece_makes_text_of_tokens(joeynmt_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_sentencepiece_makes_text_of_tokens(
+    joeynmt_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     joeynmt.run([str(joeynmt_folder)])  # finds the models by the config
+    assert "its training text was in lower case" in capsys.readouterr().err
     convert("joeynmt_gru_bahdanau", tmp_path / "tokens")
     sources = ["abcde", "hgf"]
     text = s2s_plugin.load("runs/nmt/iwslt")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from s2s_plugin.models.peers.parts import (
     HIDDEN_LOGIT,
@@ -50,19 +51,19 @@ def convert_joeynmt(
     source_dictionary, source_ids = convert_vocabulary(source, special)
     target_dictionary, target_ids = convert_vocabulary(target, special)
     encoder_options, weights = recurrent_encoder(stock, "encoder.rnn")
-    tables = {"encoder": stock["src_embed.lut.weight"], "decoder": stock["trg_embed.lut.weight"]}
-    for side, settings in (("encoder", encoder), ("decoder", decoder)):
-        shared = side == "decoder" and model.get("tied_embeddings", False)  # then the source's settings hold
-        if ((encoder if shared else settings).get("embeddings") or {}).get("scale", False):
-            tables[side] = tables[side] * tables[side].size(1) ** 0.5
-    width = tables["decoder"].size(1)
+    sources = _table(stock["src_embed.lut.weight"], encoder)
+    # Of a shared table the source's settings hold.
+    targets = _table(stock["trg_embed.lut.weight"], encoder if model.get("tied_embeddings", False) else decoder)
     decoder_options, recurrent = recurrent_decoder(
-        stock, lambda layer, gate: f"decoder.rnn.{gate}_l{layer}", width, bool(decoder.get("input_feeding", True))
+        stock,
+        lambda layer, gate: f"decoder.rnn.{gate}_l{layer}",
+        targets.size(1),
+        bool(decoder.get("input_feeding", True)),
     )
     hidden = stock["decoder.att_vector_layer.weight"].size(0)
     weights |= recurrent
-    weights["encoder.embedding.table.weight"] = embedding(tables["encoder"], source_ids, source_dictionary)
-    weights["decoder.embedding.table.weight"] = embedding(tables["decoder"], target_ids, target_dictionary, True)
+    weights["encoder.embedding.table.weight"] = embedding(sources, source_ids, source_dictionary)
+    weights["decoder.embedding.table.weight"] = embedding(targets, target_ids, target_dictionary, starts_with_bos=True)
     combine = stock["decoder.att_vector_layer.weight"]  # of [hidden; context], ours of [context; hidden]
     weights["decoder.rnn.combine.weight"] = torch.cat((combine[:, hidden:], combine[:, :hidden]), 1)
     weights["decoder.rnn.combine.bias"] = stock["decoder.att_vector_layer.bias"]
@@ -86,6 +87,12 @@ def convert_joeynmt(
         "decoder_readout_bias": True,
     }
     return Imported(encoder_options | decoder_options | options, weights, source_dictionary, target_dictionary)
+
+
+def _table(table: Tensor, side: Mapping[str, Any]) -> Tensor:
+    """Return the embeddings of a side, scaled if its settings say so."""
+    scaled = (side.get("embeddings") or {}).get("scale", False)
+    return table * table.size(1) ** 0.5 if scaled else table
 
 
 def _bridge(stock: Weights, bridge: str, encoder: Mapping[str, Any], decoder: Mapping[str, Any]) -> Weights:

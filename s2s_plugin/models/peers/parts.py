@@ -42,9 +42,10 @@ def convert_vocabulary(tokens: Sequence[str], special: Special) -> tuple[Diction
     for token, number in numbers.items():
         if token in special:
             continue
-        if not token.strip() or len(token.split()) != 1 or token in dictionary:
-            token = f"<{number}>"  # of dictionary files, each line has one token
-        dictionary.add_symbol(token)
+        name = token if token.split() == [token] else f"<{number}>"  # a line of a dictionary file is split at spaces
+        while name in dictionary:
+            name = f"<{name}>"
+        dictionary.add_symbol(name)
         ids.append(number)
     return dictionary, ids
 

@@ -15,11 +15,12 @@ RUNS = Path("runs") / APP
 LANGUAGE = re.compile(r"[A-Za-z][\w.-]*")
 
 
-def arguments(name: str, metavar: str, description: str | None) -> argparse.ArgumentParser:
-    """Return the parser of a command that imports a model."""
+def arguments(name: str, metavar: str, description: str | None, default: str = "") -> argparse.ArgumentParser:
+    """Return the parser of a command that imports a model; ``default``: what it writes where no folder is named."""
     parser = argparse.ArgumentParser(name, description=description)
     parser.add_argument("source", type=Path, metavar=metavar)
-    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help=f"folder to write; default: {RUNS}/{metavar}")
+    written = f"folder of the run to write; default: {default or RUNS / metavar}"
+    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help=written)
     parser.add_argument("--source-lang", metavar="LANG", help="language of the sources")
     parser.add_argument("--target-lang", metavar="LANG", help="language of the targets")
     text = "SentencePiece model of the {}, which makes text of tokens"
@@ -30,7 +31,8 @@ def arguments(name: str, metavar: str, description: str | None) -> argparse.Argu
 
 def import_run(options: argparse.Namespace, read: Callable[[Path], Foreign]) -> int:
     """Write the run of a model, and print how it is used."""
-    folder = options.run or RUNS / options.source.stem
+    source = options.source.resolve()
+    folder = options.run or RUNS / (source.name if source.is_dir() else source.stem)
     check_new(folder, "folder")
     foreign = choose(read(options.source), options)
     write_run(foreign, folder)

@@ -13,6 +13,7 @@ from s2s_plugin.stages.importing.command import LANGUAGE, arguments, import_run
 from s2s_plugin.stages.importing.foreign import converting, load_foreign, weights_of
 from s2s_plugin.stages.importing.run import LANGUAGES, Foreign
 from s2s_plugin.stages.importing.segmentation import Models, named_models
+from s2s_plugin.utils.console import note
 from s2s_plugin.utils.io import read_lines
 from s2s_plugin.utils.untrusted import load_yaml, require_file
 
@@ -43,6 +44,7 @@ def read_joeynmt(folder: Path) -> Foreign:
         source, target = ([line for line in read_lines(vocabulary) if line] for vocabulary in vocabularies)
         data = config.get("data") or {}
         model = convert_joeynmt(weights_of(state["model_state"]), config["model"], _special(data), source, target)
+        _note_preprocessing(data)
         return Foreign("JoeyNMT", model, _languages(data), _segmentation(folder, data))
 
 
@@ -58,6 +60,19 @@ def _segmentation(folder: Path, data: Mapping[str, Any]) -> Models | None:
     sides = [side for side in _sides(data) if isinstance(side, dict) and side.get("tokenizer_type") == "sentencepiece"]
     files = [(side.get("tokenizer_cfg") or {}).get("model_file") for side in sides]
     return named_models(folder, *files) if len(files) == 2 else None
+
+
+def _note_preprocessing(data: Mapping[str, Any]) -> None:
+    """Say what must be done to the text of sources, which the run does not do."""
+    side = data.get("src")
+    settings = {**data, **(side if isinstance(side, dict) else {})}
+    tokenizer = settings.get("tokenizer_cfg") or {}
+    if settings.get("lowercase"):
+        note("its training text was in lower case; so must be what it reads")
+    if tokenizer.get("pretokenizer", "none") != "none":
+        note(f"its training text was tokenized by {tokenizer['pretokenizer']}; so must be what it reads")
+    if settings.get("tokenizer_type") == "subword-nmt":
+        note("its training text was split by subword-nmt; so must be what it reads")
 
 
 def _sides(data: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -26,7 +26,7 @@ TASK = ("data", "source_lang", "target_lang")
 
 def run(words: Sequence[str]) -> int:
     """Run ``s2s import-lstm``."""
-    parser = arguments("s2s import-lstm", "CHECKPOINT", __doc__)
+    parser = arguments("s2s import-lstm", "CHECKPOINT", __doc__, "the file CHECKPOINT with .s2s.pt for .pt")
     parser.add_argument("--data", type=Path, metavar="DIR", help="with dict.LANG.txt, for RUN; default: as stored")
     options = parser.parse_args(words)
     if options.run is not None and options.run.suffix != ".pt":

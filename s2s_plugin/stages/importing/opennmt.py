@@ -13,6 +13,7 @@ from s2s_plugin.stages.importing.command import arguments, import_run
 from s2s_plugin.stages.importing.foreign import Inert, converting, load_foreign, weights_of
 from s2s_plugin.stages.importing.run import LANGUAGES, Foreign
 from s2s_plugin.stages.importing.segmentation import Models, named_models
+from s2s_plugin.utils.console import note
 
 
 def run(words: Sequence[str]) -> int:
@@ -40,7 +41,10 @@ def read_opennmt(path: Path) -> Foreign:
 
 def _segmentation(folder: Path, args: Mapping[str, Any]) -> Models | None:
     """Return the SentencePiece models that a checkpoint of 3.x names, if they lie in its folder."""
-    if "sentencepiece" not in (args.get("transforms") or ()):
+    transforms = args.get("transforms") or ()
+    if by_others := [name for name in ("bpe", "onmt_tokenize") if name in transforms]:
+        note(f"its training text was split by {by_others[0]}; so must be what it reads")
+    if "sentencepiece" not in transforms:
         return None
     source = args.get("src_subword_model")
     return named_models(folder, source, args.get("tgt_subword_model") or source)

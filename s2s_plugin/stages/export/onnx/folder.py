@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from s2s_plugin.datasets.frontends import check_installed
 from s2s_plugin.errors import UserError
 from s2s_plugin.inference.run_dir import RunDir
 from s2s_plugin.models.seq2seq import Seq2SeqModel
+from s2s_plugin.search.options import BeamOptions
 from s2s_plugin.stages.export.onnx.graphs import write_graphs
 from s2s_plugin.tasks.checkpoint import load_model
 from s2s_plugin.tasks.seq2seq import Seq2SeqTask
 from s2s_plugin.text.characters import MEANINGLESS
 from s2s_plugin.text.codec import PairCodec
+from s2s_plugin.utils.console import note
 from s2s_plugin.utils.io import atomic_folder, write_text
 from s2s_plugin.utils.untrusted import load_yaml
 
 PRECISIONS = ("fp32", "int8")
 EXAMPLE = Path(__file__).with_name("translate.py")
-SEARCH = ("beam", "lenpen", "max_len_a", "max_len_b", "min_len", "no_repeat_ngram_size")
+SEARCH = ("beam", "lenpen", "max_len_a", "max_len_b", "min_len", "no_repeat_ngram_size", "search_patience")
 QUANTIZED = ["MatMul", "LSTM", "Gather"]  # Gather: embeddings
 SIGNAL_STEPS = 64  # of the longer item that graphs are traced with
 
@@ -54,10 +58,18 @@ def export_onnx(run: RunDir, folder: Path, precision: str) -> None:
             for name, side in {"source": task.codec.source, "target": task.codec.target}.items():
                 if side is not None:
                     (partial / f"{name}.model").write_bytes(side.pieces.serialized_model_proto())
-        search = {name: config["generation"][name] for name in SEARCH}
-        search["search_patience"] = config["task"].get("search_patience")
-        write_text(partial / "model.json", json.dumps(_config(task) | search, indent=1))
+        write_text(partial / "model.json", json.dumps(_config(task) | _search(config), indent=1))
         shutil.copyfile(EXAMPLE, partial / EXAMPLE.name)
+
+
+def _search(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the search that ``translate.py`` has; say which it lacks."""
+    options = BeamOptions.from_config(OmegaConf.create(config["generation"]), OmegaConf.create(config["task"]))
+    defaults = asdict(BeamOptions())
+    lacking = [name for name, value in asdict(options).items() if value != defaults[name] and name not in SEARCH]
+    if lacking:
+        note(f"{EXAMPLE.name} has no {', '.join(lacking)}: its outputs may differ from those of s2s translate")
+    return {name: value for name, value in asdict(options).items() if name in SEARCH}
 
 
 def _sources(model: Seq2SeqModel, task: Seq2SeqTask) -> tuple[Tensor, Tensor]:

@@ -126,5 +126,5 @@ def _write(graph: nn.Module, inputs: dict[str, Tensor], outputs: dict[str, Tenso
                 output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET,
             )  # fmt: skip
         except (RuntimeError, torch.onnx.OnnxExporterError) as error:
-            reason = str(error).splitlines()[0]
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{path.name}: ONNX cannot express this model ({show(reason, 120)[1:-1]})") from None

@@ -46,6 +46,7 @@ PRELOADED = {
         "s2s_plugin.report.page",
         "s2s_plugin.report.drawing.attention",
         "fairseq_cli.train",
+        "sklearn.feature_extraction.text",
         *LIBRARIES,
     ),
     "sacrebleu": ("sacrebleu",),
@@ -154,7 +155,7 @@ class ForkServer:
         request = {"words": words, "cwd": str(cwd), "environment": _environment(), "limits": list(limits.items())}
         with self.lock:
             socket.send_fds(self.requests, [json.dumps(request).encode()], streams)
-            while (answer := self.receive(60)) is None:
+            while (answer := self.receive(300)) is None:  # a busy machine imports slowly
                 pass
             return Forked(self, words, answer)
 

@@ -35,7 +35,10 @@ def folder(tmp_path_factory) -> Path:
         f"data.{prefix}source={name}.in data.{prefix}target={name}.out"
         for prefix, name in (("", "my"), ("valid_", "valid"), ("test_", "test"))
     )
-    call(f"s2s run app=code metrics=[s2s_exact] subword.lossless=true {MODEL} {RATE} {SHORT} {files}", cwd=folder)
+    for stage in ("prepare", "train", "generate"):
+        call(
+            f"s2s {stage} app=code metrics=[s2s_exact] subword.lossless=true {MODEL} {RATE} {SHORT} {files}", cwd=folder
+        )
     return folder
 
 

@@ -34,8 +34,8 @@ def request(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> tuple[Path, str, str]:
-    """A finished run: the folder it was called in, its overrides, what it printed."""
+def run(tmp_path_factory) -> tuple[Path, str]:
+    """A run with its scores: the folder it was called in, and its overrides."""
     folder = tmp_path_factory.mktemp("code")
     for split, names in (("train", NAMES[:-30]), ("valid", NAMES[-30:-15]), ("test", NAMES[-15:])):
         pairs = [(name, program) for name in names for program in programs(name)[: 2 if split == "test" else 1]]
@@ -46,14 +46,16 @@ def run(tmp_path_factory) -> tuple[Path, str, str]:
         for prefix, split in (("", "train"), ("valid_", "valid"), ("test_", "test"))
     )
     own = f"app=code data=files {files} data.several_references=true {SETTINGS}"
-    return folder, own, call(f"s2s run {own}", cwd=folder).stdout
+    for stage in ("prepare", "train", "generate", "score"):
+        call(f"s2s {stage} {own}", cwd=folder)
+    return folder, own
 
 
 def outputs(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "runs/code/default/outputs.jsonl").read_text().split("\n")[:-1]]
 
 
-def test_a_request_is_one_item_with_all_its_programs(run: tuple[Path, str, str]):
+def test_a_request_is_one_item_with_all_its_programs(run: tuple[Path, str]):
     rows = outputs(run[0])
     assert [row["source"] for row in rows] == [request(name) for name in NAMES[-15:]]
     assert [row["id"] for row in rows] == list(range(15))
@@ -66,13 +68,13 @@ def test_a_request_is_one_item_with_all_its_programs(run: tuple[Path, str, str])
     assert scores["baselines"]["nearest neighbour"]["exact"] == 0
 
 
-def test_what_is_written_keeps_tabs_spaces_and_line_breaks(run: tuple[Path, str, str]):
+def test_what_is_written_keeps_tabs_spaces_and_line_breaks(run: tuple[Path, str]):
     for row in outputs(run[0]):
         assert "↵↵\t" in row["hypothesis"]
         assert "  x" in row["hypothesis"]
 
 
-def test_the_parser_has_looked_at_all_hypotheses(run: tuple[Path, str, str]):
+def test_the_parser_has_looked_at_all_hypotheses(run: tuple[Path, str]):
     folder = run[0] / "runs/code/default"
     written = [line for line in (folder / "generate-test.txt").read_text().split("\n") if line.startswith("D-0\t")]
     assert len(written) == 5
@@ -81,7 +83,7 @@ def test_the_parser_has_looked_at_all_hypotheses(run: tuple[Path, str, str]):
     assert outputs(run[0])[0]["hypothesis"] == (first or written[0].split("\t", 2)[2])
 
 
-def test_what_is_of_shell_commands_is_not_for_python(run: tuple[Path, str, str]):
+def test_what_is_of_shell_commands_is_not_for_python(run: tuple[Path, str]):
     scores = json.loads((run[0] / "runs/code/default/scores.json").read_text())
     assert list(scores["metrics"]) == ["exact", "char-BLEU"]
     done = call("s2s translate app=code output_parser=bash", cwd=run[0], stdin=request(NAMES[-1]) + "\n")
@@ -90,13 +92,13 @@ def test_what_is_of_shell_commands_is_not_for_python(run: tuple[Path, str, str])
     )
 
 
-def test_by_hand_the_parser_looks_too(run: tuple[Path, str, str]):
+def test_by_hand_the_parser_looks_too(run: tuple[Path, str]):
     rows = outputs(run[0])[:3]
     found = call("s2s translate app=code", cwd=run[0], stdin="".join(row["source"] + "\n" for row in rows)).stdout
     assert found.split("\n")[:-1] == [row["hypothesis"] for row in rows]
 
 
-def test_prepared_text_is_the_files(run: tuple[Path, str, str]):
+def test_prepared_text_is_the_files(run: tuple[Path, str]):
     prepared = next((run[0] / "data-bin").glob("files.en-py.*"))
     assert (prepared / "text/train.py").read_bytes() == (run[0] / "train.py").read_bytes()
     assert json.loads((prepared / "codec.json").read_text())["py"]["lossless"]
@@ -112,7 +114,7 @@ def test_prepared_text_is_the_files(run: tuple[Path, str, str]):
         ("subword.size=100", "SentencePiece could not learn 100 unigram tokens"),
     ],
 )
-def test_mistakes_are_one_line(run: tuple[Path, str, str], wrong: str, message: str):
+def test_mistakes_are_one_line(run: tuple[Path, str], wrong: str, message: str):
     done = call(f"s2s prepare {run[1]} {wrong}", cwd=run[0], check=False)
     assert done.returncode == 2
     assert message in done.stderr

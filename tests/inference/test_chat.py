@@ -32,8 +32,8 @@ FRIENDS = ["ann", "bob", "dan", "eva"]
 NAMES = ["cat", "fay", "gus", "hal", "ian", "joe", "kim", "lou"]
 VERBS = ["sings", "runs", "reads", "cooks"]
 SETTINGS = (
-    "model=tiny model.dropout=0 subword.size=150 subword.kind=word dataset.max_tokens=500 optimization.max_update=400 "
-    "optimization.lr=[0.01] lr_scheduler.warmup_updates=20 dataset.validate_interval_updates=200 "
+    "model=tiny model.dropout=0 subword.size=150 subword.kind=word dataset.max_tokens=500 optimization.max_update=240 "
+    "optimization.lr=[0.01] lr_scheduler.warmup_updates=20 dataset.validate_interval_updates=120 "
     "ema.store_ema=false"
 )
 

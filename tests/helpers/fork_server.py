@@ -80,7 +80,9 @@ class Server:
 
     def fork(self, descriptor: int) -> str | None:
         client = self.clients[descriptor]
-        message, streams, _, _ = socket.recv_fds(client, LONGEST_REQUEST, 3)
+        message, streams = b"", []
+        with contextlib.suppress(ConnectionResetError):  # it has ended, and left answers unread
+            message, streams, _, _ = socket.recv_fds(client, LONGEST_REQUEST, 3)
         if not message:
             self.events.unregister(descriptor)
             self.clients.pop(descriptor).close()

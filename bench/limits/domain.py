@@ -273,7 +273,7 @@ if __name__ == "__main__":
         __doc__,
         {
             "matrix": (matrix, 1),
-            "adaptation": (adaptation, 1),
+            "adaptation": (adaptation, 2),
             "neighbors": (neighbors, 1),
             "source": (source_value, 1),
         },

@@ -55,8 +55,9 @@ def _cell(value: Any) -> str:
     """Return a text as it is, a number with one decimal, several numbers as their mean, and range if they differ."""
     if not isinstance(value, list):
         return f"{value:.1f}" if isinstance(value, float) else str(value)
-    mean, low, high = (f"{of(value):.1f}" for of in (statistics.mean, min, max))
-    return mean if low == high else f"{mean} ({low}–{high})"
+    mean, low, high = (f"{of(value):z.1f}" for of in (statistics.mean, min, max))
+    between = " to " if low.startswith("-") else "–"
+    return mean if low == high else f"{mean} ({low}{between}{high})"
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:

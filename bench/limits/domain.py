@@ -194,7 +194,7 @@ def source_value(options: argparse.Namespace) -> dict[str, Any]:
         metric="bits for a token of the reference; BLEU (sacreBLEU, 13a) of the outputs where it is the app's metric",
     )
     plot = {"title": "Bits of a token by what stands in for its source", "x": "", "y": "bits", "bars": True}
-    return {"rows": rows, "recipe": recipe, "plot": plot | {"columns": list(SOURCES.values())}}
+    return {"rows": rows, "recipe": recipe, "plot": plot | {"rows": list(TASKS), "columns": list(SOURCES.values())}}
 
 
 def _last_turns(folder: Path) -> str:

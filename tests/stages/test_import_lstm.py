@@ -105,7 +105,7 @@ def _flags(path: Path) -> str:
     return " ".join(words)
 
 
-@pytest.mark.parametrize("both", TWO_OR_ALL, indirect=True)
+@pytest.mark.parametrize("both", KINDS, indirect=True)
 def test_a_run_has_the_same_model(both: tuple[Path, Path], toy: Path, tmp_path: Path, capsys):
     lstm.run([str(both[0]), str(tmp_path / "old"), "--data", str(toy)])
     assert "a model of fairseq, src to tgt" in capsys.readouterr().out

@@ -130,6 +130,7 @@ def test_completion_of_stages(line: str, choices: str, monkeypatch: pytest.Monke
     assert capsys.readouterr().out == f"{choices}\n"
 
 
+@pytest.mark.slow
 def test_completion_in_bash(tmp_path: Path):
     script = """PATH=$1:$PATH; eval "$(s2s -sc install=bash)"
         COMP_LINE="s2s train app=nmt model.drop" COMP_CWORD=3; hydra_bash_completion; echo "${COMPREPLY[@]}" """

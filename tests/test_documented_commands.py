@@ -54,6 +54,7 @@ def test_make_targets_exist(command: str):
     assert f"\n{command.split()[1]} " in f"\n{shown}"
 
 
+@pytest.mark.slow
 def test_own_text(tmp_path: Path):
     write_reversed(tmp_path, {"my": 300}, ("en", "de"))
     for command in commands("^s2s run app=nmt name=mine data.source"):

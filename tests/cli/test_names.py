@@ -55,6 +55,7 @@ def config(*options: str) -> DictConfig:
         return compose("s2s", overrides=quote_overrides(imply_data(["app=nmt", *options])))
 
 
+@pytest.mark.slow
 def test_any_name_is_what_the_config_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Of a file, a run and a language; a run's folder has its name as it was typed."""
     monkeypatch.chdir(tmp_path)

@@ -90,6 +90,7 @@ def test_a_second_run_does_nothing_twice(finished):
     assert again.stderr.count("up to date, skipping") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "finished", ["image", *(pytest.param(name, marks=pytest.mark.slow) for name in ("audio", "video"))], indirect=True
 )

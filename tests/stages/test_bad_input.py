@@ -211,6 +211,7 @@ def test_bad_value(tmp_path: Path, own_files: Path, case: str):
     mistake(tmp_path, f"s2s run app=nmt {files} {TINY} {override}", *named)
 
 
+@pytest.mark.slow  # pip's attempts
 def test_package_that_cannot_be_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Every way out goes to a port where nobody listens."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

@@ -140,6 +140,7 @@ def test_speech_keeps_frontend_and_letters(tmp_path: Path):
     assert done.stdout.startswith("new/1.wav\t")
 
 
+@pytest.mark.slow  # three trainings
 def test_consolidation_keeps_the_weights_that_matter(folder: Path):
     options = "finetune_from=base criterion=s2s_cross_entropy optimization.max_update=25 lr_scheduler.warmup_updates=1"
     call(f"s2s prepare {NEW} finetune_from=base", cwd=folder)

@@ -94,7 +94,13 @@ NO_EFFECT = {
 }
 
 
-@pytest.mark.parametrize("options", NO_EFFECT)
+ONE_OF_A_KIND = ("model.dropout=0.5", "model=luong", "average=5")  # a value, a choice, an option of the stage
+
+
+@pytest.mark.parametrize(
+    "options",
+    [*ONE_OF_A_KIND, *(pytest.param(each, marks=pytest.mark.slow) for each in NO_EFFECT if each not in ONE_OF_A_KIND)],
+)
 def test_options_of_training_are_refused(finished, options: str):
     stage = "generate" if options == "model.dropout=0.5" else "translate"  # refused in one place
     done = call(f"s2s {stage} app=nmt {options}", cwd=finished[0], stdin="a b\n", check=False)

@@ -5,7 +5,7 @@
     python bench/serve_load.py en-de.s2s runs/nmt/default      11 minutes, most of them for --memory
 
 Each request is one sentence of the test set. wrk sends them over loopback from a process of its own, with 1, 8 and 64
-connections, each of which waits for its answer. A third process calls ``model.translate`` sentence by sentence. The two
+connections that wait for their answers. A third process calls ``model.translate`` sentence by sentence. The two
 take turns in each round, never at the same time, in the server's precision and with one thread for the decoder; a ratio
 is the median over rounds. Then ``--memory`` requests from 64 connections show whether the server's resident memory
 grows. Results go to ``bench/results/serve_load.json`` and ``.md``.

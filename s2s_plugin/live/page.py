@@ -137,7 +137,7 @@ def _updates(curves: Curves) -> int:
 
 
 def _spread(count: int, number: int) -> list[int]:
-    """Return at most so many places in a list, evenly, the first and the last among them."""
+    """Return at most ``number`` evenly spaced indices of a list, with the first and the last."""
     if count <= number:
         return list(range(count))
     return [place * (count - 1) // (number - 1) for place in range(number)]

@@ -136,12 +136,12 @@ def test_a_page_that_may_use_it_may_send_a_key(model: s2s_plugin.Model):
     """A browser asks for leave first, without the key."""
     page = "https://my.example"
     with TestClient(create_app({"letters": model}, key=KEY, hosts=["testserver"], origins=[page])) as client:
-        asked = {"origin": page, "access-control-request-method": "POST"}
+        preflight = {"origin": page, "access-control-request-method": "POST"}
         leave = client.options(
-            f"{PATH}/translate", headers={**asked, "access-control-request-headers": "authorization"}
+            f"{PATH}/translate", headers={**preflight, "access-control-request-headers": "authorization"}
         )
         assert leave.status_code == 200 and leave.headers["access-control-allow-origin"] == page
         refused = client.post(f"{PATH}/translate", json={"inputs": ["a"]}, headers={"origin": page})
         assert refused.status_code == 401 and refused.headers["access-control-allow-origin"] == page
-        other = client.options(f"{PATH}/translate", headers={**asked, "origin": "https://evil.example"})
+        other = client.options(f"{PATH}/translate", headers={**preflight, "origin": "https://evil.example"})
         assert other.status_code == 400 and "access-control-allow-origin" not in other.headers

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no 
 
 @contextmanager
 def opened(path: Path, width: int) -> Iterator[Any]:
-    """The page on a screen of this many pixels; at the end, that it fits, had no problem and asked nobody."""
+    """The page on a screen of this many pixels; closing it checks that it fits, had no errors and made no requests."""
     playwright = pytest.importorskip("playwright.sync_api")
     problems: list[str] = []
     requests: list[str] = []

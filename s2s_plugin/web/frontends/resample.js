@@ -13,17 +13,17 @@ export function resample(samples, from, to) {
   const divisor = gcd(from, to);
   const [up, down] = [to / divisor, from / divisor];
   const filters = new Array(up); // of each phase, made when it is needed
-  const found = new Float32Array(Math.round((samples.length * up) / down));
-  for (let i = 0; i < found.length; i++) {
+  const resampled = new Float32Array(Math.round((samples.length * up) / down));
+  for (let i = 0; i < resampled.length; i++) {
     const phase = (i * down) % up;
     const filter = (filters[phase] ??= makeFilter(phase / up, from, to));
     const first = (i * down - phase) / up - (filter.length / 2 - 1);
     const [start, end] = [Math.max(0, -first), Math.min(filter.length, samples.length - first)];
     let sum = 0;
     for (let tap = start; tap < end; tap++) sum += filter[tap] * samples[first + tap];
-    found[i] = sum;
+    resampled[i] = sum;
   }
-  return found;
+  return resampled;
 }
 
 /** @returns {Float64Array} weights of the samples around a place that is `fraction` behind the one in their middle */

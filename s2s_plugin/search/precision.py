@@ -92,11 +92,24 @@ class Int8Linear(InferenceLinear):
 
     def _product(self, x: Tensor, steps: float, scale: float, bias: Tensor | None) -> Tensor:
         """Return ``scale`` * W round(``steps`` * x), the rounded numbers in [-127, 127]."""
-        rounded = torch.add(self.middle, x, alpha=steps).to(torch.uint8)  # from 1 to 255
-        return torch.ops.onednn.qlinear_pointwise(
-            rounded.flatten(0, -2), scale, self.ZERO_POINT, self.packed, self.scales, self.zeros, bias,
+        rounded = torch.add(self.middle, x, alpha=steps).to(torch.uint8).flatten(0, -2)  # from 1 to 255
+        rows = len(rounded)
+        padded = F.pad(rounded, (0, 0, 0, _round_up(rows) - rows))
+        product = torch.ops.onednn.qlinear_pointwise(
+            padded, scale, self.ZERO_POINT, self.packed, self.scales, self.zeros, bias,
             1.0, 0, torch.float32, "none", [], "",
-        ).unflatten(0, x.shape[:-1])  # fmt: skip
+        )  # fmt: skip
+        return product[:rows].unflatten(0, x.shape[:-1])
+
+
+def _round_up(rows: int) -> int:
+    """Return the next number of rows that has at most four binary digits before zeros, at most an eighth more.
+
+    oneDNN compiles a kernel for each number of rows (see :mod:`s2s_plugin.utils.kernels`), and they change all the time
+    in a search.
+    """
+    unit = 1 << max(0, rows.bit_length() - 4)
+    return -(-rows // unit) * unit
 
 
 def _scale(rows: Tensor) -> Tensor:

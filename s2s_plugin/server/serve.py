@@ -18,6 +18,7 @@ from s2s_plugin.datasets.frontends import check_installed
 from s2s_plugin.errors import UserError
 from s2s_plugin.package.model import Model, load
 from s2s_plugin.utils.console import say
+from s2s_plugin.utils.kernels import keep_few_kernels
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -101,6 +102,7 @@ def _exit(*_: object) -> None:
 
 def load_models(paths: Sequence[Path], precision: str) -> dict[str, Model]:
     """Return the models by name: of a file without its ending, of a run as app-name."""
+    keep_few_kernels()
     models: dict[str, Model] = {}
     for path in paths:
         model = load(path, precision=precision)

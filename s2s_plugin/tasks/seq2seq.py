@@ -22,6 +22,7 @@ from s2s_plugin.tasks.config import Seq2SeqTaskConfig, search_options
 from s2s_plugin.tasks.loading import SOURCE_META, PairLoader, data_folder, infer_languages, load_dictionary
 from s2s_plugin.tasks.precision import use_bf16
 from s2s_plugin.tasks.validation import TargetText, ValidationMetric
+from s2s_plugin.utils.kernels import keep_few_kernels
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,11 @@ class Seq2SeqTask(FairseqTask):
         if from_checkpoint and "encoder_factors" in cfg:  # one of our models
             cfg = without_vector_files(cfg)
         return super().build_model(cfg, from_checkpoint)
+
+    def build_criterion(self, cfg, from_checkpoint: bool = False):
+        """Build what only a process that trains or validates has."""
+        keep_few_kernels()
+        return super().build_criterion(cfg, from_checkpoint)
 
     # ---------------------------------------------------------------- data
 

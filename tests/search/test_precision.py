@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import nn
+from torch.backends import mkldnn
 from torch.testing import assert_close
 
 from s2s_plugin.search.beam import BeamSearch
@@ -42,6 +44,17 @@ def test_int8_rounds_each_input_by_itself():
     small, large = torch.randn(1, 96), 1000 * torch.randn(1, 96)
     assert torch.equal(layer(torch.cat((small, large)))[:1], layer(small))
     assert_close(layer(torch.zeros(2, 96)), layer.bias.expand(2, -1))
+
+
+def test_int8_compiles_few_kernels(capfd):
+    """Rows of a search change all the time, and each number of them would have a kernel of its own."""
+    layer = Int8Linear(torch.randn(8, 24), None)
+    with mkldnn.verbose(mkldnn.VERBOSE_ON_CREATION):
+        for rows in range(1, 257):
+            assert layer(torch.zeros(rows, 24)).shape == (rows, 8)
+    created = re.findall(r"create:.*,(\d+)x24:24x8", capfd.readouterr().out)
+    assert len(created) == 256
+    assert len(set(created)) == 16 + 4 * 8
 
 
 @pytest.mark.parametrize("bias", [True, False])

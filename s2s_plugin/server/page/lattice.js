@@ -8,10 +8,11 @@ const NODE = 88; // pixels wide
 
 /**
  * Draw the lattice.
- * @param {import('./types.js').Node[][]} lattice
+ * @param {import('./types.js').Node[][]} all
  * @param {(prefix: string[]) => void} [onForce] the outputs shall begin with these tokens
  */
-export function drawLattice(lattice, onForce = () => {}) {
+export function drawLattice(all, onForce = () => {}) {
+  const lattice = withoutLooseEnds(all);
   const alive = survivors(lattice);
   const width = COLUMN * lattice.length;
   const height = ROW * Math.max(...lattice.map((step) => step.length));
@@ -46,6 +47,12 @@ export function pathTo(lattice, column, row) {
     place = lattice[column][place].parent;
   }
   return tokens;
+}
+
+/** Leave out hypotheses of the last step that are not finished, if others are: nothing continues them. */
+function withoutLooseEnds(lattice) {
+  const finished = lattice.at(-1).filter((node) => node.ended);
+  return finished.length ? [...lattice.slice(0, -1), finished] : lattice;
 }
 
 /** Return, for each node, whether a finished hypothesis passes there. */

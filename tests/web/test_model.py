@@ -216,7 +216,7 @@ def test_what_a_page_lacks_is_refused(package: Path, tmp_path: Path, option: dic
     members[CHECKPOINT] = json.dumps(stored).encode()
     changed = tmp_path / "changed.s2s"
     write_package(changed, members, {name: about[name] for name in about if name not in ("format", "files")})
-    with pytest.raises(UserError, match=f"does not support .*{problem}"):
+    with pytest.raises(UserError, match=f"^changed: .* does not support .*{problem}"):
         web_content(changed)
     assert MANIFEST not in members
 

@@ -84,7 +84,7 @@ def web_content(path: Path) -> tuple[dict[str, Any], bytes]:
         *_search_problems(cfg, options),
     )
     if problems:
-        raise UserError(f"{path}: a web page without a server does not support {problems[0]}; use s2s serve")
+        raise UserError(f"{path.stem}: a web page without a server does not support {problems[0]}; use s2s serve")
     if cfg.output_parser != "none":
         say(f"      a page has no parser of {cfg.output_parser}: it shows the best output, whether it parses or not")
     if about["precision"] != "int8":

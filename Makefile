@@ -100,13 +100,13 @@ format: $(VENV)/ready-dev ## let ruff rewrite the sources
 bench: setup ## our default against stock fairseq's LSTM (about an hour); ARGS="--quick" for a look
 	@$(BIN)/python bench/quality_vs_stock.py $(ARGS)
 
-limit-memory: setup ## a laboratory of docs/limits.md, under an hour; ARGS="--seeds 1" for a look
+limit-memory: setup ## a laboratory of docs/limits.md, about 45 minutes; ARGS="--seeds 1" for a look
 	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
 
 limit-structure: $(VENV)/ready-dev ## the same of another limit, with taggers of the extra structure
 	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
 
-limit-domain: $(VENV)/ready-dev ## the same of new domains and tasks
+limit-domain: $(VENV)/ready-dev ## the same of new domains and tasks, about an hour
 	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
 
 web-kernel: ## the kernel of web pages, by Debian's clang and lld

@@ -1,18 +1,22 @@
 """``s2s serve`` under load: requests per second and latencies, against the same model called one by one.
 
     s2s run app=nmt && s2s export runs/nmt/default --to en-de.s2s
-    apt-get install wrk
-    python bench/serve_load.py en-de.s2s runs/nmt/default      11 minutes, most of them for --memory
+    apt-get install wrk libjemalloc2
+    python bench/serve_load.py en-de.s2s runs/nmt/default      20 minutes, most of them for memory
+    python bench/serve_load.py en-de.s2s runs/nmt/default --only memory
 
 Each request is one sentence of the test set. wrk sends them over loopback from a process of its own, with 1, 8 and 64
 connections that wait for their answers. A third process calls ``model.translate`` sentence by sentence. The two
 take turns in each round, never at the same time, in the server's precision and with one thread for the decoder; a ratio
-is the median over rounds. Then ``--memory`` requests from 64 connections show whether the server's resident memory
-grows. Results go to ``bench/results/serve_load.json`` and ``.md``.
+is the median over rounds. Then ``--memory`` requests from 64 connections show whether a server's resident memory grows,
+with the allocator of the C library and with another one in its place. Results go to ``bench/results/serve_load.json``
+and ``.md``.
 """
 
 from __future__ import annotations
 
+import argparse
+import ctypes.util
 import json
 import os
 import random
@@ -27,7 +31,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from common import BIN, ROOT, parser, setting, table, write_result
+from common import BIN, ROOT, parser, read_result, setting, table, write_result
 
 SCRIPT = ROOT / "bench" / "serve_load.lua"
 CLIENTS = (1, 8, 64)
@@ -38,9 +42,10 @@ START = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 class Server:
     """``s2s serve`` of one file, in a process."""
 
-    def __init__(self, file: Path, precision: str):
+    def __init__(self, file: Path, precision: str, allocator: str = ""):
         words = [str(BIN / "s2s"), "serve", str(file), "--precision", precision, "--port", "0"]
-        self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        environment = os.environ | {"LD_PRELOAD": allocator}
+        self.process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         line = next((line for line in self.process.stderr if START.search(line)), None)
         if line is None:
@@ -128,10 +133,10 @@ def measure(server: Server, caller: Caller, bodies: Path, rounds: int, seconds: 
     return rows
 
 
-def watch_memory(server: Server, bodies: Path, requests: int) -> list[dict]:
-    """Return rows of memory after 1,000, 2,000, 5,000, ... requests from 64 clients, up to ``requests``."""
+def watch_memory(server: Server, bodies: Path, requests: int) -> dict[int, int]:
+    """Return megabytes after 1,000, 2,000, 5,000, ... requests from 64 clients, up to ``requests``."""
     marks = [mark * 10**power for power in range(3, 8) for mark in MARKS if mark * 10**power <= requests]
-    first, rows = server.answered(), list[dict]()
+    first, found = server.answered(), dict[int, int]()
     words = ["wrk", "--threads", "1", "--connections", "64", "--duration", "10h", "--timeout", "60s"]
     wrk = subprocess.Popen(
         [*words, "--script", str(SCRIPT), server.translate],
@@ -142,12 +147,37 @@ def watch_memory(server: Server, bodies: Path, requests: int) -> list[dict]:
         for mark in marks:
             while server.answered() - first < mark:
                 time.sleep(0.5)
-            rows.append({"requests": f"{mark:,}", "MB": round(server.megabytes())})
-            print(rows[-1], file=sys.stderr, flush=True)
+            found[mark] = round(server.megabytes())
+            print(f"{mark:,} requests: {found[mark]} MB", file=sys.stderr, flush=True)
     finally:
         wrk.send_signal(signal.SIGINT)
         wrk.wait()
-    return rows
+    return found
+
+
+def load_rows(args: argparse.Namespace, bodies: Path, sentences: list[str]) -> list[dict]:
+    """Return what :func:`measure` does of a server and a caller."""
+    server, caller = Server(args.file, args.precision), Caller(args.file, args.precision, sentences)
+    try:
+        return measure(server, caller, bodies, args.rounds, args.seconds)
+    finally:
+        server.process.kill()
+        caller.process.kill()
+
+
+def memory_rows(args: argparse.Namespace, bodies: Path) -> list[dict]:
+    """Return a row for each number of requests, with a column for each allocator that is installed."""
+    columns = {"MB": ""}
+    if (library := ctypes.util.find_library("jemalloc")) is not None:
+        columns["MB with jemalloc"] = library
+    found = {}
+    for column, allocator in columns.items():
+        server = Server(args.file, args.precision, allocator)
+        try:
+            found[column] = watch_memory(server, bodies, args.memory)
+        finally:
+            server.process.kill()
+    return [{"requests": f"{mark:,}"} | {column: found[column][mark] for column in columns} for mark in found["MB"]]
 
 
 def main() -> None:
@@ -159,30 +189,28 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=10, help="of each measurement")
     options.add_argument("--memory", type=int, default=100_000, help="requests while memory is watched")
+    options.add_argument("--only", nargs="+", choices=("load", "memory"), default=["load", "memory"])
     args = options.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: apt-get install wrk")
     sentences = [json.loads(line)["source"] for line in (args.run / "outputs.jsonl").open(encoding="utf-8")]
     random.Random(1).shuffle(sentences)
-    busy = os.getloadavg()[0]
-    server, caller = Server(args.file, args.precision), Caller(args.file, args.precision, sentences)
-    try:
-        with TemporaryDirectory() as folder:
-            bodies = Path(folder) / "bodies"
-            bodies.write_text("".join(json.dumps({"inputs": [each]}) + "\n" for each in sentences))
-            rows = measure(server, caller, bodies, args.rounds, args.seconds)
-            memory = watch_memory(server, bodies, args.memory)
-    finally:
-        server.process.kill()
-        caller.process.kill()
-    words = f"--precision {args.precision} --rounds {args.rounds} --seconds {args.seconds:g} --memory {args.memory}"
-    command = f"python bench/serve_load.py {args.file.name} runs/nmt/default {words}"
-    where = f"{setting('cpu', 1)}; load {busy:.1f} at the start"
-    record = {"command": command, "setting": where, "sentences": len(sentences), "load": rows, "memory": memory}
+    record = read_result("serve_load") or {}
+    with TemporaryDirectory() as folder:
+        bodies = Path(folder) / "bodies"
+        bodies.write_text("".join(json.dumps({"inputs": [each]}) + "\n" for each in sentences))
+        if "load" in args.only:
+            words = f"--precision {args.precision} --rounds {args.rounds} --seconds {args.seconds:g}"
+            command = f"python bench/serve_load.py {args.file.name} runs/nmt/default {words} --memory {args.memory}"
+            where = f"{setting('cpu', 1)}; load {os.getloadavg()[0]:.1f} at the start"
+            record |= {"command": command, "setting": where, "sentences": len(sentences)}
+            record["load"] = load_rows(args, bodies, sentences)
+        if "memory" in args.only:
+            record["memory"] = memory_rows(args, bodies)
     summary, _, *others = (__doc__ or "").strip().split("\n\n")
-    write_result(
-        "serve_load", record, [summary, f"`{command}`: {where}", "\n\n".join(others), table(rows), table(memory)]
-    )
+    heading = f"`{record['command']}`: {record['setting']}"
+    tables = [table(record[name]) for name in ("load", "memory") if name in record]
+    write_result("serve_load", record, [summary, heading, "\n\n".join(others), *tables])
 
 
 if __name__ == "__main__":

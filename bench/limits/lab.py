@@ -104,7 +104,7 @@ def main(lab: str, description: str | None, experiments: Mapping[str, tuple[Expe
     """
     arguments = parser(description)
     arguments.add_argument("--only", nargs="+", choices=list(experiments), default=list(experiments))
-    arguments.add_argument("--seeds", type=int, help="runs of each model; default: as many as fit into 45 minutes")
+    arguments.add_argument("--seeds", type=int, help="runs of each model; default: 1 to 3, by the experiment")
     arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, of one core each")
     arguments.add_argument("--page", action="store_true", help="run nothing: write the page from the results")
     options = arguments.parse_args()

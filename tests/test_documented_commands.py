@@ -65,6 +65,7 @@ def test_own_text(tmp_path: Path):
         assert len(done.stdout.splitlines()) == 1
 
 
+@pytest.mark.slow  # trains
 def test_own_recordings(tmp_path: Path):
     items = make_items(tmp_path / "folder", "audio", 60)
     write_manifest(tmp_path / "my.tsv", "audio", items)

@@ -33,11 +33,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(
-    ("stage", "batch"),
-    [("train", 2)]
-    + [pytest.param(*case, marks=pytest.mark.slow) for case in (("train", 0), ("generate", 0), ("generate", 2))],
-)
+@pytest.mark.slow  # the loader is waited for
+@pytest.mark.parametrize(("stage", "batch"), [("train", 0), ("train", 2), ("generate", 0), ("generate", 2)])
 def test_one_line_and_soon(small_model: Path, tmp_path: Path, stage: str, batch: int):
     """Before the first batch, and while it has others in hand."""
     folder = tmp_path / "copy"

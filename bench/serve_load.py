@@ -199,18 +199,24 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         bodies = Path(folder) / "bodies"
         bodies.write_text("".join(json.dumps({"inputs": [each]}) + "\n" for each in sentences))
+        command = f"python bench/serve_load.py {args.file.name} runs/nmt/default --precision {args.precision}"
+        busy = f"load {os.getloadavg()[0]:.1f} at the start"
         if "load" in args.only:
-            words = f"--precision {args.precision} --rounds {args.rounds} --seconds {args.seconds:g}"
-            command = f"python bench/serve_load.py {args.file.name} runs/nmt/default {words} --memory {args.memory}"
-            where = f"{setting('cpu', 1)}; load {os.getloadavg()[0]:.1f} at the start"
-            record |= {"command": command, "setting": where, "sentences": len(sentences)}
+            words = f"--rounds {args.rounds} --seconds {args.seconds:g}"
+            record["load command"] = f"{command} --only load {words}; {setting('cpu', 1)}; {busy}"
             record["load"] = load_rows(args, bodies, sentences)
         if "memory" in args.only:
+            record["memory command"] = f"{command} --only memory --memory {args.memory}; {setting('cpu', 1)}; {busy}"
             record["memory"] = memory_rows(args, bodies)
+    write_result("serve_load", record, paragraphs(record))
+
+
+def paragraphs(record: dict) -> list[str]:
+    """Return the page of a record: what was measured, and each table after the command that made it."""
     summary, _, *others = (__doc__ or "").strip().split("\n\n")
-    heading = f"`{record['command']}`: {record['setting']}"
-    tables = [table(record[name]) for name in ("load", "memory") if name in record]
-    write_result("serve_load", record, [summary, heading, "\n\n".join(others), *tables])
+    measured = [name for name in ("load", "memory") if name in record]
+    tables = [f"`{record[f'{name} command']}`\n\n{table(record[name])}" for name in measured]
+    return [summary, "\n\n".join(others), *tables]
 
 
 if __name__ == "__main__":

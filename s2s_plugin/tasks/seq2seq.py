@@ -94,7 +94,7 @@ class Seq2SeqTask(FairseqTask):
         return super().build_model(cfg, from_checkpoint)
 
     def build_criterion(self, cfg, from_checkpoint: bool = False):
-        """Build what only a process that trains or validates has."""
+        """Build the criterion; a process that has one trains or validates, on batches of ever new shapes."""
         keep_few_kernels()
         return super().build_criterion(cfg, from_checkpoint)
 

@@ -22,7 +22,7 @@ def _as_integer(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_as_integer)]  # 5.0 is an integer in JSON, true is none
+WHOLE = BeforeValidator(_as_integer)  # 5.0 is an integer in JSON, true is none; it hides limits that come after it
 Unicode = Annotated[str, AfterValidator(_check_unicode)]  # JSON can say what no text is
 
 
@@ -31,15 +31,15 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    beam: Annotated[Whole, Field(ge=1, le=MAX_BEAM, description="hypotheses at a time")] | None = None
+    beam: Annotated[int, Field(ge=1, le=MAX_BEAM, description="hypotheses at a time"), WHOLE] | None = None
     lenpen: Annotated[float, Field(ge=-5, le=5, description="above 1 favors long outputs")] | None = None
-    nbest: Annotated[Whole, Field(ge=1, le=MAX_BEAM, description="outputs of each input")] = 1
+    nbest: Annotated[int, Field(ge=1, le=MAX_BEAM, description="outputs of each input"), WHOLE] = 1
     attention: Annotated[bool, Field(description="with the attention weights")] = False
     sampling: Annotated[bool, Field(description="draw outputs at random")] = False
     temperature: Annotated[float, Field(ge=0.01, le=100)] | None = None
-    sampling_topk: Annotated[Whole, Field(ge=1, lt=2**31)] | None = None
+    sampling_topk: Annotated[int, Field(ge=1, lt=2**31), WHOLE] | None = None
     sampling_topp: Annotated[float, Field(ge=0.001, le=1)] | None = None
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31), WHOLE] | None = None
 
     def options(self, beam: int) -> dict[str, Any]:
         """Return what is set, as options of :meth:`Model.outputs`; ``beam`` is the model's."""

@@ -154,3 +154,17 @@ def test_answers_are_sent_without_delay():
     """asyncio sets TCP_NODELAY only for sockets whose protocol is TCP by number."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_the_description_has_the_limits():
+    """A client that keeps to it sends no number that is refused."""
+    properties = Search.model_json_schema()["properties"]
+    numbers = [
+        kind
+        for each in properties.values()
+        for kind in each.get("anyOf", [each])
+        if kind["type"] in ("integer", "number")
+    ]
+    assert len(numbers) == 7
+    for kind in numbers:
+        assert "minimum" in kind and ("maximum" in kind or "exclusiveMaximum" in kind)

@@ -10,10 +10,11 @@ import json
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, call, cost
+from common import ROOT, call, cost, prepare
 from omegaconf import OmegaConf
 
 from limits import lab
@@ -21,24 +22,26 @@ from s2s_plugin.text.retrieval import last_turn
 
 LAB = "domain"
 COMMON = "app=nmt workers=1 baselines=[] metrics=[s2s_bleu]"
+TRANSLATOR = f"{COMMON} optimization.max_update=1200"
 DOMAINS = {
-    "help": "data=libreoffice_help",
-    "descriptions": "data=translated_descriptions",
-    "stories": "data=catalogs data.name=stories",
-    "dictionary": "data=ding",
+    "help": f"{TRANSLATOR} data=libreoffice_help",
+    "descriptions": f"{TRANSLATOR} data=translated_descriptions",
+    "stories": f"{TRANSLATOR} data=catalogs data.name=stories",
+    "dictionary": f"{TRANSLATOR} data=ding",
 }
 OLD, NEW = "help", "interface"
-NEW_DATA = "data=catalogs data.name=interface +data.options.packages=libreoffice-l10n-de"
+NEW_DATA = f"{COMMON} data=catalogs data.name=interface +data.options.packages=libreoffice-l10n-de"
 TAGS = {OLD: "general:", NEW: "interface:"}  # of letters that the vocabulary of the old domain knows
 REVERSE = f"{DOMAINS[OLD]} data.source_lang=de data.target_lang=en"
+OTHER = "workers=1 baselines=[] optimization.max_update=800"  # half of the apps' default or more
 TUNING = (
     "optimization.lr=[0.001] optimization.max_update=300 ema.ema_start_update=100 dataset.validate_interval_updates=150"
 )
-CHAT = "app=chatbot workers=1 baselines=[]"
+CHAT = f"app=chatbot {OTHER}"
 TASKS = {
-    "translation": f"{COMMON} {DOMAINS[OLD]}",
-    "summarization": "app=summarize workers=1 baselines=[]",
-    "code": "app=code workers=1 baselines=[]",
+    "translation": DOMAINS[OLD],
+    "summarization": f"app=summarize {OTHER}",
+    "code": f"app=code {OTHER}",
     "chat, history": f"{CHAT} data.retrieval=false",
     "chat, history and retrieval": CHAT,
 }
@@ -58,12 +61,15 @@ DATA = (
 
 def matrix(options: argparse.Namespace) -> dict[str, Any]:
     """Train in each domain, and test in each."""
-    runs = lab.train(LAB, {name: f"{COMMON} {data}" for name, data in DOMAINS.items()}, options)
+    runs = lab.train(LAB, DOMAINS, options)
     sets = {name: _text(folders[0], "test") for name, folders in runs.items()}
-    rows = []
-    for trained, folders in runs.items():
-        scores = {f"on {tested}": [bleu(folder, *files) for folder in folders] for tested, files in sets.items()}
-        rows.append({"trained in": trained, **scores})
+
+    def row(trained: str) -> dict[str, Any]:
+        scores = {f"on {tested}": [bleu(folder, *files) for folder in runs[trained]] for tested, files in sets.items()}
+        return {"trained in": trained, **scores}
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        rows = list(pool.map(row, runs))
     recipe = lab.recipe(runs, data=DATA, split=SPLIT, metric=METRIC)
     plot = {"title": "BLEU by domain of training and of test", "x": "tested", "y": "BLEU", "bars": True}
     return {"rows": rows, "recipe": recipe, "plot": plot}
@@ -73,7 +79,9 @@ def adaptation(options: argparse.Namespace) -> dict[str, Any]:
     """Bring the model of one domain to another in five ways; score both domains."""
     seeds = range(1, options.seeds + 1)
     with ThreadPoolExecutor(options.jobs) as pool:
-        measured = list(pool.map(_adapt, seeds))
+        synthetic = pool.submit(_backtranslate)
+        list(pool.map(_old, seeds))
+        measured = list(pool.map(partial(_adapt, synthetic=synthetic.result()), seeds))
     names = list(measured[0])
     rows = []
     for name in names:
@@ -99,6 +107,20 @@ def adaptation(options: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows, "recipe": recipe, "plot": plot}
 
 
+def _backtranslate() -> Path:
+    """Return a table of the targets of the new domain, as if it had no sources, and of those that a model invents."""
+    reverse = lab.run(_folder("reverse", 1), f"{REVERSE} common.seed=1")
+    synthetic = reverse / "synthetic.jsonl"
+    if not synthetic.is_file():
+        text = prepare(f"s2s prepare {NEW_DATA}") / "text" / "train.de"
+        _s2s(f"backtranslate app=nmt run_dir={reverse.relative_to(ROOT)} {text} {synthetic} search=greedy workers=1")
+    return synthetic
+
+
+def _old(seed: int) -> Path:
+    return lab.run(_folder(OLD, seed), f"{DOMAINS[OLD]} common.seed={seed}")
+
+
 def _settings(base: str, old: tuple[str, str], synthetic: str) -> dict[str, str]:
     """Return the settings of the trainings that go on from the run ``base``.
 
@@ -113,27 +135,20 @@ def _settings(base: str, old: tuple[str, str], synthetic: str) -> dict[str, str]
         "ewc": f"{NEW_DATA} criterion=s2s_cross_entropy criterion.ewc=100",
         "back": f"{DOMAINS[OLD]} data.extra_pairs={synthetic} data.extra_tag={TAGS[NEW]}",
     }
-    return {name: f"{COMMON} {words} finetune_from={base} {TUNING}" for name, words in settings.items()}
+    return {name: f"{words} finetune_from={base} {TUNING}" for name, words in settings.items()}
 
 
-def _adapt(seed: int) -> dict[str, tuple[float, float]]:
+def _adapt(seed: int, synthetic: Path) -> dict[str, tuple[float, float]]:
     """Return the scores in the new and in the old domain, by the name of the system."""
-    base = lab.run(_folder(OLD, seed), f"{COMMON} {DOMAINS[OLD]} common.seed={seed}")
-    reverse = lab.run(_folder("reverse", seed), f"{COMMON} {REVERSE} common.seed={seed}")
-    synthetic = reverse / "synthetic.jsonl"
+    base = _old(seed)
     old_train = [str(path.relative_to(ROOT)) for path in _text(base, "train")]
     settings = _settings(str(base.relative_to(ROOT)), (old_train[0], old_train[1]), str(synthetic.relative_to(ROOT)))
 
     def tuned(name: str) -> Path:
         return lab.run(_folder(f"to-{NEW}-{name}", seed), f"{settings[name]} common.seed={seed}")
 
-    plain = tuned("plain")
+    plain, mixed, kept, back = map(tuned, ("plain", "mixed", "ewc", "back"))
     new, old, train = _text(plain, "test"), _text(base, "test"), _text(plain, "train")
-    if not synthetic.is_file():  # of the targets of the new domain alone, as if there were no translations
-        _s2s(
-            f"backtranslate app=nmt run_dir={reverse.relative_to(ROOT)} {train[1]} {synthetic} search=greedy workers=1"
-        )
-    mixed, kept, back = map(tuned, ("mixed", "ewc", "back"))
     knn = f"task.knn={_datastore(base, train).relative_to(ROOT)}"
     return {
         "as it is": (bleu(base, *new), bleu(base, *old)),
@@ -152,7 +167,7 @@ def _folder(name: str, seed: int) -> Path:
 
 def neighbors(options: argparse.Namespace) -> dict[str, Any]:
     """Measure what a datastore costs, in space and in time."""
-    base, plain = lab.run(_folder(OLD, 1), f"{COMMON} {DOMAINS[OLD]} common.seed=1"), _folder(f"to-{NEW}-plain", 1)
+    base, plain = _old(1), _folder(f"to-{NEW}-plain", 1)
     if not plain.is_dir():
         sys.exit("make limit-domain ARGS='--only adaptation' comes first")
     store = _datastore(base, _text(plain, "train"))
@@ -176,17 +191,21 @@ def neighbors(options: argparse.Namespace) -> dict[str, Any]:
 
 def source_value(options: argparse.Namespace) -> dict[str, Any]:
     """Measure for four tasks how many bits of a token the source explains; of chat, also a part of the source."""
-    names = {name: OLD if name == "translation" else re.sub(r"\W+", "-", name) for name in TASKS}
-    runs = lab.train(LAB, {names[name]: words for name, words in TASKS.items()}, options)
-    (spoken, *_), last = runs["chat-history"], "chat, the last turn alone"
-    names = {**names, last: "chat-last-turn"}
-    runs |= lab.train(LAB, {names[last]: _last_turns(spoken)}, options)
-    rows = []
-    for name in names:
+    tasks = {**TASKS, "chat, the last turn alone": _last_turns()}
+    names = {name: OLD if name == "translation" else re.sub(r"\W+", "-", name) for name in tasks}
+    runs = lab.train(LAB, {names[name]: words for name, words in tasks.items()}, options)
+
+    def row(name: str) -> dict[str, Any]:
         folders = runs[names[name]]
         bits, metrics = [_bits(folder) for folder in folders], [lab.scores(folder)["metrics"] for folder in folders]
-        row = {"task": name, **{column: [each[source] for each in bits] for source, column in SOURCES.items()}}
-        rows.append(row | {"BLEU": [each["BLEU"]["score"] for each in metrics if "BLEU" in each] or ""})
+        return {
+            "task": name,
+            **{column: [each[source] for each in bits] for source, column in SOURCES.items()},
+            "BLEU": [each["BLEU"]["score"] for each in metrics if "BLEU" in each] or "",
+        }
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        rows = list(pool.map(row, names))
     recipe = lab.recipe(
         runs,
         data="default corpora of the apps; the three rows of chat have the same replies",
@@ -197,14 +216,15 @@ def source_value(options: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows, "recipe": recipe, "plot": plot | {"rows": list(TASKS), "columns": list(SOURCES.values())}}
 
 
-def _last_turns(folder: Path) -> str:
+def _last_turns() -> str:
     """Write a chatbot's text without the turns before the last one, and return the settings of a run on it."""
+    text = prepare(f"s2s prepare {TASKS['chat, history']}") / "text"
     written = lab.RUNS / LAB / "last-turns"
-    written.mkdir(exist_ok=True)
+    written.mkdir(parents=True, exist_ok=True)
     words = [CHAT, "data=files data.source_lang=turns data.target_lang=reply data.retrieval=false"]
     for split, option in (("train", ""), ("valid", "valid_"), ("test", "test_")):
-        for side, path in zip(("source", "target"), _text(folder, split), strict=True):
-            lines = path.read_text(encoding="utf-8").splitlines()
+        for side, language in (("source", "turns"), ("target", "reply")):
+            lines = (text / f"{split}.{language}").read_text(encoding="utf-8").splitlines()
             name = written / f"{split}.{side}"
             name.write_text("".join(f"{last_turn(line).strip()}\n" for line in lines), encoding="utf-8")
             words.append(f"data.{option}{side}={name.relative_to(ROOT)}")

@@ -21,8 +21,8 @@ from limits import lab
 from s2s_plugin.text.retrieval import last_turn
 
 LAB = "domain"
-COMMON = "app=nmt workers=1 baselines=[] metrics=[s2s_bleu]"
-TRANSLATOR = f"{COMMON} optimization.max_update=1200"
+COMMON = f"app=nmt workers=1 baselines=[] metrics=[s2s_bleu] {lab.NARROW} model.dropout=0.1"
+TRANSLATOR = f"{COMMON} optimization.max_update=1000"
 DOMAINS = {
     "help": f"{TRANSLATOR} data=libreoffice_help",
     "descriptions": f"{TRANSLATOR} data=translated_descriptions",
@@ -33,7 +33,7 @@ OLD, NEW = "help", "interface"
 NEW_DATA = f"{COMMON} data=catalogs data.name=interface +data.options.packages=libreoffice-l10n-de"
 TAGS = {OLD: "general:", NEW: "interface:"}  # of letters that the vocabulary of the old domain knows
 REVERSE = f"{DOMAINS[OLD]} data.source_lang=de data.target_lang=en"
-OTHER = "workers=1 baselines=[] optimization.max_update=800"  # half of the apps' default or more
+OTHER = f"workers=1 baselines=[] {lab.NARROW} optimization.max_update=800"
 TUNING = (
     "optimization.lr=[0.001] optimization.max_update=300 ema.ema_start_update=100 dataset.validate_interval_updates=150"
 )

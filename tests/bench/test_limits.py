@@ -99,7 +99,6 @@ def test_settings_of_the_laboratory_of_domains_compose(monkeypatch: pytest.Monke
     tuned = domain._settings("runs/base", ("old.en", "old.de"), "synthetic.jsonl")
     schema.register()
     for settings in (*domain.DOMAINS.values(), domain.REVERSE, *tuned.values(), *domain.TASKS.values()):
-        words = settings if "app=" in settings else f"{domain.COMMON} {settings}"
         with initialize_config_dir(str(schema.CONF), version_base="1.3"):
-            cfg = compose("s2s", overrides=quote_overrides(words.split()))
+            cfg = compose("s2s", overrides=quote_overrides(settings.split()))
         assert cfg.data.recipe and (cfg.finetune_from == "runs/base") == (settings in tuned.values())

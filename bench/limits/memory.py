@@ -105,7 +105,7 @@ if __name__ == "__main__":
         LAB,
         __doc__,
         {
-            "margin": (margin, 2),
+            "margin": (margin, 1),
             "length": (length, 2),
             "lines": (lines, 2),
             "copying": (copying, 2),

@@ -106,7 +106,7 @@ limit-memory: setup ## a laboratory of docs/limits.md, about 45 minutes; ARGS="-
 limit-structure: $(VENV)/ready-dev ## the same of another limit, with taggers of the extra structure
 	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
 
-limit-domain: $(VENV)/ready-dev ## the same of new domains and tasks, about an hour
+limit-domain: $(VENV)/ready-dev ## the same of new domains and tasks
 	@PYTHONPATH=bench $(BIN)/python -m limits.$(@:limit-%=%) $(ARGS)
 
 web-kernel: ## the kernel of web pages, by Debian's clang and lld

@@ -47,14 +47,7 @@ def length(options: argparse.Namespace) -> dict[str, Any]:
     """Translate sentences that are longer than those of training."""
     runs = _translators(TRANSLATORS, _sentences("sentences", WORDS), options)
     rows = _rows(runs)
-    for words in ("", ", joined pairs"):  # by how much attention is better, as a ratio
-        with_it, without = (next(row for row in rows if row["model"] == f"{kind}{words}") for kind in KINDS)
-        ratios = {
-            bucket: [round(a / b, 1) for a, b in zip(with_it[bucket], without[bucket], strict=True)]
-            for bucket in BUCKETS
-        }
-        rows.append({"model": f"ratio of attention to none{words}", **ratios})
-    return _record(runs, rows, WORDS)
+    return _record(runs, [*rows, _ratio(rows), _ratio(rows, ", joined pairs")], WORDS)
 
 
 def margin(options: argparse.Namespace) -> dict[str, Any]:
@@ -62,9 +55,7 @@ def margin(options: argparse.Namespace) -> dict[str, Any]:
     files = _sentences("sentences-of-all-lengths", ALL_WORDS)
     runs = _translators(KINDS, files, options, ", all lengths")
     rows = _rows(runs)
-    with_it, without = rows
-    margins = {bucket: [a - b for a, b in zip(with_it[bucket], without[bucket], strict=True)] for bucket in BUCKETS}
-    return _record(runs, [*rows, {"model": "margin of attention", **margins}], ALL_WORDS)
+    return _record(runs, [*rows, _ratio(rows)], ALL_WORDS)
 
 
 def _translators(
@@ -82,6 +73,15 @@ def _rows(runs: Mapping[str, list[Path]]) -> list[dict[str, Any]]:
         scores = [by_length(folder, _bucket, _bleu) for folder in folders]
         rows.append({"model": name, **{bucket: [each[bucket] for each in scores] for bucket in BUCKETS}})
     return rows
+
+
+def _ratio(rows: list[dict[str, Any]], suffix: str = "") -> dict[str, Any]:
+    """Return the row that says by how much attention is better than none, of the rows with this suffix."""
+    with_it, without = (next(row for row in rows if row["model"] == f"{kind}{suffix}") for kind in KINDS)
+    ratios = {
+        bucket: [round(a / b, 1) for a, b in zip(with_it[bucket], without[bucket], strict=True)] for bucket in BUCKETS
+    }
+    return {"model": f"ratio of attention to none{suffix}", **ratios}
 
 
 def _record(runs: Mapping[str, list[Path]], rows: list[dict[str, Any]], longest: int) -> dict[str, Any]:

@@ -68,11 +68,9 @@ def matrix(options: argparse.Namespace) -> dict[str, Any]:
         scores = {f"on {tested}": [bleu(folder, *files) for folder in runs[trained]] for tested, files in sets.items()}
         return {"trained in": trained, **scores}
 
-    with ThreadPoolExecutor(options.jobs) as pool:
-        rows = list(pool.map(row, runs))
     recipe = lab.recipe(runs, data=DATA, split=SPLIT, metric=METRIC)
     plot = {"title": "BLEU by domain of training and of test", "x": "tested", "y": "BLEU", "bars": True}
-    return {"rows": rows, "recipe": recipe, "plot": plot}
+    return {"rows": lab.each(row, runs, options), "recipe": recipe, "plot": plot}
 
 
 def adaptation(options: argparse.Namespace) -> dict[str, Any]:
@@ -204,8 +202,7 @@ def source_value(options: argparse.Namespace) -> dict[str, Any]:
             "BLEU": [each["BLEU"]["score"] for each in metrics if "BLEU" in each] or "",
         }
 
-    with ThreadPoolExecutor(options.jobs) as pool:
-        rows = list(pool.map(row, names))
+    rows = lab.each(row, names, options)
     recipe = lab.recipe(
         runs,
         data="default corpora of the apps; the three rows of chat have the same replies",

@@ -50,6 +50,12 @@ def train(lab: str, settings: Mapping[str, str], options: argparse.Namespace) ->
         return {name: [each.result() for each in started] for name, started in runs.items()}
 
 
+def each(function: Callable[[str], Any], names: Iterable[str], options: argparse.Namespace) -> list[Any]:
+    """Return what a function returns of each name; as many at once as there are jobs."""
+    with ThreadPoolExecutor(options.jobs) as pool:
+        return list(pool.map(function, names))
+
+
 def run(folder: Path, settings: str) -> Path:
     """Train, decode and score on one core, unless that is done, and return the folder of the run.
 

@@ -6,7 +6,6 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +151,7 @@ def lines(options: argparse.Namespace) -> dict[str, Any]:
                 scores[str(parts)].append(_bleu(outputs))
         return {"model": row, **scores}
 
-    with ThreadPoolExecutor(options.jobs) as pool:
-        rows = list(pool.map(measure, READERS))
+    rows = lab.each(measure, READERS, options)
     recipe = lab.recipe(
         runs,
         data=_data(WORDS),
